@@ -1,0 +1,67 @@
+import { tap, watched } from '../tensor/scope.ts';
+import { concat, Tensor } from '../tensor/tensor.ts';
+import type { Variable } from '../tensor/variable.ts';
+import type { LayerStore } from './cache.ts';
+import type { SlotPlan } from './slots.ts';
+
+/**
+ * Stores new rows `[T, K, d]` by the plan and gives all that they attend to, `[K, S, d]`.
+ *
+ * Taps: `kv.hook_write_k`, `kv.hook_write_v` `[T, K, d]`, the rows about to be stored; `kv.hook_k`, `kv.hook_v`
+ * `[t, K, d]`, the cache as attention will read it, at absolute positions (0 where evicted). Edits persist in the cache.
+ */
+export function writeKeyValues(store: LayerStore, plan: SlotPlan, k: Tensor, v: Tensor): { keys: Tensor; values: Tensor } {
+  return {
+    keys: write(store.keys, plan, tap('kv.hook_write_k', k), 'kv.hook_k'),
+    values: write(store.values, plan, tap('kv.hook_write_v', v), 'kv.hook_v'),
+  };
+}
+
+function write(store: Variable, plan: SlotPlan, rows: Tensor, hook: string): Tensor {
+  let fresh = rows.transpose([1, 0, 2]); // [K, T, d]
+  if (!plan.besideRing) {
+    writeRows(store, plan, fresh);
+    const all = store.read(); // [K, S, d]
+    const used = tapByPosition(hook, all, plan.positions);
+    if (used !== all) store.write([0, 0, 0], used);
+    return used;
+  }
+  const slots = store.shape[1];
+  const all = concat([store.read(), fresh], 1); // [K, S, d]
+  const used = tapByPosition(hook, all, plan.positions);
+  if (used !== all) {
+    const [ring, edited] = used.split([slots, fresh.shape[1]], 1);
+    store.write([0, 0, 0], ring);
+    fresh = edited;
+  }
+  writeRows(store, plan, fresh);
+  return used;
+}
+
+function writeRows(store: Variable, { writes }: SlotPlan, fresh: Tensor): void {
+  for (const { from, rows, slot } of writes) {
+    const part = rows === fresh.shape[1] ? fresh : fresh.slice([0, from, 0], [-1, rows, -1]);
+    store.write([0, slot, 0], part);
+  }
+}
+
+/** Shows `[K, slots, d]` to listeners as `[positions, K, d]`, and takes their edit back into the order of the slots. */
+function tapByPosition(name: string, bySlot: Tensor, positions: Int32Array): Tensor {
+  if (!watched(name)) return bySlot;
+  const count = Math.max(...positions) + 1;
+  const slotOf = new Int32Array(count).fill(positions.length);
+  positions.forEach((position, slot) => {
+    if (position >= 0) slotOf[position] = slot;
+  });
+  const shown = pick(bySlot, slotOf).transpose([1, 0, 2]); // [t, K, d]
+  const used = tap(name, shown);
+  const positionOf = positions.map((position) => (position < 0 ? count : position));
+  return used === shown ? bySlot : pick(used.transpose([1, 0, 2]), positionOf); // [K, S, d]
+}
+
+/** Gathers along the slots; the index one past their end gives zeros. */
+function pick(x: Tensor, indices: Int32Array): Tensor {
+  const [K, , d] = x.shape;
+  const empty = Tensor.from(x.backend, new Float32Array(K * d), [K, 1, d]);
+  return concat([x, empty], 1).gather(Tensor.from(x.backend, indices), 1);
+}

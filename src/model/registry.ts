@@ -1,0 +1,31 @@
+import { ConfigError } from './config-error.ts';
+import type { Json } from './fields.ts';
+import { llama } from './llama.ts';
+import type { Decoder } from './parts/decoder.ts';
+import { qwen3 } from './qwen3.ts';
+import type { Weights } from './weights.ts';
+
+/** Builds a network from config.json, asking for its weights by name and shape. */
+export type Architecture = (config: Json, weights: Weights) => Decoder;
+
+/** `model_type` of config.json to the architecture that runs it. */
+export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
+  llama,
+  mistral: llama,
+  qwen2: llama,
+  qwen3,
+};
+
+/** @throws ConfigError if no architecture has this `model_type`. */
+export function architectureOf(config: Json): Architecture {
+  const type = config.model_type;
+  if (typeof type !== 'string' || !Object.hasOwn(ARCHITECTURES, type))
+    throw new ConfigError(
+      `config.json: model_type ${JSON.stringify(type) ?? 'is missing and'} is not supported ` +
+        `(supported: ${Object.keys(ARCHITECTURES).join(', ')}).`,
+    );
+  return ARCHITECTURES[type];
+}
+
+/** Stored tensors that no architecture computes with: buffers that old exports wrote along. */
+export const IGNORED_TENSORS: readonly RegExp[] = [/\.rotary_emb\.inv_freq$/];

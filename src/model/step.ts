@@ -1,0 +1,124 @@
+import type { Backend } from '../tensor/backend.ts';
+import type { KeyValues } from '../tensor/ops/attention.ts';
+import type { Rotation } from '../tensor/ops/rotate.ts';
+import { derive, keep, scope } from '../tensor/scope.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import type { KvCache } from './cache.ts';
+import { writeKeyValues } from './key-values.ts';
+import { type RopeConfig, rotationTables } from './parts/rope.ts';
+import type { SlotPlan } from './slots.ts';
+
+/** New tokens of one sequence, and the cache of those before them. */
+export interface Sequence {
+  readonly tokens: Int32Array;
+  readonly cache: KvCache;
+}
+
+/** One layer's caches, as its attention sees them. */
+export interface LayerCache {
+  /** Stores the new `[T, K, d]` keys and `[T, K, dv]` values, and gives what each sequence's rows attend to. */
+  append(k: Tensor, v: Tensor): KeyValues[];
+}
+
+interface Row {
+  readonly cache: KvCache;
+  readonly begin: number;
+  readonly end: number;
+  readonly start: number;
+  readonly plans: ReadonlyMap<number, SlotPlan>;
+}
+
+/**
+ * One pass of the network over new tokens: of one sequence, or of several laid end to end. All that attention, positions
+ * and caches need to know of sequences is here; the rest of the network sees rows.
+ */
+export class Step {
+  /** `[T]` i32 */
+  readonly tokens: Tensor;
+  readonly #backend: Backend;
+  readonly #rows: readonly Row[];
+  readonly #owned: Tensor[] = [];
+  readonly #masks = new Map<SlotPlan, Tensor>();
+
+  constructor(backend: Backend, sequences: readonly Sequence[]) {
+    this.#backend = backend;
+    let begin = 0;
+    this.#rows = sequences.map(({ tokens, cache }) => {
+      const row = { cache, begin, end: begin + tokens.length, start: cache.length, plans: cache.begin(tokens.length) };
+      begin = row.end;
+      return row;
+    });
+    this.tokens = this.#own(Int32Array.from(sequences.flatMap(({ tokens }) => [...tokens])), [begin]);
+  }
+
+  /** The last row of each sequence, `[sequences]` i32. */
+  lastRows(): Tensor {
+    return this.#own(Int32Array.from(this.#rows, ({ end }) => end - 1));
+  }
+
+  /** The angles at each row's position. */
+  rotation(rope: RopeConfig): Rotation {
+    const tables = this.#rows.map(({ begin, end, start }) => {
+      const positions = Int32Array.from({ length: end - begin }, (_, row) => start + row);
+      return rotationTables(rope, positions, start + positions.length);
+    });
+    const shape = [this.tokens.shape[0], rope.rotaryDim / 2];
+    return {
+      cos: this.#own(joined(tables.map(({ cos }) => cos)), shape), // [T, R/2]
+      sin: this.#own(joined(tables.map(({ sin }) => sin)), shape), // [T, R/2]
+    };
+  }
+
+  layer(index: number): LayerCache {
+    return {
+      append: (k, v) =>
+        this.#rows.map(({ cache, begin, end, plans }) => {
+          const store = cache.layer(index);
+          const plan = plans.get(store.layout.window)!;
+          const [keys, values] = [k, v].map((rows) =>
+            this.#rows.length === 1 ? rows : rows.slice([begin, 0, 0], [end - begin, -1, -1]),
+          );
+          if (plan.evicted.length > 0) derive('kv.hook_evict', () => Tensor.from(this.#backend, plan.evicted));
+          const stored = writeKeyValues(store, plan, keys, values);
+          return { ...stored, begin, end, mask: this.#mask(plan), positions: plan.positions };
+        }),
+    };
+  }
+
+  /** The step is done: its tokens are in the caches. */
+  commit(): void {
+    for (const { cache, begin, end } of this.#rows) cache.commit(end - begin);
+  }
+
+  dispose(): void {
+    for (const tensor of this.#owned) tensor.dispose();
+  }
+
+  /** Layers with the same window share their mask. */
+  #mask(plan: SlotPlan): Tensor | undefined {
+    const { mask, positions } = plan;
+    if (mask === undefined) return undefined;
+    const known = this.#masks.get(plan);
+    if (known !== undefined) return known;
+    const tensor = this.#own(mask, [mask.length / positions.length, positions.length]); // [T, S]
+    this.#masks.set(plan, tensor);
+    return tensor;
+  }
+
+  #own(values: Float32Array | Int32Array, shape?: readonly number[]): Tensor {
+    const tensor = scope('', () => keep(Tensor.from(this.#backend, values, shape)));
+    this.#owned.push(tensor);
+    return tensor;
+  }
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  if (parts.length === 1) return parts[0];
+  const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}

@@ -1,0 +1,98 @@
+import { derive, scope, tap, watched } from '../scope.ts';
+import { concat, Tensor } from '../tensor.ts';
+import type { Linear } from './linear.ts';
+
+/**
+ * What the rows `begin..end` of a forward attend to: the keys and values of their sequence.
+ *
+ * The S columns are a cache's slots, in its own order, some perhaps empty; `mask` says which a query may see.
+ */
+export interface KeyValues {
+  readonly begin: number;
+  readonly end: number;
+  /** `[K, S, d]` */
+  readonly keys: Tensor;
+  /** `[K, S, dv]` */
+  readonly values: Tensor;
+  /** `[T, S]`, added to the scores: 0 where visible, -Infinity elsewhere. Absent when every query sees every slot. */
+  readonly mask: Tensor | undefined;
+  /** The absolute position in each slot, -1 for an empty one. */
+  readonly positions: Int32Array;
+}
+
+export interface AttentionOptions {
+  /** Factor on `q . k`; `d ** -0.5` in most models. */
+  readonly scale: number;
+}
+
+/**
+ * Scaled dot-product attention (Vaswani et al., 2017) with grouped queries: query head h reads key head
+ * `floor(h / (H / K))`. `q` is `[T, H, d]`; the result is `[T, H, dv]`, f32.
+ *
+ * Taps: `attn.hook_attn_scores` and `attn.hook_pattern` `[H, T, S]` with S the absolute key positions 0, 1, ...;
+ * `attn.hook_entropy` `[H, T]` in nats.
+ */
+export function attention(q: Tensor, sequences: readonly KeyValues[], options: AttentionOptions): Tensor {
+  return scope('', () => {
+    const parts = sequences.map((sequence) => {
+      const { begin, end } = sequence;
+      const rows = sequences.length === 1 ? q : q.slice([begin, 0, 0], [end - begin, -1, -1]);
+      return attend(rows, sequence, options);
+    });
+    return parts.length === 1 ? parts[0] : concat(parts);
+  });
+}
+
+function attend(q: Tensor, { keys, values, mask, positions }: KeyValues, { scale }: AttentionOptions): Tensor {
+  const [T, H, d] = q.shape;
+  const [K, S, dv] = values.shape;
+  const G = H / K;
+  return scope('', () => {
+    const grouped = q.mul(scale).reshape([T, K, G, d]).transpose([1, 2, 0, 3]).reshape([K, G * T, d]); // [K, GT, d]
+    const dots = grouped.matmul(keys, { transposeB: true }).reshape([H, T, S]); //                         [H, T, S]
+    const masked = mask ? dots.add(mask) : dots;
+    const scores = tapByPosition('attn.hook_attn_scores', masked, positions, -Infinity);
+    const pattern = tapByPosition('attn.hook_pattern', scores.softmax(), positions, 0);
+    derive('attn.hook_entropy', () => entropy(pattern)); //                                                [H, T]
+    const mixed = pattern.reshape([K, G * T, S]).matmul(values); //                                        [K, GT, dv]
+    return mixed.reshape([K, G, T, dv]).transpose([2, 0, 1, 3]).reshape([T, H, dv]); //                     [T, H, dv]
+  });
+}
+
+/** `-sum p ln p` over the keys, `[H, T]`. */
+function entropy(pattern: Tensor): Tensor {
+  const [H, T] = pattern.shape;
+  // p ln p is 0 at p = 0, where ln gives -Infinity: the smallest f32 stands in.
+  return pattern.mul(pattern.add(1e-38).log()).sum().mul(-1).reshape([H, T]);
+}
+
+/** Shows `[H, T, slots]` to listeners as `[H, T, positions]`, and takes their edit back into the order of the slots. */
+function tapByPosition(name: string, bySlot: Tensor, positions: Int32Array, empty: number): Tensor {
+  if (!watched(name)) return bySlot;
+  const count = Math.max(...positions) + 1;
+  const slotOf = new Int32Array(count).fill(positions.length);
+  positions.forEach((position, slot) => {
+    if (position >= 0) slotOf[position] = slot;
+  });
+  const shown = pick(bySlot, slotOf, empty); // [H, T, count]
+  const used = tap(name, shown);
+  const positionOf = positions.map((position) => (position < 0 ? count : position));
+  return used === shown ? bySlot : pick(used, positionOf, empty); // [H, T, S]
+}
+
+/** Gathers along the last axis; the index one past its end gives `fill`. */
+function pick(x: Tensor, indices: Int32Array, fill: number): Tensor {
+  const [H, T] = x.shape;
+  const column = Tensor.from(x.backend, new Float32Array(H * T).fill(fill), [H, T, 1]);
+  return concat([x, column], 2).gather(Tensor.from(x.backend, indices), 2);
+}
+
+/** What each head adds to the residual stream: `z [T, H, dv]` through its own columns of W_O, `[T, H, D]`. */
+export function headResults(z: Tensor, output: Linear): Tensor {
+  const [, H, dv] = z.shape;
+  const [D] = output.weight.shape;
+  return scope('', () => {
+    const perHead = output.weight.tensor.cast('f32').reshape([D, H, dv]).transpose([1, 0, 2]); // [H, D, dv]
+    return z.transpose([1, 0, 2]).matmul(perHead, { transposeB: true }).transpose([1, 0, 2]); //   [T, H, D]
+  });
+}

@@ -1,0 +1,33 @@
+import type { Parameter } from '../parameter.ts';
+import { scope } from '../scope.ts';
+import type { Tensor } from '../tensor.ts';
+
+/** One linear layer, or several that read the same input, joined row by row into one product. */
+export interface Linear {
+  /** `[out, in]`, as checkpoints hold it; f32 or bf16. */
+  readonly weight: Parameter;
+  /** `[out]` */
+  readonly bias: Parameter | undefined;
+  /** Rows of each joined layer; they add up to `out`. */
+  readonly sizes: readonly number[];
+  /** The dtype of the operands inside the product; sums are f32 in any case. */
+  readonly compute: 'f32' | 'bf16';
+}
+
+/** `x W^T + b`: `[T, in]` to `[T, out]`, f32. */
+export function linear(x: Tensor, layer: Linear): Tensor {
+  return scope('', () => {
+    const product = multiply(x, layer); // [T, out]
+    return layer.bias ? product.add(layer.bias.tensor) : product;
+  });
+}
+
+/** The outputs of joined layers, `[T, sizes[i]]` each. */
+export function linears(x: Tensor, layer: Linear): Tensor[] {
+  return scope('', () => linear(x, layer).split(layer.sizes));
+}
+
+function multiply(x: Tensor, { weight: { tensor: weight }, compute }: Linear): Tensor {
+  if (compute === 'f32') return x.matmul(weight.cast('f32'), { transposeB: true });
+  return x.cast('bf16').matmul(weight.cast('bf16'), { transposeB: true }).cast('f32');
+}

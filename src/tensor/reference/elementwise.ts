@@ -1,0 +1,86 @@
+import type { BinaryOp, ReduceOp, Shape, UnaryOp } from '../backend.ts';
+import { elements } from '../dtype.ts';
+import { stridesOf } from '../shape.ts';
+
+const BINARY: Record<BinaryOp, (x: number, y: number) => number> = {
+  add: (x, y) => x + y,
+  sub: (x, y) => x - y,
+  mul: (x, y) => x * y,
+  div: (x, y) => x / y,
+};
+
+const UNARY: Record<UnaryOp, (x: number) => number> = {
+  square: (x) => x * x,
+  sqrt: Math.sqrt,
+  exp: Math.exp,
+  log: Math.log,
+  sigmoid: (x) => 1 / (1 + Math.exp(-x)),
+};
+
+interface Array {
+  readonly values: Float32Array;
+  readonly shape: Shape;
+}
+
+export function binary(op: BinaryOp, a: Array, b: Array, shape: Shape): Float32Array {
+  const f = BINARY[op];
+  const out = new Float32Array(elements(shape));
+  const stepsA = broadcastSteps(a.shape, shape);
+  const stepsB = broadcastSteps(b.shape, shape);
+  const index = new Int32Array(shape.length);
+  let i = 0;
+  let j = 0;
+  for (let o = 0; o < out.length; o++) {
+    out[o] = f(a.values[i], b.values[j]);
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      i += stepsA[axis];
+      j += stepsB[axis];
+      if (++index[axis] < shape[axis]) break;
+      i -= stepsA[axis] * shape[axis];
+      j -= stepsB[axis] * shape[axis];
+      index[axis] = 0;
+    }
+  }
+  return out;
+}
+
+export const unary = (op: UnaryOp, a: Float32Array): Float32Array => a.map(UNARY[op]);
+
+/** Sums are in f64, in the order of the axis. */
+export function reduce(op: ReduceOp, a: Float32Array, shape: Shape, axis: number): Float32Array {
+  const size = shape[axis];
+  const inner = elements(shape.slice(axis + 1));
+  const outer = elements(shape.slice(0, axis));
+  const out = new Float32Array(outer * inner);
+  for (let o = 0; o < outer; o++) {
+    for (let i = 0; i < inner; i++) {
+      let result = op === 'max' ? -Infinity : 0;
+      for (let s = 0; s < size; s++) {
+        const value = a[(o * size + s) * inner + i];
+        result = op === 'max' ? Math.max(result, value) : result + value;
+      }
+      out[o * inner + i] = op === 'mean' ? result / size : result;
+    }
+  }
+  return out;
+}
+
+/** Rows of `width`, each less its maximum before the exponential; the sum is in f64. */
+export function softmax(a: Float32Array, width: number): Float32Array {
+  const out = new Float32Array(a.length);
+  for (let row = 0; row < a.length; row += width) {
+    let max = -Infinity;
+    for (let i = row; i < row + width; i++) max = Math.max(max, a[i]);
+    let sum = 0;
+    for (let i = row; i < row + width; i++) sum += out[i] = Math.exp(a[i] - max);
+    for (let i = row; i < row + width; i++) out[i] /= sum;
+  }
+  return out;
+}
+
+/** Steps through an operand for each axis of the result: 0 where it is repeated. */
+function broadcastSteps(shape: Shape, result: Shape): number[] {
+  const strides = stridesOf(shape);
+  const missing = result.length - shape.length;
+  return result.map((_, axis) => (axis < missing || shape[axis - missing] === 1 ? 0 : strides[axis - missing]));
+}

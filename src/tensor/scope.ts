@@ -1,0 +1,115 @@
+import type { Tensor } from './tensor.ts';
+
+/**
+ * Who frees tensors: a scope frees what was made inside it, except what it returns.
+ *
+ * The ambient `current` scope and observer are safe because bodies are synchronous: nothing can interleave.
+ */
+interface Scope {
+  readonly path: string;
+  readonly tensors: Tensor[];
+}
+
+let current: Scope | undefined;
+let observer: Observer | undefined;
+
+/** Who listens to taps while a body runs: see `observe`. */
+export interface Observer {
+  /** Whether anybody wants the tap of this name; derived values are computed only then. */
+  wants(name: string): boolean;
+  /** Shows a wanted tensor; a tensor given back replaces it. */
+  visit(name: string, value: Tensor): Tensor | undefined;
+}
+
+/**
+ * Runs `body` and frees every tensor made in it (and every one of `owned`) except those that it returns, alone or in an
+ * array or plain object: these go to the enclosing scope, or to the caller where there is none. Frees on errors too.
+ *
+ * @param name Adds to the path under which taps inside are known, such as `blocks.3`; '' adds nothing.
+ * @throws TypeError if `body` is async: tensors live in synchronous code.
+ */
+export function scope<R>(name: string, body: () => R): R;
+export function scope<R>(name: string, owned: readonly Tensor[], body: () => R): R;
+export function scope<R>(name: string, ownedOrBody: readonly Tensor[] | (() => R), maybeBody?: () => R): R {
+  const [owned, body] = typeof ownedOrBody === 'function' ? [[], ownedOrBody] : [ownedOrBody, maybeBody!];
+  const parent = current;
+  const own: Scope = { path: joinPath(parent?.path ?? '', name), tensors: [...owned] };
+  current = own;
+  const escaping = new Set<Tensor>();
+  try {
+    const result = body();
+    if (result instanceof Promise)
+      throw new TypeError(`scope "${own.path}": the body is async. Tensors live in synchronous code: await outside.`);
+    collectTensors(result, escaping);
+    return result;
+  } finally {
+    current = parent;
+    for (const tensor of own.tensors) {
+      if (escaping.has(tensor)) parent?.tensors.push(tensor);
+      else if (!tensor.kept) tensor.dispose(own.path);
+    }
+  }
+}
+
+/** Takes a tensor out of the ownership of scopes: from now on the caller disposes of it. For caches and recordings. */
+export function keep(tensor: Tensor): Tensor {
+  tensor.kept = true;
+  return tensor;
+}
+
+/** Gives a kept tensor to the current scope, if there is one; otherwise it stays with the caller. */
+export function release(tensor: Tensor): Tensor {
+  if (current !== undefined && tensor.kept) {
+    tensor.kept = false;
+    current.tensors.push(tensor);
+  }
+  return tensor;
+}
+
+/** Called by every new tensor. */
+export function adopt(tensor: Tensor): void {
+  current?.tensors.push(tensor);
+}
+
+/**
+ * Marks an activation by its hook name: the only trace that inspection leaves in the forward pass.
+ * Gives back `value`, or what an observer replaces it with.
+ */
+export function tap(name: string, value: Tensor): Tensor {
+  if (observer === undefined) return value;
+  const full = joinPath(current?.path ?? '', name);
+  return observer.wants(full) ? (observer.visit(full, value) ?? value) : value;
+}
+
+/** A tap whose value the forward pass does not need: computed only when somebody listens, and not editable. */
+export function derive(name: string, make: () => Tensor): void {
+  if (observer === undefined) return;
+  const full = joinPath(current?.path ?? '', name);
+  if (observer.wants(full)) scope('', () => observer?.visit(full, make()));
+}
+
+/** Whether somebody listens to the tap `name` here: ops choose their composed form then. */
+export function watched(name: string): boolean {
+  return observer?.wants(joinPath(current?.path ?? '', name)) ?? false;
+}
+
+/** Runs a synchronous body with `listener` at its taps. */
+export function observe<R>(listener: Observer | undefined, body: () => R): R {
+  const outer = observer;
+  observer = listener;
+  try {
+    return body();
+  } finally {
+    observer = outer;
+  }
+}
+
+const joinPath = (path: string, name: string): string => (path && name ? `${path}.${name}` : path || name);
+
+function collectTensors(value: unknown, into: Set<Tensor>): void {
+  if (typeof value !== 'object' || value === null) return;
+  if ('kept' in value && 'backend' in value) into.add(value as Tensor);
+  else if (Array.isArray(value)) for (const item of value) collectTensors(item, into);
+  else if (Object.getPrototypeOf(value) === Object.prototype)
+    for (const item of Object.values(value)) collectTensors(item, into);
+}

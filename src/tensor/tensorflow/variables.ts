@@ -1,0 +1,85 @@
+import type { Shape } from '../backend.ts';
+import { elements } from '../dtype.ts';
+import { copyBox } from '../reference/movement.ts';
+import { TF, TF_ATTR, type Addon } from './addon.ts';
+import { type Executor, Handle, typeAttr, type Value } from './handles.ts';
+import { allocateShared } from './host-memory.ts';
+
+/** A tensor that is written in place. */
+export interface VariableStore {
+  write(begin: Shape, value: Value): void;
+  read(): Handle;
+  free(): void;
+}
+
+/** On CPU: JavaScript memory that TensorFlow reads as a tensor, so that a write costs no op and a read nothing at all. */
+export class HostVariable implements VariableStore {
+  readonly #addon: Addon;
+  readonly #values: Float32Array;
+  readonly #handle: Handle;
+
+  constructor(addon: Addon, shape: Shape) {
+    const { bytes } = allocateShared(addon, elements(shape) * 4);
+    this.#addon = addon;
+    this.#values = new Float32Array(bytes.buffer, bytes.byteOffset, elements(shape));
+    this.#handle = new Handle(addon.createTensor(shape, TF.float, this.#values), shape);
+  }
+
+  write(begin: Shape, value: Value): void {
+    const values = this.#addon.tensorDataSync(value.handle.id) as Float32Array;
+    const source = { values, shape: value.shape, at: value.shape.map(() => 0) };
+    copyBox(source, { values: this.#values, shape: this.#handle.shape, at: begin }, value.shape);
+  }
+
+  read(): Handle {
+    this.#handle.holders++;
+    return this.#handle;
+  }
+
+  free(): void {
+    if (--this.#handle.holders === 0) this.#addon.deleteTensor(this.#handle.id);
+  }
+}
+
+/** TensorFlow's name for a variable that nobody else can find, and that goes with its last handle. */
+const ANONYMOUS = 'cd2c89b7-88b7-44c8-ad83-06c2a9158347';
+
+/** On any device: a resource variable. */
+export class DeviceVariable implements VariableStore {
+  readonly #executor: Executor;
+  readonly #shape: Shape;
+  readonly #resource: Handle;
+
+  constructor(executor: Executor, shape: Shape) {
+    this.#executor = executor;
+    this.#shape = shape;
+    this.#resource = executor.run(
+      'VarHandleOp',
+      [
+        { name: 'container', type: TF_ATTR.string, value: '' },
+        { name: 'shared_name', type: TF_ATTR.string, value: ANONYMOUS },
+        typeAttr('dtype', TF.float),
+        { name: 'shape', type: TF_ATTR.shape, value: shape },
+      ],
+      [],
+    );
+    const zeros = executor.run('Fill', [], [executor.ints(shape), executor.float(0)]);
+    executor.runMany('AssignVariableOp', [], [this.#resource.id, zeros.id], 0);
+    executor.release(zeros);
+  }
+
+  write(begin: Shape, value: Value): void {
+    const end = begin.map((at, axis) => at + value.shape[axis]);
+    const box = [begin, end, begin.map(() => 1)].map((corner) => this.#executor.ints(corner));
+    this.#executor.runMany('ResourceStridedSliceAssign', [], [this.#resource.id, ...box, this.#executor.id(value)], 0);
+  }
+
+  read(): Handle {
+    const { id } = this.#executor.run('ReadVariableOp', [typeAttr('dtype', TF.float)], [this.#resource.id]);
+    return new Handle(id, this.#shape);
+  }
+
+  free(): void {
+    this.#executor.release(this.#resource);
+  }
+}
