@@ -1,0 +1,85 @@
+import type { DType } from '../tensor/dtype.ts';
+import { bf16 } from '../tensor/formats/bf16.ts';
+import { f16 } from '../tensor/formats/f16.ts';
+import { f32 } from '../tensor/formats/f32.ts';
+import type { Format, WritableFormat } from '../tensor/formats/format.ts';
+import { f8E4m3, f8E5m2 } from '../tensor/formats/fp8.ts';
+import type { InputFile } from './input-file.ts';
+
+/** How stored blocks become elements of a dtype. */
+export interface Conversion {
+  /** Bytes of one block in the file. */
+  readonly sourceBytes: number;
+  /** Bytes that one block becomes. */
+  readonly targetBytes: number;
+  /** Converts whole blocks; `target` is 4-byte aligned. */
+  convert(source: Uint8Array, target: Uint8Array): void;
+}
+
+/** Where the bytes of a tensor lie. */
+export interface StoredBytes {
+  readonly file: InputFile;
+  readonly position: number;
+  readonly bytes: number;
+}
+
+const WRITABLE: Partial<Record<DType, WritableFormat>> = { f32, bf16, f16, f8_e4m3: f8E4m3, f8_e5m2: f8E5m2 };
+
+/** Bytes of stored blocks held at a time while they are decoded. */
+const SCRATCH = 2 ** 20;
+
+const floats = (bytes: Uint8Array): Float32Array =>
+  new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / Float32Array.BYTES_PER_ELEMENT);
+
+/** From a format to a float dtype, through f32; undefined when the dtype is not a float. */
+export function floatConversion(format: Format, dtype: DType): Conversion | undefined {
+  const writable = WRITABLE[dtype];
+  if (writable === undefined) return undefined;
+  const { blockSize, blockBytes: sourceBytes } = format;
+  const targetBytes = blockSize * writable.blockBytes;
+  if (dtype === 'f32') {
+    return {
+      sourceBytes,
+      targetBytes,
+      convert: (source, target) => {
+        format.decode(source, floats(target));
+      },
+    };
+  }
+  const scratch = new Float32Array(Math.ceil(SCRATCH / sourceBytes) * blockSize);
+  return {
+    sourceBytes,
+    targetBytes,
+    convert(source, target) {
+      const values = scratch.subarray(0, (source.length / sourceBytes) * blockSize);
+      format.decode(source, values);
+      writable.encode(values, target);
+    },
+  };
+}
+
+/** Reads a tensor and converts it part by part into `target`, whose length is that of the whole result. */
+export async function readConverted(
+  { file, position, bytes }: StoredBytes,
+  { sourceBytes, targetBytes, convert }: Conversion,
+  target: Uint8Array,
+  signal?: AbortSignal,
+): Promise<void> {
+  const blocks = bytes / sourceBytes;
+  const blocksAtATime = Math.max(1, Math.floor(SCRATCH / sourceBytes));
+  const source = new Uint8Array(Math.min(blocks, blocksAtATime) * sourceBytes);
+  // Typed arrays cannot look at an odd address, so such a target is filled through an aligned copy.
+  const aligned =
+    target.byteOffset % 4 === 0 && targetBytes % 4 === 0 ? undefined : new Uint8Array(blocksAtATime * targetBytes);
+  for (let first = 0; first < blocks; first += blocksAtATime) {
+    const count = Math.min(blocksAtATime, blocks - first);
+    const from = source.subarray(0, count * sourceBytes);
+    await file.read(from, position + first * sourceBytes, signal);
+    const to = target.subarray(first * targetBytes, (first + count) * targetBytes);
+    if (aligned === undefined) convert(from, to);
+    else {
+      convert(from, aligned.subarray(0, to.length));
+      to.set(aligned.subarray(0, to.length));
+    }
+  }
+}

@@ -1,0 +1,49 @@
+/** The dtypes of the format and their bits per element, in its own order: by rising alignment, which the writer follows. */
+const BITS = {
+  BOOL: 8,
+  F4: 4,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  U8: 8,
+  I8: 8,
+  F8_E5M2: 8,
+  F8_E4M3: 8,
+  F8_E8M0: 8,
+  F8_E4M3FNUZ: 8,
+  F8_E5M2FNUZ: 8,
+  I16: 16,
+  U16: 16,
+  F16: 16,
+  BF16: 16,
+  I32: 32,
+  U32: 32,
+  F32: 32,
+  C64: 64,
+  F64: 64,
+  I64: 64,
+  U64: 64,
+} as const;
+
+/** A dtype as a safetensors file spells it. */
+export type SafetensorsDType = keyof typeof BITS;
+
+export const SAFETENSORS_DTYPES = Object.keys(BITS) as readonly SafetensorsDType[];
+
+export const bitsPerElement = (dtype: SafetensorsDType): number => BITS[dtype];
+
+export const isSafetensorsDType = (name: string): name is SafetensorsDType => Object.hasOwn(BITS, name);
+
+const U64_MAX = 2n ** 64n - 1n;
+
+/**
+ * Bytes of a tensor, or why there is no such number. Sizes are multiplied in order and in 64 bits, as the format's own
+ * reader does: a product that overflows is an error, even when a later size is 0.
+ */
+export function byteLength(dtype: SafetensorsDType, shape: readonly number[]): bigint | 'overflow' | 'misaligned' {
+  let product = 1n;
+  for (const size of [...shape, BITS[dtype]]) {
+    product *= BigInt(size);
+    if (product > U64_MAX) return 'overflow';
+  }
+  return product % 8n === 0n ? product / 8n : 'misaligned';
+}
