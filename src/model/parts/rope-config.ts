@@ -54,7 +54,7 @@ export function parseRope(
   config: Json,
   defaults: { readonly theta: number; readonly headDim: number; readonly maxPositions: number },
 ): RopeConfig {
-  const where = isObject(config.rope_scaling) ? 'rope_scaling' : 'rope_parameters';
+  const where = (config.rope_scaling ?? undefined) === undefined ? 'rope_parameters' : 'rope_scaling';
   const nested = config[where] ?? {};
   if (!isObject(nested)) throw invalid(where, 'an object or null', nested);
   rejectLayerTypes(nested, where);
@@ -133,8 +133,7 @@ function parseScaling(
     }
     default:
       throw new ConfigError(
-        `config.json: ${where}.${typeKey} ${show(type)} is not supported ` +
-          `(supported: default, linear, dynamic, llama3, yarn)`,
+        `config.json: ${where}.rope_type ${show(type)} is not supported (supported: default, linear, dynamic, llama3, yarn)`,
       );
   }
 }

@@ -51,8 +51,8 @@ export function inverseFrequencies(rope: RopeConfig, length: number): RopeFreque
 /**
  * Cosines and sines for each position, both [T, R/2] row-major, already multiplied by the attention scaling.
  *
- * Frequencies and angles are rounded to f32, as transformers does: at position 100 000 the rounded angle is off by up to
- * 4e-3 radians, and a model is meant to see the angles it was trained with.
+ * Frequencies and angles are rounded to f32, as transformers does: at position 100 000 that moves an angle by thousandths
+ * of a radian, and a model should see the angles that others run it with.
  */
 export function rotationTables(
   rope: RopeConfig,
