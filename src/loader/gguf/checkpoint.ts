@@ -1,0 +1,92 @@
+import { elements, byteSize, type DType } from '../../tensor/dtype.ts';
+import type { Checkpoint, StoredTensor } from '../checkpoint.ts';
+import { floatConversion, readConverted } from '../decode.ts';
+import type { InputFile } from '../input-file.ts';
+import { quote } from '../load-error.ts';
+import { GgufError } from './error.ts';
+import type { GgufTensor } from './header.ts';
+import { READABLE_TYPES } from './types.ts';
+
+/** A tensor of the file under its published name. */
+export interface NamedTensor {
+  readonly name: string;
+  readonly tensor: GgufTensor;
+  /** Heads whose rows are to be put back into half-split order; 0 where the rows are in order. */
+  readonly interleavedHeads: number;
+}
+
+/** The tensors of a GGUF file by their published names, in the order of rows that the published weights have. */
+export class GgufCheckpoint implements Checkpoint {
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  private readonly named: ReadonlyMap<string, NamedTensor>;
+  private readonly file: InputFile;
+
+  /** @throws GgufError when a tensor is of a type that cannot be decoded */
+  constructor(file: InputFile, named: readonly NamedTensor[]) {
+    for (const { name, tensor } of named) {
+      if (tensor.type.format === undefined) {
+        throw new GgufError(
+          `${file.path}: tensor ${quote(name)} is stored as ${tensor.type.name}, which cannot be read. ` +
+            `Take a version of the model in one of ${READABLE_TYPES.join(', ')}.`,
+        );
+      }
+    }
+    this.file = file;
+    this.named = new Map(named.map((it) => [it.name, it]));
+    this.tensors = new Map(
+      named.map(({ name, tensor: { type, shape, bytes } }) => [
+        name,
+        { format: type.name, shape, bytes, file: file.path },
+      ]),
+    );
+  }
+
+  /** Block formats become bf16: the numbers that they hold have fewer bits than its error would show. */
+  naturalDType(name: string): DType {
+    const { type } = this.find(name).tensor;
+    return type.name === 'F32' ? 'f32' : type.name === 'F16' ? 'f16' : 'bf16';
+  }
+
+  async read(name: string, dtype: DType, target: Uint8Array, signal?: AbortSignal): Promise<void> {
+    const { tensor, interleavedHeads } = this.find(name);
+    const conversion = floatConversion(tensor.type.format!, dtype);
+    const bytes = elements(tensor.shape) * byteSize(dtype);
+    if (conversion === undefined || target.length !== bytes) {
+      throw new GgufError(
+        `${this.file.path}: tensor ${quote(name)}: it can be read as a float dtype into ${bytes} bytes, ` +
+          `got ${dtype} and ${target.length} bytes.`,
+      );
+    }
+    if (tensor.type.name === dtype.toUpperCase()) await this.file.read(target, tensor.position, signal);
+    else await readConverted({ file: this.file, ...tensor }, conversion, target, signal);
+    if (interleavedHeads > 0) deinterleave(target, interleavedHeads, tensor.shape[0] / interleavedHeads);
+  }
+
+  close(): Promise<void> {
+    return this.file.close();
+  }
+
+  private find(name: string): NamedTensor {
+    const found = this.named.get(name);
+    if (found === undefined) throw new GgufError(`${this.file.path}: there is no tensor ${quote(name)}.`);
+    return found;
+  }
+}
+
+/**
+ * Puts the rows of every head back into half-split order: row 2j + s of the file is row s·headDim/2 + j
+ * (llama.cpp's conversion did the opposite, because it rotates neighbouring pairs).
+ */
+export function deinterleave(rows: Uint8Array, heads: number, headDim: number): void {
+  const headBytes = rows.length / heads;
+  const rowBytes = headBytes / headDim;
+  const half = headDim / 2;
+  for (let head = 0; head < heads; head++) {
+    const target = rows.subarray(head * headBytes, (head + 1) * headBytes);
+    const source = target.slice();
+    for (let row = 0; row < headDim; row++) {
+      const to = (row % 2) * half + (row >> 1);
+      target.set(source.subarray(row * rowBytes, (row + 1) * rowBytes), to * rowBytes);
+    }
+  }
+}

@@ -1,0 +1,170 @@
+import type { GgufArchitecture } from './architectures.ts';
+import type { Metadata } from './metadata.ts';
+import { llama3Scaling } from './rope-scaling.ts';
+
+/** What config.json says and GGUF leaves to the tensors. */
+export interface TensorFacts {
+  readonly architecture: GgufArchitecture;
+  readonly has: (name: string) => boolean;
+  /** Rows of the embedding. */
+  readonly vocabSize: number;
+  /** `rope_freqs.weight`: by what each frequency is divided. */
+  readonly ropeDivisors: Float32Array | undefined;
+}
+
+type Json = Record<string, unknown>;
+
+const MAX_LAYERS = 1024;
+
+/**
+ * config.json from metadata, in the style of transformers 4 (which 5 reads as well).
+ * What GGUF does not hold (initializer_range, dropout) does not matter to inference and is left out.
+ */
+export function ggufConfig(metadata: Metadata, facts: TensorFacts): Json {
+  const { architecture, has } = facts;
+  const prefix = metadata.need('text', 'general.architecture');
+  const integer = (key: string) => metadata.get('integer', `${prefix}.${key}`);
+  const number = (key: string) => shortest(metadata.get('number', `${prefix}.${key}`));
+  const need = (key: string) => metadata.need('integer', `${prefix}.${key}`);
+
+  const { hiddenSize, layers, heads, kvHeads, headDim } = dimensions(metadata);
+  if (layers > MAX_LAYERS) metadata.fail(`${prefix}.block_count`, `${layers} layers, expected at most ${MAX_LAYERS}`);
+  const theta = number('rope.freq_base') ?? 10_000;
+  // llama.cpp has no architecture of its own for Mistral; a window is what sets the two apart.
+  const slidingWindow = architecture.modelType === 'llama' ? integer('attention.sliding_window') : undefined;
+  const isMistral = slidingWindow !== undefined;
+
+  return {
+    architectures: [isMistral ? 'MistralForCausalLM' : architecture.className],
+    model_type: isMistral ? 'mistral' : architecture.modelType,
+    vocab_size: facts.vocabSize,
+    hidden_size: hiddenSize,
+    intermediate_size: need('feed_forward_length'),
+    num_hidden_layers: layers,
+    num_attention_heads: heads,
+    num_key_value_heads: kvHeads,
+    head_dim: headDim,
+    hidden_act: 'silu',
+    max_position_embeddings: need('context_length'),
+    rms_norm_eps:
+      number('attention.layer_norm_rms_epsilon') ??
+      metadata.need('number', `${prefix}.attention.layer_norm_rms_epsilon`),
+    rope_theta: theta,
+    rope_scaling: ropeScaling(metadata, facts.ropeDivisors, theta, headDim),
+    ...(isMistral ? { sliding_window: slidingWindow } : {}),
+    // The biases of Qwen2's q, k and v are part of its architecture.
+    ...(architecture.modelType === 'qwen2' ? {} : { attention_bias: has('blk.0.attn_q.bias') }),
+    ...(architecture.modelType === 'llama' ? { mlp_bias: has('blk.0.ffn_gate.bias') } : {}),
+    tie_word_embeddings: !has('output.weight'),
+    torch_dtype: 'bfloat16',
+    use_cache: true,
+    ...specialIds(metadata),
+  };
+}
+
+/** The sizes of attention, which the permutation of q and k needs too. */
+export function dimensions(metadata: Metadata) {
+  const prefix = metadata.need('text', 'general.architecture');
+  const positive = (key: string) => {
+    const value = metadata.need('integer', `${prefix}.${key}`);
+    return value > 0 ? value : metadata.fail(`${prefix}.${key}`, 'expected at least 1, got 0');
+  };
+  const optional = (key: string) =>
+    metadata.get('integer', `${prefix}.${key}`) === undefined ? undefined : positive(key);
+  const hiddenSize = positive('embedding_length');
+  const heads = positive('attention.head_count');
+  return {
+    hiddenSize,
+    layers: positive('block_count'),
+    heads,
+    kvHeads: optional('attention.head_count_kv') ?? heads,
+    headDim: optional('attention.key_length') ?? Math.floor(hiddenSize / heads),
+  };
+}
+
+/** generation_config.json: where to stop, and the sampling that the model's authors recommend. */
+export function ggufGenerationConfig(metadata: Metadata): Json {
+  const ids = specialIds(metadata);
+  const stops = ['eos', 'eot', 'eom']
+    .map((name) => metadata.get('integer', `tokenizer.ggml.${name}_token_id`))
+    .filter((id) => id !== undefined);
+  const eos = [...new Set(stops)];
+  const sampling = Object.entries(SAMPLING)
+    .map(([key, name]) => [name, shortest(metadata.get('number', `general.sampling.${key}`))] as const)
+    .filter(([, value]) => value !== undefined);
+  return {
+    ...ids,
+    ...(eos.length > 1 ? { eos_token_id: eos } : {}),
+    ...(sampling.length > 0 ? { do_sample: true, ...Object.fromEntries(sampling) } : {}),
+  };
+}
+
+const SAMPLING = {
+  temp: 'temperature',
+  top_k: 'top_k',
+  top_p: 'top_p',
+  min_p: 'min_p',
+  penalty_repeat: 'repetition_penalty',
+};
+
+function specialIds(metadata: Metadata): Json {
+  const ids = { bos_token_id: 'bos', eos_token_id: 'eos', pad_token_id: 'padding' };
+  return Object.fromEntries(
+    Object.entries(ids).flatMap(([name, key]) => {
+      const id = metadata.get('integer', `tokenizer.ggml.${key}_token_id`);
+      return id === undefined ? [] : [[name, id]];
+    }),
+  );
+}
+
+function ropeScaling(
+  metadata: Metadata,
+  divisors: Float32Array | undefined,
+  theta: number,
+  headDim: number,
+): Json | null {
+  const prefix = metadata.need('text', 'general.architecture');
+  const key = `${prefix}.rope.scaling.type`;
+  const type = metadata.get('text', key) ?? 'none';
+  const number = (name: string) => shortest(metadata.get('number', `${prefix}.rope.scaling.${name}`));
+  const original = metadata.get('integer', `${prefix}.rope.scaling.original_context_length`);
+  if (divisors !== undefined) {
+    return (
+      llama3Scaling(divisors, theta, headDim, original) ??
+      metadata.fail(
+        'rope_freqs.weight',
+        'its divisors follow no llama3 scaling with low_freq_factor 1 and high_freq_factor 4',
+        'Take the safetensors version of the model.',
+      )
+    );
+  }
+  switch (type) {
+    case 'none':
+      return null;
+    case 'linear':
+      return { rope_type: 'linear', factor: metadata.need('number', `${prefix}.rope.scaling.factor`) };
+    case 'yarn': {
+      if ((number('attn_factor') ?? 1) !== 1) metadata.fail(`${prefix}.rope.scaling.attn_factor`, 'expected 1 or none');
+      const optional = {
+        original_max_position_embeddings: original,
+        beta_fast: number('yarn_beta_fast'),
+        beta_slow: number('yarn_beta_slow'),
+      };
+      const given = Object.entries(optional).filter(([, value]) => value !== undefined);
+      const factor = metadata.need('number', `${prefix}.rope.scaling.factor`);
+      return { rope_type: 'yarn', factor, ...Object.fromEntries(given) };
+    }
+    default:
+      return metadata.fail(key, `expected none, linear or yarn, got ${JSON.stringify(type.slice(0, 40))}`);
+  }
+}
+
+/** The shortest decimal number that is the same f32: GGUF keeps 1e-5 as 9.999999747378752e-6. */
+function shortest(value: number | undefined): number | undefined {
+  if (value === undefined || Math.fround(value) !== value) return value;
+  for (let digits = 1; digits < 9; digits++) {
+    const candidate = Number(value.toPrecision(digits));
+    if (Math.fround(candidate) === value) return candidate;
+  }
+  return Number(value.toPrecision(9));
+}

@@ -1,0 +1,38 @@
+interface Candidate {
+  readonly pair: readonly [left: string, right: string];
+  readonly score: number;
+  readonly leftLength: number;
+  readonly rightLength: number;
+}
+
+/**
+ * The merges that SentencePiece's scores imply, best first: every way to split a token into two others, in the order of
+ * the whole token's score, then of the halves' lengths, then of their ids (as transformers' `generate_merges` orders them).
+ */
+export function mergesFromScores(
+  ids: ReadonlyMap<string, number>,
+  scores: readonly number[],
+  isMergeable: (id: number) => boolean,
+): (readonly [string, string])[] {
+  const idOf = (piece: string): number | undefined => {
+    const id = ids.get(piece);
+    return id !== undefined && isMergeable(id) ? id : undefined;
+  };
+  const candidates: Candidate[] = [];
+  for (const [token, id] of ids) {
+    if (!isMergeable(id)) continue;
+    const characters = Array.from(token);
+    const splits: { candidate: Candidate; left: number; right: number }[] = [];
+    for (let cut = 1, at = characters[0]?.length ?? 0; cut < characters.length; at += characters[cut++].length) {
+      const pair = [token.slice(0, at), token.slice(at)] as const;
+      const [left, right] = [idOf(pair[0]), idOf(pair[1])];
+      if (left === undefined || right === undefined) continue;
+      const candidate = { pair, score: scores[id], leftLength: cut, rightLength: characters.length - cut };
+      splits.push({ candidate, left, right });
+    }
+    splits.sort((a, b) => a.left - b.left || a.right - b.right);
+    candidates.push(...splits.map(({ candidate }) => candidate));
+  }
+  candidates.sort((a, b) => b.score - a.score || b.leftLength - a.leftLength || b.rightLength - a.rightLength);
+  return candidates.map(({ pair }) => pair);
+}

@@ -1,0 +1,102 @@
+import { f32 } from '../../tensor/formats/f32.ts';
+import type { ModelFiles } from '../checkpoint.ts';
+import { InputFile } from '../input-file.ts';
+import { quote } from '../load-error.ts';
+import { ARCHITECTURES, publishedName, type GgufArchitecture } from './architectures.ts';
+import { GgufCheckpoint, type NamedTensor } from './checkpoint.ts';
+import { dimensions, ggufConfig, ggufGenerationConfig } from './config.ts';
+import { GgufError } from './error.ts';
+import { readGgufHeader, type GgufHeader } from './header.ts';
+import { Metadata } from './metadata.ts';
+import { ggufTokenizer } from './tokenizer.ts';
+
+/** Divisors of the rotary frequencies: they become `rope_scaling` in the configuration. */
+const ROPE_DIVISORS = 'rope_freqs.weight';
+
+/**
+ * Opens a GGUF file as a model with the names, shapes and configuration under which its weights were first published.
+ * Only the header is read; weights are read, decoded and put in order one by one when the checkpoint is asked for them.
+ *
+ * @throws GgufError for a malformed file, an architecture, a tensor or a tokenizer that is not known
+ */
+export async function openGguf(path: string): Promise<ModelFiles> {
+  const file = await InputFile.open(path);
+  try {
+    const header = await readGgufHeader(file);
+    const metadata = new Metadata(path, header.metadata);
+    const architecture = architectureOf(metadata);
+    const tensors = header.tensors;
+    const embedding = tensors.get('token_embd.weight')?.shape;
+    if (embedding?.length !== 2)
+      throw new GgufError(`${path}: it has no tensor "token_embd.weight" of two dimensions.`);
+    return {
+      source: path,
+      config: ggufConfig(metadata, {
+        architecture,
+        has: (name) => tensors.has(name),
+        vocabSize: embedding[0],
+        ropeDivisors: await readRopeDivisors(file, header),
+      }),
+      generationConfig: ggufGenerationConfig(metadata),
+      tokenizer: ggufTokenizer(metadata),
+      checkpoint: new GgufCheckpoint(file, namedTensors(path, header, metadata, architecture)),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+function architectureOf(metadata: Metadata): GgufArchitecture {
+  const parts = metadata.get('integer', 'split.count') ?? 1;
+  if (parts > 1) {
+    metadata.fail('split.count', `this file is one of ${parts} parts`, 'Join them with llama-gguf-split --merge.');
+  }
+  const name = metadata.need('text', 'general.architecture');
+  if (Object.hasOwn(ARCHITECTURES, name)) return ARCHITECTURES[name];
+  const known = Object.keys(ARCHITECTURES).join(', ');
+  return metadata.fail(
+    'general.architecture',
+    `expected one of ${known}, got ${quote(name)}`,
+    'Take the safetensors version of the model if its architecture is one that Vitrine runs.',
+  );
+}
+
+function namedTensors(path: string, header: GgufHeader, metadata: Metadata, row: GgufArchitecture): NamedTensor[] {
+  const { heads, kvHeads } = dimensions(metadata);
+  const interleaved = row.interleavedRope ? { attn_q: heads, attn_k: kvHeads } : {};
+  const isRotated = (part: string | undefined): part is 'attn_q' | 'attn_k' =>
+    part !== undefined && Object.hasOwn(interleaved, part);
+  return [...header.tensors].flatMap(([stored, tensor]) => {
+    if (stored === ROPE_DIVISORS) return [];
+    const name = publishedName(row, stored);
+    if (name === undefined) {
+      throw new GgufError(
+        `${path}: tensor ${quote(stored)} is no part of the architecture ${row.modelType}. ` +
+          `Take the safetensors version of the model.`,
+      );
+    }
+    const part = stored.split('.')[2] as string | undefined;
+    const interleavedHeads = isRotated(part) ? interleaved[part]! : 0;
+    if (interleavedHeads > 0 && tensor.shape[0] % (2 * interleavedHeads) !== 0) {
+      throw new GgufError(
+        `${path}: tensor ${quote(stored)}: ${tensor.shape[0]} rows are no whole number of pairs for each of ${interleavedHeads} heads.`,
+      );
+    }
+    return [{ name, tensor, interleavedHeads }];
+  });
+}
+
+async function readRopeDivisors(file: InputFile, { tensors }: GgufHeader): Promise<Float32Array | undefined> {
+  const tensor = tensors.get(ROPE_DIVISORS);
+  if (tensor === undefined) return undefined;
+  if (tensor.type.format !== f32) {
+    throw new GgufError(`${file.path}: tensor "${ROPE_DIVISORS}": expected F32, got ${tensor.type.name}.`);
+  }
+  // A divisor per pair of a head's dimensions: more than a page would be no such tensor.
+  if (tensor.bytes > 4096)
+    throw new GgufError(`${file.path}: tensor "${ROPE_DIVISORS}": it has ${tensor.bytes} bytes.`);
+  const divisors = new Float32Array(tensor.bytes / 4);
+  await file.read(new Uint8Array(divisors.buffer), tensor.position);
+  return divisors;
+}
