@@ -41,7 +41,7 @@ const MAX_HEADER = 64 * 2 ** 20;
  *
  * @throws GgufError naming the key or tensor and the rule that is broken
  */
-export async function readGgufHeader(file: InputFile): Promise<GgufHeader> {
+export async function readGgufHeader(file: Pick<InputFile, 'path' | 'size' | 'read'>): Promise<GgufHeader> {
   for (let length = Math.min(FIRST_READ, file.size); ; length = Math.min(4 * length, file.size)) {
     const bytes = Buffer.allocUnsafe(length);
     await file.read(bytes, 0);
