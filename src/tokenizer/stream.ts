@@ -1,0 +1,96 @@
+import type { DecodeTokens } from './decoding.ts';
+
+/** Turns ids into text as they come, never showing half a character. */
+export interface TokenStream {
+  /** The text that became certain with this token: '' while a character is incomplete. */
+  push(id: number): string;
+  /** What was still held back. */
+  end(): string;
+}
+
+const INCOMPLETE = '\uFFFD';
+/** No character, and no sensible run of byte tokens, is longer. */
+const MAX_HELD = 64;
+
+/**
+ * Decodes token by token: what a token adds is the difference between decoding a short window of ids with and without
+ * it, which keeps rules that look at neighbours (a stripped leading space, bytes of one character) right. Text that
+ * ends in U+FFFD may be the beginning of a character and waits. The window moves on with each shown text, so that
+ * the cost of a token does not depend on how many came before.
+ *
+ * Source: `step_decode_stream` of the Rust crate `tokenizers`. Beyond it, this stream ends what is held back when asked
+ * to, when too much is held, and when later bytes make shown ones invalid; there the crate stalls or gives up.
+ */
+export class DecodeStream implements TokenStream {
+  private readonly decode: DecodeTokens;
+  private readonly visible: (id: number) => string | undefined;
+  /** The tokens whose text was shown last, then those held back. */
+  private window: string[] = [];
+  /** How many tokens of the window are shown, and their text. */
+  private shown = 0;
+  private prefix = '';
+
+  /** @param visible The token of an id, or undefined for one to be left out. */
+  constructor(decode: DecodeTokens, visible: (id: number) => string | undefined) {
+    this.decode = decode;
+    this.visible = visible;
+  }
+
+  push(id: number): string {
+    const token = this.visible(id);
+    if (!token) return '';
+    if (this.prefix === '' && this.window.length > 0) this.skipInvisibleStart();
+    this.window.push(token);
+    const text = this.decode(this.window);
+    if (text.endsWith(INCOMPLETE)) return this.window.length - this.shown > MAX_HELD ? this.release() : '';
+    if (!text.startsWith(this.prefix)) return this.restart();
+    if (text.length === this.prefix.length) return '';
+    return this.advance(text, this.window.length);
+  }
+
+  end(): string {
+    const text = this.decode(this.window);
+    const rest = text.startsWith(this.prefix) ? text.slice(this.prefix.length) : this.restart();
+    this.window = [];
+    this.shown = 0;
+    this.prefix = '';
+    return rest;
+  }
+
+  /** Tokens that showed nothing at the very beginning, such as a stripped space, are done with. */
+  private skipInvisibleStart(): void {
+    const text = this.decode(this.window);
+    if (text.endsWith(INCOMPLETE)) return;
+    this.prefix = text;
+    this.shown = this.window.length;
+  }
+
+  /** Shows what `text`, the text of the first `count` tokens of the window, adds. */
+  private advance(text: string, count: number): string {
+    const added = text.slice(this.prefix.length);
+    const held = this.window.length - count;
+    this.window = this.window.slice(this.shown);
+    this.shown = this.window.length - held;
+    this.prefix = this.decode(this.window.slice(0, this.shown));
+    return added;
+  }
+
+  /** Bytes that came later made shown ones invalid: those stay as they are, and decoding begins anew after them. */
+  private restart(): string {
+    this.window = this.window.slice(this.shown);
+    this.shown = this.window.length;
+    this.prefix = this.decode(this.window);
+    return this.prefix;
+  }
+
+  /** Shows what is held back up to the last place where the text can be cut without changing it. */
+  private release(): string {
+    const whole = this.decode(this.window);
+    const n = this.window.length;
+    const cuts = [n - 3, n - 2, n - 1];
+    const cut =
+      cuts.find((i) => this.decode(this.window.slice(0, i)) + this.decode(this.window.slice(i)) === whole) ?? n;
+    const text = this.decode(this.window.slice(0, cut));
+    return text.startsWith(this.prefix) ? this.advance(text, cut) : this.restart();
+  }
+}
