@@ -13,7 +13,7 @@ export interface Conversion {
   /** Bytes that one block becomes. */
   readonly targetBytes: number;
   /** Converts whole blocks; `target` is 4-byte aligned. */
-  convert(source: Uint8Array, target: Uint8Array): void;
+  readonly convert: (source: Uint8Array, target: Uint8Array) => void;
 }
 
 /** Where the bytes of a tensor lie. */
@@ -50,7 +50,7 @@ export function floatConversion(format: Format, dtype: DType): Conversion | unde
   return {
     sourceBytes,
     targetBytes,
-    convert(source, target) {
+    convert: (source, target) => {
       const values = scratch.subarray(0, (source.length / sourceBytes) * blockSize);
       format.decode(source, values);
       writable.encode(values, target);
