@@ -55,7 +55,7 @@ export class Bpe implements Model {
     this.unknown = this.vocab.get(config.unk_token ?? '');
     this.merged = new Int32Array(config.merges.length);
     config.merges.forEach((merge, rank) => {
-      const [left, right] = typeof merge === 'string' ? halves(merge) : merge;
+      const [left, right] = halves(merge, rank);
       const ids = [this.vocab.get(left), this.vocab.get(right), this.vocab.get(left + right)] as const;
       if (ids[0] === undefined || ids[1] === undefined || ids[2] === undefined) {
         throw new TokenizerError(
@@ -133,9 +133,17 @@ export class Bpe implements Model {
 /** Marks the right half of a joined pair. */
 const JOINED = -1;
 
-function halves(merge: string): [string, string] {
-  const space = merge.indexOf(' ');
-  return [merge.slice(0, space), merge.slice(space + 1)];
+function halves(merge: unknown, rank: number): [string, string] {
+  if (typeof merge === 'string' && merge.includes(' ')) {
+    const space = merge.indexOf(' ');
+    return [merge.slice(0, space), merge.slice(space + 1)];
+  }
+  if (Array.isArray(merge) && merge.length === 2 && merge.every((half) => typeof half === 'string')) {
+    return merge as [string, string];
+  }
+  throw new TokenizerError(
+    `tokenizer.json: expected merge ${rank} to be "a b" or ["a", "b"], got ${JSON.stringify(merge)}`,
+  );
 }
 
 class MinHeap {

@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest';
+import { DecodeStream } from '../../src/tokenizer/stream.ts';
+import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
+
+const load = (name: string) => loadTokenizer(new URL(`../fixtures/tokenizers/${name}`, import.meta.url).pathname);
+
+/** Numerical Recipes' linear congruential generator: the same texts in every run. */
+function random(seed: number): (n: number) => number {
+  let state = seed;
+  return (n) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * n);
+  };
+}
+
+const PIECES = [
+  ...['a', 'the ', ' ', '  ', '\n', '\t', '0', '١', '½', "'s", '<', '|', '<|im_start|>', '</s>', '<s>', '▁', 'Ġ'],
+  ...[
+    'é',
+    'e\u0301',
+    'ß',
+    '漢字',
+    '한',
+    'ก็',
+    '👩‍💻',
+    '👨‍👩‍👧',
+    '🇩🇪',
+    '\u200d',
+    '\ufe0f',
+    '\ufeff',
+    '\u0085',
+    '\u00a0',
+    '\ufffd',
+  ],
+  ...['\ud83d', '\ude00', '\u{10ffff}', '\0'],
+];
+
+describe.each(['bpe_chatml', 'bpe_llama3', 'metaspace_gemma', 'metaspace_llama2', 'metaspace_pre', 'smollm2'])(
+  '%s',
+  async (name) => {
+    const tokenizer = await load(name);
+
+    it.each([false, true])(
+      'streams what decode gives, for random texts (skipSpecialTokens: %s)',
+      (skipSpecialTokens) => {
+        const next = random(7);
+        for (let i = 0; i < 300; i++) {
+          const text = Array.from({ length: next(12) }, () => PIECES[next(PIECES.length)]).join('');
+          const ids = tokenizer.encode(text);
+          const stream = tokenizer.stream({ skipSpecialTokens });
+          const pieces = ids.map((id) => stream.push(id));
+          pieces.push(stream.end());
+          expect(pieces.join(''), JSON.stringify(text)).toBe(tokenizer.decode(ids, { skipSpecialTokens }));
+        }
+      },
+    );
+
+    it('gives well-formed text back unchanged', () => {
+      const next = random(11);
+      // Normalisation (NFC) and a token's claim on the white space beside it change texts by design.
+      const pieces = PIECES.filter((piece) => !/\p{Surrogate}|\u0301|[<|▁]/u.test(piece));
+      for (let i = 0; i < 300; i++) {
+        // A leading space is indistinguishable from the one that SentencePiece puts before a text.
+        const text = Array.from({ length: next(12) }, () => pieces[next(pieces.length)])
+          .join('')
+          .trimStart();
+        expect(tokenizer.decode(tokenizer.encode(text, { addSpecialTokens: false }))).toBe(text);
+      }
+    });
+  },
+);
+
+describe('a stream of many tokens', () => {
+  it.each([
+    ['letters', 'a', 'a'],
+    ['bytes that never become a character', '\u0122', '\ufffd'],
+    ['real replacement characters', 'ï¿½', '\ufffd'],
+  ])('decodes short windows only: %s', async (_, token, text) => {
+    const tokens = Array.from(token);
+    let longest = 0;
+    const decoder = await load('bpe_llama3');
+    const stream = new DecodeStream(
+      (window) => {
+        longest = Math.max(longest, window.length);
+        return decoder.decode(window.map((each) => decoder.idOf(each)!));
+      },
+      (id) => tokens[id % tokens.length],
+    );
+    const count = 3000;
+    let shown = '';
+    for (let id = 0; id < count * tokens.length; id++) shown += stream.push(id);
+    expect(shown + stream.end()).toBe(text.repeat(count));
+    expect(longest).toBeLessThan(200);
+  });
+
+  it('shows each byte once when a later byte makes shown ones invalid', async () => {
+    const tokenizer = await load('metaspace_llama2');
+    const ids = ['<0x41>', '<0xFF>', '▁x'].map((token) => tokenizer.idOf(token) ?? NaN);
+    const stream = tokenizer.stream();
+    expect(ids.map((id) => stream.push(id))).toEqual(['A', '', '\ufffd x'].slice(0, ids.length));
+    expect(stream.end()).toBe('');
+  });
+});
