@@ -36,4 +36,6 @@ export interface ModelFiles {
   readonly generationConfig: Readonly<Record<string, unknown>> | undefined;
   readonly tokenizer: TokenizerFiles | undefined;
   readonly checkpoint: Checkpoint;
+  /** What a user may want to know about these files, one line each. */
+  readonly notes?: readonly string[];
 }
