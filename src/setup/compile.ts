@@ -1,0 +1,67 @@
+import { mkdir, readdir } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { answers, run } from './run.ts';
+import { SetupError } from './setup-error.ts';
+
+const require = createRequire(import.meta.url);
+
+/** The version of tfjs-node-gpu whose addon we build. */
+const TFJS = '4.22.0';
+
+export interface CompileOptions {
+  readonly env?: NodeJS.ProcessEnv | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The first C++ compiler that answers: `CXX`, g++, c++, clang++. Throws {@link SetupError} where there is none. */
+export async function findCompiler(env: NodeJS.ProcessEnv = process.env): Promise<string> {
+  for (const compiler of [env.CXX, 'g++', 'c++', 'clang++']) {
+    if (compiler && (await answers(compiler, [], env))) return compiler;
+  }
+  throw new SetupError(
+    'a C++ compiler is missing (for example `apt-get install g++`; on macOS `xcode-select --install`)',
+  );
+}
+
+/**
+ * Compiles tfjs-node-gpu's addon against the libraries and headers in `folder/tensorflow` into `folder/tfjs_binding.node`.
+ */
+export async function compileAddon(folder: string, compiler: string, options: CompileOptions = {}): Promise<void> {
+  const { env, signal } = options;
+  const binding = await bindingSources(folder, options);
+  const sources = (await readdir(binding)).filter((name) => name.endsWith('.cc')).map((name) => join(binding, name));
+  const { include_dir: nodeHeaders } = require('node-api-headers') as { include_dir: string };
+  const tensorflow = join(folder, 'tensorflow');
+  const defines = ['-DNAPI_VERSION=8', '-DNODE_GYP_MODULE_NAME=tfjs_binding', '-DBUILDING_NODE_EXTENSION'];
+  const link =
+    process.platform === 'darwin'
+      ? ['-undefined', 'dynamic_lookup', `-Wl,-rpath,@loader_path/tensorflow`]
+      : ['-Wl,-z,initfirst', '-Wl,-rpath,$ORIGIN/tensorflow'];
+  const libraries = (await readdir(tensorflow)).filter((name) => name.startsWith('libtensorflow_'));
+  await run(
+    compiler,
+    [
+      ...['-O2', '-std=c++17', '-fPIC', '-shared', ...defines],
+      ...['-I', join(tensorflow, 'include'), '-I', nodeHeaders],
+      ...[...sources, fileURLToPath(new URL('../../src/setup/quiet.cc', import.meta.url))],
+      ...['-o', join(folder, 'tfjs_binding.node'), ...libraries.map((name) => join(tensorflow, name)), ...link],
+    ],
+    { signal, ...(env && { env }) },
+  );
+}
+
+/** The addon's sources: from the optional dependency where npm installed it, else from its package. */
+async function bindingSources(folder: string, { env, signal }: CompileOptions): Promise<string> {
+  try {
+    return join(dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json')), 'binding');
+  } catch {
+    const sources = join(folder, 'sources');
+    await mkdir(sources, { recursive: true });
+    const options = { cwd: sources, signal, ...(env && { env }) };
+    await run('npm', ['pack', '--silent', `@tensorflow/tfjs-node-gpu@${TFJS}`], options);
+    await run('tar', ['-xzf', `tensorflow-tfjs-node-gpu-${TFJS}.tgz`, 'package/binding'], options);
+    return join(sources, 'package', 'binding');
+  }
+}

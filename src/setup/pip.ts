@@ -1,0 +1,93 @@
+import { mkdir, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { OnProgress } from '../loader/progress.ts';
+import { answers, run } from './run.ts';
+import { SetupError } from './setup-error.ts';
+
+export interface PipOptions {
+  /** Where commands are looked for (`PATH`) and what they are told. */
+  readonly env?: NodeJS.ProcessEnv | undefined;
+  readonly onProgress?: OnProgress | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The tags of wheels to accept, so that the local Python's own version does not matter. */
+const TARGET: Partial<Record<string, string[]>> = {
+  'linux-x64': ['manylinux_2_28_x86_64', 'manylinux_2_27_x86_64', 'manylinux_2_17_x86_64', 'manylinux2014_x86_64'],
+  'linux-arm64': [
+    'manylinux_2_28_aarch64',
+    'manylinux_2_27_aarch64',
+    'manylinux_2_17_aarch64',
+    'manylinux2014_aarch64',
+  ],
+  'darwin-arm64': ['macosx_12_0_arm64', 'macosx_11_0_arm64'],
+};
+
+const COMMANDS = [['python3', '-m', 'pip'], ['pip3'], ['pip'], ['python', '-m', 'pip']] as const;
+
+/**
+ * Downloads wheels, without what they depend on, into `folder` and returns their paths. pip's own settings (index,
+ * certificates, cache) are the user's. Throws {@link SetupError} where there is no pip or it finds no wheel.
+ */
+export async function pipDownload(
+  requirements: readonly string[],
+  folder: string,
+  options: PipOptions = {},
+): Promise<string[]> {
+  const { env = process.env, onProgress, signal } = options;
+  const [command, ...prefix] = await findPip(env);
+  const platforms = TARGET[`${process.platform}-${process.arch}`] ?? [];
+  const python =
+    platforms.length > 0
+      ? ['--python-version', '3.12', '--implementation', 'cp', '--abi', 'cp312', '--abi', 'none']
+      : [];
+  const temporary = join(folder, 'pip');
+  await mkdir(temporary, { recursive: true });
+
+  // pip draws no bar that all its versions can print to a pipe, so its growing files are measured.
+  let label = `Finding ${requirements.join(', ')}`;
+  let total = 0;
+  const report = async (): Promise<void> => {
+    const loaded = await folderBytes(folder);
+    onProgress?.({ label, loaded, total: Math.max(total, loaded) });
+  };
+  const timer = setInterval(() => void report().catch(() => undefined), 500);
+  try {
+    const flags = ['--no-deps', '--only-binary', ':all:', '--progress-bar', 'off', '--retries', '1', '--timeout', '15'];
+    const target = [...platforms.flatMap((platform) => ['--platform', platform]), ...python];
+    await run(command, [...prefix, 'download', ...flags, ...target, '--dest', folder, ...requirements], {
+      env: { ...env, TMPDIR: temporary, TEMP: temporary, TMP: temporary, PIP_DISABLE_PIP_VERSION_CHECK: '1' },
+      signal,
+      onLine: (line) => {
+        const download = /(?:Downloading|Using cached) (\S+\/)?(\S+\.whl).*?\(([\d.]+) (bytes|kB|MB|GB)\)/.exec(line);
+        if (download === null) return;
+        label = `Downloading ${download[2]!}`;
+        total += Number(download[3]) * { bytes: 1, kB: 1e3, MB: 1e6, GB: 1e9 }[download[4] as 'MB'];
+      },
+    });
+    await report();
+  } finally {
+    clearInterval(timer);
+  }
+  return (await readdir(folder)).filter((name) => name.endsWith('.whl')).map((name) => join(folder, name));
+}
+
+async function findPip(env: NodeJS.ProcessEnv): Promise<readonly [string, ...string[]]> {
+  for (const [command, ...args] of COMMANDS) {
+    if (await answers(command, args, env)) return [command, ...args];
+  }
+  throw new SetupError('pip is missing (install Python 3 with pip, for example `apt-get install python3-pip`)');
+}
+
+async function folderBytes(folder: string): Promise<number> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const sizes = entries
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.whl'))
+    .map((entry) =>
+      stat(join(entry.parentPath, entry.name)).then(
+        (file) => file.size,
+        () => 0,
+      ),
+    );
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+}
