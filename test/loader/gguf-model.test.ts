@@ -1,0 +1,53 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { openGguf } from '../../src/loader/gguf/open.ts';
+import { elements } from '../../src/tensor/dtype.ts';
+import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
+
+// Small models written with llama.cpp's Python package gguf 0.19.0, q and k of llama permuted as its conversion does;
+// expected.json was computed there from the original weights: the published configuration, and per tensor the SHA-256 of
+// the f32 values in the published order of rows.
+const folder = fileURLToPath(new URL('../fixtures/gguf/', import.meta.url));
+const expected = JSON.parse(readFileSync(`${folder}expected.json`, 'utf8')) as Record<
+  string,
+  { config: Record<string, unknown>; tensors: Record<string, { type: string; shape: number[]; sha256: string }> }
+>;
+
+test.each(Object.keys(expected))('%s has the published names, shapes, values and configuration', async (name) => {
+  const model = await openGguf(`${folder}${name}.gguf`);
+  const { tensors, config } = expected[name];
+  expect(model.config).toMatchObject(config);
+  expect([...model.checkpoint.tensors.keys()].sort()).toEqual(Object.keys(tensors).sort());
+  for (const [tensor, { type, shape, sha256 }] of Object.entries(tensors)) {
+    const bytes = new Uint8Array(elements(shape) * 4);
+    await model.checkpoint.read(tensor, 'f32', bytes);
+    expect(model.checkpoint.tensors.get(tensor), tensor).toMatchObject({ format: type, shape });
+    expect(createHash('sha256').update(bytes).digest('hex'), tensor).toBe(sha256);
+  }
+  await model.checkpoint.close();
+});
+
+test('natural dtypes: floats as they are, blocks as bf16', async () => {
+  const natural = async (name: string, tensor: string) => {
+    const { checkpoint } = await openGguf(`${folder}${name}.gguf`);
+    await checkpoint.close();
+    return checkpoint.naturalDType(tensor);
+  };
+  expect(await natural('llama-bf16', 'model.embed_tokens.weight')).toBe('bf16');
+  expect(await natural('llama-bf16', 'model.norm.weight')).toBe('f32');
+  expect(await natural('llama-bias-f16', 'model.embed_tokens.weight')).toBe('f16');
+  expect(await natural('qwen3-q4_1', 'model.embed_tokens.weight')).toBe('bf16');
+});
+
+test('stop tokens and tokenizer come from the metadata', async () => {
+  const { checkpoint, generationConfig, tokenizer } = await openGguf(`${folder}llama-bf16.gguf`);
+  await checkpoint.close();
+  expect(generationConfig).toEqual({ eos_token_id: [508, 506], pad_token_id: 506 });
+  const { encode } = JSON.parse(readFileSync(`${folder}../tokenizers/bpe_chatml/cases.json`, 'utf8')) as {
+    encode: { text: string; ids: number[] }[];
+  };
+  const own = new Tokenizer(tokenizer!);
+  for (const { text, ids } of encode) expect(own.encode(text), text).toEqual(ids);
+});

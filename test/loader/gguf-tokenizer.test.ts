@@ -1,0 +1,110 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import type { GgufValue } from '../../src/loader/gguf/header.ts';
+import { Metadata } from '../../src/loader/gguf/metadata.ts';
+import { ggufTokenizer } from '../../src/loader/gguf/tokenizer.ts';
+import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
+
+interface TokenizerJson {
+  model: { vocab: Record<string, number>; merges: [string, string][] };
+  added_tokens: { id: number; content: string; special: boolean }[];
+  pre_tokenizer: unknown;
+  normalizer: unknown;
+  decoder: unknown;
+}
+
+interface Cases {
+  bos_token_id: number | null;
+  encode: { text: string; ids: number[]; decoded: string }[];
+}
+
+const readJson = (path: string): unknown =>
+  JSON.parse(readFileSync(new URL(`../fixtures/tokenizers/${path}`, import.meta.url), 'utf8'));
+
+/** The metadata that llama.cpp's conversion makes of a tokenizer.json. */
+function metadataOf(json: TokenizerJson, bos: number | null, more: Record<string, GgufValue>): Metadata {
+  const tokens: string[] = [];
+  const types: number[] = [];
+  for (const [token, id] of Object.entries(json.model.vocab)) {
+    tokens[id] = token;
+    types[id] = /^<0x[0-9A-F]{2}>$/.test(token) ? 6 : 1;
+  }
+  for (const { id, content, special } of json.added_tokens) {
+    tokens[id] = content;
+    types[id] = content === '<unk>' ? 2 : special ? 3 : 4;
+  }
+  const scores = tokens.map(() => -1e6);
+  for (const [rank, pair] of json.model.merges.entries()) {
+    const id = json.model.vocab[pair.join('')];
+    scores[id] = Math.max(scores[id], -rank);
+  }
+  return new Metadata(
+    'test.gguf',
+    new Map<string, GgufValue>([
+      ['general.architecture', 'llama'],
+      ['tokenizer.ggml.tokens', tokens],
+      ['tokenizer.ggml.token_type', types],
+      ['tokenizer.ggml.scores', scores],
+      ['tokenizer.ggml.merges', json.model.merges.map((pair) => pair.join(' '))],
+      ...(bos === null ? [] : [['tokenizer.ggml.bos_token_id', bos] as const]),
+      ...Object.entries(more).map(([key, value]) => [`tokenizer.ggml.${key}`, value] as const),
+    ]),
+  );
+}
+
+test.each([
+  ['smollm2', { model: 'gpt2', pre: 'smollm', add_bos_token: false }],
+  ['bpe_smol', { model: 'gpt2', pre: 'smollm' }],
+  ['bpe_chatml', { model: 'gpt2', pre: 'qwen2' }],
+  ['bpe_llama3', { model: 'gpt2', pre: 'llama-bpe' }],
+  ['bpe_deepseek', { model: 'gpt2', pre: 'deepseek-v3' }],
+  ['metaspace_llama2', { model: 'llama' }],
+])('%s comes back from its metadata', (name, more) => {
+  const original = readJson(`${name}/tokenizer.json`) as TokenizerJson;
+  const { encode, bos_token_id } = readJson(`${name}/cases.json`) as Cases;
+  const files = ggufTokenizer(metadataOf(original, bos_token_id, more))!;
+  const built = files.tokenizer as unknown as TokenizerJson;
+
+  expect(built.pre_tokenizer).toEqual(original.pre_tokenizer);
+  expect(built.normalizer).toEqual(original.normalizer);
+  expect(built.decoder).toEqual(original.decoder);
+  expect(built.added_tokens).toEqual(original.added_tokens);
+  expect(built.model.vocab).toMatchObject(original.model.vocab);
+  if (more.model === 'gpt2') expect(built.model.merges).toEqual(original.model.merges);
+
+  const tokenizer = new Tokenizer(files);
+  for (const { text, ids, decoded } of encode) {
+    expect(tokenizer.encode(text), text).toEqual(ids);
+    expect(tokenizer.decode(ids), text).toBe(decoded);
+  }
+});
+
+const small = (more: Record<string, GgufValue>) =>
+  new Metadata('test.gguf', new Map(Object.entries({ 'general.architecture': 'llama', ...more })));
+const tokens = { 'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.tokens': ['a', 'b'] };
+
+test.each<[string, Record<string, GgufValue>, RegExp]>([
+  ['an unknown pre-tokenizer', { ...tokens, 'tokenizer.ggml.pre': 'new' }, /"new".*smollm.*qwen2/],
+  ['an unknown model', { ...tokens, 'tokenizer.ggml.model': 't5' }, /gpt2 or llama, got "t5"/],
+  ['a merge of unknown tokens', { ...tokens, 'tokenizer.ggml.merges': ['a b'] }, /"a b" does not join/],
+  ['a token twice', { ...tokens, 'tokenizer.ggml.tokens': ['a', 'a'] }, /tokens 0 and 1 are both "a"/],
+  ['types for other tokens', { ...tokens, 'tokenizer.ggml.token_type': [1] }, /1 entries for 2 tokens/],
+  ['no token list', { 'tokenizer.ggml.model': 'gpt2' }, /tokens.*there is none/],
+  [
+    'a byte token that names no byte',
+    {
+      'tokenizer.ggml.model': 'llama',
+      'tokenizer.ggml.tokens': ['<0x-1>'],
+      'tokenizer.ggml.token_type': [6],
+      'tokenizer.ggml.scores': [0],
+    },
+    /"<0x-1>"/,
+  ],
+  [
+    'a special id beyond the tokens',
+    { ...tokens, 'tokenizer.ggml.merges': [], 'tokenizer.ggml.eos_token_id': 2 },
+    /eos_token_id.*2 is none of 2 tokens/,
+  ],
+])('refuses %s', (_, more, message) => {
+  expect(() => ggufTokenizer(small(more))).toThrow(message);
+});
