@@ -137,7 +137,8 @@ export class KvCache {
   }
 
   #expectUsable(action: string): void {
-    if (this.#disposed) throw new DisposedError(`KvCache.${action}: the cache was disposed of. Make one with newCache().`);
+    if (this.#disposed)
+      throw new DisposedError(`KvCache.${action}: the cache was disposed of. Make one with newCache().`);
     const interrupted = this.#writingTo > this.#length;
     if (interrupted && action !== 'truncate' && this.#layout.some(({ window }) => this.#writingTo > window))
       throw new VitrineError(

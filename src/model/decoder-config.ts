@@ -52,7 +52,9 @@ export function readDecoderConfig(
   const read = fields(raw);
   const activation = raw.hidden_act ?? 'silu';
   if (activation !== 'silu' && activation !== 'swish')
-    throw new ConfigError(`config.json: hidden_act ${JSON.stringify(activation)} is not supported here (supported: silu).`);
+    throw new ConfigError(
+      `config.json: hidden_act ${JSON.stringify(activation)} is not supported here (supported: silu).`,
+    );
   const dim = read.required('hidden_size', upTo(LIMITS.dim));
   const nHeads = read.required('num_attention_heads', upTo(LIMITS.heads));
   const nKvHeads = read.integer('num_key_value_heads', upTo(nHeads)) ?? nHeads;

@@ -10,7 +10,12 @@ import type { SlotPlan } from './slots.ts';
  * Taps: `kv.hook_write_k`, `kv.hook_write_v` `[T, K, d]`, the rows about to be stored; `kv.hook_k`, `kv.hook_v`
  * `[t, K, d]`, the cache as attention will read it, at absolute positions (0 where evicted). Edits persist in the cache.
  */
-export function writeKeyValues(store: LayerStore, plan: SlotPlan, k: Tensor, v: Tensor): { keys: Tensor; values: Tensor } {
+export function writeKeyValues(
+  store: LayerStore,
+  plan: SlotPlan,
+  k: Tensor,
+  v: Tensor,
+): { keys: Tensor; values: Tensor } {
   return {
     keys: write(store.keys, plan, tap('kv.hook_write_k', k), 'kv.hook_k'),
     values: write(store.values, plan, tap('kv.hook_write_v', v), 'kv.hook_v'),

@@ -15,7 +15,9 @@ import type { Weights } from './weights.ts';
 /** Llama 2, 3, 3.1, 3.2 and what shares its order of operations: SmolLM2, TinyLlama, Mistral, Qwen2. */
 export function llama(raw: Json, weights: Weights): Decoder {
   const config = llamaConfig(raw);
-  return new Decoder(config, weights, (layer) => llamaBlock(config, layer, new Attention(config, layer.at('self_attn'))));
+  return new Decoder(config, weights, (layer) =>
+    llamaBlock(config, layer, new Attention(config, layer.at('self_attn'))),
+  );
 }
 
 /** What differs between the relatives is a number or a bias. */

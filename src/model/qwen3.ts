@@ -18,7 +18,9 @@ export function qwen3(raw: Json, weights: Weights): Decoder {
   const bias = fields(raw).boolean('attention_bias') ?? false;
   const defaults = { normEpsilon: 1e-6, maxPositions: 32768, tieEmbeddings: false, headDim: 128 };
   const config = readDecoderConfig(raw, defaults, { qkv: bias, o: bias, mlp: false }, (n) => qwenWindows(raw, n));
-  return new Decoder(config, weights, (layer) => llamaBlock(config, layer, new Attention(config, layer.at('self_attn'))));
+  return new Decoder(config, weights, (layer) =>
+    llamaBlock(config, layer, new Attention(config, layer.at('self_attn'))),
+  );
 }
 
 class Attention {

@@ -106,7 +106,12 @@ export class Weights {
     return this.#requests;
   }
 
-  #request(label: string, wanted: readonly (readonly [string, Shape])[], shape: Shape, dtype: 'f32' | 'bf16'): Parameter {
+  #request(
+    label: string,
+    wanted: readonly (readonly [string, Shape])[],
+    shape: Shape,
+    dtype: 'f32' | 'bf16',
+  ): Parameter {
     const parts = wanted.map(([name, expected]) => {
       const full = this.#full(name);
       this.#check(full, expected);

@@ -3,7 +3,7 @@ import { elements, isFloat, type DType } from '../dtype.ts';
 import { sameShape } from '../shape.ts';
 import { hostArray } from '../tensor.ts';
 import { loadAddon, TF, type Addon, type AddonOptions } from './addon.ts';
-import { boolAttr, Executor, Handle, TF_DTYPE, typeAttr, type Value } from './handles.ts';
+import { boolAttr, Executor, Handle, intAttr, TF_DTYPE, typeAttr, type Value } from './handles.ts';
 import { allocateShared } from './host-memory.ts';
 import { smallKernels } from './small-kernels.ts';
 import { DeviceVariable, HostVariable, type VariableStore } from './variables.ts';
@@ -62,11 +62,11 @@ export class TensorflowBackend implements Backend {
   }
 
   download(a: Value): HostArray {
-    if (!isFloat(a.dtype) || a.dtype === 'f32') return this.#addon.tensorDataSync(a.handle.id) as HostArray;
-    const wide = this.#run('Cast', [typeAttr('DstT', TF.float)], [a.handle.id]);
-    const values = this.#addon.tensorDataSync(wide.id) as Float32Array;
+    if (a.dtype === 'f32' || a.dtype === 'i32') return this.#addon.tensorDataSync(a.handle.id) as HostArray;
+    const wide = this.cast(a, isFloat(a.dtype) ? 'f32' : 'i32'); // The addon reads no other dtype.
+    const values = this.#addon.tensorDataSync(wide.id) as HostArray;
     this.free(wide);
-    return values;
+    return a.dtype === 'u8' ? Uint8Array.from(values) : values;
   }
 
   free(handle: Handle): void {
@@ -105,9 +105,10 @@ export class TensorflowBackend implements Backend {
 
   concat(parts: readonly Value[], axis: number): Handle {
     const ids = parts.map((part) => this.#id(part));
-    return parts.length === 1
-      ? this.#run('DeepCopy', [], ids)
-      : this.#run('ConcatV2', [], [...ids, this.#executor.int(axis)]);
+    if (parts.length === 1) return this.#run('DeepCopy', [], ids);
+    // An operand that is a list hides its length and type.
+    const attrs = [intAttr('N', parts.length), typeAttr('T', TF_DTYPE[parts[0].dtype])];
+    return this.#run('ConcatV2', attrs, [...ids, this.#executor.int(axis)]);
   }
 
   slice(a: Value, begin: Shape, size: Shape): Handle {
@@ -116,7 +117,7 @@ export class TensorflowBackend implements Backend {
 
   split(a: Value, sizes: readonly number[], axis: number): Handle[] {
     const inputs = [this.#id(a), this.#executor.ints(sizes), this.#executor.int(axis)];
-    return this.#executor.runMany('SplitV', [], inputs, sizes.length);
+    return this.#executor.runMany('SplitV', [intAttr('num_split', sizes.length)], inputs, sizes.length);
   }
 
   transpose(a: Value, permutation: readonly number[]): Handle {

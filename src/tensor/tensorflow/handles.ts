@@ -35,6 +35,7 @@ export const TF_DTYPE: Record<DType, number> = {
 };
 
 export const typeAttr = (name: string, dtype: number): OpAttr => ({ name, type: TF_ATTR.type, value: dtype });
+export const intAttr = (name: string, value: number): OpAttr => ({ name, type: TF_ATTR.int, value });
 export const boolAttr = (name: string, value: boolean): OpAttr => ({ name, type: TF_ATTR.bool, value });
 
 /**

@@ -12,7 +12,7 @@ export function allocateShared(addon: Addon, bytes: number): { bytes: Uint8Array
   const buffer = new ArrayBuffer(bytes + ALIGNMENT);
   for (let offset = 0; offset < ALIGNMENT; offset += STEP) {
     const probe = new Uint8Array(buffer, offset, 1);
-    const id = addon.createTensor([1], TF.uint8, probe);
+    const id = addon.createTensor([1], TF.bool, probe);
     probe[0] = 1;
     const [seen] = addon.tensorDataSync(id) as Uint8Array;
     addon.deleteTensor(id);

@@ -1,0 +1,91 @@
+import type { Checkpoint, ModelFiles } from '../loader/checkpoint.ts';
+import type { OnProgress } from '../loader/progress.ts';
+import { byteSize, elements } from '../tensor/dtype.ts';
+import type { Backend } from '../tensor/backend.ts';
+import { keep, scope } from '../tensor/scope.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import type { Decoder } from '../model/parts/decoder.ts';
+import { architectureOf, IGNORED_TENSORS } from '../model/registry.ts';
+import { type WeightRequest, Weights } from '../model/weights.ts';
+
+export interface WeightOptions {
+  /**
+   * The dtype of matrices in memory. `auto` (default) keeps f32 and bf16 as they are stored; f16 becomes f32, and
+   * 8-bit floats and quantised formats become bf16.
+   */
+  weights?: 'auto' | 'f32' | 'bf16';
+  /** The dtype of operands inside matrix products; default: that of the matrix. */
+  compute?: 'f32' | 'bf16';
+  onProgress?: OnProgress | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** A network whose weights are loaded, and what must be disposed of with it. */
+export interface LoadedNetwork {
+  readonly network: Decoder;
+  /** Bytes of the weights in memory. */
+  readonly weightBytes: number;
+  dispose(): void;
+}
+
+/**
+ * Builds the network that config.json names and reads its weights. Every shape is checked before any number is read.
+ *
+ * @throws ConfigError, CheckpointError where config.json and the weights do not fit each other or this engine.
+ */
+export async function loadNetwork(
+  { config, checkpoint, source }: ModelFiles,
+  backend: Backend,
+  { weights = 'auto', compute, onProgress, signal }: WeightOptions = {},
+): Promise<LoadedNetwork> {
+  const cursor = new Weights({
+    source,
+    tensors: checkpoint.tensors,
+    matrixDType: (name) => (weights === 'auto' ? storedPrecision(checkpoint, name) : weights),
+    compute: (dtype) => compute ?? dtype,
+  });
+  const network = architectureOf(config)(config, cursor);
+  const requests = cursor.requests(IGNORED_TENSORS);
+  const total = requests.reduce((sum, { parameter }) => sum + bytesOf(parameter), 0);
+  const dispose = (): void => {
+    for (const { parameter } of requests) parameter.dispose();
+  };
+  try {
+    let loaded = 0;
+    for (const request of requests) {
+      signal?.throwIfAborted();
+      await fill(request, checkpoint, backend, signal);
+      loaded += bytesOf(request.parameter);
+      onProgress?.({ label: 'weights', loaded, total });
+    }
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+  return { network, weightBytes: total, dispose };
+}
+
+/** Reads the stored parts of a parameter end to end, straight into the memory that the backend takes over. */
+async function fill(
+  { parameter, parts }: WeightRequest,
+  checkpoint: Checkpoint,
+  backend: Backend,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { shape, dtype } = parameter;
+  const bytes = backend.allocate(bytesOf(parameter));
+  let at = 0;
+  for (const part of parts) {
+    const size = elements(part.shape) * byteSize(dtype);
+    await checkpoint.read(part.name, dtype, bytes.subarray(at, at + size), signal);
+    at += size;
+  }
+  parameter.fill(scope('', () => keep(new Tensor(backend, backend.upload(bytes, shape, dtype), shape, dtype))));
+}
+
+function storedPrecision(checkpoint: Checkpoint, name: string): 'f32' | 'bf16' {
+  const dtype = checkpoint.naturalDType(name);
+  return dtype === 'f32' || dtype === 'f16' ? 'f32' : 'bf16';
+}
+
+const bytesOf = ({ shape, dtype }: WeightRequest['parameter']): number => elements(shape) * byteSize(dtype);
