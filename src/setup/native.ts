@@ -66,7 +66,7 @@ async function installFromWheel(build: 'cuda' | 'cpu', folder: string, options: 
     build === 'cpu' && process.platform === 'linux' && process.arch === 'x64' ? 'tensorflow-cpu' : 'tensorflow';
   const wheels = join(folder, 'wheels');
   const [wheel] = await pipDownload([`${name}==${NATIVE_BUILDS[build].tensorflow}`], wheels, options);
-  await unzip(wheel!, folder, { wanted: neededOfTensorFlow, label: 'Unpacking TensorFlow', onProgress, signal });
+  await unzip(wheel, folder, { wanted: neededOfTensorFlow, label: 'Unpacking TensorFlow', onProgress, signal });
   await rm(wheels, { recursive: true });
   if (build === 'cuda') await installCuda(folder, options);
 
@@ -86,7 +86,7 @@ const neededOfTensorFlow = (name: string): boolean =>
 /** NVIDIA's libraries, in the versions that TensorFlow's extra `and-cuda` names, where its libraries look for them. */
 async function installCuda(folder: string, options: NativeOptions): Promise<void> {
   const [info] = await metadataFolders(folder);
-  const metadata = await readFile(join(folder, info!, 'METADATA'), 'utf8');
+  const metadata = await readFile(join(folder, info, 'METADATA'), 'utf8');
   const wheels = join(folder, 'wheels');
   const { onProgress, signal } = options;
   for (const wheel of await pipDownload(cudaRequirements(metadata), wheels, options)) {
@@ -99,7 +99,7 @@ async function installCuda(folder: string, options: NativeOptions): Promise<void
 /** The packages that a wheel's METADATA asks for under its extra `and-cuda`. */
 export const cudaRequirements = (metadata: string): string[] =>
   [...metadata.matchAll(/^Requires-Dist: ([^;\n]+?) *;[^\n]*extra == ["']and-cuda["']/gm)].map((match) =>
-    match[1]!.replaceAll(/[ ()]/g, ''),
+    match[1].replaceAll(/[ ()]/g, ''),
   );
 
 async function metadataFolders(folder: string): Promise<string[]> {

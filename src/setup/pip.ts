@@ -61,7 +61,7 @@ export async function pipDownload(
       onLine: (line) => {
         const download = /(?:Downloading|Using cached) (\S+\/)?(\S+\.whl).*?\(([\d.]+) (bytes|kB|MB|GB)\)/.exec(line);
         if (download === null) return;
-        label = `Downloading ${download[2]!}`;
+        label = `Downloading ${download[2]}`;
         total += Number(download[3]) * { bytes: 1, kB: 1e3, MB: 1e6, GB: 1e9 }[download[4] as 'MB'];
       },
     });
