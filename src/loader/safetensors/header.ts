@@ -96,6 +96,7 @@ function checkLayout(
 ): void {
   const inOrder = [...entries].sort(([, { dataOffsets: a }], [, { dataOffsets: b }]) => a[0] - b[0] || a[1] - b[1]);
   let previousEnd = 0;
+  let last: string | undefined;
   for (const [name, { dtype, shape, dataOffsets }] of inOrder) {
     const [begin, end] = dataOffsets;
     if (begin !== previousEnd || end < begin) {
@@ -109,8 +110,13 @@ function checkLayout(
       fail('TensorInvalidInfo', `expected ${needed} bytes for ${what}, got data_offsets [${begin}, ${end}]`, name);
     }
     previousEnd = end;
+    last = name;
   }
   if (previousEnd !== dataBytes) {
-    fail('MetadataIncompleteBuffer', `expected ${previousEnd} bytes of data after the header, got ${dataBytes}`);
+    fail(
+      'MetadataIncompleteBuffer',
+      `expected ${previousEnd} bytes of data after the header, got ${dataBytes}`,
+      previousEnd > dataBytes ? last : undefined,
+    );
   }
 }
