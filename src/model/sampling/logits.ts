@@ -1,0 +1,67 @@
+import { VitrineError } from '../../tensor/errors.ts';
+import { kthLargest } from './head.ts';
+
+/** Logits from which no token can be chosen. */
+export class NonFiniteLogitsError extends VitrineError {
+  override readonly name = 'NonFiniteLogitsError';
+}
+
+/** Index of the first NaN, or -1. */
+export function firstNaN(logits: Float32Array): number {
+  return logits.findIndex(Number.isNaN);
+}
+
+/** Refuses NaN, +Infinity and an array without a number above -Infinity. @throws {NonFiniteLogitsError} */
+export function checkLogits(logits: Float32Array): void {
+  const top = logits[argmax(logits)] ?? -Infinity; // NaN where there is one
+  if (Number.isFinite(top)) return;
+  const bad = firstNaN(logits);
+  if (bad >= 0) throw new NonFiniteLogitsError(`Sampling: the logit of token ${bad} is NaN; no token can be chosen`);
+  if (top === Infinity) {
+    throw new NonFiniteLogitsError(
+      `Sampling: the logit of token ${argmax(logits)} is Infinity; no token can be chosen`,
+    );
+  }
+  throw new NonFiniteLogitsError(
+    `Sampling: none of ${logits.length} tokens is possible (every logit is -Infinity); ` +
+      'loosen noRepeatNgramSize or logitBias, or look at the model for an overflow',
+  );
+}
+
+/** Index of the first largest value; of the first NaN where there is one; -1 for an empty array. */
+export function argmax(values: Float32Array): number {
+  let best = -1;
+  let top = -Infinity;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    if (value > top || best < 0) [best, top] = [i, value];
+    if (value !== value) return i;
+  }
+  return best;
+}
+
+/** Natural logarithms of the probabilities [V] that `logits` [V] stand for. */
+export function logSoftmax(logits: Float32Array): Float32Array {
+  const total = logTotal(logits);
+  return logits.map((logit) => logit - total);
+}
+
+/** The `n` most likely tokens with their log-probabilities, most likely first, of equal ones the lower id first. */
+export function topLogprobs(logits: Float32Array, n: number): { token: number; logprob: number }[] {
+  if (n === 0) return [];
+  const total = logTotal(logits);
+  const least = kthLargest(logits, n);
+  const top: { token: number; logprob: number }[] = [];
+  logits.forEach((logit, token) => {
+    if (logit >= least) top.push({ token, logprob: logit - total });
+  });
+  return top.sort((a, b) => b.logprob - a.logprob || a.token - b.token).slice(0, n);
+}
+
+function logTotal(logits: Float32Array): number {
+  checkLogits(logits);
+  const top = logits[argmax(logits)];
+  let sum = 0;
+  for (const logit of logits) sum += Math.exp(logit - top);
+  return top + Math.log(sum);
+}
