@@ -22,7 +22,7 @@ interface Case {
 
 const FIXTURES = new URL('../fixtures/', import.meta.url).pathname;
 const { cases } = JSON.parse(readFileSync(join(FIXTURES, 'malformed/cases.json'), 'utf8')) as { cases: Case[] };
-const sha256 = (bytes: ArrayBufferView): string => createHash('sha256').update(bytes).digest('hex');
+const sha256 = (bytes: NodeJS.ArrayBufferView): string => createHash('sha256').update(bytes).digest('hex');
 
 /** Valid for the official reader, refused here: the text of the format forbids a name that comes twice. */
 const STRICTER = new Set(['odd_duplicate_tensor_same_range.safetensors']);
@@ -73,7 +73,7 @@ describe('cases with the verdict of the official reader', () => {
     const official = RULES.find(([pattern]) => pattern.test(c.message ?? ''))?.[1];
     const numbers = c.file.includes('2_pow_53') || c.file.includes('overflow') || c.file.includes('wraps_to');
     if (rule !== official)
-      expect([rule, numbers || /duplicate_tensor/.test(c.file)]).toEqual(['InvalidHeaderDeserialization', true]);
+      expect([rule, numbers || c.file.includes('duplicate_tensor')]).toEqual(['InvalidHeaderDeserialization', true]);
     expect(message).toContain(c.file);
     expect(message).toMatch(/\. (The file|This is no)/);
     if (tensor !== undefined) expect(message).toContain(`tensor "${tensor}`);

@@ -42,7 +42,11 @@ export class SafetensorsCheckpoint implements Checkpoint {
 
   naturalDType(name: string): DType {
     const { file, entry } = this.find(name);
-    return naturalDType(entry.dtype) ?? this.unsupported(file, entry, name, 'any dtype');
+    const dtype = naturalDType(entry.dtype);
+    if (dtype === undefined) {
+      throw new SafetensorsError(file.path, 'UnsupportedDType', `cannot decode ${entry.dtype}`, name);
+    }
+    return dtype;
   }
 
   async read(name: string, dtype: DType, target: Uint8Array, signal?: AbortSignal): Promise<void> {
@@ -56,7 +60,10 @@ export class SafetensorsCheckpoint implements Checkpoint {
       await file.readInto(name, target, signal);
       return;
     }
-    const conversion = conversionTo(entry.dtype, dtype) ?? this.unsupported(file, entry, name, dtype);
+    const fail = (problem: string): never => {
+      throw new SafetensorsError(file.path, 'UnsupportedDType', problem, name);
+    };
+    const conversion = conversionTo(entry.dtype, dtype, fail) ?? fail(`cannot read ${entry.dtype} as ${dtype}`);
     await readConverted(file.locate(name), conversion, target, signal);
   }
 
@@ -69,9 +76,5 @@ export class SafetensorsCheckpoint implements Checkpoint {
     if (located === undefined)
       throw new LoadError(`no tensor ${quote(name)} in ${this.files.map((f) => f.path).join(', ')}`);
     return located;
-  }
-
-  private unsupported(file: SafetensorsFile, { dtype }: SafetensorsEntry, name: string, wanted: string): never {
-    throw new SafetensorsError(file.path, 'UnsupportedDType', `cannot read ${dtype} as ${wanted}`, name);
   }
 }

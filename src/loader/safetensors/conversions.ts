@@ -6,7 +6,6 @@ import { f64 } from '../../tensor/formats/f64.ts';
 import type { Format } from '../../tensor/formats/format.ts';
 import { f8E4m3, f8E5m2 } from '../../tensor/formats/fp8.ts';
 import { floatConversion, type Conversion } from '../decode.ts';
-import { LoadError } from '../load-error.ts';
 import type { SafetensorsDType } from './dtypes.ts';
 
 /** The stored dtypes that decode to f32. */
@@ -62,15 +61,26 @@ export const naturalDType = (stored: SafetensorsDType): DType | undefined => NAT
 export const isSameFormat = (stored: SafetensorsDType, dtype: DType): boolean =>
   NATURAL[stored] === dtype && (dtype !== 'i32' || stored === 'I32') && stored !== 'F64';
 
-/** How to make `dtype` of a stored dtype; undefined where that makes no sense. */
-export function conversionTo(stored: SafetensorsDType, dtype: DType): Conversion | undefined {
+/**
+ * How to make `dtype` of a stored dtype; undefined where that makes no sense.
+ * @param fail - called with what is wrong when a value does not fit.
+ */
+export function conversionTo(
+  stored: SafetensorsDType,
+  dtype: DType,
+  fail: (problem: string) => never,
+): Conversion | undefined {
   const format = FLOAT_FORMATS[stored];
   if (format !== undefined) return floatConversion(format, dtype);
   const integer = INTEGERS[stored];
-  return integer && integerConversion(integer, dtype);
+  return integer && integerConversion(integer, dtype, fail);
 }
 
-function integerConversion({ bytes, get }: Integer, dtype: DType): Conversion | undefined {
+function integerConversion(
+  { bytes, get }: Integer,
+  dtype: DType,
+  fail: (problem: string) => never,
+): Conversion | undefined {
   if (dtype !== 'i32' && dtype !== 'u8') return undefined;
   const [targetBytes, least, greatest] = dtype === 'i32' ? [4, -(2 ** 31), 2 ** 31 - 1] : [1, 0, 255];
   return {
@@ -81,7 +91,7 @@ function integerConversion({ bytes, get }: Integer, dtype: DType): Conversion | 
       const to = new DataView(target.buffer, target.byteOffset, target.byteLength);
       for (let i = 0; i < source.length / bytes; i++) {
         const value = Number(get(from, i * bytes));
-        if (value < least || value > greatest) throw new LoadError(`the value ${value} does not fit into ${dtype}`);
+        if (value < least || value > greatest) fail(`the value ${value} does not fit into ${dtype}`);
         if (dtype === 'i32') to.setInt32(4 * i, value, true);
         else to.setUint8(i, value);
       }
