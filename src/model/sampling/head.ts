@@ -44,8 +44,8 @@ export function headOfMass(keys: Float64Array, masses: Float64Array, target: num
 }
 
 /** The `k`-th largest of `values`, or the smallest where there are fewer. */
-export function kthLargest(values: ArrayLike<number>, k: number): number {
-  return headOfMass(Float64Array.from(values), new Float64Array(values.length).fill(1), k).threshold;
+export function kthLargest(values: Float32Array | Float64Array, k: number): number {
+  return headOfMass(new Float64Array(values), new Float64Array(values.length).fill(1), k).threshold;
 }
 
 function medianOfThree(a: number, b: number, c: number): number {
@@ -53,9 +53,10 @@ function medianOfThree(a: number, b: number, c: number): number {
 }
 
 function swap(keys: Float64Array, masses: Float64Array, i: number, j: number): void {
-  const [key, mass] = [keys[i], masses[i]];
-  keys[i] = keys[j]!;
-  masses[i] = masses[j]!;
+  const key = keys[i];
+  const mass = masses[i];
+  keys[i] = keys[j];
+  masses[i] = masses[j];
   keys[j] = key;
   masses[j] = mass;
 }

@@ -27,7 +27,8 @@ export function truncatedProbabilities(logits: Float32Array, options: SamplingOp
   }
   let candidates = possible(logits);
   for (const truncate of TRUNCATIONS) candidates = truncate(candidates, options);
-  softmax(candidates.logits).forEach((p, i) => (probabilities[candidates.ids[i]] = p));
+  const left = softmax(candidates.logits);
+  for (let i = 0; i < left.length; i++) probabilities[candidates.ids[i]] = left[i];
   return probabilities;
 }
 
@@ -65,7 +66,8 @@ function keepTypical(candidates: Candidates, { typicalP = 1 }: SamplingOptions):
 }
 
 function possible(logits: Float32Array): Candidates {
-  return keep({ ids: Int32Array.from(logits.keys()), logits: Float64Array.from(logits) }, (logit) => logit > -Infinity);
+  const ids = new Int32Array(logits.length).map((_, id) => id);
+  return keep({ ids, logits: new Float64Array(logits) }, (logit) => logit > -Infinity);
 }
 
 function keep({ ids, logits }: Candidates, wanted: (logit: number) => boolean): Candidates {
@@ -80,8 +82,12 @@ function keep({ ids, logits }: Candidates, wanted: (logit: number) => boolean): 
 }
 
 function softmax(logits: Float64Array): Float64Array {
-  const logTotal = logSumExp(logits);
-  return logits.map((logit) => Math.exp(logit - logTotal));
+  const top = maximum(logits);
+  const weights = new Float64Array(logits.length);
+  let total = 0;
+  for (let i = 0; i < logits.length; i++) total += weights[i] = Math.exp(logits[i] - top);
+  for (let i = 0; i < weights.length; i++) weights[i] /= total;
+  return weights;
 }
 
 function logSumExp(logits: Float64Array): number {
