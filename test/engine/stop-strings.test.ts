@@ -14,7 +14,10 @@ function show(stops: readonly string[], pieces: Iterable<string>): { text: strin
 /** By the definition: the stop that ends first, of those that end together the longest. */
 function expected(stops: readonly string[], text: string): { text: string; stopped: string | undefined } {
   for (let end = 1; end <= text.length; end++) {
-    const [found] = stops.filter((s) => text.slice(0, end).endsWith(s)).sort((a, b) => b.length - a.length);
+    const found = stops
+      .filter((s) => text.slice(0, end).endsWith(s))
+      .sort((a, b) => b.length - a.length)
+      .at(0);
     if (found !== undefined) return { text: text.slice(0, end - found.length), stopped: found };
   }
   return { text, stopped: undefined };
