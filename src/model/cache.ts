@@ -28,7 +28,7 @@ export class KvCache {
   readonly #backend: Backend;
   readonly #layout: readonly LayerLayout[];
   #layers: LayerStore[];
-  #length = 0;
+  #tokens: number[] = [];
   /** Where the step ends that is being written; after an interruption, its tokens were not committed. */
   #writingTo = 0;
   #disposed = false;
@@ -41,7 +41,12 @@ export class KvCache {
 
   /** Tokens in the cache; the next token has this position. */
   get length(): number {
-    return this.#length;
+    return this.#tokens.length;
+  }
+
+  /** The tokens whose keys and values are in the cache. */
+  get tokens(): readonly number[] {
+    return this.#tokens;
   }
 
   /** Memory of the stores. */
@@ -57,16 +62,16 @@ export class KvCache {
    */
   truncate(length: number): void {
     this.#expectUsable('truncate');
-    if (!Number.isInteger(length) || length < 0 || length > this.#length)
-      throw new VitrineError(`KvCache.truncate: expected a length from 0 to ${this.#length}, got ${length}.`);
+    if (!Number.isInteger(length) || length < 0 || length > this.length)
+      throw new VitrineError(`KvCache.truncate: expected a length from 0 to ${this.length}, got ${length}.`);
     const window = Math.min(...this.#layout.map((layer) => layer.window));
-    if (this.#length > window && length < this.#length && length > 0)
+    if (this.length > window && length < this.length && length > 0)
       throw new VitrineError(
-        `KvCache.truncate: the sliding window keeps ${window} of ${this.#length} tokens, and what position ${length} sees ` +
+        `KvCache.truncate: the sliding window keeps ${window} of ${this.length} tokens, and what position ${length} sees ` +
           'is gone. Fork the cache before going on, or start from an empty one.',
       );
-    if (length < this.#length) this.#clearFrom(length);
-    this.#length = length;
+    if (length < this.length) this.#clearFrom(length);
+    this.#tokens.length = length;
     this.#writingTo = length;
   }
 
@@ -76,7 +81,8 @@ export class KvCache {
     const copy = new KvCache(this.#backend, this.#layout);
     copy.#layers.forEach(disposeStore);
     copy.#layers = this.#layers.map((store) => resized(this.#backend, store, store.keys.shape[1]));
-    copy.#length = copy.#writingTo = this.#length;
+    copy.#tokens = [...this.#tokens];
+    copy.#writingTo = this.length;
     return copy;
   }
 
@@ -99,16 +105,16 @@ export class KvCache {
     const plans = new Map<number, SlotPlan>();
     for (const { layout, keys } of this.#layers) {
       if (!plans.has(layout.window))
-        plans.set(layout.window, planSlots(this.#length, rows, keys.shape[1], layout.window));
+        plans.set(layout.window, planSlots(this.length, rows, keys.shape[1], layout.window));
     }
     this.#resize((layout) => plans.get(layout.window)!.capacity);
-    this.#writingTo = this.#length + rows;
+    this.#writingTo = this.length + rows;
     return plans;
   }
 
   /** The tokens of `begin` are in every layer. */
-  commit(rows: number): void {
-    this.#length += rows;
+  commit(tokens: Iterable<number>): void {
+    for (const token of tokens) this.#tokens.push(token);
   }
 
   layer(index: number): LayerStore {
@@ -139,7 +145,7 @@ export class KvCache {
   #expectUsable(action: string): void {
     if (this.#disposed)
       throw new DisposedError(`KvCache.${action}: the cache was disposed of. Make one with newCache().`);
-    const interrupted = this.#writingTo > this.#length;
+    const interrupted = this.#writingTo > this.length;
     if (interrupted && action !== 'truncate' && this.#layout.some(({ window }) => this.#writingTo > window))
       throw new VitrineError(
         `KvCache.${action}: a forward pass was interrupted while it overwrote the sliding window. ` +

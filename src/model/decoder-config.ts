@@ -23,6 +23,8 @@ export interface DecoderConfig {
   readonly rope: RopeConfig;
   readonly tieEmbeddings: boolean;
   readonly biases: { readonly qkv: boolean; readonly o: boolean; readonly mlp: boolean };
+  /** Whether queries and keys are normed before they turn. */
+  readonly qkNorm: boolean;
   /** Keys that a query of each layer sees, itself included; Infinity for all. */
   readonly windows: readonly number[];
 }
@@ -33,6 +35,7 @@ export interface DecoderDefaults {
   readonly maxPositions: number;
   readonly tieEmbeddings: boolean;
   readonly headDim?: number;
+  readonly qkNorm?: boolean;
 }
 
 // Beyond any model there is; below what would make sizes overflow or a config of a few bytes ask for all memory.
@@ -79,6 +82,7 @@ export function readDecoderConfig(
     rope: parseRope(raw, { theta: 10000, headDim, maxPositions }),
     tieEmbeddings: read.boolean('tie_word_embeddings') ?? defaults.tieEmbeddings,
     biases,
+    qkNorm: defaults.qkNorm ?? false,
     windows: windows(nLayers),
   });
 }

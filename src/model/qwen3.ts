@@ -16,7 +16,7 @@ import type { Weights } from './weights.ts';
 /** Qwen3: Llama with a norm on every query and key head before it turns, and a head width of its own. */
 export function qwen3(raw: Json, weights: Weights): Decoder {
   const bias = fields(raw).boolean('attention_bias') ?? false;
-  const defaults = { normEpsilon: 1e-6, maxPositions: 32768, tieEmbeddings: false, headDim: 128 };
+  const defaults = { normEpsilon: 1e-6, maxPositions: 32768, tieEmbeddings: false, headDim: 128, qkNorm: true };
   const config = readDecoderConfig(raw, defaults, { qkv: bias, o: bias, mlp: false }, (n) => qwenWindows(raw, n));
   return new Decoder(config, weights, (layer) =>
     llamaBlock(config, layer, new Attention(config, layer.at('self_attn'))),

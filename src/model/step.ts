@@ -20,8 +20,7 @@ export interface LayerCache {
   append(k: Tensor, v: Tensor): KeyValues[];
 }
 
-interface Row {
-  readonly cache: KvCache;
+interface Row extends Sequence {
   readonly begin: number;
   readonly end: number;
   readonly start: number;
@@ -44,7 +43,14 @@ export class Step {
     this.#backend = backend;
     let begin = 0;
     this.#rows = sequences.map(({ tokens, cache }) => {
-      const row = { cache, begin, end: begin + tokens.length, start: cache.length, plans: cache.begin(tokens.length) };
+      const row = {
+        tokens,
+        cache,
+        begin,
+        end: begin + tokens.length,
+        start: cache.length,
+        plans: cache.begin(tokens.length),
+      };
       begin = row.end;
       return row;
     });
@@ -78,7 +84,7 @@ export class Step {
           const [keys, values] = [k, v].map((rows) =>
             this.#rows.length === 1 ? rows : rows.slice([begin, 0, 0], [end - begin, -1, -1]),
           );
-          if (plan.evicted.length > 0) derive('kv.hook_evict', () => Tensor.from(this.#backend, plan.evicted));
+          if (store.layout.window < Infinity) derive('kv.hook_evict', () => Tensor.from(this.#backend, plan.evicted));
           const stored = writeKeyValues(store, plan, keys, values);
           return { ...stored, begin, end, mask: this.#mask(plan), positions: plan.positions };
         }),
@@ -87,7 +93,7 @@ export class Step {
 
   /** The step is done: its tokens are in the caches. */
   commit(): void {
-    for (const { cache, begin, end } of this.#rows) cache.commit(end - begin);
+    for (const { cache, tokens } of this.#rows) cache.commit(tokens);
   }
 
   dispose(): void {

@@ -24,7 +24,9 @@ export function matmulShape(a: Shape, b: Shape, transposeB: boolean): Shape {
   const [n, inner] = transposeB ? b.slice(-2) : b.slice(-2).reverse();
   const batch = a.slice(0, -2);
   if (a.length < 2 || b.length < 2 || !sameShape(batch, b.slice(0, -2)))
-    throw new ShapeError(`matmul: expected [..., M, K] and [..., K, N] with equal leading axes, got ${show(a)} x ${show(b)}.`);
+    throw new ShapeError(
+      `matmul: expected [..., M, K] and [..., K, N] with equal leading axes, got ${show(a)} x ${show(b)}.`,
+    );
   if (k !== inner)
     throw new ShapeError(`matmul: inner sizes differ: ${show(a)} x ${show(b)}${transposeB ? ' transposed' : ''}.`);
   return [...batch, m, n];

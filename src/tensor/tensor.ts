@@ -136,7 +136,9 @@ export class Tensor {
   matmul(other: Tensor, { transposeB = false } = {}): Tensor {
     const shape = matmulShape(this.shape, other.shape, transposeB);
     if (this.dtype !== other.dtype || (this.dtype !== 'f32' && this.dtype !== 'bf16'))
-      throw new ShapeError(`matmul: expected two f32 or two bf16 tensors, got ${this.dtype} x ${other.dtype}. Use cast().`);
+      throw new ShapeError(
+        `matmul: expected two f32 or two bf16 tensors, got ${this.dtype} x ${other.dtype}. Use cast().`,
+      );
     return this.#result(this.backend.matmul(this, this.#sameBackend('matmul', other), transposeB), shape);
   }
 
@@ -154,7 +156,10 @@ export class Tensor {
     // Where only axes of size 1 move, the bytes stay in order: true of every one-token step.
     const moved = permutation.filter((axis) => shape[axis] !== 1);
     const inOrder = moved.every((axis, i) => i === 0 || moved[i - 1] < axis);
-    return this.#result(inOrder ? this.backend.reshape(this, target) : this.backend.transpose(this, permutation), target);
+    return this.#result(
+      inOrder ? this.backend.reshape(this, target) : this.backend.transpose(this, permutation),
+      target,
+    );
   }
 
   /** The box that starts at `begin`; a size of -1 goes to the end of its axis. */

@@ -18,7 +18,9 @@ export class Variable {
   /** Overwrites the box of `value`'s shape that starts at `begin`. */
   write(begin: Shape, value: Tensor): void {
     if (value.shape.some((size, i) => begin[i] + size > this.shape[i]))
-      throw new ShapeError(`Variable.write: ${show(value.shape)} at ${show(begin)} leaves the store ${show(this.shape)}.`);
+      throw new ShapeError(
+        `Variable.write: ${show(value.shape)} at ${show(begin)} leaves the store ${show(this.shape)}.`,
+      );
     this.#backend.writeVariable(this.#variable, this.shape, begin, value);
   }
 

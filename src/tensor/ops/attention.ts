@@ -48,7 +48,11 @@ function attend(q: Tensor, { keys, values, mask, positions }: KeyValues, { scale
   const [K, S, dv] = values.shape;
   const G = H / K;
   return scope('', () => {
-    const grouped = q.mul(scale).reshape([T, K, G, d]).transpose([1, 2, 0, 3]).reshape([K, G * T, d]); // [K, GT, d]
+    const grouped = q
+      .mul(scale)
+      .reshape([T, K, G, d])
+      .transpose([1, 2, 0, 3])
+      .reshape([K, G * T, d]); // [K, GT, d]
     const dots = grouped.matmul(keys, { transposeB: true }).reshape([H, T, S]); //                         [H, T, S]
     const masked = mask ? dots.add(mask) : dots;
     const scores = tapByPosition('attn.hook_attn_scores', masked, positions, -Infinity);

@@ -1,5 +1,6 @@
 import type { Backend, BinaryOp, FusedKernels, HostArray, Operand, ReduceOp, Shape, UnaryOp } from '../backend.ts';
-import { elements, isFloat, type DType } from '../dtype.ts';
+import { byteSize, isFloat, type DType } from '../dtype.ts';
+import { floatFormat } from '../formats/index.ts';
 import { sameShape } from '../shape.ts';
 import { hostArray } from '../tensor.ts';
 import { loadAddon, TF, type Addon, type AddonOptions } from './addon.ts';
@@ -51,9 +52,9 @@ export class TensorflowBackend implements Backend {
   upload(bytes: Uint8Array<ArrayBuffer>, shape: Shape, dtype: DType): Handle {
     if (dtype === 'f32' || dtype === 'i32' || dtype === 'u8')
       return new Handle(this.#addon.createTensor(shape, TF_DTYPE[dtype], hostArray(bytes, dtype)), shape);
-    // The addon knows no narrow floats: they come as bytes, and Bitcast names them without a copy.
-    const width = bytes.length / Math.max(1, elements(shape));
-    const raw = this.#addon.createTensor(width === 2 ? [...shape, 2] : shape, TF.uint8, bytes);
+    if (dtype === 'f8_e4m3' || dtype === 'f8_e5m2') return this.upload(asBf16(bytes, dtype), shape, 'bf16');
+    // The addon knows no 16-bit floats: they come as bytes, and Bitcast names them without a copy.
+    const raw = this.#addon.createTensor([...shape, 2], TF.uint8, bytes);
     try {
       return this.#executor.run('Bitcast', [typeAttr('type', TF_DTYPE[dtype])], [raw]);
     } finally {
@@ -162,4 +163,13 @@ export class TensorflowBackend implements Backend {
   #sharesMemory(): boolean {
     return allocateShared(this.#addon, 1).shared;
   }
+}
+
+/** TensorFlow's kernels know next to nothing of 8-bit floats; bf16 holds each of their values exactly. */
+function asBf16(bytes: Uint8Array<ArrayBuffer>, dtype: 'f8_e4m3' | 'f8_e5m2'): Uint8Array<ArrayBuffer> {
+  const values = new Float32Array(bytes.length);
+  floatFormat(dtype).decode(bytes, values);
+  const narrow = new Uint8Array(bytes.length * byteSize('bf16'));
+  floatFormat('bf16').encode(values, narrow);
+  return narrow;
 }

@@ -24,12 +24,13 @@ export class Handle {
 
 export type Value = Operand<Handle>;
 
+/** What TensorFlow keeps for each dtype. */
 export const TF_DTYPE: Record<DType, number> = {
   f32: TF.float,
   f16: TF.half,
   bf16: TF.bfloat16,
-  f8_e4m3: TF.float8_e4m3fn,
-  f8_e5m2: TF.float8_e5m2,
+  f8_e4m3: TF.bfloat16,
+  f8_e5m2: TF.bfloat16,
   i32: TF.int32,
   u8: TF.uint8,
 };

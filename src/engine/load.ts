@@ -1,0 +1,51 @@
+import { stat } from 'node:fs/promises';
+import type { ModelFiles } from '../loader/checkpoint.ts';
+import { openFolder } from '../loader/folder.ts';
+import { openGguf } from '../loader/gguf/open.ts';
+import { downloadModel } from '../loader/hub/download.ts';
+import type { OnProgress } from '../loader/progress.ts';
+import { type BackendName, createBackend } from '../tensor/backends.ts';
+import { createTokenizer } from '../tokenizer/tokenizer.ts';
+import { loadNetwork, type WeightOptions } from './load-network.ts';
+import { Model } from './model.ts';
+
+export interface LoadOptions extends WeightOptions {
+  /** Default `auto`: tensorflow where it is installed, else reference. */
+  backend?: BackendName | 'auto';
+  /** Threads of the backend; default: all cores. TensorFlow takes it once per process. */
+  threads?: number | undefined;
+  /** Branch, tag or commit of a hub repository. Default `main`. */
+  revision?: string | undefined;
+}
+
+/**
+ * Loads a model.
+ *
+ * @param source A folder in the Hugging Face layout, a .gguf file, or a hub id `org/name`, which is downloaded into the
+ *   Hugging Face cache first.
+ * @throws VitrineError (its kinds: LoadError, HubError, ConfigError, CheckpointError, TokenizerError, AddonError) with
+ *   what was expected, what came, which file, and what to do.
+ */
+export async function load(source: string, options: LoadOptions = {}): Promise<Model> {
+  const { backend: name, threads, ...weights } = options;
+  const files = await openModel(source, options);
+  try {
+    const backend = createBackend(name, { threads });
+    const tokenizer = files.tokenizer && createTokenizer(files.tokenizer);
+    return new Model(files, backend, await loadNetwork(files, backend, weights), tokenizer);
+  } finally {
+    await files.checkpoint.close();
+  }
+}
+
+/** Opens what `load` takes, without reading weights. The caller closes the checkpoint. */
+export async function openModel(
+  source: string,
+  { revision, onProgress, signal }: { revision?: string | undefined; onProgress?: OnProgress | undefined; signal?: AbortSignal | undefined } = {}, // prettier-ignore
+): Promise<ModelFiles> {
+  if (source.endsWith('.gguf')) return openGguf(source);
+  const local = await stat(source).then(() => true, () => false); // prettier-ignore
+  if (!local && /^[\w.-]+\/[\w.-]+$/.test(source) && !source.startsWith('.'))
+    return openFolder(await downloadModel(source, { revision, onProgress, signal }));
+  return openFolder(source);
+}
