@@ -1,0 +1,315 @@
+import { describe, expect, it } from 'vitest';
+import type { Backend, BinaryOp, ReduceOp, UnaryOp } from '../../../src/tensor/backend.ts';
+import type { DType } from '../../../src/tensor/dtype.ts';
+import { scope } from '../../../src/tensor/scope.ts';
+import { concat, Tensor } from '../../../src/tensor/tensor.ts';
+import { Variable } from '../../../src/tensor/variable.ts';
+import { at, broadcastAt, build, type F64, map, random, softmaxRow, sum } from '../../support/f64.ts';
+import { bothWays, expectClose, tensor, toBf16, TOLERANCE } from './close.ts';
+
+const BINARY: Record<BinaryOp, (x: number, y: number) => number> = {
+  add: (x, y) => x + y,
+  sub: (x, y) => x - y,
+  mul: (x, y) => x * y,
+  div: (x, y) => x / y,
+};
+
+const UNARY: Record<UnaryOp, { f: (x: number) => number; inputs: readonly number[]; tolerance: number }> = {
+  square: { f: (x) => x * x, inputs: [0, -3, 0.1, 1e-18, 1e20, -Infinity, NaN], tolerance: TOLERANCE.exact },
+  sqrt: { f: Math.sqrt, inputs: [0, 2, 1e-30, 3e38, Infinity, -1], tolerance: TOLERANCE.exact },
+  exp: { f: Math.exp, inputs: [0, 1, -1, 80, -80, 0.001, -Infinity], tolerance: TOLERANCE.approximation },
+  log: { f: Math.log, inputs: [0, 1, 2, 1e-30, 3e38, Infinity], tolerance: TOLERANCE.approximation },
+  sigmoid: {
+    f: (x) => 1 / (1 + Math.exp(-x)),
+    inputs: [0, 1, -1, 15, -15, 100, -60],
+    tolerance: TOLERANCE.approximation,
+  },
+};
+
+const REDUCE: Record<ReduceOp, (row: readonly number[]) => number> = {
+  sum: (row) => row.reduce((a, b) => a + b, 0),
+  mean: (row) => row.reduce((a, b) => a + b, 0) / row.length,
+  max: (row) => Math.max(...row),
+};
+
+const SHAPES = [[], [1], [7], [0, 3], [1, 1, 5], [3, 1, 2], [2, 3, 4, 5]];
+
+// [a, b]: alike, one number against many, rows, columns, both ways at once, other ranks, nothing.
+const BROADCASTS = [
+  [[2, 3], [2, 3]],
+  [[2, 3], []],
+  [[], [2, 3]],
+  [[4, 3], [3]],
+  [[4, 3], [4, 1]],
+  [[4, 1], [1, 3]],
+  [[3], [2, 4, 1]],
+  [[2, 1, 3, 1], [5, 1, 2]],
+  [[0, 3], [1, 3]],
+  [[1], [0]],
+  [[33, 65], [33, 65]],
+]; // prettier-ignore
+
+// [batch axes, M, K, N]: nothing, one number, one row, one column, odd sizes, one beyond a cache line, batches.
+const PRODUCTS: readonly (readonly [batch: readonly number[], M: number, K: number, N: number])[] = [
+  [[], 1, 1, 1],
+  [[], 1, 7, 3],
+  [[], 1, 64, 130],
+  [[], 1, 257, 33],
+  [[], 2, 3, 5],
+  [[], 17, 65, 31],
+  [[], 40, 300, 24],
+  [[], 5, 8, 1],
+  [[], 0, 4, 3],
+  [[], 3, 4, 0],
+  [[], 3, 0, 4],
+  [[3], 1, 5, 2],
+  [[1], 4, 5, 3],
+  [[2, 3], 4, 5, 6],
+  [[2], 0, 5, 3],
+];
+
+/** Bytes, little-endian, and the numbers that the formats' definitions give for them. */
+const STORED: Record<DType, readonly [bytes: readonly number[], values: readonly number[]]> = {
+  f32: [[0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0, 0, 0, 0x80, 0x7f, 1, 0, 0, 0], [1, -2, Infinity, 2 ** -149]],
+  f16: [[0, 0x3c, 0, 0xc0, 0xff, 0x7b, 1, 0, 0, 0xfc, 0, 0x7e], [1, -2, 65504, 2 ** -24, -Infinity, NaN]],
+  bf16: [[0x80, 0x3f, 0x49, 0x40, 0x80, 0xff, 0x80, 0, 0xc0, 0x7f], [1, 3.140625, -Infinity, 2 ** -126, NaN]],
+  f8_e4m3: [[0x38, 0xb8, 0x7e, 0x01, 0x7f], [1, -1, 448, 2 ** -9, NaN]],
+  f8_e5m2: [[0x3c, 0xbc, 0x7b, 0x01, 0x7c], [1, -1, 57344, 2 ** -16, Infinity]],
+  i32: [[1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0x80], [1, -1, -(2 ** 31)]],
+  u8: [[0, 1, 255], [0, 1, 255]],
+}; // prettier-ignore
+
+const CASTS: readonly (readonly [from: DType, to: DType, values: readonly (readonly [number, number])[]])[] = [
+  ['f32', 'f32', [[0.1, Math.fround(0.1)]]],
+  ['f32', 'bf16', [[1, 1], [1 + 2 ** -8, 1], [1 + 3 * 2 ** -8, 1 + 2 ** -6], [1 + 2 ** -8 + 2 ** -20, 1 + 2 ** -7],
+    [-3.14159, -3.140625], [3.4e38, Infinity], [2 ** -126, 2 ** -126], [-Infinity, -Infinity], [NaN, NaN]]],
+  ['f32', 'f16', [[1, 1], [1 + 2 ** -11, 1], [1 + 3 * 2 ** -11, 1 + 2 ** -9], [65519, 65504], [65520, Infinity],
+    [2 ** -24, 2 ** -24], [2 ** -25, 0], [1.5 * 2 ** -25, 2 ** -24], [-Infinity, -Infinity], [NaN, NaN]]],
+  ['f32', 'i32', [[0, 0], [1.9, 1], [-1.9, -1], [16777216, 16777216], [-2147483648, -2147483648]]],
+  ['i32', 'f32', [[0, 0], [-7, -7], [16777217, 16777216], [2147483647, 2147483648]]],
+]; // prettier-ignore
+
+/** The contract of `backend.ts`, op by op. */
+export function primitives(backend: Backend): void {
+  const make = (a: F64, made: 'whole' | 'reshaped', dtype?: 'f32' | 'bf16' | 'i32'): Tensor =>
+    tensor(backend, a, made, dtype);
+  const upload = (bytes: readonly number[], shape: readonly number[], dtype: DType): Tensor => {
+    const memory = backend.allocate(bytes.length);
+    memory.set(bytes);
+    return new Tensor(backend, backend.upload(memory, shape, dtype), shape, dtype);
+  };
+  const list = (values: readonly number[]): F64 => ({ shape: [values.length], values: Float64Array.from(values) });
+
+  it.each(Object.entries(STORED))('upload and download: %s', (dtype, [bytes, values]) => {
+    scope('', () => {
+      expectClose(upload(bytes, [values.length], dtype as DType), list(values), TOLERANCE.exact);
+      const one = bytes.slice(0, bytes.length / values.length);
+      expectClose(upload(one, [], dtype as DType), { ...list(values.slice(0, 1)), shape: [] }, TOLERANCE.exact);
+      for (const shape of [[0], [0, 4], [4, 0]])
+        expectClose(upload([], shape, dtype as DType), random(shape), TOLERANCE.exact);
+    });
+  });
+
+  it('download gives a copy, and allocate zeroes', () => {
+    expect([...backend.allocate(100)]).toEqual(new Array(100).fill(0));
+    scope('', () => {
+      const x = Tensor.from(backend, [1, 2, 3]);
+      x.data().fill(9);
+      expect([...x.data()]).toEqual([1, 2, 3]);
+    });
+  });
+
+  it.each(CASTS)('cast %s to %s', (from, to, pairs) => {
+    bothWays((made) => {
+      const inputs = make(list(pairs.map(([input]) => input)), made, from as 'f32');
+      expectClose(inputs.cast(to), list(pairs.map(([, expected]) => expected)), TOLERANCE.exact);
+      expectClose(make(random([0, 2]), made, from as 'f32').cast(to), random([0, 2]), TOLERANCE.exact);
+    });
+  });
+
+  describe.each(PRODUCTS)('matmul %j: M %i, K %i, N %i', (batch, M, K, N) => {
+    const a = random([...batch, M, K], 1);
+    const b = random([...batch, K, N], 2);
+    const swapped = build([...batch, N, K], (i) => at(b, [...i.slice(0, -2), i.at(-1)!, i.at(-2)!]));
+    it.each(['f32', 'bf16'] as const)('%s', (dtype) => {
+      const [x, y] = dtype === 'f32' ? [a, b] : [toBf16(a), toBf16(b)];
+      const terms = (size: (x: number) => number): F64 =>
+        build([...batch, M, N], (i) => {
+          const [lead, m, n] = [i.slice(0, -2), i.at(-2)!, i.at(-1)!];
+          return sum(K, (k) => size(at(x, [...lead, m, k]) * at(y, [...lead, k, n])));
+        });
+      const tolerance = dtype === 'f32' ? TOLERANCE.sum : TOLERANCE.bf16;
+      const [expected, scale] = [terms((term) => term), terms(Math.abs)];
+      bothWays((made) => {
+        const left = make(x, made, dtype);
+        const results = [left.matmul(make(y, made, dtype)), left.matmul(make(dtype === 'f32' ? swapped : toBf16(swapped), made, dtype), { transposeB: true })]; // prettier-ignore
+        for (const result of results) {
+          expect(result.dtype).toBe(dtype);
+          expectClose(result, expected, tolerance, scale);
+          // What comes after sees the product's shape, however the backend computed it.
+          expectClose(result.transpose([...batch.keys(), batch.length + 1, batch.length]).cast('f32'),
+            build([...batch, N, M], (i) => at(expected, [...i.slice(0, -2), i.at(-1)!, i.at(-2)!])), tolerance,
+            build([...batch, N, M], (i) => at(scale, [...i.slice(0, -2), i.at(-1)!, i.at(-2)!]))); // prettier-ignore
+        }
+      });
+    });
+  });
+
+  describe.each(Object.entries(BINARY))('%s', (op, f) => {
+    it.each(BROADCASTS)('%j with %j', (shapeA, shapeB) => {
+      const [a, b] = [random(shapeA, 1), random(shapeB, 2)];
+      const [longer, shorter] = shapeA.length >= shapeB.length ? [shapeA, shapeB] : [shapeB, shapeA];
+      const shape = longer.map((size, i) => (size === 1 ? (shorter.at(i - longer.length) ?? 1) : size));
+      const expected = build(shape, (i) => f(broadcastAt(a, i), broadcastAt(b, i)));
+      bothWays((made) => {
+        expectClose(make(a, made)[op as BinaryOp](make(b, made)), expected, TOLERANCE.exact);
+      });
+    });
+
+    it('with a number', () => {
+      bothWays((made) => {
+        const a = random([3, 5]);
+        expectClose(make(a, made)[op as BinaryOp](0.75), map(a, (x) => f(x, 0.75)), TOLERANCE.exact); // prettier-ignore
+      });
+    });
+  });
+
+  describe.each(Object.entries(UNARY))('%s', (op, { f, inputs, tolerance }) => {
+    it.each([...SHAPES, [130, 70]])('%j', (...shape: number[]) => {
+      const a = map(random(shape), op === 'sqrt' || op === 'log' ? Math.abs : (x) => x);
+      bothWays((made) => {
+        const scale = op === 'log' ? 1 : map(a, f);
+        expectClose(make(a, made)[op as UnaryOp](), map(a, f), tolerance, scale);
+      });
+    });
+
+    it('at its edges', () => {
+      scope('', () => {
+        const a = map(list(inputs), Math.fround);
+        expectClose(make(a, 'whole')[op as UnaryOp](), map(a, f), tolerance);
+      });
+    });
+  });
+
+  describe.each(Object.entries(REDUCE))('%s', (op, f) => {
+    it.each([[1], [7], [3, 1, 2], [2, 3, 4, 5], [4, 300], [0, 3]])('of each axis of %j', (...shape: number[]) => {
+      const a = random(shape);
+      for (const axis of shape.keys()) {
+        if (shape[axis] === 0) continue;
+        const row = (i: readonly number[]): number[] => Array.from({ length: shape[axis] }, (_, s) => at(a, i.with(axis, s))); // prettier-ignore
+        const reduced = shape.with(axis, 1);
+        const expected = build(reduced, (i) => f(row(i)));
+        const scale = build(reduced, (i) => f(row(i).map(Math.abs)));
+        bothWays((made) => {
+          const tolerance = op === 'max' ? TOLERANCE.exact : TOLERANCE.sum;
+          expectClose(make(a, made)[op as ReduceOp](axis), expected, tolerance, scale);
+          expectClose(make(a, made)[op as ReduceOp](axis - shape.length), expected, tolerance, scale);
+        });
+      }
+    });
+  });
+
+  it.each([[[1]], [[7]], [[3, 5]], [[2, 3, 1]], [[4, 2, 300]], [[0, 3]]])('softmax %j', (shape) => {
+    const a = map(random(shape), (x) => (x > 1.5 && shape.at(-1)! > 1 ? -Infinity : 40 * x));
+    const row = (i: readonly number[]): number[] => Array.from({ length: shape.at(-1)! }, (_, s) => at(a, i.with(-1, s))); // prettier-ignore
+    const expected = build(shape, (i) => softmaxRow(row(i))[i.at(-1)!]);
+    bothWays((made) => {
+      // exp of a difference of f32 numbers up to 160 long: the rounding of the difference is part of the result.
+      expectClose(make(a, made).softmax(), expected, 160 * TOLERANCE.approximation, expected);
+    });
+  });
+
+  describe.each(['f32', 'bf16', 'i32'] as const)('movement of %s', (dtype) => {
+    const numbers = (shape: readonly number[], seed?: number): F64 =>
+      map(random(shape, seed), (x) => (dtype === 'i32' ? Math.trunc(x * 1000) : Math.trunc(x * 64) / 64));
+    const same = (result: Tensor, expected: F64): void => {
+      expect(result.dtype).toBe(dtype);
+      expectClose(result, expected, TOLERANCE.exact);
+    };
+
+    it.each([[[5], 0, [4, 0, 0]], [[5, 3], 0, [1]], [[5, 3], 1, [2, 0, 1, 2]], [[2, 4, 3], -2, [3, 3]], [[4, 3], 0, []], [[4, 0], 0, [1]]])('gather %j along %i at %j', (shape, axis, indices) => {
+      const a = numbers(shape);
+      const target = axis < 0 ? axis + shape.length : axis;
+      const expected = build(shape.with(target, indices.length), (i) => at(a, i.with(target, indices[i[target]])));
+      bothWays((made) => {
+        same(make(a, made, dtype).gather(make(list(indices), made, 'i32').reshape([-1]), axis), expected);
+      });
+    }); // prettier-ignore
+
+    it.each([[[3], 0, [2, 1]], [[4, 3], 0, [1, 3]], [[4, 5], 1, [2, 0, 3]], [[2, 6, 3], -2, [1, 4, 1]], [[2, 3], 1, [3]], [[0, 3], 1, [1, 2]]])('split %j along %i into %j, concat and slice', (shape, axis, sizes) => {
+      const a = numbers(shape);
+      const target = axis < 0 ? axis + shape.length : axis;
+      bothWays((made) => {
+        const whole = make(a, made, dtype);
+        let from = 0;
+        const parts = whole.split(sizes, axis);
+        for (const [p, size] of sizes.entries()) {
+          const start = from;
+          const expected = build(shape.with(target, size), (i) => at(a, i.with(target, i[target] + start)));
+          same(parts[p], expected);
+          same(whole.slice(shape.map((_, i) => (i === target ? start : 0)), shape.with(target, size)), expected); // prettier-ignore
+          from += size;
+        }
+        same(concat(parts, axis), a);
+        same(concat([whole], axis), a);
+      });
+    }); // prettier-ignore
+
+    it('slice of a box, to the end', () => {
+      const a = numbers([4, 5, 6]);
+      bothWays((made) => {
+        const expected = build([2, 5, 3], ([i, j, k]) => at(a, [i + 1, j, k + 3]));
+        same(make(a, made, dtype).slice([1, 0, 3], [2, -1, -1]), expected);
+        same(make(a, made, dtype).slice([4, 5, 0], [-1, 0, 2]), numbers([0, 0, 2]));
+      });
+    });
+
+    it.each([[[5], [0]], [[3, 4], [1, 0]], [[2, 3, 4], [1, 2, 0]], [[2, 3, 4], [2, 1, 0]], [[1, 3, 4], [1, 0, 2]], [[3, 1, 4], [0, 2, 1]], [[2, 3, 4, 5], [0, 2, 1, 3]], [[0, 3], [1, 0]], [[], []]])('transpose %j by %j', (shape: number[], permutation: number[]) => {
+      const a = numbers(shape);
+      const expected = build(permutation.map((axis) => shape[axis]), (i) => at(a, shape.map((_, axis) => i[permutation.indexOf(axis)])));
+      bothWays((made) => {
+        same(make(a, made, dtype).transpose(permutation), expected);
+      });
+    }); // prettier-ignore
+
+    it.each([[[2, 6], [3, 4], [3, 4]], [[2, 6], [-1], [12]], [[24], [2, -1, 4], [2, 3, 4]], [[1], [], []], [[0, 3], [5, 0], [5, 0]]])('reshape %j to %j', (shape: number[], target: number[], expected: number[]) => {
+      const a = numbers(shape);
+      bothWays((made) => {
+        const view = scope('', () => make(a, made, dtype).reshape(target));
+        same(view, { shape: expected, values: a.values });
+        same(view.reshape(shape), a);
+      });
+    }); // prettier-ignore
+  });
+
+  it('variables: zero at first, written box by box, read whole', () => {
+    bothWays((made) => {
+      const variable = new Variable(backend, [2, 5, 3]);
+      const contents = build([2, 5, 3], () => 0);
+      expectClose(scope('', () => variable.read().mul(1)), contents, TOLERANCE.exact); // prettier-ignore
+      const boxes = [[[0, 0, 0], [2, 2, 3]], [[0, 1, 0], [2, 1, 3]], [[1, 4, 2], [1, 1, 1]], [[0, 3, 0], [2, 0, 3]]]; // prettier-ignore
+      for (const [n, [begin, size]] of boxes.entries()) {
+        const box = random(size, n + 5);
+        variable.write(begin, make(box, made));
+        build(
+          size,
+          (i) => (contents.values[(i[0] + begin[0]) * 15 + (i[1] + begin[1]) * 3 + i[2] + begin[2]] = at(box, i)),
+        );
+        expectClose(variable.read(), contents, TOLERANCE.exact);
+        expectClose(variable.read().reshape([2, 15]), { ...contents, shape: [2, 15] }, TOLERANCE.exact);
+      }
+      variable.dispose();
+      new Variable(backend, [2, 0, 3]).dispose();
+    });
+  });
+
+  it('a read outlives its variable', () => {
+    const variable = new Variable(backend, [3]);
+    scope('', () => {
+      variable.write([0], Tensor.from(backend, [1, 2, 3]));
+      const contents = variable.read();
+      variable.dispose();
+      expect([...contents.data()]).toEqual([1, 2, 3]);
+    });
+  });
+}
