@@ -66,8 +66,9 @@ function attend(q: Tensor, { keys, values, mask, positions }: KeyValues, { scale
 /** `-sum p ln p` over the keys, `[H, T]`. */
 function entropy(pattern: Tensor): Tensor {
   const [H, T] = pattern.shape;
-  // p ln p is 0 at p = 0, where ln gives -Infinity: the smallest f32 stands in.
-  return pattern.mul(pattern.add(1e-38).log()).sum().mul(-1).reshape([H, T]);
+  // p ln p is 0 at p = 0, where ln gives -Infinity: the smallest normal f32 stands in
+  // (TensorFlow takes smaller ones for 0).
+  return pattern.mul(pattern.add(2 ** -126).log()).sum().mul(-1).reshape([H, T]);
 }
 
 /** Shows `[H, T, slots]` to listeners as `[H, T, positions]`, and takes their edit back into the order of the slots. */

@@ -61,5 +61,9 @@ export const toBf16 = ({ shape, values }: F64): F64 => ({ shape, values: values.
 
 /** Runs `body` once per way to make operands, freeing what it makes. */
 export function bothWays(body: (made: Made) => void): void {
-  for (const made of MADE) scope(made, () => { body(made); }); // prettier-ignore
+  for (const made of MADE) {
+    scope('', () => {
+      body(made);
+    });
+  }
 }

@@ -1,0 +1,292 @@
+import { describe, expect, it } from 'vitest';
+import type { Backend } from '../../../src/tensor/backend.ts';
+import { attention, headResults, type KeyValues } from '../../../src/tensor/ops/attention.ts';
+import { embedding } from '../../../src/tensor/ops/embedding.ts';
+import { type Linear, linear, linears } from '../../../src/tensor/ops/linear.ts';
+import { rmsNorm } from '../../../src/tensor/ops/rms-norm.ts';
+import { rotate } from '../../../src/tensor/ops/rotate.ts';
+import { swiglu } from '../../../src/tensor/ops/swiglu.ts';
+import { Parameter } from '../../../src/tensor/parameter.ts';
+import { observe } from '../../../src/tensor/scope.ts';
+import { Tensor } from '../../../src/tensor/tensor.ts';
+import { at, build, type F64, map, random, softmaxRow, sum } from '../../support/f64.ts';
+import { bothWays, expectClose, type Made, tensor, toBf16, TOLERANCE } from './close.ts';
+
+const EPSILON = 1e-5;
+
+// [rows..., width]: nothing, one token, odd sizes, heads, one beyond the kernels for few numbers (8192).
+const NORMED = [[0, 8], [1, 1], [1, 64], [3, 17], [2, 3, 5], [128, 64], [129, 64], [5, 40, 64]]; // prettier-ignore
+
+// [T, H, d, R]: nothing, one token, one head, part of a head, up to the limit of the kernels for few numbers and beyond.
+const ROTATED = [[0, 2, 4, 4], [1, 3, 8, 8], [3, 1, 6, 6], [4, 5, 10, 4], [16, 8, 64, 64], [33, 4, 64, 64], [17, 8, 64, 16]]; // prettier-ignore
+
+// [T, H, K, d, dv, S]: one token, no token, groups of 1, 3 and 8 query heads, values of another width, odd sizes.
+const ATTENTIONS = [[1, 1, 1, 4, 4, 1], [1, 4, 4, 8, 8, 9], [0, 2, 1, 4, 4, 3], [5, 3, 3, 6, 6, 5], [1, 6, 2, 8, 8, 64], [7, 6, 2, 5, 5, 11], [3, 8, 1, 16, 4, 7], [13, 16, 2, 8, 8, 33]] as const; // prettier-ignore
+
+/** The ops that networks are made of, against their formulas. */
+export function ops(backend: Backend): void {
+  const make = (a: F64, made: Made, dtype?: 'f32' | 'bf16'): Tensor => tensor(backend, a, made, dtype);
+  const parameter = (a: F64, made: Made, dtype: 'f32' | 'bf16' = 'f32'): Parameter => {
+    const filled = new Parameter('weight', a.shape, dtype);
+    filled.fill(make(a, made, dtype));
+    return filled;
+  };
+
+  describe.each([
+    [0, 3, 2],
+    [1, 7, 5],
+    [1, 64, 96],
+    [6, 33, 17],
+    [1, 257, 3],
+  ])('linear of [%i, %i] to %i', (T, I, O) => {
+    const [x, w, b] = [random([T, I], 1), random([O, I], 2), random([O], 3)];
+    const dot = (f: (x: number) => number, [x, w]: readonly F64[], t: number, o: number): number =>
+      sum(I, (i) => f(at(x, [t, i]) * at(w, [o, i])));
+
+    it.each([
+      ['f32', 'f32'],
+      ['bf16', 'bf16'],
+      ['bf16', 'f32'],
+      ['f32', 'bf16'],
+    ] as const)('weights %s, compute %s', (weights, compute) => {
+      const stored = weights === 'bf16' ? toBf16(w) : w;
+      const operands = compute === 'bf16' ? [toBf16(x), toBf16(w)] : [x, stored];
+      const product = build([T, O], ([t, o]) => dot((term) => term, operands, t, o));
+      const scale = build([T, O], ([t, o]) => dot(Math.abs, operands, t, o) + 2);
+      const biased = build([T, O], ([t, o]) => at(product, [t, o]) + at(b, [o]));
+      const tolerance = compute === 'bf16' ? TOLERANCE.bf16 : TOLERANCE.sum;
+      bothWays((made) => {
+        const sizes = [1, O - 1];
+        const layer: Linear = { weight: parameter(stored, made, weights), bias: undefined, sizes, compute };
+        const withBias = { ...layer, bias: parameter(b, made) };
+        expectClose(linear(make(x, made), layer), product, tolerance, scale);
+        expectClose(linear(make(x, made), withBias), biased, tolerance, scale);
+        const [first, rest] = linears(make(x, made), withBias);
+        const part = (a: F64, from: number, size: number): F64 => build([T, size], ([t, o]) => at(a, [t, o + from]));
+        expectClose(first, part(biased, 0, 1), tolerance, part(scale, 0, 1));
+        expectClose(rest, part(biased, 1, O - 1), tolerance, part(scale, 1, O - 1));
+      });
+    });
+  });
+
+  it.each([
+    ['f32', [3, 0, 3]],
+    ['bf16', [3, 0, 3]],
+    ['f32', []],
+    ['bf16', [6]],
+  ] as const)('embedding in %s of tokens %j', (dtype, ids) => {
+    const table = dtype === 'bf16' ? toBf16(random([7, 5])) : random([7, 5]);
+    bothWays((made) => {
+      const tokens = Tensor.from(backend, Int32Array.from(ids));
+      expectClose(
+        embedding(parameter(table, made, dtype), tokens),
+        build([ids.length, 5], ([t, i]) => at(table, [ids[t], i])),
+        TOLERANCE.exact,
+      );
+    });
+  });
+
+  describe.each(NORMED.map((shape) => [shape]))('rmsNorm %j', (shape) => {
+    const width = shape.at(-1)!;
+    const [x, w] = [random(shape, 1), random([width], 2)];
+    const scaleAt = (i: readonly number[]): number =>
+      Math.sqrt(sum(width, (j) => at(x, i.with(-1, j)) ** 2) / width + EPSILON);
+    const normalized = build(shape, (i) => at(x, i) / scaleAt(i));
+    const expected = build(shape, (i) => at(normalized, i) * at(w, [i.at(-1)!]));
+
+    it('is the formula', () => {
+      bothWays((made) => {
+        expectClose(rmsNorm(make(x, made), make(w, made), EPSILON, 'ln1'), expected, TOLERANCE.composed);
+      });
+    });
+
+    it('shows its inside without changing a bit, and takes edits of it', () => {
+      bothWays((made) => {
+        const [input, weight] = [make(x, made), make(w, made)];
+        const plain = rmsNorm(input, weight, EPSILON, 'ln1');
+        const seen: string[] = [];
+        const watched = withTaps(
+          (name, value) => {
+            seen.push(name);
+            const hidden = name === 'ln1.hook_scale' ? build(shape.with(-1, 1), scaleAt) : normalized;
+            expectClose(value, hidden, TOLERANCE.composed);
+            return undefined;
+          },
+          () => rmsNorm(input, weight, EPSILON, 'ln1'),
+        );
+        expect(seen).toEqual(['ln1.hook_scale', 'ln1.hook_normalized']);
+        expect(watched.data()).toEqual(plain.data());
+        const halved = withTaps(
+          (name, value) => (name === 'ln1.hook_scale' ? value.mul(2) : undefined),
+          () => rmsNorm(input, weight, EPSILON, 'ln1'),
+        );
+        expectClose(
+          halved,
+          map(expected, (y) => y / 2),
+          TOLERANCE.composed,
+        );
+        const negated = withTaps(
+          (name, value) => (name === 'ln1.hook_normalized' ? value.mul(-1) : undefined),
+          () => rmsNorm(input, weight, EPSILON, 'ln1'),
+        );
+        expectClose(
+          negated,
+          map(expected, (y) => -y),
+          TOLERANCE.composed,
+        );
+      });
+    });
+  });
+
+  it.each(ROTATED)('rotate [%i, %i, %i] by %i', (T, H, d, R) => {
+    const half = R / 2;
+    const x = random([T, H, d], 1);
+    const angles = random([T, half], 2);
+    const cos = map(map(angles, Math.cos), Math.fround);
+    const sin = map(map(angles, Math.sin), Math.fround);
+    const expected = build([T, H, d], ([t, h, i]) => {
+      if (i >= R) return at(x, [t, h, i]);
+      const angle = [t, i % half];
+      const other = i < half ? -at(x, [t, h, i + half]) : at(x, [t, h, i - half]);
+      return at(x, [t, h, i]) * at(cos, angle) + other * at(sin, angle);
+    });
+    bothWays((made) => {
+      const rotated = rotate(make(x, made), { cos: make(cos, made), sin: make(sin, made) });
+      expectClose(rotated, expected, TOLERANCE.composed, 2 * Math.SQRT2);
+    });
+  });
+
+  it.each([
+    [0, 3],
+    [1, 5],
+    [7, 33],
+    [130, 70],
+  ])('swiglu [%i, %i]', (...shape) => {
+    const [gate, up] = [random(shape, 1), random(shape, 2)];
+    const expected = build(shape, (i) => (at(gate, i) / (1 + Math.exp(-at(gate, i)))) * at(up, i));
+    bothWays((made) => {
+      expectClose(swiglu(make(gate, made), make(up, made)), expected, TOLERANCE.composed);
+    });
+  });
+
+  describe.each(ATTENTIONS)('attention: T %i, H %i, K %i, d %i, dv %i, S %i', (T, H, K, d, dv, S) => {
+    const [q, k, v] = [random([T, H, d], 1), random([K, S, d], 2), random([K, S, dv], 3)];
+    const scale = d ** -0.5;
+    // The slots hold the last position first, and where there are several, the last of them is empty.
+    const end = Math.max(S - 1, 1);
+    const positions = Int32Array.from({ length: S }, (_, s) => Math.max(end - 1 - s, -1));
+    const visible = (t: number, s: number): boolean => positions[s] >= 0 && positions[s] <= Math.max(0, end - T) + t;
+    const mask = build([T, S], ([t, s]) => (visible(t, s) ? 0 : -Infinity));
+    const keyHead = (h: number): number => Math.floor(h / (H / K));
+    const score = (h: number, t: number, s: number): number =>
+      visible(t, s) ? scale * sum(d, (i) => at(q, [t, h, i]) * at(k, [keyHead(h), s, i])) : -Infinity;
+    const rowOf = (h: number, t: number): number[] => softmaxRow(Array.from({ length: S }, (_, s) => score(h, t, s)));
+    const mixed = (weight: (h: number, t: number) => readonly number[]): F64 =>
+      build([T, H, dv], ([t, h, i]) => {
+        const row = weight(h, t);
+        return sum(S, (s) => row[s] * at(v, [keyHead(h), s, i]));
+      });
+    const sequence = (made: Made): KeyValues => ({
+      begin: 0,
+      end: T,
+      keys: make(k, made),
+      values: make(v, made),
+      mask: make(mask, made),
+      positions,
+    });
+
+    it('is the formula, with nothing shown', () => {
+      bothWays((made) => {
+        expectClose(attention(make(q, made), [sequence(made)], { scale }), mixed(rowOf), TOLERANCE.composed, 2);
+      });
+    });
+
+    it('shows scores, pattern and entropy by position, bit for bit the same', () => {
+      const slotOf = (position: number): number => positions.indexOf(position);
+      bothWays((made) => {
+        const run = (): Tensor => attention(make(q, made), [sequence(made)], { scale });
+        const shown = {
+          'attn.hook_attn_scores': build([H, T, end], ([h, t, p]) => score(h, t, slotOf(p))),
+          'attn.hook_pattern': build([H, T, end], ([h, t, p]) => rowOf(h, t)[slotOf(p)]),
+          'attn.hook_entropy': build(
+            [H, T],
+            ([h, t]) => -sum(S, (s) => (rowOf(h, t)[s] > 0 ? rowOf(h, t)[s] * Math.log(rowOf(h, t)[s]) : 0)),
+          ),
+        };
+        const seen: string[] = [];
+        const watched = withTaps((name, value) => {
+          seen.push(name);
+          expectClose(value, shown[name as keyof typeof shown], TOLERANCE.composed, 8);
+          return undefined;
+        }, run);
+        expect(seen.sort()).toEqual(Object.keys(shown).sort());
+        expect(watched.data()).toEqual(run().data());
+      });
+    });
+
+    it('takes an edited pattern back into the order of its slots', () => {
+      bothWays((made) => {
+        const firstOnly = build([H, T, end], ([, , p]) => (p === 0 ? 1 : 0));
+        const edited = withTaps(
+          (name) => (name === 'attn.hook_pattern' ? make(firstOnly, made) : undefined),
+          () => attention(make(q, made), [sequence(made)], { scale }),
+        );
+        const only = Array.from(positions, (position) => (position === 0 ? 1 : 0));
+        expectClose(
+          edited,
+          mixed(() => only),
+          TOLERANCE.composed,
+        );
+      });
+    });
+  });
+
+  it('attention of several sequences is that of each', () => {
+    bothWays((made) => {
+      const [q, k, v] = [random([5, 4, 6], 1), random([2, 3, 6], 2), random([2, 3, 6], 3)];
+      const sequence = (begin: number, end: number): KeyValues => ({
+        begin,
+        end,
+        keys: make(
+          map(k, (x) => x * end),
+          made,
+        ),
+        values: make(v, made),
+        mask: undefined,
+        positions: Int32Array.of(0, 1, 2),
+      });
+      const together = attention(make(q, made), [sequence(0, 1), sequence(1, 5)], { scale: 0.4 });
+      for (const [begin, end] of [
+        [0, 1],
+        [1, 5],
+      ]) {
+        const rows = make(
+          build([end - begin, 4, 6], ([t, h, i]) => at(q, [t + begin, h, i])),
+          made,
+        );
+        const alone = attention(rows, [{ ...sequence(begin, end), begin: 0, end: end - begin }], { scale: 0.4 });
+        expect(together.slice([begin, 0, 0], [end - begin, -1, -1]).data()).toEqual(alone.data());
+      }
+    });
+  });
+
+  it.each([
+    ['f32', 1],
+    ['f32', 4],
+    ['bf16', 3],
+  ] as const)('headResults in %s of %i tokens: each head through its columns', (dtype, T) => {
+    const [H, dv, D] = [3, 5, 7];
+    const z = random([T, H, dv], 1);
+    const w = dtype === 'bf16' ? toBf16(random([D, H * dv], 2)) : random([D, H * dv], 2);
+    bothWays((made) => {
+      const output: Linear = { weight: parameter(w, made, dtype), bias: undefined, sizes: [D], compute: 'f32' };
+      const expected = build([T, H, D], ([t, h, o]) => sum(dv, (i) => at(z, [t, h, i]) * at(w, [o, h * dv + i])));
+      expectClose(headResults(make(z, made), output), expected, TOLERANCE.sum, 4 * dv);
+    });
+  });
+}
+
+/** Runs `body` with a listener at every tap. */
+function withTaps<R>(visit: (name: string, value: Tensor) => Tensor | undefined, body: () => R): R {
+  return observe({ wants: () => true, visit }, body);
+}
