@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OnProgress } from '../loader/progress.ts';
-import { cacheFolder, NATIVE_BUILDS, nativeFolder, nvidiaGpuPresent } from '../tensor/tensorflow/location.ts';
+import { cacheFolder, NATIVE_BUILDS, nativeFolder, wantedBuilds } from '../tensor/tensorflow/location.ts';
 import type { NativeBuild } from '../tensor/tensorflow/location.ts';
 import { compileAddon, findCompiler } from './compile.ts';
 import { pipDownload } from './pip.ts';
@@ -27,10 +27,6 @@ export interface NativeResult {
   /** Why it is not the best one for this machine, in one line. */
   readonly problem?: string;
 }
-
-/** The builds to try on this machine, best first. */
-export const wantedBuilds = (gpu: boolean = nvidiaGpuPresent()): NativeBuild[] =>
-  gpu ? ['cuda', 'cpu', 'prebuilt'] : ['cpu', 'prebuilt'];
 
 /**
  * Installs native TensorFlow, the best build that this machine allows, unless it is there already. Only an abort throws;

@@ -44,6 +44,10 @@ export const nvidiaGpuPresent = (): boolean =>
   process.platform === 'linux' &&
   ['/proc/driver/nvidia/version', '/dev/nvidia0', '/usr/lib/wsl/lib/libcuda.so.1'].some((path) => existsSync(path));
 
+/** The builds to install on this machine, best first. */
+export const wantedBuilds = (gpu: boolean = nvidiaGpuPresent()): [NativeBuild, ...NativeBuild[]] =>
+  gpu ? ['cuda', 'cpu', 'prebuilt'] : ['cpu', 'prebuilt'];
+
 /** The build that serves this machine best among those that are installed. */
 export function installedBuild(cache: string = cacheFolder()): NativeBuild | undefined {
   const preferred: NativeBuild[] = nvidiaGpuPresent() ? ['cuda', 'cpu', 'prebuilt'] : ['cpu', 'cuda', 'prebuilt'];

@@ -1,0 +1,89 @@
+// The part of the set-up that comes before our own code can run: packages and the build. Plain JavaScript without
+// packages, since there are none yet.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const at = (...names) => join(root, ...names);
+
+/** A set-up step failed and has said why. */
+export class StepFailed extends Error {}
+
+/** Packages, build, native TensorFlow, and the default model where it is wanted. Returns what our `setup` returns. */
+export async function prepare({ model }) {
+  ensurePackages();
+  ensureBuild();
+  const { setup } = await import(at('dist', 'setup', 'index.js'));
+  const { progressPrinter } = await import(at('dist', 'cli', 'progress.js'));
+  const onProgress = progressPrinter();
+  const result = await setup({ model, onProgress });
+  onProgress.end();
+  for (const problem of result.problems) console.error(problem);
+  return result;
+}
+
+/** Runs `npm ci` unless node_modules is what package-lock.json asks for. */
+export function ensurePackages() {
+  if (packagesMatch()) return;
+  console.error('Installing packages (npm ci) ...');
+  const npm = process.env.npm_execpath;
+  const [command, ...first] = npm?.endsWith('.js') ? [process.execPath, npm] : ['npm'];
+  step(command, [...first, 'ci', '--no-audit', '--no-fund']);
+}
+
+function packagesMatch() {
+  let installed;
+  try {
+    // npm writes this file last.
+    installed = readJson('node_modules', '.package-lock.json').packages;
+  } catch {
+    return false;
+  }
+  // A package for another platform, or an optional one that could not be installed, may be absent.
+  return Object.entries(readJson('package-lock.json').packages).every(
+    ([path, { version, optional }]) =>
+      path === '' || (installed[path]?.version ?? (optional ? version : undefined)) === version,
+  );
+}
+
+/** Compiles src/ into dist/ unless the last build was made from the same files. */
+export function ensureBuild() {
+  const stamp = sourceStamp();
+  const stampFile = at('dist', '.stamp');
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return;
+  console.error('Compiling ...');
+  const fresh = at(`dist.partial-${process.pid}`);
+  const former = at(`dist.former-${process.pid}`);
+  try {
+    const tsc = at('node_modules', 'typescript', 'bin', 'tsc');
+    step(process.execPath, [tsc, '-p', at('tsconfig.build.json'), '--outDir', fresh]);
+    writeFileSync(join(fresh, '.stamp'), stamp);
+    if (existsSync(at('dist'))) renameSync(at('dist'), former);
+    renameSync(fresh, at('dist'));
+  } finally {
+    for (const folder of [fresh, former]) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function sourceStamp() {
+  const sources = readdirSync(at('src'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+  const hash = createHash('sha256');
+  for (const file of [at('tsconfig.json'), at('tsconfig.build.json'), ...sources.sort()]) {
+    const { mtimeMs, size } = statSync(file);
+    hash.update(`${file}\n${mtimeMs} ${size}\n`);
+  }
+  return hash.digest('hex');
+}
+
+/** Runs a command whose output goes to the user, on stderr, so that stdout holds results only. */
+function step(command, args) {
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2] });
+  if (status !== 0) throw new StepFailed(error?.message ?? `${[command, ...args].join(' ')} failed`);
+}
+
+const readJson = (...path) => JSON.parse(readFileSync(at(...path), 'utf8'));
