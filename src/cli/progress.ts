@@ -1,52 +1,50 @@
 import { clearLine, cursorTo } from 'node:readline';
 import type { Progress } from '../loader/progress.ts';
 
-/** How often a line is drawn: on a terminal, where it replaces itself, and elsewhere, where each one stays. */
+/** How often a line is printed: on a terminal, where it replaces itself, and elsewhere, where each one stays. */
 const TERMINAL_MS = 100;
 const LOG_MS = 10_000;
 
 export interface ProgressPrinter {
   (progress: Progress): void;
-  /** Clears the line on a terminal. To be called before anything else is printed. */
+  /** Ends the line. To be called before anything else is printed. */
   end(): void;
 }
 
-/** Prints the progress of long steps: label, bytes, share and rate. */
-export function progressPrinter(stream: NodeJS.WriteStream = process.stderr, now = () => performance.now()) {
-  let label: string | undefined;
+/** Prints how far long steps are: label, bytes, share and rate. */
+export function progressPrinter(stream: NodeJS.WriteStream = process.stderr): ProgressPrinter {
+  let last: Progress | undefined;
   let start = { time: 0, loaded: 0 };
-  let printed = 0;
+  let printedAt = 0;
 
-  const print = (progress: Progress): void => {
-    const time = now();
-    const isNew = progress.label !== label;
-    const isDone = progress.loaded === progress.total;
-    if (isNew) {
-      label = progress.label;
-      start = { time, loaded: progress.loaded };
-    } else if (time - printed < (stream.isTTY ? TERMINAL_MS : LOG_MS) && !(isDone && stream.isTTY)) {
-      return;
-    }
-    printed = time;
-    const line = describe(progress, start, time);
-    if (stream.isTTY) redraw(stream, line.slice(0, stream.columns - 1));
+  const print = (line: string): void => {
+    printedAt = performance.now();
+    if (stream.isTTY) redraw(stream, line.slice(0, (stream.columns || 80) - 1));
     else stream.write(`${line}\n`);
   };
-
   const end = (): void => {
-    if (stream.isTTY && label !== undefined) redraw(stream, '');
-    label = undefined;
+    if (stream.isTTY) redraw(stream, '');
+    else if (last !== undefined && last.loaded > 0) print(describe(last, start));
+    last = undefined;
   };
-  return Object.assign(print, { end }) satisfies ProgressPrinter;
+  const report = (progress: Progress): void => {
+    if (progress.label !== last?.label) {
+      if (last !== undefined) end();
+      start = { time: performance.now(), loaded: progress.loaded };
+      print(`${progress.label} ...`);
+    } else if (performance.now() - printedAt > (stream.isTTY ? TERMINAL_MS : LOG_MS)) {
+      print(describe(progress, start));
+    }
+    last = progress;
+  };
+  return Object.assign(report, { end });
 }
 
-function describe({ label, loaded, total }: Progress, start: { time: number; loaded: number }, time: number): string {
-  if (loaded === 0 && total === undefined) return `${label} ...`;
-  const seconds = (time - start.time) / 1000;
-  const parts = [total === undefined ? bytes(loaded) : `${bytes(loaded)} of ${bytes(total)}`];
-  if (total !== undefined && total > 0) parts.push(`${Math.floor((100 * loaded) / total)}%`);
-  if (seconds > 0.5) parts.push(`${bytes((loaded - start.loaded) / seconds)}/s`);
-  return `${label}: ${parts.join(', ')}`;
+function describe({ label, loaded, total = 0 }: Progress, start: { time: number; loaded: number }): string {
+  const seconds = (performance.now() - start.time) / 1000;
+  const share = total > 0 ? ` of ${bytes(total)}, ${Math.floor((100 * loaded) / total)}%` : '';
+  const rate = seconds > 0 ? `, ${bytes((loaded - start.loaded) / seconds)}/s` : '';
+  return `${label}: ${bytes(loaded)}${share}${rate}`;
 }
 
 function bytes(count: number): string {

@@ -49,7 +49,8 @@ export async function pipDownload(
   let total = 0;
   const report = async (): Promise<void> => {
     const loaded = await folderBytes(folder);
-    onProgress?.({ label, loaded, total: Math.max(total, loaded) });
+    // At the end pip copies the file, so that it is there twice for a while.
+    onProgress?.(total > 0 ? { label, loaded: Math.min(loaded, total), total } : { label, loaded });
   };
   const timer = setInterval(() => void report().catch(() => undefined), 500);
   try {
