@@ -1,0 +1,218 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { observe } from '../../src/tensor/scope.ts';
+import { liveTensors, Tensor } from '../../src/tensor/tensor.ts';
+import { BACKENDS, expectNothingLeft } from '../support/backends.ts';
+import {
+  type Expected,
+  expectNear,
+  LLAMA_LINE,
+  randomTokens,
+  readExpected,
+  readMeta,
+  Runner,
+} from '../support/fixtures.ts';
+
+/** Largest differences in f32 from transformers' f32, whose own noise is 3e-5; the smallest real mistake gives 1.5e-3. */
+const LOGITS = 3e-4;
+const ATTENTIONS = 1e-4;
+const NLL = 1e-3;
+
+describe.each(BACKENDS)('%s', (_, create) => {
+  const backend = create();
+
+  describe.each(LLAMA_LINE)('%s', (name) => {
+    let model: Runner;
+    let expected: (tensor: string) => Expected;
+    let vocabSize: number;
+    let ids: number[];
+    const before = { tensors: liveTensors(), handles: backend.liveHandles() };
+
+    beforeAll(async () => {
+      before.tensors = liveTensors();
+      before.handles = backend.liveHandles();
+      expected = await readExpected(name);
+      model = await Runner.load(name, backend);
+      vocabSize = model.network.config.vocabSize;
+      ids = [...expected('input_ids').data];
+    });
+    afterAll(() => {
+      model.dispose();
+      expect({ tensors: liveTensors(), handles: backend.liveHandles() }, 'left by the model').toEqual(before);
+    });
+    expectNothingLeft(backend);
+
+    it('logits, hidden states, attention patterns and perplexity are those of transformers', () => {
+      const seen = new Map<string, Float32Array>();
+      const record = { wants: () => true, visit: (at: string, value: Tensor) => void seen.set(at, value.data()) };
+      const logits = observe(record, () => model.fresh(ids));
+      expectNear(logits, expected('logits').data, LOGITS, 'logits');
+
+      const { shape, data } = expected('hidden_states');
+      const [layers, T, D] = [shape[0] - 1, shape[1], shape[2]];
+      for (let layer = 0; layer <= layers; layer++) {
+        const hook = layer === 0 ? 'hook_embed' : layer === layers ? 'ln_final.hook_out' : `blocks.${layer - 1}.hook_resid_post`; // prettier-ignore
+        expectNear(seen.get(hook)!, data.subarray(layer * T * D, (layer + 1) * T * D), LOGITS, hook);
+      }
+      const last = `blocks.${layers - 1}.attn.hook_pattern`;
+      expectNear(seen.get('blocks.0.attn.hook_pattern')!, expected('attentions_first').data, ATTENTIONS, 'first attention'); // prettier-ignore
+      expectNear(seen.get(last)!, expected('attentions_last').data, ATTENTIONS, 'last attention');
+
+      const nll = ids.slice(1).reduce((sum, id, i) => sum - logProbability(logits.subarray(i * vocabSize, (i + 1) * vocabSize), id), 0); // prettier-ignore
+      expect(Math.abs(nll - (readMeta(name).nll_sum as number))).toBeLessThan(NLL);
+    });
+
+    it('greedy tokens, one by one from the cache', () => {
+      const generated = [...expected('generated_ids').data];
+      using cache = model.newCache();
+      let row: Float32Array = model.run(ids, cache).slice(-vocabSize);
+      const rows = generated.map((token) => {
+        const chosen = row;
+        expect(chosen.indexOf(Math.max(...chosen))).toBe(token);
+        row = model.step([{ tokens: Int32Array.of(token), cache }], 'last');
+        return chosen;
+      });
+      rows.forEach((chosen, i) => {
+        const { data } = expected('generated_logits');
+        expectNear(chosen, data.subarray(i * vocabSize, (i + 1) * vocabSize), LOGITS, `logits of token ${i}`);
+      });
+      expect(cache.length).toBe(ids.length + generated.length);
+    });
+
+    it('several sequences in one step are each as if alone', () => {
+      const { shape, data } = expected('batch_ids');
+      const mask = expected('batch_mask').data;
+      const width = shape[1];
+      const prompts = Array.from({ length: shape[0] }, (_, row) => [...data].slice(row * width, (row + 1) * width).filter((_, i) => mask[row * width + i] === 1)); // prettier-ignore
+      const caches = prompts.map(() => model.newCache());
+      const sequences = prompts.map((tokens, i) => ({ tokens: Int32Array.from(tokens), cache: caches[i] }));
+      expectNear(model.step(sequences, 'last'), expected('batch_logits').data, LOGITS, 'batch logits');
+
+      // One token more each, in another order, and the rows of a sequence that joins at its beginning.
+      const joining = model.newCache();
+      const next = prompts.map((_, i) => ({ tokens: Int32Array.of(5 + i), cache: caches[i] })).reverse();
+      const together = model.step([...next, { tokens: Int32Array.of(7, 8), cache: joining }], 'last');
+      const alone = [...prompts.map((tokens, i) => [...tokens, 5 + i]).reverse(), [7, 8]].map((tokens) => model.fresh(tokens).slice(-vocabSize)); // prettier-ignore
+      // The base of dynamic scaling is that of the step, so a text run in one go is another one.
+      if (name !== 'llama_rope_dynamic')
+        expectNear(together, Float32Array.from(alone.flatMap((row) => [...row])), LOGITS, 'second step');
+      for (const cache of [...caches, joining]) cache.dispose();
+    });
+
+    describe('however the text is cut', () => {
+      // Past max_position_embeddings, dynamic scaling turns each step by another base.
+      const usable = (tokens: number[]): number[] =>
+        name === 'llama_rope_dynamic' ? tokens.slice(0, model.network.config.maxPositions) : tokens;
+
+      it.each([1, 7, 64])('in steps of %i', (chunk) => {
+        const text = usable(randomTokens(80, vocabSize));
+        expectNear(model.fresh(text, chunk), model.fresh(text), LOGITS, 'logits');
+      });
+
+      it('a fork and its original go on by themselves', () => {
+        const text = usable(randomTokens(30, vocabSize));
+        const half = text.length >> 1;
+        const [head, one] = [text.slice(0, half), text.slice(half)];
+        const other = randomTokens(one.length, vocabSize, 2);
+        using cache = model.newCache();
+        model.run(head, cache);
+        using fork = cache.fork();
+        expectNear(model.run(one, cache), model.fresh(text).slice(-one.length * vocabSize), LOGITS, 'original');
+        const wanted = model.fresh([...head, ...other]).slice(-other.length * vocabSize);
+        expectNear(model.run(other, fork), wanted, LOGITS, 'fork');
+        expect([cache.length, fork.length]).toEqual([text.length, text.length]);
+      });
+
+      it('a truncated cache forgets what came after', () => {
+        const window = Math.min(...model.network.config.windows);
+        const text = usable(randomTokens(Math.min(20, window), vocabSize));
+        using cache = model.newCache();
+        model.run(text, cache);
+        for (const kept of [text.length - 1, 3, 0]) {
+          cache.truncate(kept);
+          const other = randomTokens(text.length - kept, vocabSize, kept + 2);
+          const wanted = model.fresh([...text.slice(0, kept), ...other]).slice(-other.length * vocabSize);
+          expectNear(model.run(other, cache), wanted, LOGITS, `after ${kept}`);
+          cache.truncate(kept);
+          model.run(text.slice(kept), cache);
+        }
+        expect(() => { cache.truncate(text.length + 1); }).toThrow(/truncate: expected a length from 0 to \d+, got/); // prettier-ignore
+      });
+    });
+
+    it('being watched at every tap changes no bit', () => {
+      const run = (): Float32Array[] => {
+        using cache = model.newCache();
+        return [model.run(ids, cache, 11), model.run([9], cache)];
+      };
+      const plain = run();
+      const names = new Set<string>();
+      for (const answer of [(): undefined => undefined, (value: Tensor): Tensor => value]) {
+        const watched = observe({ wants: () => true, visit: (at, value) => (names.add(at), answer(value)) }, run);
+        expect(watched).toEqual(plain);
+      }
+      expect([...names]).toEqual(expect.arrayContaining(['hook_tokens', 'blocks.0.ln1.hook_scale', 'blocks.1.mlp.hook_post', 'blocks.1.kv.hook_k', 'blocks.1.attn.hook_result', 'hook_logits'])); // prettier-ignore
+    });
+
+    it('an edit of the cached keys and values stays in the cache', () => {
+      const [H, K, d] = [model.network.config.nHeads, model.network.config.nKvHeads, model.network.config.headDim];
+      using cache = model.newCache();
+      model.run(ids.slice(0, 12), cache);
+      const doubled = new Map<string, Float32Array>();
+      const double = (at: string, value: Tensor): Tensor => {
+        doubled.set(at, value.data().map((x) => 2 * x)); // prettier-ignore
+        return value.mul(2);
+      };
+      const kv = (at: string): boolean => at.startsWith('blocks.1.kv.hook_k') || at === 'blocks.1.kv.hook_v';
+      // Of three tokens and of one: a ring takes these two ways.
+      for (const tokens of [[20, 21, 22], [23]]) {
+        observe({ wants: kv, visit: double }, () => model.run(tokens, cache));
+        const later = new Map<string, Float32Array>();
+        observe({ wants: (at) => kv(at) || at.endsWith('1.attn.hook_z') || at.endsWith('1.attn.hook_pattern'), visit: (at, value) => void later.set(at, value.data()) }, () => model.run([24], cache)); // prettier-ignore
+        const window = model.network.config.windows[1];
+        const [now, t] = [cache.length, cache.length - 1];
+        for (const [at, edited] of doubled) {
+          const visible = Math.max(0, now - window) * K * d;
+          expect(later.get(at)!.slice(visible, t * K * d), at).toEqual(edited.slice(visible, t * K * d));
+        }
+        // Attention reads what is shown: z is the mixture of the shown values by the shown pattern.
+        const [pattern, values, z] = ['attn.hook_pattern', 'kv.hook_v', 'attn.hook_z'].map((at) => later.get(`blocks.1.${at}`)!); // prettier-ignore
+        const mixed = Float32Array.from({ length: H * d }, (_, i) => {
+          const [head, column] = [Math.floor(i / d), i % d];
+          const kvHead = Math.floor(head / (H / K));
+          let sum = 0;
+          for (let p = 0; p < now; p++) sum += pattern[head * now + p] * values[(p * K + kvHead) * d + column];
+          return sum;
+        });
+        expectNear(z, mixed, LOGITS, 'z');
+      }
+    });
+
+    it('an edited pattern decides what is mixed', () => {
+      const { nHeads: H, nKvHeads: K, headDim: d } = model.network.config;
+      const seen = new Map<string, Float32Array>();
+      observe(
+        {
+          wants: (at) => at.startsWith('blocks.0.'),
+          visit: (at, value) => {
+            seen.set(at, value.data());
+            if (at !== 'blocks.0.attn.hook_pattern') return undefined;
+            const [, T, S] = value.shape;
+            return Tensor.from(backend, Float32Array.from({ length: H * T * S }, (_, i) => Number(i % S === Math.floor(i / S) % T)), value.shape); // prettier-ignore
+          },
+        },
+        () => model.fresh(ids),
+      );
+      // Each query looks at itself alone: z is its own value.
+      const own = Float32Array.from({ length: ids.length * H * d }, (_, i) => {
+        const [t, head, column] = [Math.floor(i / (H * d)), Math.floor(i / d) % H, i % d];
+        return seen.get('blocks.0.attn.hook_v')![(t * K + Math.floor(head / (H / K))) * d + column];
+      });
+      expectNear(seen.get('blocks.0.attn.hook_z')!, own, 1e-6, 'z');
+    });
+  });
+});
+
+function logProbability(row: Float32Array, id: number): number {
+  const top = Math.max(...row);
+  return row[id] - top - Math.log(row.reduce((sum, logit) => sum + Math.exp(logit - top), 0));
+}

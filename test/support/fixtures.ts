@@ -1,0 +1,129 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { loadNetwork, type WeightOptions } from '../../src/engine/load-network.ts';
+import { openFolder } from '../../src/loader/folder.ts';
+import { openSafetensors } from '../../src/loader/safetensors/read.ts';
+import { KvCache } from '../../src/model/cache.ts';
+import type { Decoder } from '../../src/model/parts/decoder.ts';
+import { type Sequence, Step } from '../../src/model/step.ts';
+import type { Backend } from '../../src/tensor/backend.ts';
+
+const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
+
+/** Small models with random weights, and what transformers computes with them: see `test/fixtures/models`. */
+export const LLAMA_LINE = [
+  'llama_gqa_tied',
+  'llama_untied',
+  'llama_bias',
+  'llama_rope_llama3',
+  'llama_rope_linear',
+  'llama_rope_dynamic',
+  'llama_rope_yarn',
+  'mistral_sliding',
+  'qwen2',
+  'qwen3',
+] as const;
+
+export const modelFolder = (name: string): string => join(FIXTURES, 'models', name);
+
+export interface Expected {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** The outputs of a model, by name: `input_ids`, `logits`, `hidden_states` and so on. */
+export async function readExpected(name: string): Promise<(tensor: string) => Expected> {
+  const file = await openSafetensors(join(FIXTURES, 'expected', name, 'expected.safetensors'));
+  const tensors = new Map<string, Expected>();
+  for (const key of file.tensors.keys()) {
+    const tensor = await file.read(key);
+    tensors.set(key, { shape: tensor.shape, data: tensor.toFloat32() });
+  }
+  await file.close();
+  return (key) => tensors.get(key) ?? expect.fail(`${name} has no ${key}`);
+}
+
+/** The numbers that came with the outputs, such as `nll_sum`. */
+export const readMeta = (name: string): Record<string, unknown> =>
+  JSON.parse(readFileSync(join(FIXTURES, 'expected', name, 'meta.json'), 'utf8')) as Record<string, unknown>;
+
+/** A network with its weights, and the few lines that run it without an engine. */
+export class Runner {
+  readonly backend: Backend;
+  readonly network: Decoder;
+  readonly dispose: () => void;
+
+  private constructor(backend: Backend, network: Decoder, dispose: () => void) {
+    this.backend = backend;
+    this.network = network;
+    this.dispose = dispose;
+  }
+
+  static async load(name: string, backend: Backend, options: WeightOptions = { weights: 'f32' }): Promise<Runner> {
+    const files = await openFolder(modelFolder(name));
+    const { network, dispose } = await loadNetwork(files, backend, options);
+    await files.checkpoint.close();
+    return new Runner(backend, network, dispose);
+  }
+
+  newCache(): KvCache {
+    return new KvCache(this.backend, this.network.cacheLayout);
+  }
+
+  /** One step of several sequences: `[rows, V]`. Gives up after `layers` layers, where that is given, with no result. */
+  step(sequences: readonly Sequence[], logits: 'last' | 'all', layers = Infinity): Float32Array {
+    const step = new Step(this.backend, sequences);
+    try {
+      const passes = this.network.forward(step, logits);
+      for (let layer = 0; ; layer++) {
+        if (layer > layers) {
+          passes.return(undefined as never);
+          return new Float32Array();
+        }
+        const { done, value } = passes.next();
+        if (done !== true) continue;
+        step.commit();
+        const data = value.data();
+        value.dispose();
+        return data;
+      }
+    } finally {
+      step.dispose();
+    }
+  }
+
+  /** All logits `[T, V]` of tokens that continue a cache, in steps of `chunk` tokens. */
+  run(tokens: readonly number[], cache: KvCache, chunk = tokens.length): Float32Array {
+    const parts: Float32Array[] = [];
+    for (let i = 0; i < tokens.length; i += chunk)
+      parts.push(this.step([{ tokens: Int32Array.from(tokens.slice(i, i + chunk)), cache }], 'all'));
+    return Float32Array.from(parts.flatMap((part) => [...part]));
+  }
+
+  /** All logits of a text of its own. */
+  fresh(tokens: readonly number[], chunk = tokens.length): Float32Array {
+    using cache = this.newCache();
+    return this.run(tokens, cache, chunk);
+  }
+}
+
+/** Token ids from 3 on; the same for the same seed. */
+export function randomTokens(count: number, vocabSize: number, seed = 1): number[] {
+  let state = seed;
+  return Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return 3 + ((state >>> 8) % (vocabSize - 3));
+  });
+}
+
+/** Holds two arrays together within `tolerance`, largest difference. */
+export function expectNear(actual: Float32Array, expected: Float32Array, tolerance: number, what: string): void {
+  expect(actual.length, what).toBe(expected.length);
+  let worst = 0;
+  for (let i = 0; i < actual.length; i++) {
+    const difference = actual[i] === expected[i] ? 0 : Math.abs(actual[i] - expected[i]);
+    if (!(difference <= worst)) worst = difference; // NaN too
+  }
+  expect(worst, what).toBeLessThan(tolerance);
+}
