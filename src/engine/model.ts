@@ -51,8 +51,8 @@ const SCORE_CHUNK = 128;
 export class Model {
   readonly config: DecoderConfig;
   readonly backend: Backend;
-  /** The model's config.json and generation_config.json, as they are. */
-  readonly files: Pick<ModelFiles, 'source' | 'config' | 'generationConfig'>;
+  /** The model's config.json and generation_config.json, as they are, and what there is to know of its files. */
+  readonly files: Pick<ModelFiles, 'source' | 'config' | 'generationConfig' | 'notes'>;
   readonly weightBytes: number;
   readonly #loaded: LoadedNetwork;
   readonly #tokenizer: Tokenizer | undefined;

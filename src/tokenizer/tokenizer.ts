@@ -105,6 +105,11 @@ export class Tokenizer {
     return this.ids.get(token);
   }
 
+  /** Whether `renderChat` can be used. */
+  get hasChatTemplate(): boolean {
+    return this.chatTemplate !== undefined;
+  }
+
   /**
    * The conversation as the model's chat template writes it, and its tokens. Where `tools` are given and the model has a
    * template for them, that one is used. Special tokens spelled in a message become those tokens, as in transformers.

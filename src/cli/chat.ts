@@ -1,0 +1,6 @@
+import { Command } from 'commander';
+
+export function chatCommand(signal: AbortSignal): Command {
+  void signal;
+  return new Command('chat');
+}

@@ -1,0 +1,37 @@
+import { CommanderError } from 'commander';
+import { VitrineError } from '../tensor/errors.ts';
+import { oneLine } from './text.ts';
+
+/** The user pressed Ctrl-C. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+}
+
+/** A command was asked for something that it cannot do; the message says what to do instead. */
+export class UsageError extends VitrineError {
+  override readonly name = 'UsageError';
+}
+
+/** Says on stderr, in one line, why a command ended; `verbose` adds the stack. Returns the exit code. */
+export function report(error: unknown, verbose: boolean): number {
+  if (error instanceof Interrupted) return 130;
+  if (codeOf(error) === 'EPIPE') return 0; // The reader of our output has seen enough.
+  if (error instanceof CommanderError && (error.exitCode === 0 || error.code === 'commander.help'))
+    return error.exitCode;
+  process.stderr.write(`vitrine: ${oneLine(explain(error))}\n`);
+  if (verbose && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  return 1;
+}
+
+function explain(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof CommanderError) return message.replace(/^error: /, '');
+  if (error instanceof VitrineError || codeOf(error) !== undefined) return message;
+  return `unexpected error: ${message}. Run it again with --verbose to see where it comes from.`;
+}
+
+/** `ENOENT` and its kin, of an error of the operating system. */
+function codeOf(error: unknown): string | undefined {
+  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  return typeof code === 'string' && /^E[A-Z]+$/.test(code) ? code : undefined;
+}

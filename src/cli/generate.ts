@@ -1,0 +1,95 @@
+import { text as readText } from 'node:stream/consumers';
+import { Command, Option } from 'commander';
+import type { GeneratedToken } from '../engine/generate.ts';
+import type { Model, Prompt } from '../engine/model.ts';
+import { UsageError } from './failure.ts';
+import { loadModel } from './model.ts';
+import { addModelOptions, addSamplingOptions, type ModelOptions, type SamplingFlags, whole } from './options.ts';
+import { SpeedMeter, tellSpeed } from './speed.ts';
+import { printable } from './text.ts';
+
+interface GenerateFlags extends ModelOptions, SamplingFlags {
+  readonly system?: string;
+  readonly raw?: boolean;
+  readonly json?: boolean;
+  readonly logprobs?: number;
+}
+
+const BUILT_IN_PROMPT = 'What is a museum, and why do people visit one?';
+
+export function generateCommand(signal: AbortSignal): Command {
+  const command = new Command('generate')
+    .description('Continue a prompt, or answer it where the model has a chat template.')
+    .argument('[prompt]', 'the text; - reads it from stdin', BUILT_IN_PROMPT)
+    .addOption(new Option('--system <text>', 'a system message before the prompt').conflicts('raw'))
+    .option('--raw', 'give the model the prompt as it is, without its chat template');
+  return addSamplingOptions(addModelOptions(command))
+    .option('--json', 'print one JSON object: text, tokens, finishReason, speed')
+    .addOption(
+      new Option('--logprobs <n>', 'log-probabilities of the n most likely tokens; implies --json')
+        .argParser(whole)
+        .implies({ json: true }),
+    )
+    .addHelpText('after', '\nExample:\n  $ vitrine generate "Why is the sky blue?" --max-tokens 100 --temperature 0.7')
+    .action((prompt: string, flags: GenerateFlags) => generate(prompt, flags, signal));
+}
+
+async function generate(prompt: string, flags: GenerateFlags, signal: AbortSignal): Promise<void> {
+  const { checkSamplingOptions } = await import('../model/sampling/options.ts');
+  checkSamplingOptions(flags);
+  const text = prompt === '-' ? await readText(process.stdin) : prompt;
+  const model = await loadModel(flags, signal);
+  try {
+    const tokens = model.tokensOf(promptFor(model, text, flags));
+    const meter = new SpeedMeter(tokens.length);
+    const answer = model.generate(tokens, { ...flags, signal });
+    await (flags.json ? printJson : printText)(answer, meter, flags);
+  } finally {
+    model.dispose();
+  }
+}
+
+function promptFor({ tokenizer, files }: Model, text: string, { raw = false, system }: GenerateFlags): Prompt {
+  if (raw || !tokenizer.hasChatTemplate) {
+    if (system !== undefined) throw new UsageError(`--system: ${files.source} has no chat template. Leave it out.`);
+    return text;
+  }
+  const user = { role: 'user', content: text };
+  return system === undefined ? [user] : [{ role: 'system', content: system }, user];
+}
+
+/** Streams the text to stdout, and tells the speed on stderr, after Ctrl-C too. */
+async function printText(answer: AsyncIterable<GeneratedToken>, meter: SpeedMeter): Promise<void> {
+  try {
+    for await (const { text } of answer) {
+      meter.count();
+      process.stdout.write(process.stdout.isTTY ? printable(text) : text);
+    }
+  } finally {
+    if (meter.speed !== undefined) process.stdout.write('\n');
+    tellSpeed(meter.speed);
+  }
+}
+
+async function printJson(
+  answer: AsyncIterable<GeneratedToken>,
+  meter: SpeedMeter,
+  { logprobs }: GenerateFlags,
+): Promise<void> {
+  const tokens: GeneratedToken[] = [];
+  for await (const token of answer) {
+    meter.count();
+    tokens.push(token);
+  }
+  const result = {
+    text: tokens.map(({ text }) => text).join(''),
+    tokens: tokens.map(({ token }) => token),
+    finishReason: tokens.at(-1)?.finishReason ?? 'length',
+    ...(logprobs !== undefined && {
+      logprobs: tokens.map(({ token, logprob, topLogprobs }) => ({ token, logprob, top: topLogprobs ?? [] })),
+    }),
+    speed: meter.speed ?? null,
+  };
+  process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+  tellSpeed(meter.speed);
+}

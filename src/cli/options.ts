@@ -1,0 +1,89 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { LoadOptions } from '../engine/load.ts';
+import type { GenerateOptions } from '../engine/generate-options.ts';
+
+/** Where a model comes from and how it is held. */
+export interface ModelOptions extends Pick<LoadOptions, 'backend' | 'weights' | 'compute' | 'threads' | 'revision'> {
+  readonly model?: string;
+}
+
+export const BACKEND_CHOICES = ['auto', 'tensorflow', 'reference'] as const;
+
+export function addModelOptions(command: Command): Command {
+  return command
+    .option('-m, --model <source>', 'a folder, a .gguf file, or org/name of the hub (default: SmolLM2-135M-Instruct)')
+    .option('--revision <name>', 'branch, tag or commit of a hub model')
+    .addOption(new Option('--backend <name>', 'what computes (default: auto)').choices(BACKEND_CHOICES))
+    .addOption(
+      new Option('--weights <dtype>', 'dtype of matrices in memory (default: as stored)').choices(['f32', 'bf16']),
+    )
+    .addOption(
+      new Option('--compute <dtype>', "dtype inside matrix products (default: the matrix's)").choices(['f32', 'bf16']),
+    )
+    .addOption(threadsOption());
+}
+
+export const threadsOption = (): Option =>
+  new Option('--threads <n>', 'threads of the backend (default: all cores)').argParser(positive);
+
+/** Sampling and limits; what is not given comes from the model's generation_config.json. */
+export type SamplingFlags = Pick<
+  GenerateOptions,
+  | 'maxTokens'
+  | 'temperature'
+  | 'topK'
+  | 'topP'
+  | 'minP'
+  | 'typicalP'
+  | 'repetitionPenalty'
+  | 'presencePenalty'
+  | 'frequencyPenalty'
+  | 'noRepeatNgramSize'
+  | 'seed'
+  | 'ignoreEos'
+> & { readonly stop?: readonly string[] };
+
+export function addSamplingOptions(command: Command): Command {
+  return (
+    command
+      .option('--max-tokens <n>', 'new tokens at most', whole)
+      .option('--temperature <x>', '0 is greedy', number)
+      .option('--top-k <n>', 'keep the n most likely tokens; 0 is off', whole)
+      .option('--top-p <x>', 'keep the most likely tokens up to this mass; 1 is off', number)
+      .option('--min-p <x>', 'keep tokens this likely relative to the first; 0 is off', number)
+      .option('--typical-p <x>', 'keep the most typical tokens up to this mass; 1 is off', number)
+      .option('--repetition-penalty <x>', 'against tokens seen before, multiplied; 1 is off', number)
+      .option('--presence-penalty <x>', 'against tokens seen before, subtracted; 0 is off', number)
+      .option('--frequency-penalty <x>', 'the same, for each time seen; 0 is off', number)
+      // Not the opposite of an option `--repeat-ngram-size`, as commander takes it.
+      .addOption(
+        Object.assign(new Option('--no-repeat-ngram-size <n>', 'no run of n tokens twice; 0 is off'), {
+          negate: false,
+        }).argParser(whole),
+      )
+      .option('--seed <n>', 'same seed, same tokens', whole)
+      .option('--stop <text>', 'ends the answer; may be given several times', (value, all: string[] = []) => [
+        ...all,
+        value,
+      ])
+      .option('--ignore-eos', "go on after the model's end of text")
+  );
+}
+
+export function number(value: string): number {
+  const parsed = Number(value);
+  if (value.trim() === '' || !Number.isFinite(parsed)) throw new InvalidArgumentError('Expected a number.');
+  return parsed;
+}
+
+export function whole(value: string): number {
+  const parsed = number(value);
+  if (!Number.isSafeInteger(parsed) || parsed < 0) throw new InvalidArgumentError('Expected a whole number from 0.');
+  return parsed;
+}
+
+export function positive(value: string): number {
+  const parsed = whole(value);
+  if (parsed < 1) throw new InvalidArgumentError('Expected a whole number from 1.');
+  return parsed;
+}

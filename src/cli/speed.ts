@@ -1,0 +1,58 @@
+import pc from 'picocolors';
+
+/** How fast an answer came; times in seconds, rates in tokens per second. */
+export interface Speed {
+  readonly promptTokens: number;
+  readonly newTokens: number;
+  readonly timeToFirstToken: number;
+  readonly prefill: number;
+  /** Of the tokens after the first; null where there are none. */
+  readonly decode: number | null;
+}
+
+/** Measures an answer from now on. */
+export class SpeedMeter {
+  readonly #promptTokens: number;
+  readonly #start = performance.now();
+  #first = 0;
+  #last = 0;
+  #tokens = 0;
+
+  /** @param promptTokens Tokens to be read before the first new one. */
+  constructor(promptTokens: number) {
+    this.#promptTokens = promptTokens;
+  }
+
+  /** A token came. */
+  count(): void {
+    this.#last = performance.now();
+    if (this.#tokens === 0) this.#first = this.#last;
+    this.#tokens += 1;
+  }
+
+  /** Undefined before the first token. */
+  get speed(): Speed | undefined {
+    if (this.#tokens === 0) return undefined;
+    const timeToFirstToken = (this.#first - this.#start) / 1000;
+    return {
+      promptTokens: this.#promptTokens,
+      newTokens: this.#tokens,
+      timeToFirstToken,
+      prefill: this.#promptTokens / timeToFirstToken,
+      decode: this.#tokens > 1 ? (this.#tokens - 1) / ((this.#last - this.#first) / 1000) : null,
+    };
+  }
+}
+
+/** One line on stderr. */
+export function tellSpeed(speed: Speed | undefined): void {
+  if (speed === undefined) return;
+  const { promptTokens, newTokens, timeToFirstToken, prefill, decode } = speed;
+  const parts = [
+    `prefill ${promptTokens} tokens, ${prefill.toFixed(1)} tok/s`,
+    `first token after ${timeToFirstToken.toFixed(2)} s`,
+    `decode ${newTokens} tokens${decode === null ? '' : `, ${decode.toFixed(1)} tok/s`}`,
+  ];
+  const { dim } = pc.createColors(pc.isColorSupported && process.stderr.isTTY);
+  process.stderr.write(`${dim(parts.join('; '))}\n`);
+}
