@@ -8,9 +8,8 @@ import { LoadError } from './load-error.ts';
 import { resolveInFolder } from './model-folder.ts';
 import { SafetensorsCheckpoint } from './safetensors/checkpoint.ts';
 import { openSafetensors } from './safetensors/read.ts';
-import { INDEX_NAME, openShards } from './safetensors/shards.ts';
+import { INDEX_NAME, openShards, SINGLE_NAME } from './safetensors/shards.ts';
 
-const SINGLE_NAME = 'model.safetensors';
 const MAX_CONFIG_BYTES = 4_000_000;
 const PICKLE = /\.(bin|pt|pth|pkl)$/;
 

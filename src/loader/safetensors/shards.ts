@@ -5,6 +5,9 @@ import { LoadError, quote } from '../load-error.ts';
 import { resolveInFolder } from '../model-folder.ts';
 import { openSafetensors, type SafetensorsFile } from './read.ts';
 
+/** The file that holds the weights of a model in one piece. */
+export const SINGLE_NAME = 'model.safetensors';
+/** The file that says which file holds which tensor, where there are several. */
 export const INDEX_NAME = 'model.safetensors.index.json';
 
 const MAX_INDEX_BYTES = 250_000_000;
@@ -38,7 +41,12 @@ export async function openShards(folder: string): Promise<SafetensorsFile[]> {
   }
 }
 
-async function readWeightMap(indexPath: string, realPath: string): Promise<ReadonlyMap<string, string>> {
+/**
+ * The tensors of `model.safetensors.index.json` and the files that hold them, every name of a file checked.
+ * @param indexPath - the file's path for messages.
+ * @param realPath - where it is read.
+ */
+export async function readWeightMap(indexPath: string, realPath: string): Promise<ReadonlyMap<string, string>> {
   const { weight_map: weightMap } = await readJsonFile(realPath, MAX_INDEX_BYTES);
   if (!isJsonObject(weightMap)) {
     throw new LoadError(`${indexPath}: expected weight_map, an object of tensor and file names. Fetch it again.`);

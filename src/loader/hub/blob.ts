@@ -1,0 +1,184 @@
+import { createHash, type Hash } from 'node:crypto';
+import { constants, createReadStream } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+
+import type { Response } from 'undici';
+
+import { isFile } from './cache.ts';
+import { type HubClient, TransientError } from './client.ts';
+import { HubError } from './error.ts';
+
+/** What the hub says about a file at a commit. */
+export interface HubFile {
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+  /** SHA-256 of a large file (LFS, Xet), git's SHA-1 of a small one; the name of its blob. */
+  readonly hash: string;
+}
+
+/**
+ * Downloads `file` from `url`, which must name a commit, to `path`, where it appears once its hash is right. What came
+ * before an interruption is kept in a partial beside `path` and continued by the next call.
+ * @param onBytes - bytes of this file that are there, now and then.
+ * @throws HubError when the contents are not those of the hash.
+ */
+export async function downloadBlob(
+  client: HubClient,
+  url: string,
+  file: HubFile,
+  path: string,
+  onBytes: (bytes: number) => void,
+  signal?: AbortSignal,
+): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const partial = await claimPartial(path);
+  // O_CREAT without O_TRUNC: what is there is continued.
+  const handle = await open(partial, constants.O_RDWR | constants.O_CREAT, 0o644);
+  try {
+    const { size } = await handle.stat();
+    let isVerified = await receive(client, url, file, handle, partial, onBytes, signal);
+    // A partial may have rotted; what comes afresh must be right.
+    if (!isVerified && size > 0) {
+      await handle.truncate();
+      isVerified = await receive(client, url, file, handle, partial, onBytes, signal);
+    }
+    if (!isVerified) await handle.truncate();
+    await handle.sync();
+    await handle.close();
+    if (!isVerified) {
+      await rm(partial, { force: true });
+      throw new HubError(
+        `${file.name}: the ${file.size} bytes received have another checksum than ${file.hash}, which the hub states. ` +
+          'They were thrown away. Try again; if it happens again, a proxy or mirror changes the file.',
+      );
+    }
+    await rename(partial, path).catch(async (error: unknown) => {
+      // Another process may have taken over a partial that it thought abandoned, and finished it.
+      if (!(await isFile(path, file.size))) throw error;
+    });
+  } catch (error) {
+    await handle.close().catch(() => undefined);
+    await rename(partial, freePartial(path)).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Fills the partial to its full size. Returns whether its hash is right. */
+async function receive(
+  client: HubClient,
+  url: string,
+  file: HubFile,
+  handle: FileHandle,
+  partial: string,
+  onBytes: (bytes: number) => void,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  let { size: position } = await handle.stat();
+  let hash = startHash(file);
+  const restart = async (): Promise<void> => {
+    await handle.truncate();
+    position = 0;
+    hash = startHash(file);
+  };
+  if (position > file.size) await restart();
+  if (position > 0) await hashFile(partial, hash, signal);
+  onBytes(position);
+
+  await client.retry(async () => {
+    if (position === file.size) return;
+    const headers: Record<string, string> = { 'accept-encoding': 'identity' };
+    if (position > 0) headers.range = `bytes=${position}-`;
+    // No If-Range: the URL names a commit, and the content store behind the hub has ETags of its own.
+    const response = await client.get(url, headers, [416]);
+    if (!continues(response, position, file.size)) {
+      if (response.status !== 200) {
+        await response.body?.cancel();
+        const isFirst = position === 0;
+        await restart();
+        if (isFirst)
+          throw new HubError(`${file.name}: unexpected answer, status ${response.status}. Check HF_ENDPOINT.`);
+        throw new TransientError(`${file.name}: the server cannot continue the download`);
+      }
+      await restart();
+    }
+    const start = position;
+    try {
+      for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+        signal?.throwIfAborted();
+        if (position + chunk.length > file.size) {
+          throw new HubError(`${file.name}: expected ${file.size} bytes, got more. Check HF_ENDPOINT, or try again.`);
+        }
+        await writeAll(handle, chunk, position);
+        hash.update(chunk);
+        position += chunk.length;
+        onBytes(position);
+      }
+    } catch (error) {
+      if (error instanceof HubError || 'syscall' in (error as object)) throw error;
+      throw client.failure(error, new URL(url), position > start);
+    }
+    if (position < file.size) {
+      throw new TransientError(`${file.name}: ended after ${position} of ${file.size} bytes`, {
+        progressed: position > start,
+      });
+    }
+  });
+  return hash.digest('hex') === file.hash;
+}
+
+/** Whether an answer's body begins at `position`. */
+function continues({ status, headers }: Response, position: number, size: number): boolean {
+  if (status === 200) return position === 0;
+  return status === 206 && headers.get('content-range') === `bytes ${position}-${size - 1}/${size}`;
+}
+
+function startHash({ hash, size }: HubFile): Hash {
+  return hash.length === 64 ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
+}
+
+async function hashFile(path: string, hash: Hash, signal: AbortSignal | undefined): Promise<void> {
+  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20, signal })) hash.update(chunk as Buffer);
+}
+
+async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
+  }
+}
+
+/**
+ * A path for a partial that belongs to this call alone. Renaming is the lock: of several processes one gets what an
+ * interrupted download left, the others begin their own. The libraries in Python and JavaScript append to, or truncate,
+ * a plain `HASH.incomplete`; ours has another name so that neither disturbs the other.
+ */
+async function claimPartial(path: string): Promise<string> {
+  const own = `${path}.${hostname()}-${process.pid}-${Math.random().toString(36).slice(2)}.incomplete`;
+  for (const name of await readdir(dirname(path))) {
+    if (!name.startsWith(`${basename(path)}.`) || !name.endsWith('.incomplete')) continue;
+    const left = join(dirname(path), name);
+    if (left !== freePartial(path) && !isAbandoned(name.slice(basename(path).length + 1))) continue;
+    const isOurs = await rename(left, own).then(
+      () => true,
+      () => false,
+    );
+    if (isOurs) break;
+  }
+  return own;
+}
+
+const freePartial = (path: string): string => `${path}.vitrine.incomplete`;
+
+/** Whether `HOST-PID-…` names a process of this machine that no longer runs. */
+function isAbandoned(owner: string): boolean {
+  if (!owner.startsWith(`${hostname()}-`)) return false;
+  const pid = Number.parseInt(owner.slice(hostname().length + 1), 10);
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
+}
