@@ -38,8 +38,10 @@ export function scope<R>(name: string, ownedOrBody: readonly Tensor[] | (() => R
   const escaping = new Set<Tensor>();
   try {
     const result = body();
-    if (result instanceof Promise)
+    if (result instanceof Promise) {
+      result.catch(() => undefined); // What fails later, on freed tensors, has this error as its cause.
       throw new TypeError(`scope "${own.path}": the body is async. Tensors live in synchronous code: await outside.`);
+    }
     collectTensors(result, escaping);
     return result;
   } finally {

@@ -4,6 +4,8 @@ import { ShapeError } from './errors.ts';
 
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((size, i) => size === b[i]);
 
+export const isSize = (x: number): boolean => Number.isInteger(x) && x >= 0;
+
 export const show = (shape: Shape): string => `[${shape.join(', ')}]`;
 
 /** numpy's rule: aligned at the last axis, sizes are equal or one of them is 1. */
@@ -14,7 +16,9 @@ export function broadcastShapes(op: string, a: Shape, b: Shape): Shape {
     const x = a[i - rank + a.length] ?? 1;
     const y = b[i - rank + b.length] ?? 1;
     if (x !== y && x !== 1 && y !== 1)
-      throw new ShapeError(`${op}: shapes ${show(a)} and ${show(b)} do not broadcast: axis ${i} is ${x} and ${y}.`);
+      throw new ShapeError(
+        `${op}: expected shapes that broadcast, got ${show(a)} and ${show(b)}: axis ${i} is ${x} and ${y}.`,
+      );
     return x === 1 ? y : x;
   });
 }
@@ -28,7 +32,9 @@ export function matmulShape(a: Shape, b: Shape, transposeB: boolean): Shape {
       `matmul: expected [..., M, K] and [..., K, N] with equal leading axes, got ${show(a)} x ${show(b)}.`,
     );
   if (k !== inner)
-    throw new ShapeError(`matmul: inner sizes differ: ${show(a)} x ${show(b)}${transposeB ? ' transposed' : ''}.`);
+    throw new ShapeError(
+      `matmul: expected equal inner sizes, got ${show(a)} x ${show(b)}${transposeB ? ' transposed' : ''}.`,
+    );
   return [...batch, m, n];
 }
 
@@ -38,8 +44,8 @@ export function reshapeShape(from: Shape, to: Shape): Shape {
   const open = to.filter((size) => size === -1).length;
   const total = elements(from);
   const resolved = open === 1 && known > 0 ? to.map((size) => (size === -1 ? total / known : size)) : to;
-  if (open > 1 || elements(resolved) !== total || resolved.some((size) => !Number.isInteger(size) || size < 0))
-    throw new ShapeError(`reshape: ${show(from)} has ${total} elements and cannot become ${show(to)}.`);
+  if (open > 1 || elements(resolved) !== total || !resolved.every(isSize))
+    throw new ShapeError(`reshape: expected a shape of ${total} elements for ${show(from)}, got ${show(to)}.`);
   return resolved;
 }
 
@@ -47,7 +53,7 @@ export function reshapeShape(from: Shape, to: Shape): Shape {
 export function resolveAxis(op: string, axis: number, rank: number): number {
   const resolved = axis < 0 ? axis + rank : axis;
   if (!Number.isInteger(axis) || resolved < 0 || resolved >= rank)
-    throw new ShapeError(`${op}: axis ${axis} is outside of a tensor with ${rank} axes.`);
+    throw new ShapeError(`${op}: expected an axis of a tensor with ${rank} axes, got ${axis}.`);
   return resolved;
 }
 

@@ -3,7 +3,7 @@ import type { Backend, BinaryOp, HostArray, ReduceOp, Shape, UnaryOp } from './b
 import { byteSize, elements, isFloat, type DType } from './dtype.ts';
 import { DisposedError, ShapeError } from './errors.ts';
 import { adopt } from './scope.ts';
-import { broadcastShapes, matmulShape, reshapeShape, resolveAxis, sameShape, show } from './shape.ts';
+import { broadcastShapes, isSize, matmulShape, reshapeShape, resolveAxis, sameShape, show } from './shape.ts';
 import { summary } from './summary.ts';
 
 let live = 0;
@@ -38,8 +38,8 @@ export class Tensor {
   /** A tensor with a copy of `values`, row-major. Default dtype: i32 for an Int32Array, u8 for a Uint8Array, else f32. */
   static from(backend: Backend, values: ArrayLike<number>, shape: Shape = [values.length]): Tensor {
     const dtype = values instanceof Int32Array ? 'i32' : values instanceof Uint8Array ? 'u8' : 'f32';
-    if (elements(shape) !== values.length)
-      throw new ShapeError(`Tensor.from: ${values.length} values cannot have the shape ${show(shape)}.`);
+    if (elements(shape) !== values.length || !shape.every(isSize))
+      throw new ShapeError(`Tensor.from: expected ${elements(shape)} values for ${show(shape)}, got ${values.length}.`);
     const bytes = backend.allocate(values.length * byteSize(dtype));
     hostArray(bytes, dtype).set(values);
     return new Tensor(backend, backend.upload(bytes, shape, dtype), shape, dtype);
@@ -48,9 +48,7 @@ export class Tensor {
   /** What the backend keeps; throws a DisposedError once the tensor is freed. */
   get handle(): unknown {
     if (this.#freedBy !== undefined)
-      throw new DisposedError(
-        `${this.dtype} ${show(this.shape)} was freed ${this.#freedBy}. Return it from the scope, or keep() it.`,
-      );
+      throw new DisposedError(`${this.dtype} ${show(this.shape)} was freed ${this.#freedBy}.`);
     return this.#handle;
   }
 
@@ -61,7 +59,7 @@ export class Tensor {
   /** Frees the memory now; a second call does nothing. */
   dispose(scopePath?: string): void {
     if (this.#freedBy !== undefined) return;
-    this.#freedBy = scopePath === undefined ? 'by dispose()' : `at the end of scope "${scopePath}"`;
+    this.#freedBy = scopePath === undefined ? 'by dispose()' : endOf(scopePath);
     this.backend.free(this.#handle);
     live--;
   }
@@ -129,6 +127,7 @@ export class Tensor {
   /** Over the last axis; -Infinity gives 0. */
   softmax(): Tensor {
     this.#expectFloat32('softmax', this);
+    resolveAxis('softmax', -1, this.shape.length);
     return this.#result(this.backend.softmax(this), this.shape);
   }
 
@@ -150,8 +149,8 @@ export class Tensor {
 
   transpose(permutation: readonly number[]): Tensor {
     const { shape } = this;
-    if (permutation.length !== shape.length || new Set(permutation).size !== shape.length)
-      throw new ShapeError(`transpose: ${show(permutation)} is not an order of the axes of ${show(shape)}.`);
+    if (permutation.length !== shape.length || !shape.every((_, axis) => permutation.includes(axis)))
+      throw new ShapeError(`transpose: expected an order of the axes of ${show(shape)}, got ${show(permutation)}.`);
     const target = permutation.map((axis) => shape[axis]);
     // Where only axes of size 1 move, the bytes stay in order: true of every one-token step.
     const moved = permutation.filter((axis) => shape[axis] !== 1);
@@ -165,33 +164,44 @@ export class Tensor {
   /** The box that starts at `begin`; a size of -1 goes to the end of its axis. */
   slice(begin: Shape, size: Shape): Tensor {
     const box = size.map((length, i) => (length === -1 ? this.shape[i] - begin[i] : length));
-    const inside = box.every((length, i) => length >= 0 && begin[i] >= 0 && begin[i] + length <= this.shape[i]);
+    const inside = box.every((length, i) => isSize(length) && isSize(begin[i]) && begin[i] + length <= this.shape[i]);
     if (box.length !== this.shape.length || begin.length !== box.length || !inside)
-      throw new ShapeError(`slice: begin ${show(begin)}, size ${show(size)} is not a box in ${show(this.shape)}.`);
+      throw new ShapeError(
+        `slice: expected a box in ${show(this.shape)}, got begin ${show(begin)}, size ${show(size)}.`,
+      );
     return this.#result(this.backend.slice(this, begin, box), box);
   }
 
   /** Pieces of the given sizes along `axis`. */
   split(sizes: readonly number[], axis = -1): Tensor[] {
     const at = resolveAxis('split', axis, this.shape.length);
-    if (sizes.reduce((sum, size) => sum + size, 0) !== this.shape[at])
-      throw new ShapeError(`split: sizes ${show(sizes)} do not add up to axis ${at} of ${show(this.shape)}.`);
+    if (sizes.reduce((sum, size) => sum + size, 0) !== this.shape[at] || !sizes.every(isSize))
+      throw new ShapeError(`split: expected sizes of axis ${at} of ${show(this.shape)}, got ${show(sizes)}.`);
     if (sizes.length === 1) return [this];
     const handles = this.backend.split(this, sizes, at);
     return handles.map((handle, i) => this.#result(handle, this.shape.with(at, sizes[i])));
   }
 
-  /** Slices along `axis` at the given places. */
+  /** Slices along `axis` at the given places, which the caller knows to be inside: a GPU does not look. */
   gather(indices: Tensor, axis = 0): Tensor {
     const at = resolveAxis('gather', axis, this.shape.length);
     if (indices.dtype !== 'i32' || indices.shape.length !== 1)
       throw new ShapeError(`gather: expected i32 indices with one axis, got ${indices.dtype} ${show(indices.shape)}.`);
-    return this.#result(this.backend.gather(this, indices, at), this.shape.with(at, indices.shape[0]));
+    return this.#result(
+      this.backend.gather(this, this.#sameBackend('gather', indices), at),
+      this.shape.with(at, indices.shape[0]),
+    );
   }
 
-  /** To f32, bf16 or f16 (nearest, ties to even), or between f32 and i32 (towards zero). */
+  /** From floats to f32, bf16, f16 (nearest, ties to even) or i32 (towards zero); from integers to f32. */
   cast(dtype: DType): Tensor {
-    return dtype === this.dtype ? this : this.#result(this.backend.cast(this, dtype), this.shape, dtype);
+    if (dtype === this.dtype) return this;
+    const possible = isFloat(this.dtype) ? ['f32', 'bf16', 'f16', 'i32'] : ['f32'];
+    if (!possible.includes(dtype))
+      throw new ShapeError(
+        `cast: expected ${possible.join(', ')}, got ${dtype} for ${this.dtype} ${show(this.shape)}.`,
+      );
+    return this.#result(this.backend.cast(this, dtype), this.shape, dtype);
   }
 
   toString(): string {
@@ -202,12 +212,15 @@ export class Tensor {
   }
 
   #binary(op: BinaryOp, other: Tensor | number): Tensor {
-    const right = typeof other === 'number' ? Tensor.from(this.backend, [other], []) : this.#sameBackend(op, other);
     this.#expectFloat32(op, this);
+    const right = typeof other === 'number' ? Tensor.from(this.backend, [other], []) : this.#sameBackend(op, other);
     this.#expectFloat32(op, right);
-    const result = this.#result(this.backend.binary(op, this, right), broadcastShapes(op, this.shape, right.shape));
-    if (right !== other) right.dispose();
-    return result;
+    const shape = broadcastShapes(op, this.shape, right.shape);
+    try {
+      return this.#result(this.backend.binary(op, this, right), shape);
+    } finally {
+      if (right !== other) right.dispose();
+    }
   }
 
   #unary(op: UnaryOp): Tensor {
@@ -226,8 +239,7 @@ export class Tensor {
   }
 
   #sameBackend(op: string, other: Tensor): Tensor {
-    if (other.backend !== this.backend)
-      throw new ShapeError(`${op}: one tensor is on ${this.backend.name}, the other on ${other.backend.name}.`);
+    expectSameBackend(op, this, other);
     return other;
   }
 
@@ -239,17 +251,28 @@ export class Tensor {
 
 /** The parts, end to end along `axis`; their other sizes and dtypes agree. */
 export function concat(parts: readonly Tensor[], axis = 0): Tensor {
+  if (parts.length === 0) throw new ShapeError('concat: expected at least one tensor, got none.');
   const [first] = parts;
   const at = resolveAxis('concat', axis, first.shape.length);
   for (const part of parts) {
-    if (part.dtype !== first.dtype || !sameShape(part.shape.with(at, 0), first.shape.with(at, 0)))
+    expectSameBackend('concat', first, part);
+    const alike = part.dtype === first.dtype && part.shape.length === first.shape.length;
+    if (!alike || !sameShape(part.shape.with(at, first.shape[at]), first.shape))
       throw new ShapeError(
-        `concat: ${part.dtype} ${show(part.shape)} does not continue ${first.dtype} ${show(first.shape)} along axis ${at}.`,
+        `concat: expected ${first.dtype} ${show(first.shape)} but for axis ${at}, got ${part.dtype} ${show(part.shape)}.`,
       );
   }
   const size = parts.reduce((sum, part) => sum + part.shape[at], 0);
   return new Tensor(first.backend, first.backend.concat(parts, at), first.shape.with(at, size), first.dtype);
 }
+
+function expectSameBackend(op: string, a: Tensor, b: Tensor): void {
+  if (a.backend !== b.backend)
+    throw new ShapeError(`${op}: expected tensors of one backend, got ${a.backend.name} and ${b.backend.name}.`);
+}
+
+const endOf = (scopePath: string): string =>
+  `at the end of ${scopePath ? `scope "${scopePath}"` : 'an unnamed scope'}: return it from the scope, or keep() it`;
 
 /** The bytes seen as numbers of `dtype`: f32, i32 or u8. */
 export function hostArray(bytes: Uint8Array<ArrayBuffer>, dtype: DType): HostArray {

@@ -1,6 +1,6 @@
 import type { Backend, Shape } from './backend.ts';
 import { ShapeError } from './errors.ts';
-import { show } from './shape.ts';
+import { isSize, show } from './shape.ts';
 import { Tensor } from './tensor.ts';
 
 /** An f32 store that is written in place, zero at first: what the KV cache lives in. Its owner disposes of it. */
@@ -17,9 +17,11 @@ export class Variable {
 
   /** Overwrites the box of `value`'s shape that starts at `begin`. */
   write(begin: Shape, value: Tensor): void {
-    if (value.shape.some((size, i) => begin[i] + size > this.shape[i]))
+    const { shape } = this;
+    const inside = value.shape.every((size, i) => isSize(begin[i]) && begin[i] + size <= shape[i]);
+    if (value.dtype !== 'f32' || value.shape.length !== shape.length || begin.length !== shape.length || !inside)
       throw new ShapeError(
-        `Variable.write: ${show(value.shape)} at ${show(begin)} leaves the store ${show(this.shape)}.`,
+        `Variable.write: expected an f32 box in ${show(shape)}, got ${value.dtype} ${show(value.shape)} at ${show(begin)}.`,
       );
     this.#backend.writeVariable(this.#variable, this.shape, begin, value);
   }

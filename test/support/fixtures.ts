@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { loadNetwork, type WeightOptions } from '../../src/engine/load-network.ts';
+import { type LoadedNetwork, loadNetwork, type WeightOptions } from '../../src/engine/load-network.ts';
 import { openFolder } from '../../src/loader/folder.ts';
 import { openSafetensors } from '../../src/loader/safetensors/read.ts';
 import { KvCache } from '../../src/model/cache.ts';
@@ -52,19 +52,23 @@ export const readMeta = (name: string): Record<string, unknown> =>
 export class Runner {
   readonly backend: Backend;
   readonly network: Decoder;
-  readonly dispose: () => void;
+  readonly #loaded: LoadedNetwork;
 
-  private constructor(backend: Backend, network: Decoder, dispose: () => void) {
+  private constructor(backend: Backend, loaded: LoadedNetwork) {
     this.backend = backend;
-    this.network = network;
-    this.dispose = dispose;
+    this.network = loaded.network;
+    this.#loaded = loaded;
   }
 
   static async load(name: string, backend: Backend, options: WeightOptions = { weights: 'f32' }): Promise<Runner> {
     const files = await openFolder(modelFolder(name));
-    const { network, dispose } = await loadNetwork(files, backend, options);
+    const loaded = await loadNetwork(files, backend, options);
     await files.checkpoint.close();
-    return new Runner(backend, network, dispose);
+    return new Runner(backend, loaded);
+  }
+
+  dispose(): void {
+    this.#loaded.dispose();
   }
 
   newCache(): KvCache {

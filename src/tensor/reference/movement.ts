@@ -47,7 +47,7 @@ export function transpose(values: HostArray, shape: Shape, permutation: readonly
   return out;
 }
 
-/** Slices along `axis`; indices are inside, as `embedding` and `Tensor` have checked. */
+/** Slices along `axis`; indices are inside. */
 export function gather(values: HostArray, shape: Shape, indices: Int32Array, axis: number): HostArray {
   const inner = elements(shape.slice(axis + 1));
   const outer = elements(shape.slice(0, axis));
