@@ -65,12 +65,12 @@ export class KvCache {
     if (!Number.isInteger(length) || length < 0 || length > this.length)
       throw new VitrineError(`KvCache.truncate: expected a length from 0 to ${this.length}, got ${length}.`);
     const window = Math.min(...this.#layout.map((layer) => layer.window));
-    if (this.length > window && length < this.length && length > 0)
+    if (this.#writingTo > window && length < this.#writingTo && length > 0)
       throw new VitrineError(
-        `KvCache.truncate: the sliding window keeps ${window} of ${this.length} tokens, and what position ${length} sees ` +
+        `KvCache.truncate: the sliding window keeps ${window} of ${this.#writingTo} tokens, and what position ${length} sees ` +
           'is gone. Fork the cache before going on, or start from an empty one.',
       );
-    if (length < this.length) this.#clearFrom(length);
+    if (length < this.#writingTo) this.#clearFrom(length);
     this.#tokens.length = length;
     this.#writingTo = length;
   }
@@ -82,7 +82,7 @@ export class KvCache {
     copy.#layers.forEach(disposeStore);
     copy.#layers = this.#layers.map((store) => resized(this.#backend, store, store.keys.shape[1]));
     copy.#tokens = [...this.#tokens];
-    copy.#writingTo = this.length;
+    copy.#writingTo = this.#writingTo;
     return copy;
   }
 
@@ -102,6 +102,7 @@ export class KvCache {
    */
   begin(rows: number): ReadonlyMap<number, SlotPlan> {
     this.#expectUsable('append');
+    if (this.#writingTo > this.length) this.#clearFrom(this.length);
     const plans = new Map<number, SlotPlan>();
     for (const { layout, keys } of this.#layers) {
       if (!plans.has(layout.window))
@@ -131,7 +132,7 @@ export class KvCache {
     });
   }
 
-  /** Leftovers must not reach later sums: a NaN times a weight of 0 is a NaN. */
+  /** Leftovers, also of an interrupted step, must not reach later sums: a NaN times a weight of 0 is a NaN. */
   #clearFrom(length: number): void {
     this.#layers = this.#layers.map((store) => {
       const slots = store.keys.shape[1];
