@@ -1,6 +1,35 @@
-import { Command } from 'commander';
+import { resolve } from 'node:path';
+import { Command, Option } from 'commander';
+import type { ConvertOptions } from '../loader/convert.ts';
+import { tellNotes, withProgress } from './model.ts';
 
 export function convertCommand(signal: AbortSignal): Command {
-  void signal;
-  return new Command('convert');
+  return new Command('convert')
+    .description('Write a model as a Hugging Face folder: config.json, safetensors, tokenizer.')
+    .argument('<source>', 'a .gguf file, a model folder, or org/name of the hub')
+    .argument('<out>', 'the folder to write: missing, empty, or an earlier output')
+    .addOption(new Option('--dtype <dtype>', 'dtype of every tensor').choices(['bf16', 'f16', 'f32']).default('bf16'))
+    .addHelpText('after', '\nExample:\n  $ vitrine convert model-q8_0.gguf model --dtype bf16')
+    .action((source: string, out: string, { dtype }: Pick<ConvertOptions, 'dtype'>) =>
+      convert(source, out, dtype, signal),
+    );
+}
+
+async function convert(
+  source: string,
+  out: string,
+  dtype: ConvertOptions['dtype'],
+  signal: AbortSignal,
+): Promise<void> {
+  const [{ openModel }, converter] = await Promise.all([import('../engine/load.ts'), import('../loader/convert.ts')]);
+  await withProgress(async (onProgress) => {
+    const files = await openModel(source, { onProgress, signal });
+    try {
+      tellNotes(files.notes);
+      await converter.convert(files, out, { dtype, onProgress, signal });
+    } finally {
+      await files.checkpoint.close();
+    }
+  });
+  process.stdout.write(`${resolve(out)}\n`);
 }

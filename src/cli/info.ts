@@ -1,6 +1,86 @@
 import { Command } from 'commander';
+import pc from 'picocolors';
+import type { MachineInfo } from './info/machine.ts';
+import type { ModelInfo } from './info/model.ts';
+import { withProgress } from './model.ts';
+import { type ModelOptions, threadsOption, weightsOption } from './options.ts';
+import { formatBytes, oneLine } from './text.ts';
+
+interface InfoFlags extends Pick<ModelOptions, 'revision' | 'weights' | 'threads'> {
+  readonly json?: boolean;
+}
 
 export function infoCommand(signal: AbortSignal): Command {
-  void signal;
-  return new Command('info');
+  return new Command('info')
+    .description('Describe this machine and, where one is named, a model, without reading its weights.')
+    .argument('[model]', 'a folder, a .gguf file, or org/name of the hub')
+    .option('--revision <name>', 'branch, tag or commit of a hub model')
+    .addOption(weightsOption())
+    .addOption(threadsOption())
+    .option('--json', 'print one JSON object: model, machine')
+    .addHelpText('after', '\nExample:\n  $ vitrine info model.gguf')
+    .action((model: string | undefined, flags: InfoFlags) => info(model, flags, signal));
 }
+
+async function info(source: string | undefined, flags: InfoFlags, signal: AbortSignal): Promise<void> {
+  const [{ modelInfo }, { machineInfo }] = await Promise.all([import('./info/model.ts'), import('./info/machine.ts')]);
+  const model =
+    source === undefined
+      ? undefined
+      : await withProgress((onProgress) => modelInfo(source, { ...flags, onProgress, signal }));
+  const machine = machineInfo(flags.threads);
+  if (flags.json) {
+    process.stdout.write(`${JSON.stringify({ model: model ?? null, machine }, null, 2)}\n`);
+    return;
+  }
+  const { bold } = pc.createColors(pc.isColorSupported && process.stdout.isTTY);
+  const sections = model ? [section(bold(oneLine(model.source)), modelRows(model))] : [];
+  sections.push(section(bold('This machine'), machineRows(machine)));
+  process.stdout.write(`${sections.join('\n\n')}\n`);
+}
+
+type Row = readonly [name: string, value: string];
+
+function modelRows({ config, parameters, formats, context, memory, tokenizer, eos, notes }: ModelInfo): Row[] {
+  const { modelType, nLayers, dim, nHeads, nKvHeads, headDim, mlpDim, vocabSize, windows } = config;
+  const window = Math.min(...windows);
+  const template = tokenizer?.chatTemplate ? 'chat template' : 'no chat template';
+  return [
+    ['architecture', `${modelType}, ${nLayers} layers, width ${dim}, mlp ${mlpDim}, vocabulary ${count(vocabSize)}`],
+    ['attention', `${nHeads} heads of ${headDim}, ${nKvHeads} for keys and values${windowWords(window)}`],
+    ['parameters', count(parameters)],
+    ...Object.entries(formats).map(([format, { tensors, bytes }]): Row => [
+      'stored',
+      `${tensors} tensors ${format}, ${formatBytes(bytes)}`,
+    ]),
+    ['context', `${count(context)} tokens`],
+    [
+      'memory',
+      `${formatBytes(memory.weights)} weights, ${formatBytes(memory.cachePer1000Tokens)} cache per 1,000 tokens`,
+    ],
+    ['tokenizer', tokenizer ? `${count(tokenizer.vocabSize)} tokens, ${template}` : 'none'],
+    ['end of text', eos.map(({ id, token }) => (token === null ? String(id) : `${id} ${token}`)).join(', ') || 'none'],
+    ...notes.map((note): Row => ['note', note]),
+  ];
+}
+
+const windowWords = (window: number): string =>
+  Number.isFinite(window) ? `, sliding window of ${count(window)} tokens` : '';
+
+function machineRows({ node, platform, cpu, cores, memory, threads, backends }: MachineInfo): Row[] {
+  return [
+    ['node', `${node}, ${platform}`],
+    ['processor', `${cpu}, ${cores} cores`],
+    ['memory', `${formatBytes(memory.total)}, ${formatBytes(memory.free)} free`],
+    ...backends.map(({ name, used, available, description }): Row => [
+      'backend',
+      `${name} (${used ? 'used' : available ? 'available' : 'not available'}): ${description}`,
+    ]),
+    ['threads', String(threads)],
+  ];
+}
+
+const section = (title: string, rows: readonly Row[]): string =>
+  [title, ...rows.map(([name, value]) => `  ${name.padEnd(12)}  ${oneLine(value)}`)].join('\n');
+
+const count = (n: number): string => n.toLocaleString('en-US');

@@ -35,7 +35,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     stop.abort(error);
   };
   process.once('SIGINT', interrupt);
-  process.stdout.on('error', stdoutFailed);
+  // Every write after the first that failed fails as well, some of them after the end of this function.
+  process.stdout.off('error', ignore).on('error', ignore).on('error', stdoutFailed);
   const program = createProgram(stop.signal);
   try {
     await program.parseAsync(argv, { from: 'user' });
@@ -50,6 +51,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     process.stdout.off('error', stdoutFailed);
   }
 }
+
+const ignore = (): void => undefined;
 
 function createProgram(signal: AbortSignal): Command {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {

@@ -7,21 +7,22 @@ export interface ModelOptions extends Pick<LoadOptions, 'backend' | 'weights' | 
   readonly model?: string;
 }
 
-export const BACKEND_CHOICES = ['auto', 'tensorflow', 'reference'] as const;
-
 export function addModelOptions(command: Command): Command {
   return command
     .option('-m, --model <source>', 'a folder, a .gguf file, or org/name of the hub (default: SmolLM2-135M-Instruct)')
     .option('--revision <name>', 'branch, tag or commit of a hub model')
-    .addOption(new Option('--backend <name>', 'what computes (default: auto)').choices(BACKEND_CHOICES))
     .addOption(
-      new Option('--weights <dtype>', 'dtype of matrices in memory (default: as stored)').choices(['f32', 'bf16']),
+      new Option('--backend <name>', 'what computes (default: auto)').choices(['auto', 'tensorflow', 'reference']),
     )
+    .addOption(weightsOption())
     .addOption(
       new Option('--compute <dtype>', "dtype inside matrix products (default: the matrix's)").choices(['f32', 'bf16']),
     )
     .addOption(threadsOption());
 }
+
+export const weightsOption = (): Option =>
+  new Option('--weights <dtype>', 'dtype of matrices in memory (default: as stored)').choices(['f32', 'bf16']);
 
 export const threadsOption = (): Option =>
   new Option('--threads <n>', 'threads of the backend (default: all cores)').argParser(positive);
@@ -62,8 +63,8 @@ export function addSamplingOptions(command: Command): Command {
         }).argParser(whole),
       )
       .option('--seed <n>', 'same seed, same tokens', whole)
-      .option('--stop <text>', 'ends the answer; may be given several times', (value, all: string[] = []) => [
-        ...all,
+      .option('--stop <text>', 'ends the answer; may be given several times', (value, all?: string[]) => [
+        ...(all ?? []),
         value,
       ])
       .option('--ignore-eos', "go on after the model's end of text")

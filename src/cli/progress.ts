@@ -1,5 +1,6 @@
 import { clearLine, cursorTo } from 'node:readline';
 import type { Progress } from '../loader/progress.ts';
+import { formatBytes } from './text.ts';
 
 /** How often a line is printed: on a terminal, where it replaces itself, and elsewhere, where each one stays. */
 const TERMINAL_MS = 100;
@@ -42,14 +43,9 @@ export function progressPrinter(stream: NodeJS.WriteStream = process.stderr): Pr
 
 function describe({ label, loaded, total = 0 }: Progress, start: { time: number; loaded: number }): string {
   const seconds = (performance.now() - start.time) / 1000;
-  const share = total > 0 ? ` of ${bytes(total)}, ${Math.floor((100 * loaded) / total)}%` : '';
-  const rate = seconds > 0 ? `, ${bytes((loaded - start.loaded) / seconds)}/s` : '';
-  return `${label}: ${bytes(loaded)}${share}${rate}`;
-}
-
-function bytes(count: number): string {
-  if (count < 1e6) return `${(count / 1e3).toFixed(0)} kB`;
-  return count < 1e9 ? `${(count / 1e6).toFixed(1)} MB` : `${(count / 1e9).toFixed(2)} GB`;
+  const share = total > 0 ? ` of ${formatBytes(total)}, ${Math.floor((100 * loaded) / total)}%` : '';
+  const rate = seconds > 0 ? `, ${formatBytes((loaded - start.loaded) / seconds)}/s` : '';
+  return `${label}: ${formatBytes(loaded)}${share}${rate}`;
 }
 
 function redraw(stream: NodeJS.WriteStream, text: string): void {

@@ -1,6 +1,23 @@
 import { Command } from 'commander';
+import { withProgress } from './model.ts';
+
+interface PullFlags {
+  readonly revision?: string;
+  readonly json?: boolean;
+}
 
 export function pullCommand(signal: AbortSignal): Command {
-  void signal;
-  return new Command('pull');
+  return new Command('pull')
+    .description('Download a model from the Hugging Face hub into its shared cache, and print the folder.')
+    .argument('<model>', 'org/name')
+    .option('--revision <name>', 'branch, tag or commit (default: main)')
+    .option('--json', 'print one JSON object: model, folder')
+    .addHelpText('after', '\nExample:\n  $ vitrine pull HuggingFaceTB/SmolLM2-135M-Instruct')
+    .action((model: string, flags: PullFlags) => pull(model, flags, signal));
+}
+
+async function pull(model: string, { revision, json }: PullFlags, signal: AbortSignal): Promise<void> {
+  const { downloadModel } = await import('../loader/hub/download.ts');
+  const folder = await withProgress((onProgress) => downloadModel(model, { revision, onProgress, signal }));
+  process.stdout.write(`${json ? JSON.stringify({ model, folder }, null, 2) : folder}\n`);
 }

@@ -6,3 +6,9 @@ const CONTROL = /[\0-\x08\x0b-\x1f\x7f-\x9f]/g;
 export const printable = (text: string): string => text.replace(CONTROL, '\ufffd');
 
 export const oneLine = (text: string): string => printable(text.replaceAll(/\s+/g, ' ').trim());
+
+/** `1.07 GB`; decimal units, as disks and downloads are measured. */
+export function formatBytes(count: number): string {
+  if (count < 1e6) return `${(count / 1e3).toFixed(0)} kB`;
+  return count < 1e9 ? `${(count / 1e6).toFixed(1)} MB` : `${(count / 1e9).toFixed(2)} GB`;
+}

@@ -28,16 +28,23 @@ export interface LoadedNetwork {
   dispose(): void;
 }
 
+/** A network whose weights are known, and not read yet. */
+export interface PlannedNetwork {
+  readonly network: Decoder;
+  readonly requests: readonly WeightRequest[];
+  /** Bytes that the weights will take in memory. */
+  readonly weightBytes: number;
+}
+
 /**
- * Builds the network that config.json names and reads its weights. Every shape is checked before any number is read.
+ * Builds the network that config.json names and checks every shape, without reading a number.
  *
  * @throws ConfigError, CheckpointError where config.json and the weights do not fit each other or this engine.
  */
-export async function loadNetwork(
+export function planNetwork(
   { config, checkpoint, source }: ModelFiles,
-  backend: Backend,
-  { weights = 'auto', compute, onProgress, signal }: WeightOptions = {},
-): Promise<LoadedNetwork> {
+  { weights = 'auto', compute }: Pick<WeightOptions, 'weights' | 'compute'> = {},
+): PlannedNetwork {
   const cursor = new Weights({
     source,
     tensors: checkpoint.tensors,
@@ -46,7 +53,16 @@ export async function loadNetwork(
   });
   const network = architectureOf(config)(config, cursor);
   const requests = cursor.requests(IGNORED_TENSORS);
-  const total = requests.reduce((sum, { parameter }) => sum + bytesOf(parameter), 0);
+  return { network, requests, weightBytes: requests.reduce((sum, { parameter }) => sum + bytesOf(parameter), 0) };
+}
+
+/** Builds the network and reads its weights; the errors are those of `planNetwork`, and the checkpoint's. */
+export async function loadNetwork(
+  files: ModelFiles,
+  backend: Backend,
+  { onProgress, signal, ...options }: WeightOptions = {},
+): Promise<LoadedNetwork> {
+  const { network, requests, weightBytes: total } = planNetwork(files, options);
   const dispose = (): void => {
     for (const { parameter } of requests) parameter.dispose();
   };
@@ -54,7 +70,7 @@ export async function loadNetwork(
     let loaded = 0;
     for (const request of requests) {
       signal?.throwIfAborted();
-      await fill(request, checkpoint, backend, signal);
+      await fill(request, files.checkpoint, backend, signal);
       loaded += bytesOf(request.parameter);
       onProgress?.({ label: 'weights', loaded, total });
     }
