@@ -1,3 +1,6 @@
+// For `using`, in projects whose target does not have it yet.
+/// <reference lib="esnext.disposable" preserve="true" />
+
 export { load, openModel, type LoadOptions } from './engine/load.ts';
 export { Model, type ForwardOptions, type Prompt, type Run, type Score } from './engine/model.ts';
 export type { GeneratedToken } from './engine/generate.ts';

@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import type { Backend, BinaryOp, HostArray, ReduceOp, Shape, UnaryOp } from './backend.ts';
 import { byteSize, elements, isFloat, type DType } from './dtype.ts';
 import { DisposedError, ShapeError } from './errors.ts';
@@ -207,7 +206,7 @@ export class Tensor {
   toString(): string {
     return summary(this);
   }
-  [inspect.custom](): string {
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
     return summary(this);
   }
 

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { convertedModelFolder } from '../../src/setup/default-model.ts';
 import { tensorDigests } from '../loader/tensor-digests.ts';
 
-// Dtype, shape and SHA-256 of each tensor of that file, dequantised to bf16 by gguf-py, named and permuted as published.
+// Dtype, shape and SHA-256 of each of its tensors in bf16, computed from the same GGUF file by another program.
 const expected = new URL('../fixtures/real/tensors.json', import.meta.url);
 
 test("the default model's GGUF is converted to the expected bytes", () => {

@@ -1,0 +1,78 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+// Vitrine as those have it who install it from npm, where the optional dependency failed to install.
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const project = mkdtempSync(join(tmpdir(), 'vitrine-package-'));
+
+const run = (command: string, ...args: string[]): string =>
+  execFileSync(command, args, { cwd: project, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+
+beforeAll(() => {
+  // The project's .npmrc turns scripts off; `prepack` compiles.
+  const flags = ['--ignore-scripts=false', '--silent', '--json', '--pack-destination', project];
+  const packed = execFileSync('npm', ['pack', ...flags], { cwd: root, encoding: 'utf8' });
+  const [{ filename }] = JSON.parse(packed.slice(packed.indexOf('['))) as [{ filename: string }];
+  writeFileSync(join(project, 'package.json'), JSON.stringify({ type: 'module' }));
+  run(
+    'npm',
+    ...['install', '--prefix', project, '--ignore-scripts', '--omit=optional'],
+    ...['--prefer-offline', '--no-audit', '--no-fund', '--silent', join(project, filename)],
+  );
+}, 120_000);
+afterAll(() => {
+  rmSync(project, { recursive: true, force: true });
+});
+
+test('the optional dependency is absent, and the package holds no build stamp and no tests', () => {
+  expect(existsSync(join(project, 'node_modules/@tensorflow'))).toBe(false);
+  for (const name of ['dist/.stamp', 'test', 'scripts'])
+    expect(existsSync(join(project, 'node_modules/vitrine', name)), name).toBe(false);
+  // What compiles the addon there.
+  expect(existsSync(join(project, 'node_modules/vitrine/src/setup/quiet.cc'))).toBe(true);
+});
+
+test('the import has full types', () => {
+  writeFileSync(
+    join(project, 'use.ts'),
+    `import { load, type Model, type Tensor } from 'vitrine';
+     using model: Model = await load('folder', { backend: 'reference' });
+     const logits: Tensor = model.forward([1, 2], { logits: 'last' });
+     const values: Float32Array = logits.data();
+     for await (const { token, text } of model.generate('Hello', { maxTokens: values.length })) {
+       const next: [number, string] = [token, text];
+       console.log(next);
+     }
+     // @ts-expect-error: there is no such backend
+     await load('folder', { backend: 'abacus' });
+     // @ts-expect-error: a name is no token
+     model.forward(['one']);`,
+  );
+  // Without skipLibCheck: our declarations are complete by themselves.
+  const config = { strict: true, module: 'NodeNext', target: 'ES2022', types: [], noEmit: true };
+  writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions: config, files: ['use.ts'] }));
+  const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+  let complaints = '';
+  try {
+    run(process.execPath, tsc);
+  } catch (error) {
+    complaints = (error as { stdout: string }).stdout;
+  }
+  expect(complaints).toBe('');
+});
+
+test('the import works in Node', () => {
+  const program = "const { load } = await import('vitrine'); console.log(typeof load);";
+  expect(run(process.execPath, '--input-type=module', '-e', program)).toBe('function\n');
+});
+
+test('the command runs', () => {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  expect(run(join(project, 'node_modules/.bin/vitrine'), '--version')).toBe(`${version}\n`);
+  expect(run(join(project, 'node_modules/.bin/vitrine'), '--help')).toMatch(/^ +setup /m);
+});
