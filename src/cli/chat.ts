@@ -1,6 +1,163 @@
+import { writeFile } from 'node:fs/promises';
+import { createInterface, type Interface } from 'node:readline';
 import { Command } from 'commander';
+import pc from 'picocolors';
+import { VitrineError } from '../tensor/errors.ts';
+import { Conversation } from './conversation.ts';
+import { Interrupted, report, UsageError } from './failure.ts';
+import { loadModel } from './model.ts';
+import { addModelOptions, addSamplingOptions, type ModelOptions, type SamplingFlags } from './options.ts';
+import { SpeedMeter, tellSpeed } from './speed.ts';
+import { printable } from './text.ts';
+
+interface ChatFlags extends ModelOptions, SamplingFlags {
+  readonly system?: string;
+  readonly verbose?: boolean;
+}
+
+const HELP = `/reset      begin again
+/save FILE  write the conversation as JSON; FILE must not exist
+/help       this list
+/exit       leave, as Ctrl-D does
+Ctrl-C stops an answer; at an empty line it leaves. A line that begins with a space is never a command.`;
 
 export function chatCommand(signal: AbortSignal): Command {
-  void signal;
-  return new Command('chat');
+  const command = new Command('chat')
+    .description('Talk with a model. Without a terminal, every line of stdin is a turn.')
+    .option('--system <text>', 'a system message before the conversation');
+  return addSamplingOptions(addModelOptions(command))
+    .addHelpText('after', `\nIn the conversation:\n${HELP}\n\nExample:\n  $ vitrine chat --temperature 0.7`)
+    .action((flags: ChatFlags) => chat(flags, signal));
+}
+
+async function chat(flags: ChatFlags, signal: AbortSignal): Promise<void> {
+  const { checkSamplingOptions } = await import('../model/sampling/options.ts');
+  checkSamplingOptions(flags);
+  const model = await loadModel(flags, signal);
+  try {
+    if (!model.tokenizer.hasChatTemplate)
+      throw new UsageError(`${model.files.source} has no chat template. Use vitrine generate.`);
+    const conversation = new Conversation(model, flags.system);
+    try {
+      await converse(conversation, flags, signal);
+    } finally {
+      conversation.dispose();
+    }
+  } finally {
+    model.dispose();
+  }
+}
+
+/** Reads lines until there are no more, `/exit`, or Ctrl-C at an empty line. */
+async function converse(conversation: Conversation, flags: ChatFlags, signal: AbortSignal): Promise<void> {
+  const isTerminal = process.stdin.isTTY && process.stdout.isTTY;
+  const lines = createInterface({
+    input: process.stdin,
+    ...(isTerminal && { output: process.stdout }),
+    prompt: pc.bold('> '),
+    signal,
+  });
+  const turns = new Turns(lines);
+  if (isTerminal) {
+    process.stdout.write('/help lists the commands.\n');
+    lines.prompt();
+  }
+  try {
+    for await (const line of lines) {
+      try {
+        if (line.trim() !== '' && (await handle(line, conversation, flags, turns, signal)) === 'exit') return;
+      } catch (error) {
+        // At a terminal the conversation goes on; a script must hear of it.
+        if (!isTerminal || !(error instanceof VitrineError)) throw error;
+        report(error, flags.verbose ?? false);
+      }
+      if (isTerminal) lines.prompt();
+    }
+  } finally {
+    lines.close();
+  }
+}
+
+async function handle(
+  line: string,
+  conversation: Conversation,
+  flags: ChatFlags,
+  turns: Turns,
+  signal: AbortSignal,
+): Promise<'exit' | undefined> {
+  const typed = /^(?<command>\/\S*)\s*(?<argument>.*)$/.exec(line.trimEnd())?.groups;
+  if (typed === undefined) {
+    await turns.interruptible(signal, (either) => answer(conversation, line.trim(), { ...flags, signal: either }));
+    return undefined;
+  }
+  switch (typed.command) {
+    case '/reset':
+      conversation.reset();
+      return undefined;
+    case '/save':
+      await save(conversation, typed.argument);
+      return undefined;
+    case '/help':
+      process.stdout.write(`${HELP}\n`);
+      return undefined;
+    case '/exit':
+      return 'exit';
+    default:
+      throw new UsageError(`${typed.command} is no command here. /help lists them.`);
+  }
+}
+
+async function answer(
+  conversation: Conversation,
+  content: string,
+  options: SamplingFlags & { signal: AbortSignal },
+): Promise<void> {
+  let meter = new SpeedMeter(0);
+  const tokens = conversation.say(content, options, (promptTokens) => (meter = new SpeedMeter(promptTokens)));
+  try {
+    for await (const { text } of tokens) {
+      meter.count();
+      process.stdout.write(process.stdout.isTTY ? printable(text) : text);
+    }
+  } finally {
+    process.stdout.write('\n');
+    tellSpeed(meter.speed);
+  }
+}
+
+async function save({ messages }: Conversation, path: string): Promise<void> {
+  if (path === '') throw new UsageError('/save: expected the name of a file, as in /save conversation.json.');
+  try {
+    await writeFile(path, `${JSON.stringify(messages, null, 2)}\n`, { flag: 'wx' });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reason = code === 'EEXIST' ? 'it exists already' : message;
+    throw new UsageError(`/save: ${path} was not written: ${reason}. Choose another name.`);
+  }
+  process.stderr.write(`saved ${messages.length} messages to ${path}\n`);
+}
+
+/** What Ctrl-C means at a terminal: the end of the answer, of the line, or of the conversation. */
+class Turns {
+  #current: AbortController | undefined;
+
+  constructor(lines: Interface) {
+    lines.on('SIGINT', () => {
+      if (this.#current) this.#current.abort(new Interrupted());
+      else if (lines.line === '') lines.close();
+      else lines.write(null, { ctrl: true, name: 'u' });
+    });
+  }
+
+  /** Runs a turn that Ctrl-C ends, without an error. */
+  async interruptible(signal: AbortSignal, turn: (either: AbortSignal) => Promise<void>): Promise<void> {
+    const controller = (this.#current = new AbortController());
+    try {
+      await turn(AbortSignal.any([signal, controller.signal]));
+    } catch (error) {
+      if (!controller.signal.aborted) throw error;
+    } finally {
+      this.#current = undefined;
+    }
+  }
 }
