@@ -144,7 +144,7 @@ async function describe(
   })) {
     if (type !== 'file') continue;
     const isSafe = isSafePath(path);
-    if (!isWanted(isSafe ? path : path.split(/[/\\]/).at(-1)!)) {
+    if (!isWanted(isSafe ? path : path.split(/[/\\:]/).at(-1)!)) {
       others.push(path);
       continue;
     }
