@@ -72,4 +72,6 @@ export interface FusedKernels {
   rmsNorm?(x: Operand, weight: Operand, epsilon: number): unknown;
   /** Half-split rotation of `[T, H, d]` by `[T, R/2]` tables; see `ops/rotate.ts`. */
   rotate?(x: Operand, cos: Operand, sin: Operand): unknown;
+  /** `silu(gate) * up`; see `ops/swiglu.ts`. */
+  swiglu?(gate: Operand, up: Operand): unknown;
 }

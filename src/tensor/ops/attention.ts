@@ -1,6 +1,7 @@
 import { derive, scope, tap, watched } from '../scope.ts';
 import { concat, Tensor } from '../tensor.ts';
 import type { Linear } from './linear.ts';
+import { slotOrder } from './slot-order.ts';
 
 /**
  * What the rows `begin..end` of a forward attend to: the keys and values of their sequence.
@@ -68,20 +69,19 @@ function entropy(pattern: Tensor): Tensor {
   const [H, T] = pattern.shape;
   // p ln p is 0 at p = 0, where ln gives -Infinity: the smallest normal f32 stands in
   // (TensorFlow takes smaller ones for 0).
-  return pattern.mul(pattern.add(2 ** -126).log()).sum().mul(-1).reshape([H, T]);
+  return pattern
+    .mul(pattern.add(2 ** -126).log())
+    .sum()
+    .mul(-1)
+    .reshape([H, T]);
 }
 
 /** Shows `[H, T, slots]` to listeners as `[H, T, positions]`, and takes their edit back into the order of the slots. */
 function tapByPosition(name: string, bySlot: Tensor, positions: Int32Array, empty: number): Tensor {
   if (!watched(name)) return bySlot;
-  const count = Math.max(...positions) + 1;
-  const slotOf = new Int32Array(count).fill(positions.length);
-  positions.forEach((position, slot) => {
-    if (position >= 0) slotOf[position] = slot;
-  });
-  const shown = pick(bySlot, slotOf, empty); // [H, T, count]
+  const { slotOf, positionOf } = slotOrder(positions);
+  const shown = pick(bySlot, slotOf, empty); // [H, T, positions]
   const used = tap(name, shown);
-  const positionOf = positions.map((position) => (position < 0 ? count : position));
   return used === shown ? bySlot : pick(used, positionOf, empty); // [H, T, S]
 }
 

@@ -1,7 +1,9 @@
 import { scope } from '../scope.ts';
-import type { Tensor } from '../tensor.ts';
+import { Tensor } from '../tensor.ts';
 
 /** `silu(gate) * up` (Shazeer, 2020), with `silu(x) = x * sigmoid(x)`; shapes alike, f32. */
 export function swiglu(gate: Tensor, up: Tensor): Tensor {
+  const fused = gate.backend.fused.swiglu?.(gate, up);
+  if (fused !== undefined) return new Tensor(gate.backend, fused, gate.shape, 'f32');
   return scope('', () => gate.mul(gate.sigmoid()).mul(up));
 }

@@ -6,7 +6,7 @@ import { hostArray } from '../tensor.ts';
 import { loadAddon, TF, type Addon, type AddonOptions } from './addon.ts';
 import { boolAttr, Executor, Handle, intAttr, TF_DTYPE, typeAttr, type Value } from './handles.ts';
 import { allocateShared } from './host-memory.ts';
-import { smallKernels } from './small-kernels.ts';
+import { type SmallKernels, smallKernels } from './small-kernels.ts';
 import { DeviceVariable, HostVariable, type VariableStore } from './variables.ts';
 
 const BINARY: Record<BinaryOp, string> = { add: 'AddV2', sub: 'Sub', mul: 'Mul', div: 'RealDiv' };
@@ -16,6 +16,9 @@ const REDUCE: Record<ReduceOp, string> = { sum: 'Sum', mean: 'Mean', max: 'Max' 
 const KEEP_AXIS = [boolAttr('keep_dims', true)];
 const MATMUL = [false, true].map((transposeB) => [boolAttr('transpose_a', false), boolAttr('transpose_b', transposeB)]);
 const BATCH_MATMUL = [false, true].map((transposeB) => [boolAttr('adj_x', false), boolAttr('adj_y', transposeB)]);
+
+/** Up to here a batched product with a cache is done slice by slice. */
+const FEW_ROWS = 16;
 
 export interface TensorflowOptions extends AddonOptions {
   /** Where the KV cache lives: shared host memory (default on CPU) or TensorFlow's own variables (default on CUDA). */
@@ -30,6 +33,8 @@ export class TensorflowBackend implements Backend {
   readonly #addon: Addon;
   readonly #executor: Executor;
   readonly #variables: 'host' | 'device';
+  /** On CPU: on CUDA a way through host memory would cost more than it saves. */
+  readonly #small: SmallKernels | undefined;
 
   /** @throws AddonError when TensorFlow's native part cannot be loaded. */
   constructor(options: TensorflowOptions = {}) {
@@ -38,7 +43,8 @@ export class TensorflowBackend implements Backend {
     const gpu = this.#addon.isUsingGpuDevice();
     this.#variables = options.variables ?? (gpu || !this.#sharesMemory() ? 'device' : 'host');
     this.description = `TensorFlow ${this.#addon.TF_Version} on ${gpu ? 'CUDA' : 'CPU'}`;
-    this.fused = gpu ? {} : smallKernels(this.#addon);
+    this.#small = gpu ? undefined : smallKernels(this.#addon);
+    this.fused = this.#small ?? {};
   }
 
   liveHandles(): number {
@@ -76,7 +82,11 @@ export class TensorflowBackend implements Backend {
 
   matmul(a: Value, b: Value, transposeB: boolean): Handle {
     const flag = Number(transposeB);
-    if (a.shape.length > 2) return this.#run('BatchMatMulV2', BATCH_MATMUL[flag], [this.#id(a), this.#id(b)]);
+    if (a.shape.length > 2) {
+      const fewRows = this.#small !== undefined && b.handle.slices !== undefined && a.shape.at(-2)! <= FEW_ROWS;
+      if (fewRows) return this.#multiplySlices(a, b, b.handle.slices!, transposeB);
+      return this.#run('BatchMatMulV2', BATCH_MATMUL[flag], [this.#id(a), this.#id(b)]);
+    }
     // One row of bf16: TensorFlow is 1.5 times faster with the weight as the left operand. The column it gives is the row.
     if (a.shape[0] === 1 && transposeB && a.dtype === 'bf16')
       return this.#run('MatMul', MATMUL[flag], [this.#id(b), this.#id(a)]);
@@ -84,7 +94,10 @@ export class TensorflowBackend implements Backend {
   }
 
   binary(op: BinaryOp, a: Value, b: Value): Handle {
-    const alike = sameShape(a.shape, b.shape) && sameShape(a.handle.shape, b.handle.shape);
+    const sameLength = sameShape(a.shape, b.shape);
+    const small = sameLength ? this.#small?.binary(op, a, b) : undefined;
+    if (small !== undefined) return small;
+    const alike = sameLength && sameShape(a.handle.shape, b.handle.shape);
     return this.#run(BINARY[op], [], alike ? [a.handle.id, b.handle.id] : [this.#id(a), this.#id(b)]);
   }
 
@@ -117,6 +130,8 @@ export class TensorflowBackend implements Backend {
   }
 
   split(a: Value, sizes: readonly number[], axis: number): Handle[] {
+    const small = this.#small?.split(a, sizes);
+    if (small !== undefined) return small;
     const inputs = [this.#id(a), this.#executor.ints(sizes), this.#executor.int(axis)];
     return this.#executor.runMany('SplitV', [intAttr('num_split', sizes.length)], inputs, sizes.length);
   }
@@ -158,6 +173,26 @@ export class TensorflowBackend implements Backend {
 
   #id(value: Value): number {
     return this.#executor.id(value);
+  }
+
+  /**
+   * A batched product with few rows, as one product after the other: BatchMatMulV2 always wakes a second thread, and
+   * waiting for it takes longer than a small product on one.
+   */
+  #multiplySlices(a: Value, b: Value, slices: readonly Handle[], transposeB: boolean): Handle {
+    const [batch, M, K] = a.shape;
+    const N = b.shape.at(transposeB ? -2 : -1)!;
+    const left = this.#addon.tensorDataSync(a.handle.id) as Float32Array;
+    const product = new Float32Array(batch * M * N);
+    slices.forEach((slice, i) => {
+      const rows = this.#addon.createTensor([M, K], TF.float, left.slice(i * M * K, (i + 1) * M * K));
+      const part = this.#run('MatMul', MATMUL[Number(transposeB)], [rows, slice.id]);
+      product.set(this.#addon.tensorDataSync(part.id) as Float32Array, i * M * N);
+      this.#addon.deleteTensor(rows);
+      this.free(part);
+    });
+    const shape = [batch, M, N];
+    return new Handle(this.#addon.createTensor(shape, TF.float, product), shape);
   }
 
   #sharesMemory(): boolean {

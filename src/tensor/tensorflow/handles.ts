@@ -12,13 +12,13 @@ export class Handle {
   readonly id: number;
   readonly shape: Shape;
   holders = 1;
-  /** JavaScript memory that the tensor reads from. */
-  readonly memory: Uint8Array | undefined;
+  /** Of a store in host memory: a handle for each index of its first axis, over the same memory. */
+  readonly slices: readonly Handle[] | undefined;
 
-  constructor(id: number, shape: Shape, memory?: Uint8Array) {
+  constructor(id: number, shape: Shape, slices?: readonly Handle[]) {
     this.id = id;
     this.shape = shape;
-    this.memory = memory;
+    this.slices = slices;
   }
 }
 

@@ -1,4 +1,4 @@
-import type { FusedKernels } from '../backend.ts';
+import type { BinaryOp, FusedKernels } from '../backend.ts';
 import { elements } from '../dtype.ts';
 import { TF, type Addon } from './addon.ts';
 import { Handle, type Value } from './handles.ts';
@@ -7,17 +7,28 @@ import { Handle, type Value } from './handles.ts';
 const SMALL = 8192;
 
 /**
- * For the few numbers of a one-token step, the 5 us that TensorFlow takes to start an op outweigh its work. Reading a
- * tensor and making one take 1 us each, so that here a loop in JavaScript replaces five to nine ops.
+ * Loops in JavaScript for the few numbers of a one-token step, where the 5 to 20 us that TensorFlow takes to start an op
+ * outweigh its work: reading a tensor and making one take 1 us each. Each gives `undefined` where TensorFlow is faster.
  */
-export function smallKernels(addon: Addon): FusedKernels {
+export interface SmallKernels extends Required<FusedKernels> {
+  rmsNorm(x: Value, weight: Value, epsilon: number): Handle | undefined;
+  rotate(x: Value, cos: Value, sin: Value): Handle | undefined;
+  swiglu(gate: Value, up: Value): Handle | undefined;
+  /** Of operands of one shape. */
+  binary(op: BinaryOp, a: Value, b: Value): Handle | undefined;
+  /** Of a single row along its last axis. */
+  split(row: Value, sizes: readonly number[]): Handle[] | undefined;
+}
+
+export function smallKernels(addon: Addon): SmallKernels {
   const read = (value: Value): Float32Array => addon.tensorDataSync(value.handle.id) as Float32Array;
-  const make = (values: Float32Array, { shape }: Value): Handle =>
+  const make = (values: Float32Array, shape: readonly number[]): Handle =>
     new Handle(addon.createTensor(shape, TF.float, values), shape);
+  const isSmall = ({ shape, dtype }: Value): boolean => dtype === 'f32' && elements(shape) <= SMALL;
 
   return {
-    rmsNorm(x: Value, weight: Value, epsilon: number): Handle | undefined {
-      if (elements(x.shape) > SMALL) return undefined;
+    rmsNorm(x, weight, epsilon) {
+      if (!isSmall(x)) return undefined;
       const values = read(x);
       const gain = read(weight);
       const width = gain.length;
@@ -27,11 +38,11 @@ export function smallKernels(addon: Addon): FusedKernels {
         const scale = 1 / Math.sqrt(sum / width + epsilon);
         for (let i = 0; i < width; i++) values[row + i] *= scale * gain[i];
       }
-      return make(values, x);
+      return make(values, x.shape);
     },
 
-    rotate(x: Value, cos: Value, sin: Value): Handle | undefined {
-      if (elements(x.shape) > SMALL) return undefined;
+    rotate(x, cos, sin) {
+      if (!isSmall(x)) return undefined;
       const values = read(x);
       const c = read(cos);
       const s = read(sin);
@@ -41,12 +52,39 @@ export function smallKernels(addon: Addon): FusedKernels {
         const table = Math.floor(head / heads) * half;
         for (let i = 0; i < half; i++) {
           const at = head * width + i;
-          const [a, b] = [values[at], values[at + half]];
+          const a = values[at];
+          const b = values[at + half];
           values[at] = a * c[table + i] - b * s[table + i];
           values[at + half] = b * c[table + i] + a * s[table + i];
         }
       }
-      return make(values, x);
+      return make(values, x.shape);
+    },
+
+    swiglu(gate, up) {
+      if (!isSmall(gate)) return undefined;
+      const values = read(gate);
+      const factors = read(up);
+      for (let i = 0; i < values.length; i++) values[i] *= factors[i] / (1 + Math.exp(-values[i]));
+      return make(values, gate.shape);
+    },
+
+    binary(op, a, b) {
+      if (!isSmall(a)) return undefined;
+      const values = read(a);
+      const others = read(b);
+      if (op === 'add') for (let i = 0; i < values.length; i++) values[i] += others[i];
+      else if (op === 'sub') for (let i = 0; i < values.length; i++) values[i] -= others[i];
+      else if (op === 'mul') for (let i = 0; i < values.length; i++) values[i] *= others[i];
+      else for (let i = 0; i < values.length; i++) values[i] /= others[i];
+      return make(values, a.shape);
+    },
+
+    split(row, sizes) {
+      if (!isSmall(row) || row.shape.at(-1) !== elements(row.shape)) return undefined;
+      const values = read(row);
+      let from = 0;
+      return sizes.map((size) => make(values.slice(from, (from += size)), row.shape.with(-1, size)));
     },
   };
 }

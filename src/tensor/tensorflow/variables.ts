@@ -17,12 +17,22 @@ export class HostVariable implements VariableStore {
   readonly #addon: Addon;
   readonly #values: Float32Array;
   readonly #handle: Handle;
+  readonly #slices: readonly Handle[];
 
   constructor(addon: Addon, shape: Shape) {
     const { bytes } = allocateShared(addon, elements(shape) * 4);
     this.#addon = addon;
     this.#values = new Float32Array(bytes.buffer, bytes.byteOffset, elements(shape));
-    this.#handle = new Handle(addon.createTensor(shape, TF.float, this.#values), shape);
+    const [batch, ...inner] = shape;
+    const size = elements(inner);
+    const slices = Array.from({ length: batch }, (_, i) => {
+      const values = this.#values.subarray(i * size, (i + 1) * size);
+      return new Handle(addon.createTensor(inner, TF.float, values), inner);
+    });
+    // A slice that starts off the 64-byte border would be a copy.
+    const aligned = (size * 4) % 64 === 0;
+    this.#slices = slices;
+    this.#handle = new Handle(addon.createTensor(shape, TF.float, this.#values), shape, aligned ? slices : undefined);
   }
 
   write(begin: Shape, value: Value): void {
@@ -37,7 +47,8 @@ export class HostVariable implements VariableStore {
   }
 
   free(): void {
-    if (--this.#handle.holders === 0) this.#addon.deleteTensor(this.#handle.id);
+    if (--this.#handle.holders > 0) return;
+    for (const { id } of [this.#handle, ...this.#slices]) this.#addon.deleteTensor(id);
   }
 }
 
