@@ -1,3 +1,4 @@
+import { slotOrder } from '../tensor/ops/slot-order.ts';
 import { tap, watched } from '../tensor/scope.ts';
 import { concat, Tensor } from '../tensor/tensor.ts';
 import type { Variable } from '../tensor/variable.ts';
@@ -53,14 +54,9 @@ function writeRows(store: Variable, { writes }: SlotPlan, fresh: Tensor): void {
 /** Shows `[K, slots, d]` to listeners as `[positions, K, d]`, and takes their edit back into the order of the slots. */
 function tapByPosition(name: string, bySlot: Tensor, positions: Int32Array): Tensor {
   if (!watched(name)) return bySlot;
-  const count = Math.max(...positions) + 1;
-  const slotOf = new Int32Array(count).fill(positions.length);
-  positions.forEach((position, slot) => {
-    if (position >= 0) slotOf[position] = slot;
-  });
+  const { slotOf, positionOf } = slotOrder(positions);
   const shown = pick(bySlot, slotOf).transpose([1, 0, 2]); // [t, K, d]
   const used = tap(name, shown);
-  const positionOf = positions.map((position) => (position < 0 ? count : position));
   return used === shown ? bySlot : pick(used.transpose([1, 0, 2]), positionOf); // [K, S, d]
 }
 

@@ -47,6 +47,7 @@ const BROADCASTS = [
   [[0, 3], [1, 3]],
   [[1], [0]],
   [[33, 65], [33, 65]],
+  [[130, 70], [130, 70]],
 ]; // prettier-ignore
 
 // [batch axes, M, K, N]: nothing, one number, one row, one column, odd sizes, one beyond a cache line, batches.
@@ -66,6 +67,80 @@ const PRODUCTS: readonly (readonly [batch: readonly number[], M: number, K: numb
   [[1], 4, 5, 3],
   [[2, 3], 4, 5, 6],
   [[2], 0, 5, 3],
+];
+
+// [shape, axis, indices]
+const GATHERS: readonly (readonly [number[], number, number[]])[] = [
+  [[5], 0, [4, 0, 0]],
+  [[5, 3], 0, [1]],
+  [[5, 3], 1, [2, 0, 1, 2]],
+  [[2, 4, 3], -2, [3, 3]],
+  [[4, 3], 0, []],
+  [[4, 0], 0, [1]],
+];
+
+// [shape, axis, sizes]: one row of few numbers and of many, and what is an axis of size 1 but not the last, among them.
+const SPLITS: readonly (readonly [number[], number, number[]])[] = [
+  [[3], 0, [2, 1]],
+  [[4, 3], 0, [1, 3]],
+  [[4, 5], 1, [2, 0, 3]],
+  [[2, 6, 3], -2, [1, 4, 1]],
+  [[2, 3], 1, [3]],
+  [[0, 3], 1, [1, 2]],
+  [[1, 5], 0, [1, 0]],
+  [[1, 5], 1, [3, 2]],
+  [[1, 1, 9000], 2, [8500, 500]],
+];
+
+// [shape, order of axes], also such that only axes of size 1 move.
+const PERMUTATIONS: readonly (readonly [number[], number[]])[] = [
+  [[5], [0]],
+  [
+    [3, 4],
+    [1, 0],
+  ],
+  [
+    [2, 3, 4],
+    [1, 2, 0],
+  ],
+  [
+    [2, 3, 4],
+    [2, 1, 0],
+  ],
+  [
+    [1, 3, 4],
+    [1, 0, 2],
+  ],
+  [
+    [3, 1, 4],
+    [0, 2, 1],
+  ],
+  [
+    [2, 3, 4, 5],
+    [0, 2, 1, 3],
+  ],
+  [
+    [0, 3],
+    [1, 0],
+  ],
+  [[], []],
+];
+
+// [shape, asked for, result]
+const RESHAPES: readonly (readonly [number[], number[], number[]])[] = [
+  [
+    [2, 6],
+    [3, 4],
+    [3, 4],
+  ],
+  [[2, 6], [-1], [12]],
+  [[24], [2, -1, 4], [2, 3, 4]],
+  [[1], [], []],
+  [
+    [0, 3],
+    [5, 0],
+    [5, 0],
+  ],
 ];
 
 /** Bytes, little-endian, and the numbers that the formats' definitions give for them. */
@@ -227,16 +302,16 @@ export function primitives(backend: Backend): void {
       expectClose(result, expected, TOLERANCE.exact);
     };
 
-    it.each([[[5], 0, [4, 0, 0]], [[5, 3], 0, [1]], [[5, 3], 1, [2, 0, 1, 2]], [[2, 4, 3], -2, [3, 3]], [[4, 3], 0, []], [[4, 0], 0, [1]]])('gather %j along %i at %j', (shape, axis, indices) => {
+    it.each(GATHERS)('gather %j along %i at %j', (shape, axis, indices) => {
       const a = numbers(shape);
       const target = axis < 0 ? axis + shape.length : axis;
       const expected = build(shape.with(target, indices.length), (i) => at(a, i.with(target, indices[i[target]])));
       bothWays((made) => {
         same(make(a, made, dtype).gather(make(list(indices), made, 'i32').reshape([-1]), axis), expected);
       });
-    }); // prettier-ignore
+    });
 
-    it.each([[[3], 0, [2, 1]], [[4, 3], 0, [1, 3]], [[4, 5], 1, [2, 0, 3]], [[2, 6, 3], -2, [1, 4, 1]], [[2, 3], 1, [3]], [[0, 3], 1, [1, 2]]])('split %j along %i into %j, concat and slice', (shape, axis, sizes) => {
+    it.each(SPLITS)('split %j along %i into %j, concat and slice', (shape, axis, sizes) => {
       const a = numbers(shape);
       const target = axis < 0 ? axis + shape.length : axis;
       bothWays((made) => {
@@ -253,7 +328,7 @@ export function primitives(backend: Backend): void {
         same(concat(parts, axis), a);
         same(concat([whole], axis), a);
       });
-    }); // prettier-ignore
+    });
 
     it('slice of a box, to the end', () => {
       const a = numbers([4, 5, 6]);
@@ -264,22 +339,29 @@ export function primitives(backend: Backend): void {
       });
     });
 
-    it.each([[[5], [0]], [[3, 4], [1, 0]], [[2, 3, 4], [1, 2, 0]], [[2, 3, 4], [2, 1, 0]], [[1, 3, 4], [1, 0, 2]], [[3, 1, 4], [0, 2, 1]], [[2, 3, 4, 5], [0, 2, 1, 3]], [[0, 3], [1, 0]], [[], []]])('transpose %j by %j', (shape: number[], permutation: number[]) => {
+    it.each(PERMUTATIONS)('transpose %j by %j', (shape, permutation) => {
       const a = numbers(shape);
-      const expected = build(permutation.map((axis) => shape[axis]), (i) => at(a, shape.map((_, axis) => i[permutation.indexOf(axis)])));
+      const expected = build(
+        permutation.map((axis) => shape[axis]),
+        (i) =>
+          at(
+            a,
+            shape.map((_, axis) => i[permutation.indexOf(axis)]),
+          ),
+      );
       bothWays((made) => {
         same(make(a, made, dtype).transpose(permutation), expected);
       });
-    }); // prettier-ignore
+    });
 
-    it.each([[[2, 6], [3, 4], [3, 4]], [[2, 6], [-1], [12]], [[24], [2, -1, 4], [2, 3, 4]], [[1], [], []], [[0, 3], [5, 0], [5, 0]]])('reshape %j to %j', (shape: number[], target: number[], expected: number[]) => {
+    it.each(RESHAPES)('reshape %j to %j', (shape, target, expected) => {
       const a = numbers(shape);
       bothWays((made) => {
         const view = scope('', () => make(a, made, dtype).reshape(target));
         same(view, { shape: expected, values: a.values });
         same(view.reshape(shape), a);
       });
-    }); // prettier-ignore
+    });
   });
 
   it('variables: zero at first, written box by box, read whole', () => {
@@ -300,6 +382,37 @@ export function primitives(backend: Backend): void {
       }
       variable.dispose();
       new Variable(backend, [2, 0, 3]).dispose();
+    });
+  });
+
+  // [K, slots, d] times rows of queries, as attention reads a cache: few rows and many; d on a 64-byte border and off it.
+  it.each([
+    [1, 16],
+    [5, 16],
+    [16, 5],
+    [17, 16],
+    [3, 3],
+  ])('%i rows times a variable %i wide', (rows, d) => {
+    const [stored, q, weights] = [random([2, 4, d], 1), random([2, rows, d], 2), random([2, rows, 4], 3)];
+    const dots = (size: (x: number) => number): F64 =>
+      build([2, rows, 4], ([k, r, s]) => sum(d, (i) => size(at(q, [k, r, i]) * at(stored, [k, s, i]))));
+    const mixed = (size: (x: number) => number): F64 =>
+      build([2, rows, d], ([k, r, i]) => sum(4, (s) => size(at(weights, [k, r, s]) * at(stored, [k, s, i]))));
+    const rejoined = random([1, rows, 8], 4);
+    const all = build([1, rows, d], ([, r, i]) => sum(8, (s) => at(rejoined, [0, r, s]) * stored.values[s * d + i]));
+    bothWays((made) => {
+      const variable = new Variable(backend, [2, 4, d]);
+      variable.write([0, 0, 0], make(stored, made));
+      const contents = variable.read();
+      expectClose(make(q, made).matmul(contents, { transposeB: true }), dots((x) => x), TOLERANCE.sum, dots(Math.abs)); // prettier-ignore
+      expectClose(
+        make(weights, made).matmul(contents),
+        mixed((x) => x),
+        TOLERANCE.sum,
+        mixed(Math.abs),
+      );
+      expectClose(make(rejoined, made).matmul(contents.reshape([1, 8, d])), all, TOLERANCE.sum, 32);
+      variable.dispose();
     });
   });
 
