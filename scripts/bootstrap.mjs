@@ -81,7 +81,7 @@ function sourceStamp() {
 }
 
 /** Runs a command whose output goes to the user, on stderr, so that stdout holds results only. */
-function step(command, args) {
+export function step(command, args) {
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2] });
   if (status !== 0) throw new StepFailed(error?.message ?? `${[command, ...args].join(' ')} failed`);
 }
