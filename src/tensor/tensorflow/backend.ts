@@ -83,8 +83,9 @@ export class TensorflowBackend implements Backend {
   matmul(a: Value, b: Value, transposeB: boolean): Handle {
     const flag = Number(transposeB);
     if (a.shape.length > 2) {
-      const fewRows = this.#small !== undefined && b.handle.slices !== undefined && a.shape.at(-2)! <= FEW_ROWS;
-      if (fewRows) return this.#multiplySlices(a, b, b.handle.slices!, transposeB);
+      const slices = sameShape(b.handle.shape, b.shape) ? b.handle.slices : undefined;
+      if (this.#small !== undefined && slices !== undefined && a.shape.at(-2)! <= FEW_ROWS)
+        return this.#multiplySlices(a, b, slices, transposeB);
       return this.#run('BatchMatMulV2', BATCH_MATMUL[flag], [this.#id(a), this.#id(b)]);
     }
     // One row of bf16: TensorFlow is 1.5 times faster with the weight as the left operand. The column it gives is the row.
@@ -130,7 +131,7 @@ export class TensorflowBackend implements Backend {
   }
 
   split(a: Value, sizes: readonly number[], axis: number): Handle[] {
-    const small = this.#small?.split(a, sizes);
+    const small = axis === a.shape.length - 1 ? this.#small?.split(a, sizes) : undefined;
     if (small !== undefined) return small;
     const inputs = [this.#id(a), this.#executor.ints(sizes), this.#executor.int(axis)];
     return this.#executor.runMany('SplitV', [intAttr('num_split', sizes.length)], inputs, sizes.length);
@@ -151,7 +152,7 @@ export class TensorflowBackend implements Backend {
 
   createVariable(shape: Shape): VariableStore {
     return this.#variables === 'host'
-      ? new HostVariable(this.#addon, shape)
+      ? new HostVariable(this.#executor, shape)
       : new DeviceVariable(this.#executor, shape);
   }
 

@@ -98,6 +98,7 @@ export class Executor {
   }
 
   release(handle: Handle): void {
-    if (--handle.holders === 0) this.addon.deleteTensor(handle.id);
+    if (--handle.holders > 0) return;
+    for (const { id } of [handle, ...(handle.slices ?? [])]) this.addon.deleteTensor(id);
   }
 }

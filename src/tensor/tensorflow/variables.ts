@@ -1,7 +1,7 @@
 import type { Shape } from '../backend.ts';
 import { elements } from '../dtype.ts';
 import { copyBox } from '../reference/movement.ts';
-import { TF, TF_ATTR, type Addon } from './addon.ts';
+import { TF, TF_ATTR } from './addon.ts';
 import { type Executor, Handle, typeAttr, type Value } from './handles.ts';
 import { allocateShared } from './host-memory.ts';
 
@@ -14,29 +14,29 @@ export interface VariableStore {
 
 /** On CPU: JavaScript memory that TensorFlow reads as a tensor, so that a write costs no op and a read nothing at all. */
 export class HostVariable implements VariableStore {
-  readonly #addon: Addon;
+  readonly #executor: Executor;
   readonly #values: Float32Array;
   readonly #handle: Handle;
-  readonly #slices: readonly Handle[];
 
-  constructor(addon: Addon, shape: Shape) {
+  constructor(executor: Executor, shape: Shape) {
+    const { addon } = executor;
     const { bytes } = allocateShared(addon, elements(shape) * 4);
-    this.#addon = addon;
+    this.#executor = executor;
     this.#values = new Float32Array(bytes.buffer, bytes.byteOffset, elements(shape));
     const [batch, ...inner] = shape;
     const size = elements(inner);
-    const slices = Array.from({ length: batch }, (_, i) => {
+    const slice = (_: unknown, i: number): Handle => {
       const values = this.#values.subarray(i * size, (i + 1) * size);
       return new Handle(addon.createTensor(inner, TF.float, values), inner);
-    });
+    };
     // A slice that starts off the 64-byte border would be a copy.
     const aligned = (size * 4) % 64 === 0;
-    this.#slices = slices;
-    this.#handle = new Handle(addon.createTensor(shape, TF.float, this.#values), shape, aligned ? slices : undefined);
+    const slices = aligned ? Array.from({ length: batch }, slice) : undefined;
+    this.#handle = new Handle(addon.createTensor(shape, TF.float, this.#values), shape, slices);
   }
 
   write(begin: Shape, value: Value): void {
-    const values = this.#addon.tensorDataSync(value.handle.id) as Float32Array;
+    const values = this.#executor.addon.tensorDataSync(value.handle.id) as Float32Array;
     const source = { values, shape: value.shape, at: value.shape.map(() => 0) };
     copyBox(source, { values: this.#values, shape: this.#handle.shape, at: begin }, value.shape);
   }
@@ -47,8 +47,7 @@ export class HostVariable implements VariableStore {
   }
 
   free(): void {
-    if (--this.#handle.holders > 0) return;
-    for (const { id } of [this.#handle, ...this.#slices]) this.#addon.deleteTensor(id);
+    this.#executor.release(this.#handle);
   }
 }
 
