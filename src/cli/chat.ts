@@ -73,6 +73,8 @@ async function converse(conversation: Conversation, flags: ChatFlags, signal: Ab
       }
       if (isTerminal) lines.prompt();
     }
+    // Ctrl-D and Ctrl-C leave the cursor after the prompt.
+    if (isTerminal) process.stdout.write('\n');
   } finally {
     lines.close();
   }
