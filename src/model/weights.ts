@@ -100,7 +100,7 @@ export class Weights {
     );
     if (unused.length > 0)
       throw new CheckpointError(
-        `${this.#stored.source}: ${unused.length} tensors are not part of this architecture: ${some(unused)}. ` +
+        `${this.#stored.source}: tensors that are not part of this architecture (${unused.length}): ${some(unused)}. ` +
           'Check model_type in config.json.',
       );
     return this.#requests;
