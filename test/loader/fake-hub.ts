@@ -18,8 +18,8 @@ export interface Received {
 export type Fault = (request: Received, response: ServerResponse) => boolean;
 
 /**
- * As much of the Hugging Face hub as a download meets: /api/models, /resolve with Range, and large files (safetensors) by a redirect to a
- * host of another port, as the real one does, with an ETag that is not the file's hash.
+ * As much of the Hugging Face hub as a download meets: /api/models, /resolve with Range, and large files (safetensors) by
+ * a redirect to another host, as the real one does, with an ETag that is not the file's hash.
  */
 export class FakeHub {
   readonly files = new Map<string, Buffer>();

@@ -112,7 +112,10 @@ describe('the cache', () => {
     ['d/huggingface/hub', { XDG_CACHE_HOME: 'd', HOME: 'e' }],
     ['e/.cache/huggingface/hub', { HOME: 'e' }],
   ])('is %s for %j', async (expected, variables) => {
-    const paths = Object.entries<string>(variables).map(([name, value]) => [name, value && join(home, value)]);
+    const paths = Object.entries(variables).map(([name, value]): [string, string] => [
+      name,
+      value && join(home, value),
+    ]);
     const snapshot = await download({ env: { HF_ENDPOINT: hub.address('hub'), ...Object.fromEntries(paths) } });
     expect(snapshot).toBe(join(home, expected, 'models--org--model', 'snapshots', COMMIT));
   });
@@ -256,6 +259,23 @@ describe('the hub', () => {
     hub.fault = ({ url }, response) =>
       url.includes('/resolve/') && Boolean(response.writeHead(302, { location: 'http://192.0.2.1/x' }).end());
     expect((await failure(download())).message).toMatch(/"http:\/\/192\.0\.2\.1", which is not an https: address/);
+  });
+
+  test.each(['<html>Log in</html>', '{}', 'null', '[1]'])('is not taken for one that answers %s', async (text) => {
+    hub.fault = (_, response) => Boolean(response.end(text));
+    expect((await failure(download())).message).toMatch(/Check HF_ENDPOINT|expected the hash of a commit/);
+  });
+
+  test('is asked again when its answer breaks off', async () => {
+    let broken = 0;
+    hub.fault = ({ url }, response) => {
+      if (!url.includes('/revision/') || broken++ > 0) return false;
+      response.writeHead(200, { 'content-length': 100 }).write('{');
+      setTimeout(() => response.destroy(), 50);
+      return true;
+    };
+    await download();
+    expect(broken).toBe(2);
   });
 
   test.each(['../x', 'a/b/c', 'org/..', '', 'org/mo\ndel', 'org/a--b'])('is not asked for %j', async (name) => {

@@ -111,13 +111,18 @@ async function receive(
         if (position + chunk.length > file.size) {
           throw new HubError(`${file.name}: expected ${file.size} bytes, got more. Check HF_ENDPOINT, or try again.`);
         }
-        await writeAll(handle, chunk, position);
+        await writeAll(handle, chunk, position).catch((cause: unknown) => {
+          const left = `${file.size - position} of ${file.size} bytes were still to come`;
+          throw new HubError(`${partial}: ${(cause as Error).message}; ${left}. Make room, or set HF_HUB_CACHE.`, {
+            cause,
+          });
+        });
         hash.update(chunk);
         position += chunk.length;
         onBytes(position);
       }
     } catch (error) {
-      if (error instanceof HubError || 'syscall' in (error as object)) throw error;
+      if (error instanceof HubError) throw error;
       throw client.failure(error, new URL(url), position > start);
     }
     if (position < file.size) {

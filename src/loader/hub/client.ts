@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { EnvHttpProxyAgent, fetch, type Response } from 'undici';
+import { EnvHttpProxyAgent, fetch, type Response as Answer } from 'undici';
 
 import { quote } from '../load-error.ts';
 import { HubError, HubUnreachableError } from './error.ts';
@@ -81,7 +81,7 @@ export class HubClient {
    * One GET, without retries. Redirects are followed here, because the token must go to the hub only and never over http:.
    * @returns the answer where its status is 200 to 299, or one of `accept`.
    */
-  async get(address: string, headers: Record<string, string> = {}, accept: readonly number[] = []): Promise<Response> {
+  async get(address: string, headers: Record<string, string> = {}, accept: readonly number[] = []): Promise<Answer> {
     let url = new URL(address);
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
       if (!isSafeUrl(url)) {
@@ -108,6 +108,17 @@ export class HubClient {
     throw new HubError(`${quote(address)}: more than ${MAX_REDIRECTS} redirects. Check HF_ENDPOINT.`);
   }
 
+  /** A GET, with retries until all of its (short) body is there. */
+  async getWhole(address: string): Promise<Response> {
+    return this.retry(async () => {
+      const answer = await this.get(address);
+      const text = await answer.text().catch((error: unknown) => {
+        throw this.failure(error, new URL(address));
+      });
+      return new Response(text, { headers: [...answer.headers] });
+    });
+  }
+
   /** What a connection that broke means: dropped ones are worth another attempt, refused and unresolvable ones are not. */
   failure(error: unknown, { host }: { readonly host: string }, progressed = false): Error {
     if (this.signal?.aborted === true) return this.signal.reason as Error;
@@ -120,7 +131,7 @@ export class HubClient {
     );
   }
 
-  private refusal({ status, headers }: Response, { host, origin }: URL): Error {
+  private refusal({ status, headers }: Answer, { host, origin }: URL): Error {
     if (status === 429 || status >= 500) {
       const after = headers.get('retry-after') ?? '';
       const waitMs = /^\d+$/.test(after) ? Number(after) * 1000 : Date.parse(after) - Date.now();

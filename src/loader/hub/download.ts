@@ -29,12 +29,12 @@ const WEIGHTS = /^[^/]+\.safetensors(\.index\.json)?$/;
 const SHARD = /^model-\d+-of-\d+\.safetensors$/;
 
 /**
- * Brings a model of the Hugging Face hub (config, tokenizer, safetensors) into the cache that all Hugging Face libraries share, and
- * returns the folder of its snapshot. What the cache has is not fetched again. Where the hub gives no answer, or HF_HUB_OFFLINE is set, a
- * complete snapshot in the cache will do.
+ * Brings a model of the Hugging Face hub (config, tokenizer, safetensors) into the cache that all Hugging Face libraries
+ * share, and returns the folder of its snapshot. What the cache has is not fetched again. Where the hub gives no answer,
+ * or HF_HUB_OFFLINE is set, a complete snapshot in the cache will do.
  * @param repo - `org/name`
- * @throws HubUnreachableError when the hub gives no answer, within seconds where it is refused or cannot be found; HubError
- * otherwise; the signal's reason when aborted.
+ * @throws HubUnreachableError when the hub gives no answer (within seconds where it is refused or cannot be found);
+ * HubError otherwise; the signal's reason when aborted.
  */
 export async function downloadModel(
   repo: string,
@@ -53,13 +53,11 @@ export async function downloadModel(
     return await fromHub(settings, cached, repo, revision, onProgress, signal);
   } catch (error) {
     signal?.throwIfAborted();
-    const { code, path = cached.folder } = error as NodeJS.ErrnoException;
     if (error instanceof HubUnreachableError) {
       const commit = await cached.readRef(revision);
       if (commit !== undefined && (await cached.missing(commit)).length === 0) return cached.snapshot(commit);
     }
     const message = `${repo} (${revision}): ${(error as Error).message}`;
-    if (code === 'ENOSPC') throw new HubError(`${message} Make room at ${path}.`, { cause: error });
     if (error instanceof HubUnreachableError) throw new HubUnreachableError(message, { cause: error });
     throw new HubError(message, { cause: error });
   }
@@ -85,7 +83,11 @@ async function fromHub(
 ): Promise<string> {
   const client = new HubClient(settings, signal);
   try {
-    const { commit, files } = await describe(client, repo, revision);
+    const { commit, files } = await describe(client, repo, revision).catch((cause: unknown) => {
+      if (cause instanceof HubError) throw cause;
+      const advice = 'Check HF_ENDPOINT, and whether the network wants you to log in first.';
+      throw new HubError(`the answer is not that of a hub (${(cause as Error).message}). ${advice}`, { cause });
+    });
     const total = sumOf(files);
     const absent: HubFile[] = [];
     for (const file of files) {
@@ -125,12 +127,9 @@ async function describe(
   repo: string,
   revision: string,
 ): Promise<{ commit: string; files: HubFile[] }> {
-  // The client adds the token itself: the library would take no token that does not begin with hf_, and would send it wherever a Link
-  // header points.
-  const transport = {
-    hubUrl: client.endpoint,
-    fetch: ((url: string) => client.retry(() => client.get(url))) as unknown as typeof fetch,
-  };
+  // The client adds the token itself: the library would take no token that does not begin with hf_, and would send it
+  // wherever a Link header points.
+  const transport = { hubUrl: client.endpoint, fetch: (url: string | URL | Request) => client.getWhole(url as string) };
   const { sha: commit } = await modelInfo({ name: repo, revision, additionalFields: ['sha'], ...transport });
   if (!isCommit(commit)) throw new HubError(`expected the hash of a commit, got ${quote(commit)}.`);
 

@@ -22,29 +22,23 @@ export interface HubSettings {
  * https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
  */
 export async function readSettings(env: NodeJS.ProcessEnv): Promise<HubSettings> {
-  const home = env.HOME ?? homedir();
-  const path = (...names: string[]): string | undefined =>
-    names
-      .map((name) => env[name])
-      .find((value) => value !== undefined && value !== '')
-      ?.replace(/^~(?=[/\\]|$)/, () => home);
+  const first = (...names: string[]): string =>
+    names.map((name) => env[name]?.trim() ?? '').find((value) => value !== '') ?? '';
+  const home = first('HOME') || homedir();
+  const path = (...names: string[]): string => first(...names).replace(/^~(?=[/\\]|$)/, () => home);
 
-  const hfHome = path('HF_HOME') ?? join(path('XDG_CACHE_HOME') ?? join(home, '.cache'), 'huggingface');
+  const hfHome = path('HF_HOME') || join(path('XDG_CACHE_HOME') || join(home, '.cache'), 'huggingface');
   return {
-    endpoint: checkedEndpoint(firstOf(env, 'HF_ENDPOINT') || 'https://huggingface.co'),
-    token: checkedToken(firstOf(env, 'HF_TOKEN') || (await readToken(path('HF_TOKEN_PATH') ?? join(hfHome, 'token')))),
-    cache: path('HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE') ?? join(hfHome, 'hub'),
-    offline: /^(1|on|yes|true)$/i.test(firstOf(env, 'HF_HUB_OFFLINE')),
+    endpoint: checkedEndpoint(first('HF_ENDPOINT') || 'https://huggingface.co'),
+    token: checkedToken(first('HF_TOKEN') || (await readToken(path('HF_TOKEN_PATH') || join(hfHome, 'token')))),
+    cache: path('HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE') || join(hfHome, 'hub'),
+    offline: /^(1|on|yes|true)$/i.test(first('HF_HUB_OFFLINE')),
     proxies: {
-      httpProxy: firstOf(env, 'http_proxy', 'HTTP_PROXY'),
-      httpsProxy: firstOf(env, 'https_proxy', 'HTTPS_PROXY'),
-      noProxy: [firstOf(env, 'no_proxy', 'NO_PROXY'), 'localhost', '127.0.0.1', '[::1]'].filter(Boolean).join(','),
+      httpProxy: first('http_proxy', 'HTTP_PROXY'),
+      httpsProxy: first('https_proxy', 'HTTPS_PROXY'),
+      noProxy: `${first('no_proxy', 'NO_PROXY')},localhost,127.0.0.1,[::1]`,
     },
   };
-}
-
-function firstOf(env: NodeJS.ProcessEnv, ...names: string[]): string {
-  return names.map((name) => env[name]?.trim()).find((value) => value !== undefined && value !== '') ?? '';
 }
 
 function checkedEndpoint(text: string): string {
