@@ -69,9 +69,7 @@ export class Model {
 
   /** @throws VitrineError where the model came without a tokenizer. */
   get tokenizer(): Tokenizer {
-    if (this.#tokenizer === undefined)
-      throw new VitrineError(`${this.files.source} has no tokenizer.json: give token ids instead of text.`);
-    return this.#tokenizer;
+    return this.#expectTokenizer();
   }
 
   /** The names of all hook points that `run` can capture and edit. */
@@ -149,7 +147,7 @@ export class Model {
     const { config, generationConfig } = this.files;
     const resolved = resolveOptions(options, { config, generationConfig, vocabSize: this.config.vocabSize });
     const tokens = this.#checked(this.tokensOf(prompt));
-    if (resolved.stopStrings.length > 0) void this.tokenizer;
+    if (resolved.stopStrings.length > 0) this.#expectTokenizer();
     const listens = capture !== undefined || edit !== undefined;
     const recorder = listens ? new Recorder({ capture, edit }, hookNames(this.config, { sampler: true })) : undefined;
     const cache = options.cache ?? this.newCache();
@@ -194,7 +192,7 @@ export class Model {
   tokensOf(prompt: Prompt): readonly number[] {
     if (typeof prompt === 'string') return this.tokenizer.encode(prompt);
     if (prompt.every((item) => typeof item === 'number')) return prompt;
-    return this.renderChat(prompt as readonly ChatMessage[], { addGenerationPrompt: true }).tokens;
+    return this.renderChat(prompt, { addGenerationPrompt: true }).tokens;
   }
 
   /** Frees the weights. */
@@ -206,6 +204,12 @@ export class Model {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  #expectTokenizer(): Tokenizer {
+    if (this.#tokenizer === undefined)
+      throw new VitrineError(`${this.files.source} has no tokenizer.json: give token ids instead of text.`);
+    return this.#tokenizer;
   }
 
   #network(): LoadedNetwork['network'] {

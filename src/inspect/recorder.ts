@@ -9,7 +9,7 @@ import { type HookGroup, matchHooks } from './match.ts';
  * Changes an activation: gives back what replaces it (a tensor, or its numbers), or nothing to leave it.
  * Tensors that it makes are freed with the step.
  */
-export type Edit = (value: Tensor, name: string) => Tensor | Float32Array | undefined | void;
+export type Edit = (value: Tensor, name: string) => Tensor | Float32Array | undefined;
 
 export interface Hooks {
   /** Names or globs of the activations to be kept. */

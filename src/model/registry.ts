@@ -21,7 +21,7 @@ export function architectureOf(config: Json): Architecture {
   const type = config.model_type;
   if (typeof type !== 'string' || !Object.hasOwn(ARCHITECTURES, type))
     throw new ConfigError(
-      `config.json: model_type ${JSON.stringify(type) ?? 'is missing and'} is not supported ` +
+      `config.json: model_type ${type === undefined ? 'is missing and' : JSON.stringify(type)} is not supported ` +
         `(supported: ${Object.keys(ARCHITECTURES).join(', ')}).`,
     );
   return ARCHITECTURES[type];

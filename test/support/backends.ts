@@ -12,13 +12,13 @@ export const BACKENDS: readonly (readonly [name: string, create: () => Backend])
 ];
 
 /** In a `describe`: every test leaves as many tensors, and as many of the backend's handles, as it found. */
-export function expectNothingLeft(backend: Backend): void {
-  let before = counts(backend);
+export function expectNothingLeft(backend: () => Backend): void {
+  let before: object;
   beforeEach(() => {
-    before = counts(backend);
+    before = counts(backend());
   });
   afterEach(() => {
-    expect(counts(backend), 'left after the test').toEqual(before);
+    expect(counts(backend()), 'left after the test').toEqual(before);
   });
 }
 
