@@ -44,7 +44,7 @@ export function progressPrinter(stream: NodeJS.WriteStream = process.stderr): Pr
 function describe({ label, loaded, total = 0 }: Progress, start: { time: number; loaded: number }): string {
   const seconds = (performance.now() - start.time) / 1000;
   const share = total > 0 ? ` of ${formatBytes(total)}, ${Math.floor((100 * loaded) / total)}%` : '';
-  const rate = seconds > 0 ? `, ${formatBytes((loaded - start.loaded) / seconds)}/s` : '';
+  const rate = seconds > 0 && loaded > start.loaded ? `, ${formatBytes((loaded - start.loaded) / seconds)}/s` : '';
   return `${label}: ${formatBytes(loaded)}${share}${rate}`;
 }
 

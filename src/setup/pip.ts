@@ -66,7 +66,8 @@ export async function pipDownload(
         total += Number(download[3]) * { bytes: 1, kB: 1e3, MB: 1e6, GB: 1e9 }[download[4] as 'MB'];
       },
     });
-    await report();
+    const loaded = await folderBytes(folder);
+    onProgress?.({ label, loaded, total: loaded });
   } finally {
     clearInterval(timer);
   }
