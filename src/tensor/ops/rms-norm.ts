@@ -1,4 +1,6 @@
+import { ShapeError } from '../errors.ts';
 import { scope, tap, watched } from '../scope.ts';
+import { sameShape, show } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 
 /**
@@ -7,6 +9,8 @@ import { Tensor } from '../tensor.ts';
  * @param name Prefix of its taps: `hook_scale` `[..., 1]`, what x is divided by, and `hook_normalized`, before the weight.
  */
 export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number, name: string): Tensor {
+  if (!sameShape(weight.shape, x.shape.slice(-1)))
+    throw new ShapeError(`rmsNorm: expected a weight as wide as ${show(x.shape)}, got ${show(weight.shape)}.`);
   return scope(name, () => {
     if (!watched('hook_scale') && !watched('hook_normalized')) return normalize(x, weight, epsilon);
     const scale = scaleOf(x, epsilon);

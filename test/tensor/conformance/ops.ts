@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Backend } from '../../../src/tensor/backend.ts';
+import { ShapeError } from '../../../src/tensor/errors.ts';
 import { attention, headResults, type KeyValues } from '../../../src/tensor/ops/attention.ts';
 import { embedding } from '../../../src/tensor/ops/embedding.ts';
 import { type Linear, linear, linears } from '../../../src/tensor/ops/linear.ts';
@@ -7,7 +8,7 @@ import { rmsNorm } from '../../../src/tensor/ops/rms-norm.ts';
 import { rotate } from '../../../src/tensor/ops/rotate.ts';
 import { swiglu } from '../../../src/tensor/ops/swiglu.ts';
 import { Parameter } from '../../../src/tensor/parameter.ts';
-import { observe } from '../../../src/tensor/scope.ts';
+import { observe, scope } from '../../../src/tensor/scope.ts';
 import { Tensor } from '../../../src/tensor/tensor.ts';
 import { at, build, type F64, map, random, softmaxRow, sum } from '../../support/f64.ts';
 import { bothWays, expectClose, type Made, tensor, toBf16, TOLERANCE } from './close.ts';
@@ -270,6 +271,27 @@ export function ops(backend: Backend): void {
     });
   });
 
+  it.each(Object.entries(REFUSED))('%s', (message, body) => {
+    const run = (): Tensor => scope('', () => body((...shape) => make(random(shape), 'whole')));
+    expect(run).toThrow(new ShapeError(message));
+  });
+
+  it('attention of more positions than a call takes arguments can be watched', () => {
+    scope('', () => {
+      const S = 200_000;
+      const [keys, values] = [1, 2].map((seed) => make(random([1, S, 1], seed), 'whole'));
+      const positions = Int32Array.from({ length: S }, (_, s) => S - 1 - s);
+      const seen: number[][] = [];
+      const record = (_: string, value: Tensor): undefined => void seen.push([...value.shape]);
+      withTaps(record, () =>
+        attention(make(random([1, 1, 1]), 'whole'), [{ begin: 0, end: 1, keys, values, mask: undefined, positions }], {
+          scale: 1,
+        }),
+      );
+      expect(seen).toContainEqual([1, 1, S]);
+    });
+  });
+
   it.each([
     ['f32', 1],
     ['f32', 4],
@@ -285,6 +307,22 @@ export function ops(backend: Backend): void {
     });
   });
 }
+
+/** What a kernel that knows only lengths would not see. */
+const REFUSED: Record<string, (ones: (...shape: number[]) => Tensor) => Tensor> = {
+  'rmsNorm: expected a weight as wide as [2, 4], got [2].': (ones) => rmsNorm(ones(2, 4), ones(2), EPSILON, ''),
+  'rmsNorm: expected a weight as wide as [2, 4], got [1, 4].': (ones) => rmsNorm(ones(2, 4), ones(1, 4), EPSILON, ''),
+  'rotate: expected angles [T, up to d / 2] for [2, 3, 4], got [2, 3] and [2, 3].': (ones) =>
+    rotate(ones(2, 3, 4), { cos: ones(2, 3), sin: ones(2, 3) }),
+  'rotate: expected angles [T, up to d / 2] for [2, 3, 4], got [1, 2] and [1, 2].': (ones) =>
+    rotate(ones(2, 3, 4), { cos: ones(1, 2), sin: ones(1, 2) }),
+  'rotate: expected angles [T, up to d / 2] for [2, 3, 4], got [2, 2] and [2, 1].': (ones) =>
+    rotate(ones(2, 3, 4), { cos: ones(2, 2), sin: ones(2, 1) }),
+  'rotate: expected angles [T, up to d / 2] for [2, 4], got [2, 2] and [2, 2].': (ones) =>
+    rotate(ones(2, 4), { cos: ones(2, 2), sin: ones(2, 2) }),
+  'swiglu: expected two tensors of one shape, got [2, 3] and [3, 2].': (ones) => swiglu(ones(2, 3), ones(3, 2)),
+  'swiglu: expected two tensors of one shape, got [2, 3] and [3].': (ones) => swiglu(ones(2, 3), ones(3)),
+};
 
 /** Runs `body` with a listener at every tap. */
 function withTaps<R>(visit: (name: string, value: Tensor) => Tensor | undefined, body: () => R): R {
