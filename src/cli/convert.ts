@@ -22,14 +22,12 @@ async function convert(
   signal: AbortSignal,
 ): Promise<void> {
   const [{ openModel }, converter] = await Promise.all([import('../engine/load.ts'), import('../loader/convert.ts')]);
-  await withProgress(async (onProgress) => {
-    const files = await openModel(source, { onProgress, signal });
-    try {
-      tellNotes(files.notes);
-      await converter.convert(files, out, { dtype, onProgress, signal });
-    } finally {
-      await files.checkpoint.close();
-    }
-  });
+  const files = await withProgress((onProgress) => openModel(source, { onProgress, signal }));
+  try {
+    tellNotes(files.notes);
+    await withProgress((onProgress) => converter.convert(files, out, { dtype, onProgress, signal }));
+  } finally {
+    await files.checkpoint.close();
+  }
   process.stdout.write(`${resolve(out)}\n`);
 }

@@ -1,3 +1,4 @@
+import { addAbortSignal } from 'node:stream';
 import { text as readText } from 'node:stream/consumers';
 import { Command, Option } from 'commander';
 import type { GeneratedToken } from '../engine/generate.ts';
@@ -37,7 +38,7 @@ export function generateCommand(signal: AbortSignal): Command {
 async function generate(prompt: string, flags: GenerateFlags, signal: AbortSignal): Promise<void> {
   const { checkSamplingOptions } = await import('../model/sampling/options.ts');
   checkSamplingOptions(flags);
-  const text = prompt === '-' ? await readText(process.stdin) : prompt;
+  const text = prompt === '-' ? await readText(addAbortSignal(signal, process.stdin)) : prompt;
   const model = await loadModel(flags, signal);
   try {
     const tokens = model.tokensOf(promptFor(model, text, flags));

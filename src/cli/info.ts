@@ -13,7 +13,7 @@ interface InfoFlags extends Pick<ModelOptions, 'revision' | 'weights' | 'threads
 export function infoCommand(signal: AbortSignal): Command {
   return new Command('info')
     .description('Describe this machine and, where one is named, a model, without reading its weights.')
-    .argument('[model]', 'a folder, a .gguf file, or org/name of the hub')
+    .argument('[model]', 'a folder, a .gguf file, or org/name of the hub, which is downloaded')
     .option('--revision <name>', 'branch, tag or commit of a hub model')
     .addOption(weightsOption())
     .addOption(threadsOption())

@@ -1,0 +1,64 @@
+import { availableParallelism } from 'node:os';
+import { describe, expect, it } from 'vitest';
+import { MODEL, runCli, runJson } from './run-cli.ts';
+
+describe('vitrine info', () => {
+  it.each([
+    {
+      model: MODEL,
+      // 512 x 64 embedding, 2 layers of (64 x (64 + 32 + 32 + 64) + 3 x 64 x 128 + 2 x 64), norm 64; nothing else: tied.
+      parameters: 512 * 64 + 2 * (64 * 192 + 3 * 64 * 128 + 2 * 64) + 64,
+      formats: { BF16: { tensors: 20, bytes: 2 * 106_816 } },
+      context: 2048,
+      // Matrices as stored, the 5 norms of 64 in f32; 2 layers x 2 heads x (16 + 16) numbers x 4 bytes x 1,000 tokens.
+      memory: { weights: 2 * 106_816 + 5 * 64 * 2, cachePer1000Tokens: 2 * 2 * 32 * 4 * 1000 },
+      tokenizer: { vocabSize: 512, chatTemplate: true },
+      eos: [
+        { id: 508, token: '<|im_end|>' },
+        { id: 506, token: '<|endoftext|>' },
+      ],
+      config: { modelType: 'llama', nLayers: 2, nHeads: 4, nKvHeads: 2, headDim: 16 },
+    },
+    {
+      model: 'test/fixtures/models/mistral_sliding',
+      // A ring of 8 slots per layer, however long the text.
+      memory: { weights: 279_808, cachePer1000Tokens: 2 * 2 * 32 * 4 * 8 },
+      tokenizer: null,
+      eos: [{ id: 2, token: null }],
+      config: { modelType: 'mistral', windows: [8, 8] },
+    },
+    {
+      model: 'test/fixtures/gguf/qwen2-q8_0.gguf',
+      formats: { Q8_0: { tensors: 15 }, F32: { tensors: 11 } },
+      config: { modelType: 'qwen2' },
+    },
+  ])('tells of $model what its config and header say', async ({ model, ...expected }) => {
+    expect(await runJson(['info', model, '--json'])).toMatchObject({ model: { source: model, ...expected } });
+  });
+
+  it('counts memory for the weights that are asked for', async () => {
+    const info = await runJson(['info', MODEL, '--json', '--weights', 'f32']);
+    expect(info).toMatchObject({ model: { memory: { weights: 4 * 106_816 } } });
+  });
+
+  it('tells the machine, and which backend is used', async () => {
+    const { model, machine } = (await runJson(['info', '--json'])) as {
+      model: unknown;
+      machine: { node: string; backends: { name: string; used: boolean; description: string }[] };
+    };
+    expect(model).toBeNull();
+    expect(machine).toMatchObject({ node: process.version, threads: availableParallelism() });
+    expect(machine.backends.map(({ name, used }) => [name, used])).toEqual([
+      ['tensorflow', true],
+      ['reference', false],
+    ]);
+    expect(machine.backends[0].description).toMatch(/^TensorFlow \d/);
+  });
+
+  it('prints the same for people', async () => {
+    const { code, stdout, stderr } = await runCli(['info', MODEL]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    for (const words of ['llama, 2 layers', '106,816', '20 tensors BF16', '2,048 tokens', '508 <|im_end|>', 'used'])
+      expect(stdout).toContain(words);
+  });
+});
