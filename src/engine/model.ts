@@ -30,8 +30,8 @@ export interface Run {
   /** `[T, V]` f32 */
   readonly logits: Tensor;
   readonly acts: Activations;
-  dispose(): void;
-  [Symbol.dispose](): void;
+  readonly dispose: () => void;
+  readonly [Symbol.dispose]: () => void;
 }
 
 /** How well a model expects a text; in nats. */

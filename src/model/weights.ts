@@ -57,7 +57,7 @@ export class Weights {
   /** A `[rows, columns]` matrix in its stored precision. */
   matrix(name: string, rows: number, columns: number): Parameter {
     const full = this.#full(name);
-    return this.#request(full, [[name, [rows, columns]]], [rows, columns], this.#stored.matrixDType(full));
+    return this.#request(full, [[name, [rows, columns]]], [rows, columns]);
   }
 
   /** A linear layer: `name.weight` `[out, in]` and, if asked for, `name.bias` `[out]`. */
@@ -70,14 +70,14 @@ export class Weights {
     const sizes = layers.map(([, size]) => size);
     const outSize = sizes.reduce((sum, size) => sum + size, 0);
     const label = this.#full(layers.map(([name]) => name).join('+'));
-    const dtype = this.#stored.matrixDType(this.#full(`${layers[0][0]}.weight`));
     const weights = layers.map(([name, size]) => [`${name}.weight`, [size, inSize]] as const);
     const biases = layers.map(([name, size]) => [`${name}.bias`, [size]] as const);
+    const weight = this.#request(`${label}.weight`, weights, [outSize, inSize]);
     return {
-      weight: this.#request(`${label}.weight`, weights, [outSize, inSize], dtype),
+      weight,
       bias: bias ? this.#request(`${label}.bias`, biases, [outSize], 'f32') : undefined,
       sizes,
-      compute: this.#stored.compute(dtype),
+      compute: this.#stored.compute(weight.dtype === 'bf16' ? 'bf16' : 'f32'),
     };
   }
 
@@ -106,18 +106,14 @@ export class Weights {
     return this.#requests;
   }
 
-  #request(
-    label: string,
-    wanted: readonly (readonly [string, Shape])[],
-    shape: Shape,
-    dtype: 'f32' | 'bf16',
-  ): Parameter {
+  /** @param dtype Default: what the first of the stored tensors is to be held in. */
+  #request(label: string, wanted: readonly (readonly [string, Shape])[], shape: Shape, dtype?: 'f32'): Parameter {
     const parts = wanted.map(([name, expected]) => {
       const full = this.#full(name);
       this.#check(full, expected);
       return { name: full, shape: expected };
     });
-    const parameter = new Parameter(label, shape, dtype);
+    const parameter = new Parameter(label, shape, dtype ?? this.#stored.matrixDType(parts[0].name));
     this.#requests.push({ parameter, parts });
     return parameter;
   }

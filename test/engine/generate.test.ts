@@ -100,7 +100,14 @@ describe.each(['reference', 'tensorflow'] as const)('generate on %s', (backend) 
         shapes.push(Object.values(acts ?? {}).map(({ shape }) => shape));
       const { dim, vocabSize, nLayers } = model.config;
       const step = [[nLayers, 1, dim], [1, vocabSize]]; // prettier-ignore
-      expect(shapes).toEqual([[[nLayers, PROMPT.length, dim], [1, vocabSize]], step, step]);
+      expect(shapes).toEqual([
+        [
+          [nLayers, PROMPT.length, dim],
+          [1, vocabSize],
+        ],
+        step,
+        step,
+      ]);
       expect(ids(await collect(model, PROMPT, { ...GREEDY, maxTokens: 2, edit }))).toEqual([42, 42]);
     });
 

@@ -26,7 +26,7 @@ describe.each(BACKENDS)('%s', (_, create) => {
     sliding.dispose();
     full.dispose();
   });
-  expectNothingLeft(backend);
+  expectNothingLeft(() => backend);
 
   /** Gives up in the middle of a step, after it wrote some layers. */
   const interrupt = (model: Runner, tokens: number[], cache: KvCache): void => {

@@ -39,7 +39,7 @@ describe.each(BACKENDS)('%s', (_, create) => {
       model.dispose();
       expect({ tensors: liveTensors(), handles: backend.liveHandles() }, 'left by the model').toEqual(before);
     });
-    expectNothingLeft(backend);
+    expectNothingLeft(() => backend);
 
     it('logits, hidden states, attention patterns and perplexity are those of transformers', () => {
       const seen = new Map<string, Float32Array>();

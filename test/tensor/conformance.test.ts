@@ -9,7 +9,7 @@ const KERNELS = Object.keys({ rmsNorm: 1, rotate: 1, swiglu: 1 } satisfies Recor
 
 describe.each(BACKENDS)('%s', (_, create) => {
   const { backend, calls } = recorded(create());
-  expectNothingLeft(backend);
+  expectNothingLeft(() => backend);
   describe('primitives', () => {
     primitives(backend);
   });

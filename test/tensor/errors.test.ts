@@ -19,7 +19,7 @@ const [x, scalar, bf16, i32, elsewhere] = [
   Tensor.from(other, [1, 2, 3]),
 ];
 const store = new Variable(backend, [2, 4]);
-expectNothingLeft(backend);
+expectNothingLeft(() => backend);
 
 // prettier-ignore
 it.each<[what: string, () => unknown, message: string]>([

@@ -10,7 +10,7 @@ const backend = new ReferenceBackend();
 const tensor = (...values: number[]): Tensor => Tensor.from(backend, values);
 
 describe('scope', () => {
-  expectNothingLeft(backend);
+  expectNothingLeft(() => backend);
 
   it('frees what was made inside, also in the middle of nested ones', () => {
     const before = liveTensors();
@@ -115,7 +115,7 @@ describe('scope', () => {
 });
 
 describe('tap', () => {
-  expectNothingLeft(backend);
+  expectNothingLeft(() => backend);
 
   const listening = (answers: Record<string, (x: Tensor) => Tensor | undefined>): Observer & { seen: string[] } => {
     const seen: string[] = [];

@@ -1,0 +1,125 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BLOCK_HOOKS, GLOBAL_HOOKS, load, type Model, Tensor } from '../../src/index.ts';
+import { expectNothingLeft } from '../support/backends.ts';
+import { modelFolder } from '../support/fixtures.ts';
+
+const TOKENS = Array.from({ length: 12 }, (_, i) => (i * 37 + 5) % 500);
+const difference = (a: Float32Array, b: Float32Array): number =>
+  a.reduce((max, x, i) => Math.max(max, Math.abs(x - b[i])), 0);
+
+describe.each(['reference', 'tensorflow'] as const)('run on %s', (backend) => {
+  describe.each(['llama_gqa_tied', 'mistral_sliding', 'qwen3'])('%s', (name) => {
+    let model: Model;
+    beforeAll(async () => {
+      model = await load(modelFolder(name), { backend, weights: 'f32' });
+    });
+    afterAll(() => {
+      model.dispose();
+    });
+
+    describe('with a model', () => {
+      expectNothingLeft(() => model.backend);
+
+      it('gives every hook that it lists, in the axes that the table says', () => {
+        const { dim: d, nHeads: h, nKvHeads: g, headDim: e, mlpDim: f, vocabSize: V } = model.config;
+        const p = TOKENS.length;
+        const sizes: Record<string, number> = { p, t: p, d, h, g, e, f, V, 1: 1 };
+        const { logits, acts, dispose } = model.run(TOKENS, { capture: model.hooks });
+        expect(Object.keys(acts).sort()).toEqual([...model.hooks].sort());
+        for (const [hook, value] of Object.entries(acts)) {
+          const { axes } = [...GLOBAL_HOOKS, ...BLOCK_HOOKS].find(
+            (point) => hook.replace(/^blocks\.\d+\./, '') === point.name,
+          )!;
+          if (axes !== 'n') expect(value.shape, hook).toEqual(axes.split(' ').map((axis) => sizes[axis]));
+        }
+        expect(acts.hook_logits.data()).toEqual(logits.data());
+        dispose();
+      });
+
+      it('holds the identities of the residual stream, of norms, of attention and of the MLP', () => {
+        const { acts, dispose } = model.run(TOKENS, { capture: model.hooks });
+        const value = (hook: string): Float32Array => acts[hook].data();
+        const sum = (a: string, b: string): Float32Array => value(a).map((x, i) => x + value(b)[i]);
+        const { nHeads: H, dim: D, nLayers } = model.config;
+        const T = TOKENS.length;
+        for (let layer = 0; layer < nLayers; layer++) {
+          const at = (hook: string): string => `blocks.${layer}.${hook}`;
+          expect(difference(sum(at('hook_resid_pre'), at('hook_attn_out')), value(at('hook_resid_mid')))).toBeLessThan(
+            1e-6,
+          );
+          expect(difference(sum(at('hook_resid_mid'), at('hook_mlp_out')), value(at('hook_resid_post')))).toBeLessThan(
+            1e-6,
+          );
+          const before = layer === 0 ? 'hook_embed' : `blocks.${layer - 1}.hook_resid_post`;
+          expect(value(at('hook_resid_pre'))).toEqual(value(before));
+          const result = value(at('attn.hook_result')); // [T, H, D]
+          const summed = value(at('attn.hook_out')).map((_, i) => {
+            let total = 0;
+            for (let head = 0; head < H; head++) total += result[(Math.floor(i / D) * H + head) * D + (i % D)];
+            return total;
+          });
+          expect(difference(summed, value(at('attn.hook_out')))).toBeLessThan(1e-5);
+          const pattern = value(at('attn.hook_pattern')); // [H, T, T]
+          const entropy = value(at('attn.hook_entropy')); // [H, T]
+          for (let row = 0; row < H * T; row++) {
+            const probabilities = pattern.subarray(row * T, (row + 1) * T);
+            expect(probabilities.reduce((total, p) => total + p, 0)).toBeCloseTo(1, 5);
+            expect(probabilities.subarray((row % T) + 1).every((p) => p === 0)).toBe(true);
+            expect(entropy[row]).toBeCloseTo(
+              -probabilities.reduce((total, p) => total + (p > 0 ? p * Math.log(p) : 0), 0),
+              4,
+            );
+          }
+          const gate = value(at('mlp.hook_pre'));
+          const post = value(at('mlp.hook_pre_linear')).map((up, i) => (gate[i] / (1 + Math.exp(-gate[i]))) * up);
+          expect(difference(post, value(at('mlp.hook_post')))).toBeLessThan(1e-5);
+          expect(difference(value(at('kv.hook_k')), value(at('kv.hook_write_k')))).toBe(0);
+        }
+        dispose();
+      });
+
+      it('stacks the layers of a glob, and names each hook of a wider one', () => {
+        const { acts, dispose } = model.run(TOKENS, { capture: ['blocks.*.hook_resid_post', 'blocks.1.ln1.*'] });
+        expect(Object.keys(acts)).toEqual([
+          'blocks.*.hook_resid_post',
+          'blocks.1.ln1.hook_scale',
+          'blocks.1.ln1.hook_normalized',
+        ]);
+        expect(acts['blocks.*.hook_resid_post'].shape).toEqual([model.config.nLayers, TOKENS.length, model.config.dim]);
+        dispose();
+      });
+
+      it('computes the same bits watched and unwatched, and after an edit that changes nothing', () => {
+        const plain = model.run(TOKENS);
+        const watched = model.run(TOKENS, { capture: model.hooks });
+        const same = model.run(TOKENS, { edit: { 'blocks.*.hook_resid_post': (x) => x.clone() } });
+        expect(watched.logits.data()).toEqual(plain.logits.data());
+        expect(same.logits.data()).toEqual(plain.logits.data());
+        for (const run of [plain, watched, same]) run.dispose();
+      });
+
+      it('goes on with what an edit gives back, as a tensor or as numbers', () => {
+        const plain = model.run(TOKENS);
+        const silenced = model.run(TOKENS, { capture: ['blocks.1.hook_resid_mid', 'blocks.1.hook_resid_pre'], edit: { 'blocks.1.hook_attn_out': (x) => x.mul(0) } }); // prettier-ignore
+        expect(silenced.acts['blocks.1.hook_resid_mid'].data()).toEqual(
+          silenced.acts['blocks.1.hook_resid_pre'].data(),
+        );
+        expect(difference(silenced.logits.data(), plain.logits.data())).toBeGreaterThan(1e-3);
+        const numbers = model.run(TOKENS, {
+          edit: { 'blocks.1.hook_attn_out': (x) => new Float32Array(x.data().length) },
+        });
+        expect(numbers.logits.data()).toEqual(silenced.logits.data());
+        for (const run of [plain, silenced, numbers]) run.dispose();
+      });
+
+      it('refuses names it does not have, and edits of the wrong shape', () => {
+        expect(() => model.run(TOKENS, { capture: ['blocks.0.attn.hook_patern'] })).toThrow(/no hook "blocks\.0\.attn\.hook_patern".*blocks\.0\.attn\.hook_pattern/); // prettier-ignore
+        expect(() => model.run(TOKENS, { capture: ['blocks.99.hook_resid_pre'] })).toThrow(/no hook/);
+        expect(() => model.run(TOKENS, { edit: { hook_embed: (x) => Tensor.from(x.backend, [1, 2]) } })).toThrow(/hook_embed.*\[2\]/); // prettier-ignore
+        const onlyQwen = () => { model.run(TOKENS, { capture: ['blocks.0.attn.hook_q_normed'] }).dispose(); }; // prettier-ignore
+        if (name === 'qwen3') onlyQwen();
+        else expect(onlyQwen).toThrow(/no hook/);
+      });
+    });
+  });
+});
