@@ -94,9 +94,8 @@ export async function ensureConvertedModel(options: DefaultModelOptions = {}): P
   return folder;
 }
 
-/** Replaces a link whose target is gone, too. */
+/** The rename also replaces a link whose target is gone. */
 async function link(target: string, folder: string): Promise<void> {
-  await rm(folder, { force: true });
   const { makeComplete } = await import('./staging.ts');
   await makeComplete(folder, (temporary) => symlink(target, temporary, 'junction'));
 }
