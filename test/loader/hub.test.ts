@@ -335,6 +335,13 @@ describe('a broken connection', () => {
     expect(hub.fetches('model.safetensors', 'cdn')).toEqual(ranges);
   });
 
+  test('is given up when a server that cannot continue breaks at the same place each time', async () => {
+    hub.fault = answers(...Array.from({ length: 20 }, () => dropHalfWay));
+    const error = await failure(download());
+    expect(error.message).toMatch(/after 5 attempts/);
+    expect(hub.fetches('model.safetensors', 'cdn').length).toBeLessThanOrEqual(7);
+  }, 30_000);
+
   test('is given up after five attempts without progress', async () => {
     hub.fault = (_, response) => Boolean(response.writeHead(503, { 'retry-after': '0' }).end());
     const error = await failure(download());

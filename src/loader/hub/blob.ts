@@ -87,6 +87,8 @@ async function receive(
   if (position > 0) await hashFile(partial, hash, signal);
   onBytes(position);
 
+  // A server that starts anew each time and breaks at the same place makes no progress, however many bytes it sends.
+  let furthest = position;
   await client.retry(async () => {
     if (position === file.size) return;
     const headers: Record<string, string> = { 'accept-encoding': 'identity' };
@@ -104,7 +106,7 @@ async function receive(
       }
       await restart();
     }
-    const start = position;
+    const reached = furthest;
     try {
       for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
         signal?.throwIfAborted();
@@ -119,15 +121,16 @@ async function receive(
         });
         hash.update(chunk);
         position += chunk.length;
+        furthest = Math.max(furthest, position);
         onBytes(position);
       }
     } catch (error) {
       if (error instanceof HubError) throw error;
-      throw client.failure(error, new URL(url), position > start);
+      throw client.failure(error, new URL(url), furthest > reached);
     }
     if (position < file.size) {
       throw new TransientError(`${file.name}: ended after ${position} of ${file.size} bytes`, {
-        progressed: position > start,
+        progressed: furthest > reached,
       });
     }
   });
