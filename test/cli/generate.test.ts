@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { load, type GenerateOptions, type GeneratedToken } from '../../src/index.ts';
 import { liveTensors } from '../../src/tensor/tensor.ts';
@@ -97,8 +98,8 @@ describe('vitrine generate', () => {
       { temperature: 0, repetitionPenalty: 1, noRepeatNgramSize: 2 },
     ],
     [
-      ['--temperature', '0', '--repetition-penalty', '1', '--stop', 'zzz', '--stop', 'k'],
-      { temperature: 0, repetitionPenalty: 1, stop: ['zzz', 'k'] },
+      ['--temperature', '0', '--repetition-penalty', '1', '--stop', 'zzz', '--stop', 'k', '--stop', 'yyy'],
+      { temperature: 0, repetitionPenalty: 1, stop: ['zzz', 'k', 'yyy'] },
     ],
   ])('%j reach the model', async (flags, options) => {
     const model = await load(MODEL, { backend: 'reference' });
@@ -111,6 +112,11 @@ describe('vitrine generate', () => {
     expect(tokens).toEqual(expected.map(({ token }) => token));
     expect(text).toBe(expected.map((token) => token.text).join(''));
     expect(finishReason).toBe(expected.at(-1)?.finishReason);
+  });
+
+  it('ends with 130 on Ctrl-C while it waits for stdin', async () => {
+    const silent = new Readable({ read: () => void setImmediate(() => process.emit('SIGINT')) });
+    expect(await runCli(['generate', '-', ...on], { stdin: silent })).toEqual({ code: 130, stdout: '', stderr: '' });
   });
 
   it('ends with 130 on Ctrl-C, after what came so far, and leaves nothing behind', async () => {

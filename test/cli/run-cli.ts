@@ -11,13 +11,14 @@ export interface CliResult {
 }
 
 export interface CliOptions {
-  readonly stdin?: string;
+  readonly stdin?: string | Readable;
   /** Called with each piece that is written to stdout. */
   readonly onOutput?: (text: string) => void;
 }
 
 /** Runs `vitrine` in this process, as it runs without a terminal. */
 export async function runCli(args: readonly string[], { stdin = '', onOutput }: CliOptions = {}): Promise<CliResult> {
+  const input = typeof stdin === 'string' ? Readable.from([stdin]) : stdin;
   const written = { stdout: '', stderr: '' };
   const capture = (name: 'stdout' | 'stderr') =>
     vi.spyOn(process[name], 'write').mockImplementation((chunk, ...rest) => {
@@ -30,7 +31,7 @@ export async function runCli(args: readonly string[], { stdin = '', onOutput }: 
   const spies = [
     capture('stdout'),
     capture('stderr'),
-    vi.spyOn(process, 'stdin', 'get').mockReturnValue(Readable.from([stdin]) as unknown as typeof process.stdin),
+    vi.spyOn(process, 'stdin', 'get').mockReturnValue(input as unknown as typeof process.stdin),
   ];
   try {
     return { code: await main(args), ...written };
