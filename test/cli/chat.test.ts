@@ -1,6 +1,8 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { stripVTControlCharacters } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Conversation } from '../../src/cli/conversation.ts';
 import { load } from '../../src/engine/load.ts';
@@ -71,6 +73,29 @@ describe('vitrine chat', () => {
   it('shows its commands', async () => {
     const { stdout } = await runCli(CHAT, { stdin: '/help\n' });
     expect(stdout).toMatch(/\/reset[\s\S]*\/save[\s\S]*\/exit/);
+  });
+
+  it('at a terminal: Ctrl-C stops the answer, then clears the line, and leaves where the line is empty', async () => {
+    const keys = Object.assign(new PassThrough(), { isTTY: true, setRawMode: () => keys });
+    const isTTY = Object.getOwnPropertyDescriptor(process.stdout, 'isTTY') ?? { value: undefined, configurable: true };
+    Object.defineProperty(process.stdout, 'isTTY', { value: true, configurable: true });
+    const CTRL_C = '\x03';
+    const atPrompt = ['Hello\r', '/nonsense\r', 'Go on\r', `half a line${CTRL_C}${CTRL_C}`];
+    const press = (text: string) => setImmediate(() => keys.write(text));
+    let pieces = 0;
+    const { code, stdout, stderr } = await runCli([...CHAT, '--max-tokens', '2000'], {
+      stdin: keys,
+      onOutput: (text) => {
+        if (stripVTControlCharacters(text).endsWith('> ') && atPrompt.length > 0) press(atPrompt.shift()!);
+        else if (++pieces % 40 === 0) press(CTRL_C);
+      },
+    });
+    Object.defineProperty(process.stdout, 'isTTY', isTTY);
+    expect({ code, left: atPrompt }).toEqual({ code: 0, left: [] });
+    expect(stdout).toMatch(/^\/help lists the commands\.\n/);
+    const [first, nonsense, second, ...more] = stderr.trimEnd().split('\n');
+    expect([nonsense, more]).toEqual(['vitrine: /nonsense is no command here. /help lists them.', []]);
+    for (const line of [first, second]) expect(Number(/decode (\d+) tokens/.exec(line)?.[1])).toBeLessThan(100);
   });
 
   it('ends with 130 on an interrupt from outside', async () => {
