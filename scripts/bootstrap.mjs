@@ -12,17 +12,36 @@ const at = (...names) => join(root, ...names);
 /** A set-up step failed and has said why. */
 export class StepFailed extends Error {}
 
-/** Packages, build, native TensorFlow, and the default model where it is wanted. Returns what our `setup` returns. */
-export async function prepare({ model }) {
+/** Ends a script after an error: one line where the error says what to do. */
+export function fail(error) {
+  const isExplained = error instanceof StepFailed || error.name === 'SetupError';
+  console.error(isExplained ? error.message : error);
+  process.exitCode = 1;
+}
+
+/**
+ * Packages, build, native TensorFlow; the default model where it is wanted; for tests also the copy of it that their exact
+ * figures belong to. Returns what our `setup` returns.
+ */
+export async function prepare({ model = true, tests = false } = {}) {
   ensurePackages();
   ensureBuild();
-  const { setup } = await import(at('dist', 'setup', 'index.js'));
+  const { ensureConvertedModel, setup } = await import(at('dist', 'setup', 'index.js'));
   const { progressPrinter } = await import(at('dist', 'cli', 'progress.js'));
   const onProgress = progressPrinter();
-  const result = await setup({ model, onProgress });
-  onProgress.end();
-  for (const problem of result.problems) console.error(problem);
-  return result;
+  const stop = new AbortController();
+  const interrupt = () => stop.abort(new StepFailed('Stopped.'));
+  process.once('SIGINT', interrupt);
+  try {
+    const result = await setup({ model, onProgress, signal: stop.signal });
+    onProgress.end();
+    for (const problem of result.problems) console.error(problem);
+    if (tests) await ensureConvertedModel({ onProgress, signal: stop.signal });
+    return result;
+  } finally {
+    onProgress.end();
+    process.off('SIGINT', interrupt);
+  }
 }
 
 /** Runs `npm ci` unless node_modules is what package-lock.json asks for. */

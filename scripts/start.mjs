@@ -1,6 +1,6 @@
 // `npm start [-- PROMPT and options]`: sets up what is missing, then `vitrine generate`.
 import { join } from 'node:path';
-import { prepare, root, StepFailed } from './bootstrap.mjs';
+import { fail, prepare, root } from './bootstrap.mjs';
 
 const args = process.argv.slice(2);
 const needsDefaultModel = !args.some((arg) => /^(--model|-m|--help|-h)(=|$)/.test(arg));
@@ -14,7 +14,5 @@ try {
     process.exitCode = await main(['generate', ...args]);
   }
 } catch (error) {
-  if (!(error instanceof StepFailed)) throw error;
-  console.error(error.message);
-  process.exitCode = 1;
+  fail(error);
 }

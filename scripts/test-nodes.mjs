@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { prepare, root, StepFailed, step } from './bootstrap.mjs';
+import { fail, prepare, root, step, StepFailed } from './bootstrap.mjs';
 
 const args = process.argv.slice(2);
 const isMajor = (arg) => /^\d+$/.test(arg);
@@ -11,14 +11,13 @@ const majors = args.some(isMajor) ? args.filter(isMajor) : ['20', '22', '24'];
 const vitestArgs = args.filter((arg) => !isMajor(arg));
 
 try {
-  await prepare({ model: true });
+  await prepare({ tests: true });
   const { cacheFolder } = await import(join(root, 'dist', 'tensor', 'tensorflow', 'location.js'));
   const failed = majors.filter((major) => !passes(binFolder(join(cacheFolder(), 'nodes', major), major)));
   if (failed.length > 0) throw new StepFailed(`The tests fail on Node ${failed.join(', ')}.`);
   console.log(`The tests pass on Node ${majors.join(', ')}.`);
 } catch (error) {
-  console.error(error instanceof StepFailed ? error.message : error);
-  process.exitCode = 1;
+  fail(error);
 }
 
 /** The folder with the newest Node of a major version, fetched where it is missing. */

@@ -1,7 +1,7 @@
 // `npm test [-- vitest's arguments]`: sets up what is missing, then type check, lint, format and tests.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { prepare, root, StepFailed } from './bootstrap.mjs';
+import { fail, prepare, root } from './bootstrap.mjs';
 
 const bin = (name, ...path) => [name, join(root, 'node_modules', ...path)];
 const stages = [
@@ -21,12 +21,8 @@ function passes(name, args) {
 }
 
 try {
-  await prepare({ model: true });
-  const { ensureConvertedModel } = await import(join(root, 'dist', 'setup', 'index.js'));
-  // The exact figures that tests compare with belong to this copy of the model.
-  await ensureConvertedModel();
+  await prepare({ tests: true });
   process.exitCode = stages.every(([name, ...args]) => passes(name, args)) ? 0 : 1;
 } catch (error) {
-  console.error(error instanceof StepFailed ? error.message : error);
-  process.exitCode = 1;
+  fail(error);
 }
