@@ -2,9 +2,10 @@
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\0-\x08\x0b-\x1f\x7f-\x9f]/g;
 
-/** Text that only shows itself on a terminal. */
-export const printable = (text: string): string => text.replace(CONTROL, '\ufffd');
+/** Text that only shows itself on a terminal. Of its line ends, `\n` stays. */
+export const printable = (text: string): string => text.replaceAll('\r', '').replace(CONTROL, '\ufffd');
 
+/** The same in one line, for messages. */
 export const oneLine = (text: string): string => printable(text.replaceAll(/\s+/g, ' ').trim());
 
 /** `1.07 GB`; decimal units, as disks and downloads are measured. */

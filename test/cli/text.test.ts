@@ -1,0 +1,24 @@
+import { expect, it } from 'vitest';
+import { formatBytes, oneLine, printable } from '../../src/cli/text.ts';
+
+it.each([
+  ['plain, 日本語, 👩‍👩‍👧 and\ttabs\n', 'plain, 日本語, 👩‍👩‍👧 and\ttabs\n'],
+  ['\x1b[2J\x1b]0;title\x07', '\ufffd[2J\ufffd]0;title\ufffd'],
+  ['seen\rhidden\r\n', 'seenhidden\n'],
+  ['\x9b31m\x7f\0', '\ufffd31m\ufffd\ufffd'],
+])('%j cannot drive a terminal', (text, shown) => {
+  expect(printable(text)).toBe(shown);
+});
+
+it('puts a message in one line', () => {
+  expect(oneLine(' a\n\n  b\r\n\x1bc ')).toBe('a b \ufffdc');
+});
+
+it.each([
+  [0, '0 kB'],
+  [213_632, '214 kB'],
+  [269_030_016, '269.0 MB'],
+  [1_070_000_000, '1.07 GB'],
+])('%i bytes are %s', (count, words) => {
+  expect(formatBytes(count)).toBe(words);
+});
