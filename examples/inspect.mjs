@@ -10,7 +10,11 @@ const prompt = 'When Mary and John went to the store, John gave a drink to';
 const [mary, john] = [' Mary', ' John'].map((name) => tokenizer.encode(name)[0]);
 const words = tokenizer.encode(prompt).map((id) => tokenizer.decode([id]));
 
-/** How much the model prefers Mary to John at the end of the prompt; logits are [T, V]. */
+/**
+ * How much the model prefers Mary to John at the end of the prompt; logits are [T, V].
+ *
+ * @param {import('vitrine').Run} run
+ */
 const preference = ({ logits }) => {
   const { vocabSize } = model.config;
   const last = logits.data().subarray(-vocabSize);
@@ -18,7 +22,7 @@ const preference = ({ logits }) => {
 };
 
 // Capture by name, or by glob over the layers.
-const LAYER = 15;
+const LAYER = 23;
 const pattern = `blocks.${LAYER}.attn.hook_pattern`;
 const clean = model.run(prompt, { capture: [pattern, 'blocks.*.hook_resid_post'] });
 console.log(`residual stream: ${clean.acts['blocks.*.hook_resid_post']}`);
@@ -45,7 +49,12 @@ for (let head = 0; head < heads; head++) {
 }
 model.dispose();
 
-/** z is [T, H, d]; a factor per head, zero for one of them. */
+/**
+ * A factor per head, zero for one of them.
+ *
+ * @param {Tensor} z [T, H, d]
+ * @param {number} head
+ */
 function withoutHead(z, head) {
   const keep = Float32Array.from({ length: z.shape[1] }, (_, index) => (index === head ? 0 : 1));
   return scope('', () => z.mul(Tensor.from(z.backend, keep, [1, z.shape[1], 1])));

@@ -7,16 +7,23 @@ import { Parameter } from '../dist/tensor/parameter.js';
 
 const ROWS = Number(process.argv[2] ?? 8);
 const [IN, OUT] = [576, 1536];
+/** @param {number} count @param {number} seed */
 const values = (count, seed) => Float32Array.from({ length: count }, (_, i) => Math.sin(seed + i * 0.7));
 const x = values(ROWS * IN, 1);
 const w = values(OUT * IN, 2);
 
-/** y = x w^T on a backend: its numbers, and the best time of a few, in ms. */
+/**
+ * y = x w^T on a backend: its numbers, and the best time of a few, in ms.
+ *
+ * @param {import('vitrine').BackendName} name
+ * @param {'f32' | 'bf16'} compute
+ */
 function run(name, compute) {
   const backend = createBackend(name);
   const weight = new Parameter('weight', [OUT, IN], compute);
   weight.fill(scope('', () => keep(Tensor.from(backend, w, [OUT, IN]).cast(compute))));
   const layer = { weight, bias: undefined, sizes: [OUT], compute };
+  /** @type {Float32Array} */
   let y = new Float32Array();
   let best = Infinity;
   for (let repetition = 0; repetition < 10; repetition++) {
@@ -33,11 +40,11 @@ function run(name, compute) {
 console.log(`linear [${ROWS}, ${IN}] x [${OUT}, ${IN}]^T`);
 const expected = run('reference', 'f32').y;
 const scale = Math.max(...expected.map(Math.abs));
-for (const [name, compute] of [
+for (const [name, compute] of /** @type {const} */ ([
   ['reference', 'f32'],
   ['tensorflow', 'f32'],
   ['tensorflow', 'bf16'],
-]) {
+])) {
   const { y, best } = run(name, compute);
   const error = y.reduce((worst, value, i) => Math.max(worst, Math.abs(value - expected[i])), 0) / scale;
   const gflops = (2 * ROWS * IN * OUT) / (best * 1e6);
