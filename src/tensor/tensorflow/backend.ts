@@ -14,7 +14,7 @@ const UNARY: Record<UnaryOp, string> = { square: 'Square', sqrt: 'Sqrt', exp: 'E
 const REDUCE: Record<ReduceOp, string> = { sum: 'Sum', mean: 'Mean', max: 'Max' };
 
 const KEEP_AXIS = [boolAttr('keep_dims', true)];
-const MATMUL = [false, true].map((transposeB) => [boolAttr('transpose_a', false), boolAttr('transpose_b', transposeB)]);
+const MATMUL_TRANSPOSED = [boolAttr('transpose_a', false), boolAttr('transpose_b', true)];
 const BATCH_MATMUL = [false, true].map((transposeB) => [boolAttr('adj_x', false), boolAttr('adj_y', transposeB)]);
 
 /** Up to here a batched product with a cache is done slice by slice. */
@@ -81,17 +81,15 @@ export class TensorflowBackend implements Backend {
   }
 
   matmul(a: Value, b: Value, transposeB: boolean): Handle {
-    const flag = Number(transposeB);
     if (a.shape.length > 2) {
       const slices = sameShape(b.handle.shape, b.shape) ? b.handle.slices : undefined;
       if (this.#small !== undefined && slices !== undefined && a.shape.at(-2)! <= FEW_ROWS)
         return this.#multiplySlices(a, b, slices, transposeB);
-      return this.#run('BatchMatMulV2', BATCH_MATMUL[flag], [this.#id(a), this.#id(b)]);
+      return this.#run('BatchMatMulV2', BATCH_MATMUL[Number(transposeB)], [this.#id(a), this.#id(b)]);
     }
     // One row of bf16: TensorFlow is 1.5 times faster with the weight as the left operand. The column it gives is the row.
-    if (a.shape[0] === 1 && transposeB && a.dtype === 'bf16')
-      return this.#run('MatMul', MATMUL[flag], [this.#id(b), this.#id(a)]);
-    return this.#run('MatMul', MATMUL[flag], [this.#id(a), this.#id(b)]);
+    if (a.shape[0] === 1 && transposeB && a.dtype === 'bf16') return this.#multiply(this.#id(b), this.#id(a), true);
+    return this.#multiply(this.#id(a), this.#id(b), transposeB);
   }
 
   binary(op: BinaryOp, a: Value, b: Value): Handle {
@@ -177,6 +175,16 @@ export class TensorflowBackend implements Backend {
   }
 
   /**
+   * A product of two matrices. TensorFlow's kernel for one that is not transposed keeps data below the stack pointer, so
+   * that the signal of a profiler (`node --cpu-prof`) corrupts memory; the batched op does the same product safely.
+   */
+  #multiply(left: number, right: number, transposeB: boolean): Handle {
+    return transposeB
+      ? this.#run('MatMul', MATMUL_TRANSPOSED, [left, right])
+      : this.#run('BatchMatMulV2', BATCH_MATMUL[0], [left, right]);
+  }
+
+  /**
    * A batched product with few rows, as one product after the other: BatchMatMulV2 always wakes a second thread, and
    * waiting for it takes longer than a small product on one.
    */
@@ -187,7 +195,7 @@ export class TensorflowBackend implements Backend {
     const product = new Float32Array(batch * M * N);
     slices.forEach((slice, i) => {
       const rows = this.#addon.createTensor([M, K], TF.float, left.slice(i * M * K, (i + 1) * M * K));
-      const part = this.#run('MatMul', MATMUL[Number(transposeB)], [rows, slice.id]);
+      const part = this.#multiply(rows, slice.id, transposeB);
       product.set(this.#addon.tensorDataSync(part.id) as Float32Array, i * M * N);
       this.#addon.deleteTensor(rows);
       this.free(part);
