@@ -5,7 +5,7 @@ import { openGguf } from '../loader/gguf/open.ts';
 import { downloadModel } from '../loader/hub/download.ts';
 import type { OnProgress } from '../loader/progress.ts';
 import { type BackendName, createBackend } from '../tensor/backends.ts';
-import { createTokenizer } from '../tokenizer/tokenizer.ts';
+import { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { loadNetwork, type WeightOptions } from './load-network.ts';
 import { Model } from './model.ts';
 
@@ -31,7 +31,7 @@ export async function load(source: string, options: LoadOptions = {}): Promise<M
   const files = await openModel(source, options);
   try {
     const backend = createBackend(name, { threads });
-    const tokenizer = files.tokenizer && createTokenizer(files.tokenizer);
+    const tokenizer = files.tokenizer && new Tokenizer(files.tokenizer);
     return new Model(files, backend, await loadNetwork(files, backend, weights), tokenizer);
   } finally {
     await files.checkpoint.close();

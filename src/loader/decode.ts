@@ -1,9 +1,6 @@
 import type { DType } from '../tensor/dtype.ts';
-import { bf16 } from '../tensor/formats/bf16.ts';
-import { f16 } from '../tensor/formats/f16.ts';
-import { f32 } from '../tensor/formats/f32.ts';
-import type { Format, WritableFormat } from '../tensor/formats/format.ts';
-import { f8E4m3, f8E5m2 } from '../tensor/formats/fp8.ts';
+import type { Format } from '../tensor/formats/format.ts';
+import { FLOAT_FORMATS } from '../tensor/formats/index.ts';
 import type { InputFile } from './input-file.ts';
 
 /** How stored blocks become elements of a dtype. */
@@ -23,8 +20,6 @@ export interface StoredBytes {
   readonly bytes: number;
 }
 
-const WRITABLE: Partial<Record<DType, WritableFormat>> = { f32, bf16, f16, f8_e4m3: f8E4m3, f8_e5m2: f8E5m2 };
-
 /** Bytes of stored blocks held at a time while they are decoded. */
 const SCRATCH = 2 ** 20;
 
@@ -33,7 +28,7 @@ const floats = (bytes: Uint8Array): Float32Array =>
 
 /** From a format to a float dtype, through f32; undefined when the dtype is not a float. */
 export function floatConversion(format: Format, dtype: DType): Conversion | undefined {
-  const writable = WRITABLE[dtype];
+  const writable = FLOAT_FORMATS[dtype];
   if (writable === undefined) return undefined;
   const { blockSize, blockBytes: sourceBytes } = format;
   const targetBytes = blockSize * writable.blockBytes;

@@ -15,11 +15,6 @@ export interface DecodeOptions {
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   const files = await readTokenizerFiles(folder);
   if (!files) throw new TokenizerError(`${folder}: no tokenizer.json; download it from where the model came from`);
-  return createTokenizer(files);
-}
-
-/** Makes a tokenizer from files that are parsed already, such as GGUF metadata: see `Tokenizer`. */
-export function createTokenizer(files: TokenizerFiles): Tokenizer {
   return new Tokenizer(files);
 }
 

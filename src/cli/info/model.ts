@@ -5,7 +5,7 @@ import type { ModelFiles } from '../../loader/checkpoint.ts';
 import type { DecoderConfig } from '../../model/decoder-config.ts';
 import type { LayerLayout } from '../../model/cache.ts';
 import { elements } from '../../tensor/dtype.ts';
-import { createTokenizer } from '../../tokenizer/tokenizer.ts';
+import { Tokenizer } from '../../tokenizer/tokenizer.ts';
 
 /** What is known of a model without reading its weights. */
 export interface ModelInfo {
@@ -45,7 +45,7 @@ export async function modelInfo(source: string, options: ModelInfoOptions): Prom
 
 function describe(files: ModelFiles, { weights }: ModelInfoOptions): ModelInfo {
   const { network, requests, weightBytes } = planNetwork(files, { weights });
-  const tokenizer = files.tokenizer && createTokenizer(files.tokenizer);
+  const tokenizer = files.tokenizer && new Tokenizer(files.tokenizer);
   const formats: Record<string, { tensors: number; bytes: number }> = {};
   for (const { format, bytes } of files.checkpoint.tensors.values()) {
     const entry = (formats[format] ??= { tensors: 0, bytes: 0 });

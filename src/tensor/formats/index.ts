@@ -5,9 +5,16 @@ import { f32 } from './f32.ts';
 import type { WritableFormat } from './format.ts';
 import { f8E4m3, f8E5m2 } from './fp8.ts';
 
-const FLOAT_FORMATS: Partial<Record<DType, WritableFormat>> = { f32, f16, bf16, f8_e4m3: f8E4m3, f8_e5m2: f8E5m2 };
+/** How the numbers of each float dtype lie in memory. */
+export const FLOAT_FORMATS: Partial<Record<DType, WritableFormat>> = {
+  f32,
+  f16,
+  bf16,
+  f8_e4m3: f8E4m3,
+  f8_e5m2: f8E5m2,
+};
 
-/** How the numbers of a float dtype lie in memory. */
+/** The format of a dtype that is known to be a float. */
 export function floatFormat(dtype: DType): WritableFormat {
   const format = FLOAT_FORMATS[dtype];
   if (format === undefined) throw new TypeError(`${dtype} is not a float dtype.`);
