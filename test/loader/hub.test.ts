@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile, rename } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { hostname, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -333,6 +333,17 @@ describe('a broken connection', () => {
     hub.fault = fault;
     expect(sha256(await weightsOf(await download()))).toBe(sha256(WEIGHTS));
     expect(hub.fetches('model.safetensors', 'cdn')).toEqual(ranges);
+  });
+
+  test('in the middle of a newer version is an error, not the old version', async () => {
+    await download();
+    const old = 'a'.repeat(40);
+    await rename(repo('snapshots', COMMIT), repo('snapshots', old));
+    await writeFile(repo('refs', 'main'), old);
+    hub.files.set('model.safetensors', Buffer.from(WEIGHTS).reverse());
+    hub.fault = ({ host }, response) =>
+      host === 'cdn' && Boolean(response.writeHead(503, { 'retry-after': '0' }).end());
+    expect(await failure(download())).toBeInstanceOf(HubUnreachableError);
   });
 
   test('is given up when a server that cannot continue breaks at the same place each time', async () => {

@@ -53,10 +53,6 @@ export async function downloadModel(
     return await fromHub(settings, cached, repo, revision, onProgress, signal);
   } catch (error) {
     signal?.throwIfAborted();
-    if (error instanceof HubUnreachableError) {
-      const commit = await cached.readRef(revision);
-      if (commit !== undefined && (await cached.missing(commit)).length === 0) return cached.snapshot(commit);
-    }
     const message = `${repo} (${revision}): ${(error as Error).message}`;
     if (error instanceof HubUnreachableError) throw new HubUnreachableError(message, { cause: error });
     throw new HubError(message, { cause: error });
@@ -83,11 +79,16 @@ async function fromHub(
 ): Promise<string> {
   const client = new HubClient(settings, signal);
   try {
-    const { commit, files } = await describe(client, repo, revision).catch((cause: unknown) => {
+    const description = await describe(client, repo, revision).catch(async (cause: unknown) => {
+      // Only where the hub does not say what the revision is: a newer one that breaks off is not passed over in silence.
+      const known = cause instanceof HubUnreachableError ? await cached.readRef(revision) : undefined;
+      if (known !== undefined && (await cached.missing(known)).length === 0) return cached.snapshot(known);
       if (cause instanceof HubError) throw cause;
       const advice = 'Check HF_ENDPOINT, and whether the network wants you to log in first.';
       throw new HubError(`the answer is not that of a hub (${(cause as Error).message}). ${advice}`, { cause });
     });
+    if (typeof description === 'string') return description;
+    const { commit, files } = description;
     const total = sumOf(files);
     const absent: HubFile[] = [];
     for (const file of files) {
