@@ -17,6 +17,9 @@ const KEEP_AXIS = [boolAttr('keep_dims', true)];
 const MATMUL_TRANSPOSED = [boolAttr('transpose_a', false), boolAttr('transpose_b', true)];
 const BATCH_MATMUL = [false, true].map((transposeB) => [boolAttr('adj_x', false), boolAttr('adj_y', transposeB)]);
 
+/** Fewer bytes than this are copied sooner than the border is found from which TensorFlow shares them. */
+const WORTH_SHARING = 65536;
+
 /** Up to here a batched product with a cache is done slice by slice. */
 const FEW_ROWS = 16;
 
@@ -52,7 +55,7 @@ export class TensorflowBackend implements Backend {
   }
 
   allocate(bytes: number): Uint8Array<ArrayBuffer> {
-    return allocateShared(this.#addon, bytes).bytes;
+    return bytes < WORTH_SHARING ? new Uint8Array(bytes) : allocateShared(this.#addon, bytes).bytes;
   }
 
   upload(bytes: Uint8Array<ArrayBuffer>, shape: Shape, dtype: DType): Handle {
@@ -93,10 +96,11 @@ export class TensorflowBackend implements Backend {
   }
 
   binary(op: BinaryOp, a: Value, b: Value): Handle {
-    const sameLength = sameShape(a.shape, b.shape);
-    const small = sameLength ? this.#small?.binary(op, a, b) : undefined;
+    const repeats =
+      a.shape.length >= b.shape.length && sameShape(a.shape.slice(a.shape.length - b.shape.length), b.shape);
+    const small = repeats ? this.#small?.binary(op, a, b) : undefined;
     if (small !== undefined) return small;
-    const alike = sameLength && sameShape(a.handle.shape, b.handle.shape);
+    const alike = sameShape(a.shape, b.shape) && sameShape(a.handle.shape, b.handle.shape);
     return this.#run(BINARY[op], [], alike ? [a.handle.id, b.handle.id] : [this.#id(a), this.#id(b)]);
   }
 

@@ -14,7 +14,7 @@ export interface SmallKernels extends Required<FusedKernels> {
   rmsNorm(x: Value, weight: Value, epsilon: number): Handle | undefined;
   rotate(x: Value, cos: Value, sin: Value): Handle | undefined;
   swiglu(gate: Value, up: Value): Handle | undefined;
-  /** Of operands of one shape. */
+  /** Of operands of one shape, or where the right one has the last axes of the left: a number, a bias, a mask. */
   binary(op: BinaryOp, a: Value, b: Value): Handle | undefined;
   /** Of a single row along its last axis. */
   split(row: Value, sizes: readonly number[]): Handle[] | undefined;
@@ -73,10 +73,11 @@ export function smallKernels(addon: Addon): SmallKernels {
       if (!isSmall(a)) return undefined;
       const values = read(a);
       const others = read(b);
-      if (op === 'add') for (let i = 0; i < values.length; i++) values[i] += others[i];
-      else if (op === 'sub') for (let i = 0; i < values.length; i++) values[i] -= others[i];
-      else if (op === 'mul') for (let i = 0; i < values.length; i++) values[i] *= others[i];
-      else for (let i = 0; i < values.length; i++) values[i] /= others[i];
+      const period = others.length;
+      if (op === 'add') for (let i = 0; i < values.length; i++) values[i] += others[i % period];
+      else if (op === 'sub') for (let i = 0; i < values.length; i++) values[i] -= others[i % period];
+      else if (op === 'mul') for (let i = 0; i < values.length; i++) values[i] *= others[i % period];
+      else for (let i = 0; i < values.length; i++) values[i] /= others[i % period];
       return make(values, a.shape);
     },
 
