@@ -1,5 +1,5 @@
 // `npm run bench:steady`: whether a long generation holds on to anything. Counts of tensors must not change. Memory does
-// change, since the cache grows; so a first generation takes all that is needed, and the second must do with it.
+// change, since the cache grows and is copied as it grows; so a second generation shows what it needs beyond the first.
 import { liveTensors, load } from 'vitrine';
 import { benchOptions } from './options.ts';
 import { slope } from './statistics.ts';
