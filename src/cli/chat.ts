@@ -1,14 +1,13 @@
 import { writeFile } from 'node:fs/promises';
 import { createInterface, type Interface } from 'node:readline';
 import { Command } from 'commander';
-import pc from 'picocolors';
 import { VitrineError } from '../tensor/errors.ts';
 import { Conversation } from './conversation.ts';
 import { Interrupted, report, UsageError } from './failure.ts';
 import { loadModel } from './model.ts';
 import { addModelOptions, addSamplingOptions, type ModelOptions, type SamplingFlags } from './options.ts';
 import { SpeedMeter, tellSpeed } from './speed.ts';
-import { printable } from './text.ts';
+import { colorsFor, printable } from './text.ts';
 
 interface ChatFlags extends ModelOptions, SamplingFlags {
   readonly system?: string;
@@ -54,7 +53,7 @@ async function converse(conversation: Conversation, flags: ChatFlags, signal: Ab
   const lines = createInterface({
     input: process.stdin,
     ...(isTerminal && { output: process.stdout }),
-    prompt: pc.bold('> '),
+    prompt: colorsFor(process.stdout).bold('> '),
     signal,
   });
   const turns = new Turns(lines);

@@ -1,10 +1,9 @@
 import { Command } from 'commander';
-import pc from 'picocolors';
 import type { MachineInfo } from './info/machine.ts';
 import type { ModelInfo } from './info/model.ts';
 import { withProgress } from './model.ts';
 import { type ModelOptions, threadsOption, weightsOption } from './options.ts';
-import { formatBytes, oneLine } from './text.ts';
+import { colorsFor, formatBytes, oneLine } from './text.ts';
 
 interface InfoFlags extends Pick<ModelOptions, 'revision' | 'weights' | 'threads'> {
   readonly json?: boolean;
@@ -33,7 +32,7 @@ async function info(source: string | undefined, flags: InfoFlags, signal: AbortS
     process.stdout.write(`${JSON.stringify({ model: model ?? null, machine }, null, 2)}\n`);
     return;
   }
-  const { bold } = pc.createColors(pc.isColorSupported && process.stdout.isTTY);
+  const { bold } = colorsFor(process.stdout);
   const sections = model ? [section(bold(oneLine(model.source)), modelRows(model))] : [];
   sections.push(section(bold('This machine'), machineRows(machine)));
   process.stdout.write(`${sections.join('\n\n')}\n`);

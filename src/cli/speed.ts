@@ -1,4 +1,4 @@
-import pc from 'picocolors';
+import { colorsFor } from './text.ts';
 
 /** How fast an answer came; times in seconds, rates in tokens per second. */
 export interface Speed {
@@ -53,6 +53,6 @@ export function tellSpeed(speed: Speed | undefined): void {
     `first token after ${timeToFirstToken.toFixed(2)} s`,
     `decode ${newTokens} tokens${decode === null ? '' : `, ${decode.toFixed(1)} tok/s`}`,
   ];
-  const { dim } = pc.createColors(pc.isColorSupported && process.stderr.isTTY);
+  const { dim } = colorsFor(process.stderr);
   process.stderr.write(`${dim(parts.join('; '))}\n`);
 }

@@ -1,3 +1,5 @@
+import { isatty } from 'node:tty';
+import pc from 'picocolors';
 /** Control characters but tab and line feed: from a model or a file, they could drive the terminal. */
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\0-\x08\x0b-\x1f\x7f-\x9f]/g;
@@ -13,3 +15,7 @@ export function formatBytes(count: number): string {
   if (count < 1e6) return `${(count / 1e3).toFixed(0)} kB`;
   return count < 1e9 ? `${(count / 1e6).toFixed(1)} MB` : `${(count / 1e9).toFixed(2)} GB`;
 }
+
+/** Colours for a stream that is a terminal, unless NO_COLOR is set; elsewhere they leave text as it is, also in CI. */
+export const colorsFor = ({ fd }: { readonly fd: number }): ReturnType<typeof pc.createColors> =>
+  pc.createColors(pc.isColorSupported && isatty(fd));
