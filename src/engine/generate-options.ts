@@ -1,8 +1,9 @@
 import type { KvCache } from '../model/cache.ts';
 import { checkSamplingOptions, type SamplingOptions } from '../model/sampling/options.ts';
-import { fields, atLeastZero, type Json, isObject } from '../model/fields.ts';
+import { fields, atLeastZero } from '../model/fields.ts';
 import { VitrineError } from '../tensor/errors.ts';
 import type { Hooks } from '../inspect/recorder.ts';
+import { isObject, type Json } from '../json.ts';
 
 /** How to generate. Defaults come from the model's generation_config.json; without one, greedy. */
 export interface GenerateOptions extends SamplingOptions, Hooks {

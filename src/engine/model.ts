@@ -69,7 +69,9 @@ export class Model {
 
   /** @throws VitrineError where the model came without a tokenizer. */
   get tokenizer(): Tokenizer {
-    return this.#expectTokenizer();
+    if (this.#tokenizer === undefined)
+      throw new VitrineError(`${this.files.source} has no tokenizer.json: give token ids instead of text.`);
+    return this.#tokenizer;
   }
 
   /** The names of all hook points that `run` can capture and edit. */
@@ -147,7 +149,7 @@ export class Model {
     const { config, generationConfig } = this.files;
     const resolved = resolveOptions(options, { config, generationConfig, vocabSize: this.config.vocabSize });
     const tokens = this.#checked(this.tokensOf(prompt));
-    if (resolved.stopStrings.length > 0) this.#expectTokenizer();
+    const tokenizer = resolved.stopStrings.length > 0 ? this.tokenizer : this.#tokenizer;
     const listens = capture !== undefined || edit !== undefined;
     const recorder = listens ? new Recorder({ capture, edit }, hookNames(this.config, { sampler: true })) : undefined;
     const cache = options.cache ?? this.newCache();
@@ -155,7 +157,7 @@ export class Model {
       yield* generateTokens({
         network: this.#network(),
         backend: this.backend,
-        tokenizer: this.#tokenizer,
+        tokenizer,
         prompt: [...tokens],
         options: resolved,
         cache,
@@ -204,12 +206,6 @@ export class Model {
 
   [Symbol.dispose](): void {
     this.dispose();
-  }
-
-  #expectTokenizer(): Tokenizer {
-    if (this.#tokenizer === undefined)
-      throw new VitrineError(`${this.files.source} has no tokenizer.json: give token ids instead of text.`);
-    return this.#tokenizer;
   }
 
   #network(): LoadedNetwork['network'] {

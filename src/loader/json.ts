@@ -1,5 +1,6 @@
 import { InputFile } from './input-file.ts';
 import { LoadError } from './load-error.ts';
+import { isObject } from '../json.ts';
 
 /**
  * Reads a file that holds one JSON object.
@@ -30,10 +31,6 @@ function parseObject(path: string, bytes: Uint8Array): Readonly<Record<string, u
       cause,
     });
   }
-  if (!isJsonObject(value))
-    throw new LoadError(`${path}: expected a JSON object { ... }. Correct it or fetch it again.`);
+  if (!isObject(value)) throw new LoadError(`${path}: expected a JSON object { ... }. Correct it or fetch it again.`);
   return value;
 }
-
-export const isJsonObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

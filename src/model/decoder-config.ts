@@ -1,6 +1,7 @@
 import { ConfigError } from './config-error.ts';
-import { above, fields, type Json, upTo } from './fields.ts';
+import { above, fields, upTo } from './fields.ts';
 import { parseRope, type RopeConfig } from './parts/rope.ts';
+import type { Json } from '../json.ts';
 
 /** The resolved numbers of a decoder: what the model code sees of config.json. */
 export interface DecoderConfig {

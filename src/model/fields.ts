@@ -1,6 +1,5 @@
 import { ConfigError } from './config-error.ts';
-
-export type Json = Readonly<Record<string, unknown>>;
+import type { Json } from '../json.ts';
 
 /** What a number must be, in words for the message and as a test. */
 export interface Range {
@@ -49,10 +48,6 @@ export function fields(object: Json, where?: string) {
       throw invalid(path(key), 'true or false', value);
     },
   };
-}
-
-export function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 export function invalid(field: string, expected: string, got: unknown): ConfigError {

@@ -1,6 +1,6 @@
-import { slotOrder } from '../tensor/ops/slot-order.ts';
+import { pick, slotOrder } from '../tensor/ops/slot-order.ts';
 import { tap, watched } from '../tensor/scope.ts';
-import { concat, Tensor } from '../tensor/tensor.ts';
+import { concat, type Tensor } from '../tensor/tensor.ts';
 import type { Variable } from '../tensor/variable.ts';
 import type { LayerStore } from './cache.ts';
 import type { SlotPlan } from './slots.ts';
@@ -55,14 +55,7 @@ function writeRows(store: Variable, { writes }: SlotPlan, fresh: Tensor): void {
 function tapByPosition(name: string, bySlot: Tensor, positions: Int32Array): Tensor {
   if (!watched(name)) return bySlot;
   const { slotOf, positionOf } = slotOrder(positions);
-  const shown = pick(bySlot, slotOf).transpose([1, 0, 2]); // [t, K, d]
+  const shown = pick(bySlot, slotOf, 1, 0).transpose([1, 0, 2]); // [t, K, d]
   const used = tap(name, shown);
-  return used === shown ? bySlot : pick(used.transpose([1, 0, 2]), positionOf); // [K, S, d]
-}
-
-/** Gathers along the slots; the index one past their end gives zeros. */
-function pick(x: Tensor, indices: Int32Array): Tensor {
-  const [K, , d] = x.shape;
-  const empty = Tensor.from(x.backend, new Float32Array(K * d), [K, 1, d]);
-  return concat([x, empty], 1).gather(Tensor.from(x.backend, indices), 1);
+  return used === shown ? bySlot : pick(used.transpose([1, 0, 2]), positionOf, 1, 0); // [K, S, d]
 }

@@ -5,12 +5,13 @@ import { rotate, type Rotation } from '../tensor/ops/rotate.ts';
 import { derive, scope, tap } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type DecoderConfig, readDecoderConfig } from './decoder-config.ts';
-import { fields, type Json, upTo } from './fields.ts';
+import { fields, upTo } from './fields.ts';
 import { Block } from './parts/block.ts';
 import { Decoder } from './parts/decoder.ts';
 import { Mlp } from './parts/mlp.ts';
 import type { LayerCache } from './step.ts';
 import type { Weights } from './weights.ts';
+import type { Json } from '../json.ts';
 
 /** Llama 2, 3, 3.1, 3.2 and what shares its order of operations: SmolLM2, TinyLlama, Mistral, Qwen2. */
 export function llama(raw: Json, weights: Weights): Decoder {

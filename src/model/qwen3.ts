@@ -7,11 +7,12 @@ import { rotate, type Rotation } from '../tensor/ops/rotate.ts';
 import { derive, scope, tap } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type DecoderConfig, readDecoderConfig } from './decoder-config.ts';
-import { fields, type Json } from './fields.ts';
+import { fields } from './fields.ts';
 import { llamaBlock, qwenWindows } from './llama.ts';
 import { Decoder } from './parts/decoder.ts';
 import type { LayerCache } from './step.ts';
 import type { Weights } from './weights.ts';
+import type { Json } from '../json.ts';
 
 /** Qwen3: Llama with a norm on every query and key head before it turns, and a head width of its own. */
 export function qwen3(raw: Json, weights: Weights): Decoder {

@@ -1,9 +1,9 @@
 import { ConfigError } from './config-error.ts';
-import type { Json } from './fields.ts';
 import { llama } from './llama.ts';
 import type { Decoder } from './parts/decoder.ts';
 import { qwen3 } from './qwen3.ts';
 import type { Weights } from './weights.ts';
+import type { Json } from '../json.ts';
 
 /** Builds a network from config.json, asking for its weights by name and shape. */
 export type Architecture = (config: Json, weights: Weights) => Decoder;

@@ -1,6 +1,7 @@
 import type { Model } from './encoding.ts';
-import { isObject, TokenizerError } from './files.ts';
+import { TokenizerError } from './files.ts';
 import { isTokenId } from './library.ts';
+import { isObject } from '../json.ts';
 
 /** `model` of tokenizer.json where its type is BPE. */
 export interface BpeConfig {

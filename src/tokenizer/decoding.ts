@@ -1,5 +1,5 @@
-import { isObject } from './files.ts';
 import type { Pipeline } from './library.ts';
+import { isObject } from '../json.ts';
 
 /** Turns tokens as the vocabulary spells them into text. */
 export type DecodeTokens = (tokens: string[]) => string;

@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VitrineError } from '../tensor/errors.ts';
+import { isObject } from '../json.ts';
 
 /** The parsed files that make a tokenizer, whether they came from a folder or from GGUF metadata. */
 export interface TokenizerFiles {
@@ -90,8 +91,4 @@ async function readText(path: string, limit: number): Promise<string | undefined
     if (!(error instanceof TypeError)) throw error;
     throw new TokenizerError(`${path}: not valid UTF-8; download the file again`);
   }
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,6 +1,7 @@
 import * as huggingface from '@huggingface/tokenizers';
 import type { Model } from './encoding.ts';
-import { isObject, TokenizerError, type TokenizerFiles } from './files.ts';
+import { TokenizerError, type TokenizerFiles } from './files.ts';
+import { isObject } from '../json.ts';
 
 /**
  * The parts of `@huggingface/tokenizers` that are used, described here because its own declarations do not resolve in

@@ -1,10 +1,11 @@
 import { Bpe, bpeConfig } from './bpe.ts';
 import { createDecoder, type DecodeTokens } from './decoding.ts';
 import { createEncoder, type Encode, type EncodeOptions } from './encoding.ts';
-import { isObject, readTokenizerFiles, TokenizerError, type TokenizerFiles } from './files.ts';
+import { readTokenizerFiles, TokenizerError, type TokenizerFiles } from './files.ts';
 import { addedTokens, createPipeline, libraryModel } from './library.ts';
 import { DecodeStream, type TokenStream } from './stream.ts';
 import { compileTemplate, type ChatMessage, type Template, type TemplateVariables } from './template.ts';
+import { isObject } from '../json.ts';
 
 export interface DecodeOptions {
   /** Leaves special tokens out of the text. Default false. */

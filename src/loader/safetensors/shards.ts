@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 
-import { isJsonObject, readJsonFile } from '../json.ts';
+import { readJsonFile } from '../json.ts';
 import { LoadError, quote } from '../load-error.ts';
 import { resolveInFolder } from '../model-folder.ts';
 import { openSafetensors, type SafetensorsFile } from './read.ts';
+import { isObject } from '../../json.ts';
 
 /** The file that holds the weights of a model in one piece. */
 export const SINGLE_NAME = 'model.safetensors';
@@ -48,7 +49,7 @@ export async function openShards(folder: string): Promise<SafetensorsFile[]> {
  */
 export async function readWeightMap(indexPath: string, realPath: string): Promise<ReadonlyMap<string, string>> {
   const { weight_map: weightMap } = await readJsonFile(realPath, MAX_INDEX_BYTES);
-  if (!isJsonObject(weightMap)) {
+  if (!isObject(weightMap)) {
     throw new LoadError(`${indexPath}: expected weight_map, an object of tensor and file names. Fetch it again.`);
   }
   const entries = Object.entries(weightMap).map(([tensor, shard]): [string, string] => {

@@ -1,5 +1,6 @@
 import { ConfigError } from '../config-error.ts';
-import { above, atLeastZero, type Fields, fields, invalid, isObject, type Json, show, upToOne } from '../fields.ts';
+import { above, atLeastZero, type Fields, fields, invalid, show, upToOne } from '../fields.ts';
+import { isObject, type Json } from '../../json.ts';
 
 /** Rotary embedding as a model was trained with it, whichever style its config.json has. */
 export interface RopeConfig {

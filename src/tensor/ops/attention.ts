@@ -1,7 +1,7 @@
 import { derive, scope, tap, watched } from '../scope.ts';
 import { concat, Tensor } from '../tensor.ts';
 import type { Linear } from './linear.ts';
-import { slotOrder } from './slot-order.ts';
+import { pick, slotOrder } from './slot-order.ts';
 
 /**
  * What the rows `begin..end` of a forward attend to: the keys and values of their sequence.
@@ -80,16 +80,9 @@ function entropy(pattern: Tensor): Tensor {
 function tapByPosition(name: string, bySlot: Tensor, positions: Int32Array, empty: number): Tensor {
   if (!watched(name)) return bySlot;
   const { slotOf, positionOf } = slotOrder(positions);
-  const shown = pick(bySlot, slotOf, empty); // [H, T, positions]
+  const shown = pick(bySlot, slotOf, 2, empty); // [H, T, positions]
   const used = tap(name, shown);
-  return used === shown ? bySlot : pick(used, positionOf, empty); // [H, T, S]
-}
-
-/** Gathers along the last axis; the index one past its end gives `fill`. */
-function pick(x: Tensor, indices: Int32Array, fill: number): Tensor {
-  const [H, T] = x.shape;
-  const column = Tensor.from(x.backend, new Float32Array(H * T).fill(fill), [H, T, 1]);
-  return concat([x, column], 2).gather(Tensor.from(x.backend, indices), 2);
+  return used === shown ? bySlot : pick(used, positionOf, 2, empty); // [H, T, S]
 }
 
 /** What each head adds to the residual stream: `z [T, H, dv]` through its own columns of W_O, `[T, H, D]`. */

@@ -1,3 +1,6 @@
+import { elements } from '../dtype.ts';
+import { concat, Tensor } from '../tensor.ts';
+
 /** Between the slots of a cache, in its own order, and the absolute positions 0, 1, ... that people count in. */
 export interface SlotOrder {
   /** The slot of each position; where a position is in no slot, one past the last slot. */
@@ -14,4 +17,11 @@ export function slotOrder(positions: Int32Array): SlotOrder {
     if (position >= 0) slotOf[position] = slot;
   });
   return { slotOf, positionOf: positions.map((position) => (position < 0 ? count : position)) };
+}
+
+/** Slices along `axis` at the given places; one past the end of the axis gives a slice of `fill`. */
+export function pick(x: Tensor, indices: Int32Array, axis: number, fill: number): Tensor {
+  const shape = x.shape.with(axis, 1);
+  const extra = Tensor.from(x.backend, new Float32Array(elements(shape)).fill(fill), shape);
+  return concat([x, extra], axis).gather(Tensor.from(x.backend, indices), axis);
 }
