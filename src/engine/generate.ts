@@ -5,7 +5,7 @@ import type { Activations, Recorder } from '../inspect/recorder.ts';
 import { KvCache } from '../model/cache.ts';
 import type { Decoder } from '../model/parts/decoder.ts';
 import { adjustLogits } from '../model/sampling/adjust.ts';
-import { firstNaN, logSoftmax, NonFiniteLogitsError, topLogprobs } from '../model/sampling/logits.ts';
+import { firstNaN, logprobOf, NonFiniteLogitsError, topLogprobs } from '../model/sampling/logits.ts';
 import { createRandom, type Random, sampleFrom } from '../model/sampling/random.ts';
 import { truncatedProbabilities } from '../model/sampling/truncate.ts';
 import type { Backend } from '../tensor/backend.ts';
@@ -70,7 +70,7 @@ export async function* generateTokens(generation: Generation): AsyncGenerator<Ge
       yield {
         token,
         text,
-        logprob: logSoftmax(logits)[token],
+        logprob: logprobOf(token, logits),
         ...(options.logprobs > 0 && { topLogprobs: topLogprobs(logits, options.logprobs) }),
         ...(acts && { acts }),
         ...(finishReason && { finishReason }),

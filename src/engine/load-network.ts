@@ -14,8 +14,8 @@ export interface WeightOptions {
    * 8-bit floats and quantised formats become bf16.
    */
   weights?: 'auto' | 'f32' | 'bf16';
-  /** The dtype of operands inside matrix products; default: that of the matrix. */
-  compute?: 'f32' | 'bf16';
+  /** The dtype of operands inside matrix products; default: that of the matrix where the processor multiplies it. */
+  compute?: 'f32' | 'bf16' | undefined;
   onProgress?: OnProgress | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -62,7 +62,14 @@ export async function loadNetwork(
   backend: Backend,
   { onProgress, signal, ...options }: WeightOptions = {},
 ): Promise<LoadedNetwork> {
-  const { network, requests, weightBytes: total } = planNetwork(files, options);
+  const {
+    network,
+    requests,
+    weightBytes: total,
+  } = planNetwork(files, {
+    ...options,
+    compute: options.compute ?? (backend.multipliesBf16 ? undefined : 'f32'),
+  });
   const dispose = (): void => {
     for (const { parameter } of requests) parameter.dispose();
   };
@@ -90,11 +97,16 @@ async function fill(
 ): Promise<void> {
   const { shape, dtype } = parameter;
   const bytes = backend.allocate(bytesOf(parameter));
-  let at = 0;
-  for (const part of parts) {
-    const size = elements(part.shape) * byteSize(dtype);
-    await checkpoint.read(part.name, dtype, bytes.subarray(at, at + size), signal);
-    at += size;
+  try {
+    let at = 0;
+    for (const part of parts) {
+      const size = elements(part.shape) * byteSize(dtype);
+      await checkpoint.read(part.name, dtype, bytes.subarray(at, at + size), signal);
+      at += size;
+    }
+  } catch (error) {
+    backend.discard(bytes);
+    throw error;
   }
   parameter.fill(scope('', () => keep(new Tensor(backend, backend.upload(bytes, shape, dtype), shape, dtype))));
 }

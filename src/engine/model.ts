@@ -3,7 +3,7 @@ import { type Activations, type Hooks, Recorder } from '../inspect/recorder.ts';
 import { hookNames } from '../inspect/hooks.ts';
 import { KvCache } from '../model/cache.ts';
 import type { DecoderConfig } from '../model/decoder-config.ts';
-import { logSoftmax } from '../model/sampling/logits.ts';
+import { logprobOf } from '../model/sampling/logits.ts';
 import type { Sequence } from '../model/step.ts';
 import type { Backend } from '../tensor/backend.ts';
 import { DisposedError, VitrineError } from '../tensor/errors.ts';
@@ -182,7 +182,7 @@ export class Model {
         logits.dispose();
         const V = this.config.vocabSize;
         chunk.forEach((_, row) => {
-          logprobs[from + row] = logSoftmax(values.subarray(row * V, (row + 1) * V))[tokens[from + row + 1]];
+          logprobs[from + row] = logprobOf(tokens[from + row + 1], values.subarray(row * V, (row + 1) * V));
         });
       }
     });

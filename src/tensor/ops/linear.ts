@@ -1,6 +1,6 @@
 import type { Parameter } from '../parameter.ts';
 import { scope } from '../scope.ts';
-import type { Tensor } from '../tensor.ts';
+import { Tensor } from '../tensor.ts';
 
 /** One linear layer, or several that read the same input, joined row by row into one product. */
 export interface Linear {
@@ -28,6 +28,8 @@ export function linears(x: Tensor, layer: Linear): Tensor[] {
 }
 
 function multiply(x: Tensor, { weight: { tensor: weight }, compute }: Linear): Tensor {
+  const fused = x.backend.fused.linear?.(x, weight, compute);
+  if (fused !== undefined) return new Tensor(x.backend, fused, [x.shape[0], weight.shape[0]], 'f32');
   if (compute === 'f32') return x.matmul(weight.cast('f32'), { transposeB: true });
   return x.cast('bf16').matmul(weight.cast('bf16'), { transposeB: true }).cast('f32');
 }

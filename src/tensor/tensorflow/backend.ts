@@ -1,11 +1,14 @@
 import type { Backend, BinaryOp, FusedKernels, HostArray, Operand, ReduceOp, Shape, UnaryOp } from '../backend.ts';
+import { CpuKernels } from '../cpu/kernels.ts';
+import type { Place } from '../cpu/memory.ts';
+import { hasBf16Products } from '../cpu/processor.ts';
 import { byteSize, isFloat, type DType } from '../dtype.ts';
+import { roundToBf16 } from '../formats/bf16.ts';
 import { floatFormat } from '../formats/index.ts';
 import { sameShape } from '../shape.ts';
 import { hostArray } from '../tensor.ts';
 import { loadAddon, TF, type Addon, type AddonOptions } from './addon.ts';
 import { boolAttr, Executor, Handle, intAttr, TF_DTYPE, typeAttr, type Value } from './handles.ts';
-import { allocateShared } from './host-memory.ts';
 import { type SmallKernels, smallKernels } from './small-kernels.ts';
 import { DeviceVariable, HostVariable, type VariableStore } from './variables.ts';
 
@@ -17,10 +20,7 @@ const KEEP_AXIS = [boolAttr('keep_dims', true)];
 const MATMUL_TRANSPOSED = [boolAttr('transpose_a', false), boolAttr('transpose_b', true)];
 const BATCH_MATMUL = [false, true].map((transposeB) => [boolAttr('adj_x', false), boolAttr('adj_y', transposeB)]);
 
-/** Fewer bytes than this are copied sooner than the border is found from which TensorFlow shares them. */
-const WORTH_SHARING = 65536;
-
-/** Up to here a batched product with a cache is done slice by slice. */
+/** Up to here a batched product with a cache is ours. */
 const FEW_ROWS = 16;
 
 export interface TensorflowOptions extends AddonOptions {
@@ -35,37 +35,61 @@ export class TensorflowBackend implements Backend {
   readonly fused: FusedKernels;
   readonly #addon: Addon;
   readonly #executor: Executor;
+  /** Of memory that was allocated and not uploaded yet. */
+  readonly #places = new Map<Uint8Array, Place>();
+  readonly multipliesBf16: boolean;
   readonly #variables: 'host' | 'device';
   /** On CPU: on CUDA a way through host memory would cost more than it saves. */
+  readonly #kernels: CpuKernels | undefined;
   readonly #small: SmallKernels | undefined;
 
   /** @throws AddonError when TensorFlow's native part cannot be loaded. */
   constructor(options: TensorflowOptions = {}) {
     this.#addon = loadAddon(options);
-    this.#executor = new Executor(this.#addon);
     const gpu = this.#addon.isUsingGpuDevice();
-    this.#variables = options.variables ?? (gpu || !this.#sharesMemory() ? 'device' : 'host');
-    this.description = `TensorFlow ${this.#addon.TF_Version} on ${gpu ? 'CUDA' : 'CPU'}`;
-    this.#small = gpu ? undefined : smallKernels(this.#addon);
-    this.fused = this.#small ?? {};
+    this.#kernels = gpu ? undefined : cpuKernels(this.#addon, options.threads);
+    this.#executor = new Executor(this.#addon, this.#kernels?.memories);
+    this.#variables = options.variables ?? (this.#kernels === undefined ? 'device' : 'host');
+    this.multipliesBf16 = gpu || hasBf16Products();
+    const own = this.#kernels && `, few rows in WebAssembly on ${this.#kernels.threads} threads`;
+    this.description = `TensorFlow ${this.#addon.TF_Version} on ${gpu ? 'CUDA' : 'CPU'}${own ?? ''}`;
+    this.#small = this.#kernels && smallKernels(this.#addon, this.#kernels);
+    this.fused = { ...this.#small, ...(this.#kernels && { linear: this.#linear.bind(this) }) };
   }
 
   liveHandles(): number {
     return this.#addon.getNumOfTensors();
   }
 
-  allocate(bytes: number): Uint8Array<ArrayBuffer> {
-    return bytes < WORTH_SHARING ? new Uint8Array(bytes) : allocateShared(this.#addon, bytes).bytes;
+  allocate(bytes: number): Uint8Array {
+    const place = this.#kernels?.memories.allocate(bytes);
+    if (place === undefined) return new Uint8Array(bytes);
+    const view = place.memory.view(place);
+    this.#places.set(view, place);
+    return view;
   }
 
-  upload(bytes: Uint8Array<ArrayBuffer>, shape: Shape, dtype: DType): Handle {
+  discard(bytes: Uint8Array): void {
+    const place = this.#places.get(bytes);
+    if (place !== undefined) this.#kernels?.memories.release(place);
+    this.#places.delete(bytes);
+  }
+
+  upload(bytes: Uint8Array, shape: Shape, dtype: DType): Handle {
+    if (dtype === 'f8_e4m3' || dtype === 'f8_e5m2') {
+      const narrow = asBf16(bytes, dtype);
+      this.discard(bytes);
+      return this.upload(narrow, shape, 'bf16');
+    }
+    const place = this.#places.get(bytes);
+    this.#places.delete(bytes);
     if (dtype === 'f32' || dtype === 'i32' || dtype === 'u8')
-      return new Handle(this.#addon.createTensor(shape, TF_DTYPE[dtype], hostArray(bytes, dtype)), shape);
-    if (dtype === 'f8_e4m3' || dtype === 'f8_e5m2') return this.upload(asBf16(bytes, dtype), shape, 'bf16');
+      return new Handle(this.#addon.createTensor(shape, TF_DTYPE[dtype], hostArray(bytes, dtype)), shape, place);
     // The addon knows no 16-bit floats: they come as bytes, and Bitcast names them without a copy.
     const raw = this.#addon.createTensor([...shape, 2], TF.uint8, bytes);
     try {
-      return this.#executor.run('Bitcast', [typeAttr('type', TF_DTYPE[dtype])], [raw]);
+      const { id } = this.#executor.run('Bitcast', [typeAttr('type', TF_DTYPE[dtype])], [raw]);
+      return new Handle(id, shape, place);
     } finally {
       this.#addon.deleteTensor(raw);
     }
@@ -84,14 +108,13 @@ export class TensorflowBackend implements Backend {
   }
 
   matmul(a: Value, b: Value, transposeB: boolean): Handle {
+    if (a.dtype === 'bf16' && !this.multipliesBf16) return this.#multiplyWidened(a, b, transposeB);
     if (a.shape.length > 2) {
-      const slices = sameShape(b.handle.shape, b.shape) ? b.handle.slices : undefined;
-      if (this.#small !== undefined && slices !== undefined && a.shape.at(-2)! <= FEW_ROWS)
-        return this.#multiplySlices(a, b, slices, transposeB);
+      const own =
+        a.shape.length === 3 && a.shape[1] <= FEW_ROWS ? this.#multiplyWithStore(a, b, transposeB) : undefined;
+      if (own !== undefined) return own;
       return this.#run('BatchMatMulV2', BATCH_MATMUL[Number(transposeB)], [this.#id(a), this.#id(b)]);
     }
-    // One row of bf16: TensorFlow is 1.5 times faster with the weight as the left operand. The column it gives is the row.
-    if (a.shape[0] === 1 && transposeB && a.dtype === 'bf16') return this.#multiply(this.#id(b), this.#id(a), true);
     return this.#multiply(this.#id(a), this.#id(b), transposeB);
   }
 
@@ -113,7 +136,7 @@ export class TensorflowBackend implements Backend {
   }
 
   softmax(a: Value): Handle {
-    return this.#run('Softmax', [], [this.#id(a)]);
+    return this.#small?.softmax(a) ?? this.#run('Softmax', [], [this.#id(a)]);
   }
 
   gather(a: Value, indices: Operand<Handle>, axis: number): Handle {
@@ -154,7 +177,7 @@ export class TensorflowBackend implements Backend {
 
   createVariable(shape: Shape): VariableStore {
     return this.#variables === 'host'
-      ? new HostVariable(this.#executor, shape)
+      ? new HostVariable(this.#executor, this.#kernels!.memories, shape)
       : new DeviceVariable(this.#executor, shape);
   }
 
@@ -188,33 +211,78 @@ export class TensorflowBackend implements Backend {
       : this.#run('BatchMatMulV2', BATCH_MATMUL[0], [left, right]);
   }
 
-  /**
-   * A batched product with few rows, as one product after the other: BatchMatMulV2 always wakes a second thread, and
-   * waiting for it takes longer than a small product on one.
-   */
-  #multiplySlices(a: Value, b: Value, slices: readonly Handle[], transposeB: boolean): Handle {
-    const [batch, M, K] = a.shape;
-    const N = b.shape.at(transposeB ? -2 : -1)!;
-    const left = this.#addon.tensorDataSync(a.handle.id) as Float32Array;
-    const product = new Float32Array(batch * M * N);
-    slices.forEach((slice, i) => {
-      const rows = this.#addon.createTensor([M, K], TF.float, left.slice(i * M * K, (i + 1) * M * K));
-      const part = this.#multiply(rows, slice.id, transposeB);
-      product.set(this.#addon.tensorDataSync(part.id) as Float32Array, i * M * N);
-      this.#addon.deleteTensor(rows);
-      this.free(part);
-    });
-    const shape = [batch, M, N];
-    return new Handle(this.#addon.createTensor(shape, TF.float, product), shape);
+  /** Without instructions for it, TensorFlow's bf16 product is slow and rounds sums on the way. */
+  #multiplyWidened(a: Value, b: Value, transposeB: boolean): Handle {
+    const shape = [...a.shape.slice(0, -1), b.shape.at(transposeB ? -2 : -1)!];
+    const wide: Value[] = [];
+    const widened = (handle: Handle, of: Shape): Value => {
+      wide.push({ handle, shape: of, dtype: 'f32' });
+      return wide.at(-1)!;
+    };
+    try {
+      const x = widened(this.cast(a, 'f32'), a.shape);
+      const y = widened(this.cast(b, 'f32'), b.shape);
+      return this.cast(widened(this.matmul(x, y, transposeB), shape), 'bf16');
+    } finally {
+      for (const { handle } of wide) this.free(handle);
+    }
   }
 
-  #sharesMemory(): boolean {
-    return allocateShared(this.#addon, 1).shared;
+  /** A batched product of few rows with a store that our kernels can reach. */
+  #multiplyWithStore(a: Value, b: Value, transposeB: boolean): Handle | undefined {
+    const { place } = b.handle;
+    if (place === undefined || a.dtype !== 'f32') return undefined;
+    const [batch, M, K] = a.shape;
+    const N = b.shape.at(transposeB ? -2 : -1)!;
+    const product = this.#kernels!.multiply(this.#read(a), place, { batch, M, K, N, transposeB });
+    return product && this.#made(product, [batch, M, N]);
+  }
+
+  /** One row of activations by a weight that our kernels can reach. */
+  #linear(x: Value, weight: Value, compute: 'f32' | 'bf16'): Handle | undefined {
+    const { place } = weight.handle;
+    const { dtype } = weight;
+    const [rows, N] = [x.shape[0], weight.shape[0]];
+    if (rows !== 1 || place === undefined || (dtype !== 'f32' && dtype !== 'bf16')) return undefined;
+    if (compute === 'bf16' && dtype === 'f32') return undefined; // The weight would have to be rounded too.
+    const values = this.#read(x);
+    if (compute === 'bf16') roundToBf16(values);
+    const product = this.#kernels!.matvec({ place, dtype }, values, N);
+    return product && this.#made(product, [1, N]);
+  }
+
+  /** A copy of f32 values. */
+  #read(a: Value): Float32Array {
+    return this.#addon.tensorDataSync(a.handle.id) as Float32Array;
+  }
+
+  #made(values: Float32Array, shape: Shape): Handle {
+    return new Handle(this.#addon.createTensor(shape, TF.float, values), shape);
   }
 }
 
+let shared: CpuKernels | undefined;
+
+/** One set of threads for a process, as TensorFlow has one; undefined where TensorFlow would copy our memory. */
+function cpuKernels(addon: Addon, threads: number | undefined): CpuKernels | undefined {
+  shared ??= new CpuKernels(threads);
+  return sharesMemory(addon, shared) ? shared : undefined;
+}
+
+function sharesMemory(addon: Addon, { memories }: CpuKernels): boolean {
+  const place = memories.allocate(1);
+  if (place === undefined) return false;
+  const probe = place.memory.view(place).fill(0);
+  const id = addon.createTensor([1], TF.bool, probe);
+  probe[0] = 1;
+  const [seen] = addon.tensorDataSync(id) as Uint8Array;
+  addon.deleteTensor(id);
+  memories.release(place);
+  return seen === 1;
+}
+
 /** TensorFlow's kernels know next to nothing of 8-bit floats; bf16 holds each of their values exactly. */
-function asBf16(bytes: Uint8Array<ArrayBuffer>, dtype: 'f8_e4m3' | 'f8_e5m2'): Uint8Array<ArrayBuffer> {
+function asBf16(bytes: Uint8Array, dtype: 'f8_e4m3' | 'f8_e5m2'): Uint8Array {
   const values = new Float32Array(bytes.length);
   floatFormat(dtype).decode(bytes, values);
   const narrow = new Uint8Array(bytes.length * byteSize('bf16'));

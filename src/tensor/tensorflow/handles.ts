@@ -1,5 +1,6 @@
 import type { Operand, Shape } from '../backend.ts';
 import type { DType } from '../dtype.ts';
+import type { Place, SharedMemories } from '../cpu/memory.ts';
 import { VitrineError } from '../errors.ts';
 import { sameShape } from '../shape.ts';
 import { TF, TF_ATTR, type Addon, type OpAttr } from './addon.ts';
@@ -12,13 +13,13 @@ export class Handle {
   readonly id: number;
   readonly shape: Shape;
   holders = 1;
-  /** Of a store in host memory: a handle for each index of its first axis, over the same memory. */
-  readonly slices: readonly Handle[] | undefined;
+  /** Where its numbers lie, if kernels of our own can reach them. */
+  readonly place: Place | undefined;
 
-  constructor(id: number, shape: Shape, slices?: readonly Handle[]) {
+  constructor(id: number, shape: Shape, place?: Place) {
     this.id = id;
     this.shape = shape;
-    this.slices = slices;
+    this.place = place;
   }
 }
 
@@ -45,10 +46,13 @@ export const boolAttr = (name: string, value: boolean): OpAttr => ({ name, type:
  */
 export class Executor {
   readonly addon: Addon;
+  readonly #memories: SharedMemories | undefined;
   readonly #temporary: number[] = [];
 
-  constructor(addon: Addon) {
+  /** @param memories Where the places of handles are. */
+  constructor(addon: Addon, memories: SharedMemories | undefined) {
     this.addon = addon;
+    this.#memories = memories;
   }
 
   /** Runs an op of one output. */
@@ -99,6 +103,7 @@ export class Executor {
 
   release(handle: Handle): void {
     if (--handle.holders > 0) return;
-    for (const { id } of [handle, ...(handle.slices ?? [])]) this.addon.deleteTensor(id);
+    this.addon.deleteTensor(handle.id);
+    if (handle.place !== undefined) this.#memories?.release(handle.place);
   }
 }

@@ -1,4 +1,5 @@
 import type { BinaryOp, FusedKernels } from '../backend.ts';
+import type { CpuKernels } from '../cpu/kernels.ts';
 import { elements } from '../dtype.ts';
 import { TF, type Addon } from './addon.ts';
 import { Handle, type Value } from './handles.ts';
@@ -6,21 +7,25 @@ import { Handle, type Value } from './handles.ts';
 /** Beyond this many numbers TensorFlow's vectorised ops win over a loop in JavaScript. */
 const SMALL = 8192;
 
+/** Beyond this many scores TensorFlow's softmax, which always wakes all threads, is as fast as ours. */
+const FEW_SCORES = 2 ** 18;
+
 /**
  * Loops in JavaScript for the few numbers of a one-token step, where the 5 to 20 us that TensorFlow takes to start an op
  * outweigh its work: reading a tensor and making one take 1 us each. Each gives `undefined` where TensorFlow is faster.
  */
-export interface SmallKernels extends Required<FusedKernels> {
+export interface SmallKernels extends FusedKernels {
   rmsNorm(x: Value, weight: Value, epsilon: number): Handle | undefined;
   rotate(x: Value, cos: Value, sin: Value): Handle | undefined;
   swiglu(gate: Value, up: Value): Handle | undefined;
+  softmax(x: Value): Handle | undefined;
   /** Of operands of one shape, or where the right one has the last axes of the left: a number, a bias, a mask. */
   binary(op: BinaryOp, a: Value, b: Value): Handle | undefined;
   /** Of a single row along its last axis. */
   split(row: Value, sizes: readonly number[]): Handle[] | undefined;
 }
 
-export function smallKernels(addon: Addon): SmallKernels {
+export function smallKernels(addon: Addon, kernels: CpuKernels): SmallKernels {
   const read = (value: Value): Float32Array => addon.tensorDataSync(value.handle.id) as Float32Array;
   const make = (values: Float32Array, shape: readonly number[]): Handle =>
     new Handle(addon.createTensor(shape, TF.float, values), shape);
@@ -63,10 +68,15 @@ export function smallKernels(addon: Addon): SmallKernels {
 
     swiglu(gate, up) {
       if (!isSmall(gate)) return undefined;
-      const values = read(gate);
-      const factors = read(up);
-      for (let i = 0; i < values.length; i++) values[i] *= factors[i] / (1 + Math.exp(-values[i]));
-      return make(values, gate.shape);
+      const product = kernels.swiglu(read(gate), read(up));
+      return product && make(product, gate.shape);
+    },
+
+    softmax(x) {
+      const width = x.shape.at(-1)!;
+      if (width === 0 || elements(x.shape) > FEW_SCORES) return undefined;
+      const result = kernels.softmax(read(x), width);
+      return result && make(result, x.shape);
     },
 
     binary(op, a, b) {

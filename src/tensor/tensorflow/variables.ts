@@ -1,9 +1,10 @@
 import type { Shape } from '../backend.ts';
 import { elements } from '../dtype.ts';
+import type { SharedMemories } from '../cpu/memory.ts';
+import { VitrineError } from '../errors.ts';
 import { copyBox } from '../reference/movement.ts';
 import { TF, TF_ATTR } from './addon.ts';
 import { type Executor, Handle, typeAttr, type Value } from './handles.ts';
-import { allocateShared } from './host-memory.ts';
 
 /** A tensor that is written in place. */
 export interface VariableStore {
@@ -12,27 +13,21 @@ export interface VariableStore {
   free(): void;
 }
 
-/** On CPU: JavaScript memory that TensorFlow reads as a tensor, so that a write costs no op and a read nothing at all. */
+/** On CPU: shared memory that TensorFlow reads as a tensor, so that a write costs no op and a read nothing at all. */
 export class HostVariable implements VariableStore {
   readonly #executor: Executor;
   readonly #values: Float32Array;
   readonly #handle: Handle;
 
-  constructor(executor: Executor, shape: Shape) {
-    const { addon } = executor;
-    const { bytes } = allocateShared(addon, elements(shape) * 4);
+  /** @throws VitrineError where the system has no memory for it. */
+  constructor(executor: Executor, memories: SharedMemories, shape: Shape) {
+    const size = elements(shape);
+    const place = memories.allocate(size * 4);
+    if (place === undefined)
+      throw new VitrineError(`KV cache: no memory for ${size * 4} bytes more. Use a shorter context.`);
     this.#executor = executor;
-    this.#values = new Float32Array(bytes.buffer, bytes.byteOffset, elements(shape));
-    const [batch, ...inner] = shape;
-    const size = elements(inner);
-    const slice = (_: unknown, i: number): Handle => {
-      const values = this.#values.subarray(i * size, (i + 1) * size);
-      return new Handle(addon.createTensor(inner, TF.float, values), inner);
-    };
-    // A slice that starts off the 64-byte border would be a copy.
-    const aligned = (size * 4) % 64 === 0;
-    const slices = aligned ? Array.from({ length: batch }, slice) : undefined;
-    this.#handle = new Handle(addon.createTensor(shape, TF.float, this.#values), shape, slices);
+    this.#values = place.memory.floats(place.address, size).fill(0);
+    this.#handle = new Handle(executor.addon.createTensor(shape, TF.float, this.#values), shape, place);
   }
 
   write(begin: Shape, value: Value): void {

@@ -1,0 +1,88 @@
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { type Arguments, instantiate, type KernelName, KERNELS, type Kernels, WORD, WORDS, work } from './control.ts';
+import { Wasm, type WasmMemory } from './wasm.ts';
+import type { MemoryMessage, WorkerData } from './worker.ts';
+
+/** A job for all threads: a kernel of `assembly/`, its addresses and sizes, and how it falls into units. */
+export interface Job {
+  readonly kernel: KernelName;
+  /** The memory that the addresses are in. */
+  readonly memory: number;
+  readonly numbers: Arguments;
+  readonly units: number;
+  /** Units that a thread takes at a time. */
+  readonly step: number;
+}
+
+const built = (name: string): URL => new URL(`../../../dist/tensor/cpu/${name}`, import.meta.url);
+
+/**
+ * The calling thread and workers that share jobs with it. `run` is synchronous and waits for nobody who has not begun:
+ * a worker that starts late or is off its core costs only its share. Workers do not keep the process alive.
+ */
+export class Threads {
+  readonly count: number;
+  readonly #control = new Int32Array(new SharedArrayBuffer(WORDS * Int32Array.BYTES_PER_ELEMENT));
+  readonly #module = new Wasm.Module(readFileSync(built('kernels.wasm')));
+  readonly #workers: readonly Worker[];
+  readonly #memories = new Map<number, Kernels>();
+  #job = 0;
+
+  /** @param count Threads, the calling one included; default: as many as the machine has cores. */
+  constructor(count = availableParallelism()) {
+    this.count = count;
+    const data: WorkerData = { control: this.#control, module: this.#module };
+    this.#workers = Array.from({ length: count - 1 }, () => {
+      const worker = new Worker(built('worker.js'), { workerData: data, execArgv: [] });
+      worker.unref();
+      return worker;
+    });
+  }
+
+  /** Makes a memory known by a number. */
+  share(id: number, memory: WasmMemory): void {
+    this.#memories.set(id, instantiate(this.#module, memory));
+    this.#tell({ id, memory });
+  }
+
+  /** No job will name this memory any more. */
+  forget(id: number): void {
+    this.#memories.delete(id);
+    this.#tell({ id });
+    this.#wake();
+  }
+
+  run({ kernel, memory, numbers, units, step }: Job): void {
+    if (units <= step || this.count === 1) {
+      this.#memories.get(memory)![kernel](...numbers, 0, units);
+      return;
+    }
+    const control = this.#control;
+    control[WORD.KERNEL] = KERNELS.indexOf(kernel);
+    control[WORD.MEMORY] = memory;
+    control[WORD.UNITS] = units;
+    control[WORD.STEP] = step;
+    control.set(numbers, WORD.ARGUMENTS);
+    Atomics.store(control, WORD.NEXT, 0);
+    this.#job = (this.#job + 1) & 0x3fff_ffff || 1;
+    Atomics.store(control, WORD.OPEN, this.#job);
+    this.#wake();
+    try {
+      work(control, this.#memories);
+    } finally {
+      Atomics.store(control, WORD.OPEN, 0);
+      while (Atomics.load(control, WORD.ACTIVE) > 0);
+    }
+  }
+
+  #wake(): void {
+    Atomics.add(this.#control, WORD.SIGNAL, 1);
+    if (Atomics.load(this.#control, WORD.SLEEPING) > 0) Atomics.notify(this.#control, WORD.SIGNAL);
+  }
+
+  #tell(message: MemoryMessage): void {
+    for (const worker of this.#workers) worker.postMessage(message);
+  }
+}
