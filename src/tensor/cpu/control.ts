@@ -28,7 +28,7 @@ export const WORD = {
 export const WORDS = 16;
 
 /** In the order of their numbers in a job. */
-export const KERNELS = ['matvecBf16', 'matvecF32', 'dotsF32', 'mixesF32', 'softmaxF32', 'swigluF32'] as const;
+export const KERNELS = ['linearBf16', 'linearF32', 'dotsF32', 'mixesF32', 'softmaxF32', 'swigluF32'] as const;
 export type KernelName = (typeof KERNELS)[number];
 
 /** Three addresses and three sizes, whose meaning is the kernel's; then the units to do, `from..to`. */

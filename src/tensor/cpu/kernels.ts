@@ -36,14 +36,14 @@ export class CpuKernels {
     return this.#threads.count;
   }
 
-  /** `W x` of a `[N, K]` matrix and `K` numbers; undefined where there is no memory for the operands. */
-  matvec({ place, dtype }: PlacedMatrix, x: Float32Array, N: number): Float32Array | undefined {
-    const K = x.length;
+  /** `x W^T`: rows of `K` numbers by a `[N, K]` matrix; undefined where there is no memory for the operands. */
+  linear({ place, dtype }: PlacedMatrix, x: Float32Array, N: number, K: number): Float32Array | undefined {
+    const M = x.length / K;
     const rowBytes = K * (dtype === 'bf16' ? 2 : 4);
-    return this.#run(place.memory, [x], N, ([input], output) => ({
-      kernel: dtype === 'bf16' ? 'matvecBf16' : 'matvecF32',
+    return this.#run(place.memory, [x], M * N, ([input], output) => ({
+      kernel: dtype === 'bf16' ? 'linearBf16' : 'linearF32',
       memory: place.memory.id,
-      numbers: [place.address, input, output, K, 0, 0],
+      numbers: [place.address, input, output, K, N, M],
       units: N,
       step: Math.max(1, Math.round(CHUNK / Math.max(1, rowBytes))),
     }));

@@ -131,6 +131,10 @@ export class SharedMemories {
     this.#threads = threads;
   }
 
+  get count(): number {
+    return this.#memories.length;
+  }
+
   /** Undefined where the system has no memory for it. What is in it is whatever was there before. */
   allocate(bytes: number): Place | undefined {
     for (const memory of this.#memories) {

@@ -20,8 +20,14 @@ const KEEP_AXIS = [boolAttr('keep_dims', true)];
 const MATMUL_TRANSPOSED = [boolAttr('transpose_a', false), boolAttr('transpose_b', true)];
 const BATCH_MATMUL = [false, true].map((transposeB) => [boolAttr('adj_x', false), boolAttr('adj_y', transposeB)]);
 
-/** Up to here a batched product with a cache is ours. */
-const FEW_ROWS = 16;
+/** Up to here a product with a cache is ours. */
+const FEW_CACHED_ROWS = 16;
+
+/**
+ * Up to here a product with a weight is ours where TensorFlow would have to widen the weight first. There its f32 kernels for
+ * 2 to 6 rows also corrupt memory when a profiler's signal interrupts them.
+ */
+const FEW_ROWS = 8;
 
 export interface TensorflowOptions extends AddonOptions {
   /** Where the KV cache lives: shared host memory (default on CPU) or TensorFlow's own variables (default on CUDA). */
@@ -38,6 +44,8 @@ export class TensorflowBackend implements Backend {
   /** Of memory that was allocated and not uploaded yet. */
   readonly #places = new Map<Uint8Array, Place>();
   readonly multipliesBf16: boolean;
+  /** Rows up to which a product with a weight is ours: what TensorFlow does with more is faster. */
+  readonly #ownRows: number;
   readonly #variables: 'host' | 'device';
   /** On CPU: on CUDA a way through host memory would cost more than it saves. */
   readonly #kernels: CpuKernels | undefined;
@@ -51,6 +59,7 @@ export class TensorflowBackend implements Backend {
     this.#executor = new Executor(this.#addon, this.#kernels?.memories);
     this.#variables = options.variables ?? (this.#kernels === undefined ? 'device' : 'host');
     this.multipliesBf16 = gpu || hasBf16Products();
+    this.#ownRows = this.multipliesBf16 ? 1 : FEW_ROWS;
     const own = this.#kernels && `, few rows in WebAssembly on ${this.#kernels.threads} threads`;
     this.description = `TensorFlow ${this.#addon.TF_Version} on ${gpu ? 'CUDA' : 'CPU'}${own ?? ''}`;
     this.#small = this.#kernels && smallKernels(this.#addon, this.#kernels);
@@ -111,7 +120,7 @@ export class TensorflowBackend implements Backend {
     if (a.dtype === 'bf16' && !this.multipliesBf16) return this.#multiplyWidened(a, b, transposeB);
     if (a.shape.length > 2) {
       const own =
-        a.shape.length === 3 && a.shape[1] <= FEW_ROWS ? this.#multiplyWithStore(a, b, transposeB) : undefined;
+        a.shape.length === 3 && a.shape[1] <= FEW_CACHED_ROWS ? this.#multiplyWithStore(a, b, transposeB) : undefined;
       if (own !== undefined) return own;
       return this.#run('BatchMatMulV2', BATCH_MATMUL[Number(transposeB)], [this.#id(a), this.#id(b)]);
     }
@@ -238,17 +247,19 @@ export class TensorflowBackend implements Backend {
     return product && this.#made(product, [batch, M, N]);
   }
 
-  /** One row of activations by a weight that our kernels can reach. */
+  /** Few rows of activations by a weight that our kernels can reach. */
   #linear(x: Value, weight: Value, compute: 'f32' | 'bf16'): Handle | undefined {
     const { place } = weight.handle;
     const { dtype } = weight;
-    const [rows, N] = [x.shape[0], weight.shape[0]];
-    if (rows !== 1 || place === undefined || (dtype !== 'f32' && dtype !== 'bf16')) return undefined;
+    const [M, K] = x.shape;
+    const [N] = weight.shape;
+    if (M > this.#ownRows || M * N * K === 0 || place === undefined || (dtype !== 'f32' && dtype !== 'bf16'))
+      return undefined;
     if (compute === 'bf16' && dtype === 'f32') return undefined; // The weight would have to be rounded too.
     const values = this.#read(x);
     if (compute === 'bf16') roundToBf16(values);
-    const product = this.#kernels!.matvec({ place, dtype }, values, N);
-    return product && this.#made(product, [1, N]);
+    const product = this.#kernels!.linear({ place, dtype }, values, N, K);
+    return product && this.#made(product, [M, N]);
   }
 
   /** A copy of f32 values. */

@@ -2,37 +2,29 @@
 // `from..to` of a job and keeps its state in locals. A row is summed in the same order whichever thread has it, so results
 // do not depend on how a job was shared. One row after the other, as one stream, is what a processor prefetches best.
 
-/** `y = W x`, a unit per row: W `[N, K]` bf16, x `[K]`, y `[N]`. */
-export function matvecBf16(w: usize, x: usize, y: usize, K: i32, _1: i32, _2: i32, from: i32, to: i32): void {
-  let weight = w + (((<usize>from) * K) << 1);
-  for (let row = from; row < to; row++) {
-    let a = f32x4.splat(0);
-    let b = f32x4.splat(0);
-    let c = f32x4.splat(0);
-    let d = f32x4.splat(0);
+/** `Y = X W^T`, a unit per row of W: W `[N, K]` bf16, X `[M, K]`, Y `[M, N]`. */
+export function linearBf16(w: usize, x: usize, y: usize, K: i32, N: i32, M: i32, from: i32, to: i32): void {
+  const rowBytes = (<usize>K) << 1;
+  let weight = w + <usize>from * rowBytes;
+  for (let n = from; n < to; n++, weight += rowBytes) {
     let value = x;
-    let k = 0;
-    for (; k + 16 <= K; k += 16, weight += 32, value += 64) {
-      const v = v128.load(weight);
-      const w = v128.load(weight, 16);
-      a = f32x4.add(a, f32x4.mul(lowHalf(v), v128.load(value)));
-      b = f32x4.add(b, f32x4.mul(highHalf(v), v128.load(value, 16)));
-      c = f32x4.add(c, f32x4.mul(lowHalf(w), v128.load(value, 32)));
-      d = f32x4.add(d, f32x4.mul(highHalf(w), v128.load(value, 48)));
+    let out = y + ((<usize>n) << 2);
+    for (let m = 0; m < M; m++, value += (<usize>K) << 2, out += (<usize>N) << 2) {
+      store<f32>(out, dotBf16(weight, value, K));
     }
-    let rest: f32 = 0;
-    for (; k < K; k++, weight += 2, value += 4) {
-      rest += reinterpret<f32>((<u32>load<u16>(weight)) << 16) * load<f32>(value);
-    }
-    store<f32>(y + ((<usize>row) << 2), total(f32x4.add(f32x4.add(a, b), f32x4.add(c, d))) + rest);
   }
 }
 
-/** `y = W x`, a unit per row: W `[N, K]`, x `[K]`, y `[N]`. */
-export function matvecF32(w: usize, x: usize, y: usize, K: i32, _1: i32, _2: i32, from: i32, to: i32): void {
-  let weight = w + (((<usize>from) * K) << 2);
-  for (let row = from; row < to; row++, weight += (<usize>K) << 2) {
-    store<f32>(y + ((<usize>row) << 2), dot(weight, x, K));
+/** The same with f32 weights. */
+export function linearF32(w: usize, x: usize, y: usize, K: i32, N: i32, M: i32, from: i32, to: i32): void {
+  const rowBytes = (<usize>K) << 2;
+  let weight = w + <usize>from * rowBytes;
+  for (let n = from; n < to; n++, weight += rowBytes) {
+    let value = x;
+    let out = y + ((<usize>n) << 2);
+    for (let m = 0; m < M; m++, value += rowBytes, out += (<usize>N) << 2) {
+      store<f32>(out, dotF32(weight, value, K));
+    }
   }
 }
 
@@ -42,7 +34,7 @@ export function dotsF32(b: usize, a: usize, c: usize, K: i32, N: i32, M: i32, fr
     const x = a + (((<usize>row) * K) << 2);
     let other = b + (((<usize>(row / M)) * N * K) << 2);
     let out = c + (((<usize>row) * N) << 2);
-    for (let n = 0; n < N; n++, other += (<usize>K) << 2, out += 4) store<f32>(out, dot(other, x, K));
+    for (let n = 0; n < N; n++, other += (<usize>K) << 2, out += 4) store<f32>(out, dotF32(other, x, K));
   }
 }
 
@@ -142,7 +134,7 @@ function exp4(x: v128): v128 {
 
 // @ts-ignore: decorator
 @inline
-function dot(a: usize, b: usize, K: i32): f32 {
+function dotF32(a: usize, b: usize, K: i32): f32 {
   let s = f32x4.splat(0);
   let t = f32x4.splat(0);
   let u = f32x4.splat(0);
@@ -156,6 +148,27 @@ function dot(a: usize, b: usize, K: i32): f32 {
   }
   let rest: f32 = 0;
   for (; k < K; k++, a += 4, b += 4) rest += load<f32>(a) * load<f32>(b);
+  return total(f32x4.add(f32x4.add(s, t), f32x4.add(u, v))) + rest;
+}
+
+// @ts-ignore: decorator
+@inline
+function dotBf16(a: usize, b: usize, K: i32): f32 {
+  let s = f32x4.splat(0);
+  let t = f32x4.splat(0);
+  let u = f32x4.splat(0);
+  let v = f32x4.splat(0);
+  let k = 0;
+  for (; k + 16 <= K; k += 16, a += 32, b += 64) {
+    const first = v128.load(a);
+    const second = v128.load(a, 16);
+    s = f32x4.add(s, f32x4.mul(lowHalf(first), v128.load(b)));
+    t = f32x4.add(t, f32x4.mul(highHalf(first), v128.load(b, 16)));
+    u = f32x4.add(u, f32x4.mul(lowHalf(second), v128.load(b, 32)));
+    v = f32x4.add(v, f32x4.mul(highHalf(second), v128.load(b, 48)));
+  }
+  let rest: f32 = 0;
+  for (; k < K; k++, a += 2, b += 4) rest += reinterpret<f32>((<u32>load<u16>(a)) << 16) * load<f32>(b);
   return total(f32x4.add(f32x4.add(s, t), f32x4.add(u, v))) + rest;
 }
 
