@@ -107,6 +107,6 @@ export class CpuKernels {
       return address;
     });
     this.#threads.run(job(inputs, end));
-    return Float32Array.from(memory.floats(end, results));
+    return memory.floats(end, results).slice();
   }
 }

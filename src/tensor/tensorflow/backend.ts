@@ -62,12 +62,12 @@ export class TensorflowBackend implements Backend {
     this.#ownRows = this.multipliesBf16 ? 1 : FEW_ROWS;
     const own = this.#kernels && `, few rows in WebAssembly on ${this.#kernels.threads} threads`;
     this.description = `TensorFlow ${this.#addon.TF_Version} on ${gpu ? 'CUDA' : 'CPU'}${own ?? ''}`;
-    this.#small = this.#kernels && smallKernels(this.#addon, this.#kernels);
+    this.#small = this.#kernels && smallKernels(this.#executor, this.#kernels);
     this.fused = { ...this.#small, ...(this.#kernels && { linear: this.#linear.bind(this) }) };
   }
 
   liveHandles(): number {
-    return this.#addon.getNumOfTensors();
+    return this.#executor.live;
   }
 
   allocate(bytes: number): Uint8Array {
@@ -92,22 +92,27 @@ export class TensorflowBackend implements Backend {
     }
     const place = this.#places.get(bytes);
     this.#places.delete(bytes);
-    if (dtype === 'f32' || dtype === 'i32' || dtype === 'u8')
-      return new Handle(this.#addon.createTensor(shape, TF_DTYPE[dtype], hostArray(bytes, dtype)), shape, place);
+    if (dtype === 'f32' || dtype === 'i32' || dtype === 'u8') {
+      const values = hostArray(bytes, dtype);
+      const id = this.#addon.createTensor(shape, TF_DTYPE[dtype], values);
+      return new Handle(shape, { id, place, ...(this.#kernels && { values }) });
+    }
     // The addon knows no 16-bit floats: they come as bytes, and Bitcast names them without a copy.
     const raw = this.#addon.createTensor([...shape, 2], TF.uint8, bytes);
     try {
-      const { id } = this.#executor.run('Bitcast', [typeAttr('type', TF_DTYPE[dtype])], [raw]);
-      return new Handle(id, shape, place);
+      const id = this.#executor.idOf(this.#executor.run('Bitcast', [typeAttr('type', TF_DTYPE[dtype])], [raw]));
+      return new Handle(shape, { id, place });
     } finally {
       this.#addon.deleteTensor(raw);
     }
   }
 
   download(a: Value): HostArray {
-    if (a.dtype === 'f32' || a.dtype === 'i32') return this.#addon.tensorDataSync(a.handle.id) as HostArray;
+    if (a.handle.values !== undefined) return a.handle.values.slice();
+    if (a.dtype === 'f32' || a.dtype === 'i32')
+      return this.#addon.tensorDataSync(this.#executor.idOf(a.handle)) as HostArray;
     const wide = this.cast(a, isFloat(a.dtype) ? 'f32' : 'i32'); // The addon reads no other dtype.
-    const values = this.#addon.tensorDataSync(wide.id) as HostArray;
+    const values = this.#addon.tensorDataSync(this.#executor.idOf(wide)) as HostArray;
     this.free(wide);
     return a.dtype === 'u8' ? Uint8Array.from(values) : values;
   }
@@ -133,11 +138,12 @@ export class TensorflowBackend implements Backend {
     const small = repeats ? this.#small?.binary(op, a, b) : undefined;
     if (small !== undefined) return small;
     const alike = sameShape(a.shape, b.shape) && sameShape(a.handle.shape, b.handle.shape);
-    return this.#run(BINARY[op], [], alike ? [a.handle.id, b.handle.id] : [this.#id(a), this.#id(b)]);
+    const ids = [a, b].map((x) => (alike ? this.#executor.idOf(x.handle) : this.#id(x)));
+    return this.#run(BINARY[op], [], ids);
   }
 
   unary(op: UnaryOp, a: Value): Handle {
-    return this.#run(UNARY[op], [], [a.handle.id]);
+    return this.#run(UNARY[op], [], [this.#executor.idOf(a.handle)]);
   }
 
   reduce(op: ReduceOp, a: Value, axis: number): Handle {
@@ -181,7 +187,7 @@ export class TensorflowBackend implements Backend {
   }
 
   cast(a: Value, dtype: DType): Handle {
-    return this.#run('Cast', [typeAttr('DstT', TF_DTYPE[dtype])], [a.handle.id]);
+    return this.#run('Cast', [typeAttr('DstT', TF_DTYPE[dtype])], [this.#executor.idOf(a.handle)]);
   }
 
   createVariable(shape: Shape): VariableStore {
@@ -243,8 +249,8 @@ export class TensorflowBackend implements Backend {
     if (place === undefined || a.dtype !== 'f32') return undefined;
     const [batch, M, K] = a.shape;
     const N = b.shape.at(transposeB ? -2 : -1)!;
-    const product = this.#kernels!.multiply(this.#read(a), place, { batch, M, K, N, transposeB });
-    return product && this.#made(product, [batch, M, N]);
+    const product = this.#kernels!.multiply(this.#executor.read(a), place, { batch, M, K, N, transposeB });
+    return product && this.#executor.made(product, [batch, M, N]);
   }
 
   /** Few rows of activations by a weight that our kernels can reach. */
@@ -256,19 +262,10 @@ export class TensorflowBackend implements Backend {
     if (M > this.#ownRows || M * N * K === 0 || place === undefined || (dtype !== 'f32' && dtype !== 'bf16'))
       return undefined;
     if (compute === 'bf16' && dtype === 'f32') return undefined; // The weight would have to be rounded too.
-    const values = this.#read(x);
-    if (compute === 'bf16') roundToBf16(values);
+    const exact = this.#executor.read(x);
+    const values = compute === 'bf16' ? roundToBf16(exact.slice()) : exact;
     const product = this.#kernels!.linear({ place, dtype }, values, N, K);
-    return product && this.#made(product, [M, N]);
-  }
-
-  /** A copy of f32 values. */
-  #read(a: Value): Float32Array {
-    return this.#addon.tensorDataSync(a.handle.id) as Float32Array;
-  }
-
-  #made(values: Float32Array, shape: Shape): Handle {
-    return new Handle(this.#addon.createTensor(shape, TF.float, values), shape);
+    return product && this.#executor.made(product, [M, N]);
   }
 }
 

@@ -1,8 +1,7 @@
-import type { BinaryOp, FusedKernels } from '../backend.ts';
+import type { BinaryOp, FusedKernels, Shape } from '../backend.ts';
 import type { CpuKernels } from '../cpu/kernels.ts';
 import { elements } from '../dtype.ts';
-import { TF, type Addon } from './addon.ts';
-import { Handle, type Value } from './handles.ts';
+import type { Executor, Handle, Value } from './handles.ts';
 
 /** Beyond this many numbers TensorFlow's vectorised ops win over a loop in JavaScript. */
 const SMALL = 8192;
@@ -25,10 +24,9 @@ export interface SmallKernels extends FusedKernels {
   split(row: Value, sizes: readonly number[]): Handle[] | undefined;
 }
 
-export function smallKernels(addon: Addon, kernels: CpuKernels): SmallKernels {
-  const read = (value: Value): Float32Array => addon.tensorDataSync(value.handle.id) as Float32Array;
-  const make = (values: Float32Array, shape: readonly number[]): Handle =>
-    new Handle(addon.createTensor(shape, TF.float, values), shape);
+export function smallKernels(executor: Executor, kernels: CpuKernels): SmallKernels {
+  const read = (value: Value): Float32Array => executor.read(value);
+  const make = (values: Float32Array, shape: Shape): Handle => executor.made(values, shape);
   const isSmall = ({ shape, dtype }: Value): boolean => dtype === 'f32' && elements(shape) <= SMALL;
 
   return {
@@ -37,18 +35,19 @@ export function smallKernels(addon: Addon, kernels: CpuKernels): SmallKernels {
       const values = read(x);
       const gain = read(weight);
       const width = gain.length;
+      const out = new Float32Array(values.length);
       for (let row = 0; row < values.length; row += width) {
         let sum = 0;
         for (let i = row; i < row + width; i++) sum += values[i] * values[i];
         const scale = 1 / Math.sqrt(sum / width + epsilon);
-        for (let i = 0; i < width; i++) values[row + i] *= scale * gain[i];
+        for (let i = 0; i < width; i++) out[row + i] = values[row + i] * scale * gain[i];
       }
-      return make(values, x.shape);
+      return make(out, x.shape);
     },
 
     rotate(x, cos, sin) {
       if (!isSmall(x)) return undefined;
-      const values = read(x);
+      const out = read(x).slice();
       const c = read(cos);
       const s = read(sin);
       const [rows, heads, width] = x.shape;
@@ -57,13 +56,13 @@ export function smallKernels(addon: Addon, kernels: CpuKernels): SmallKernels {
         const table = Math.floor(head / heads) * half;
         for (let i = 0; i < half; i++) {
           const at = head * width + i;
-          const a = values[at];
-          const b = values[at + half];
-          values[at] = a * c[table + i] - b * s[table + i];
-          values[at + half] = b * c[table + i] + a * s[table + i];
+          const a = out[at];
+          const b = out[at + half];
+          out[at] = a * c[table + i] - b * s[table + i];
+          out[at + half] = b * c[table + i] + a * s[table + i];
         }
       }
-      return make(values, x.shape);
+      return make(out, x.shape);
     },
 
     swiglu(gate, up) {
@@ -81,14 +80,16 @@ export function smallKernels(addon: Addon, kernels: CpuKernels): SmallKernels {
 
     binary(op, a, b) {
       if (!isSmall(a)) return undefined;
-      const values = read(a);
+      const out = read(a).slice();
       const others = read(b);
       const period = others.length;
-      if (op === 'add') for (let i = 0; i < values.length; i++) values[i] += others[i % period];
-      else if (op === 'sub') for (let i = 0; i < values.length; i++) values[i] -= others[i % period];
-      else if (op === 'mul') for (let i = 0; i < values.length; i++) values[i] *= others[i % period];
-      else for (let i = 0; i < values.length; i++) values[i] /= others[i % period];
-      return make(values, a.shape);
+      for (let row = 0; row < out.length; row += period) {
+        if (op === 'add') for (let i = 0; i < period; i++) out[row + i] += others[i];
+        else if (op === 'sub') for (let i = 0; i < period; i++) out[row + i] -= others[i];
+        else if (op === 'mul') for (let i = 0; i < period; i++) out[row + i] *= others[i];
+        else for (let i = 0; i < period; i++) out[row + i] /= others[i];
+      }
+      return make(out, a.shape);
     },
 
     split(row, sizes) {

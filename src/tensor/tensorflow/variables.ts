@@ -27,11 +27,12 @@ export class HostVariable implements VariableStore {
       throw new VitrineError(`KV cache: no memory for ${size * 4} bytes more. Use a shorter context.`);
     this.#executor = executor;
     this.#values = place.memory.floats(place.address, size).fill(0);
-    this.#handle = new Handle(executor.addon.createTensor(shape, TF.float, this.#values), shape, place);
+    const id = executor.addon.createTensor(shape, TF.float, this.#values);
+    this.#handle = new Handle(shape, { id, values: this.#values, place });
   }
 
   write(begin: Shape, value: Value): void {
-    const values = this.#executor.addon.tensorDataSync(value.handle.id) as Float32Array;
+    const values = this.#executor.read(value);
     const source = { values, shape: value.shape, at: value.shape.map(() => 0) };
     copyBox(source, { values: this.#values, shape: this.#handle.shape, at: begin }, value.shape);
   }
@@ -69,19 +70,21 @@ export class DeviceVariable implements VariableStore {
       [],
     );
     const zeros = executor.run('Fill', [], [executor.ints(shape), executor.float(0)]);
-    executor.runMany('AssignVariableOp', [], [this.#resource.id, zeros.id], 0);
+    executor.runMany('AssignVariableOp', [], [executor.idOf(this.#resource), executor.idOf(zeros)], 0);
     executor.release(zeros);
   }
 
   write(begin: Shape, value: Value): void {
     const end = begin.map((at, axis) => at + value.shape[axis]);
     const box = [begin, end, begin.map(() => 1)].map((corner) => this.#executor.ints(corner));
-    this.#executor.runMany('ResourceStridedSliceAssign', [], [this.#resource.id, ...box, this.#executor.id(value)], 0);
+    const inputs = [this.#executor.idOf(this.#resource), ...box, this.#executor.id(value)];
+    this.#executor.runMany('ResourceStridedSliceAssign', [], inputs, 0);
   }
 
   read(): Handle {
-    const { id } = this.#executor.run('ReadVariableOp', [typeAttr('dtype', TF.float)], [this.#resource.id]);
-    return new Handle(id, this.#shape);
+    const attrs = [typeAttr('dtype', TF.float)];
+    const read = this.#executor.run('ReadVariableOp', attrs, [this.#executor.idOf(this.#resource)]);
+    return new Handle(this.#shape, { id: this.#executor.idOf(read) });
   }
 
   free(): void {
