@@ -3,7 +3,7 @@ import { Wasm, type WasmMemory, type WasmModule } from './wasm.ts';
 /**
  * The words that the threads of a pool share, in one Int32Array: which job is open, who works at it, how far it is.
  *
- * A job is a kernel, the memory that its addresses are in, six arguments, and a number of units; threads take units from
+ * A job is a kernel, the memory that its addresses are in, seven arguments, and a number of units; threads take units from
  * `NEXT` until there are none. Whoever changes a job waits until nobody is `ACTIVE`, and a thread looks at `OPEN` again once
  * it has counted itself in, so nobody reads a job that is being written.
  */
@@ -28,12 +28,23 @@ export const WORD = {
 export const WORDS = 16;
 
 /** In the order of their numbers in a job. */
-export const KERNELS = ['linearBf16', 'linearF32', 'dotsF32', 'mixesF32', 'softmaxF32', 'swigluF32'] as const;
+export const KERNELS = [
+  'linearBf16',
+  'linearF32',
+  'dotsF32',
+  'mixesF32',
+  'softmaxF32',
+  'swigluF32',
+  'linearMxfp4',
+  'decodeMxfp4',
+  'linearFp8',
+  'decodeFp8',
+] as const;
 export type KernelName = (typeof KERNELS)[number];
 
-/** Three addresses and three sizes, whose meaning is the kernel's; then the units to do, `from..to`. */
+/** Four addresses and three sizes, whose meaning is the kernel's; then the units to do, `from..to`. */
 export type Kernel = (...numbers: [...arguments_: Arguments, from: number, to: number]) => void;
-export type Arguments = [number, number, number, number, number, number];
+export type Arguments = [number, number, number, number, number, number, number];
 export type Kernels = Record<KernelName, Kernel>;
 
 export const instantiate = (module: WasmModule, memory: WasmMemory): Kernels =>
@@ -43,13 +54,13 @@ export const instantiate = (module: WasmModule, memory: WasmMemory): Kernels =>
 export function work(control: Int32Array, memories: ReadonlyMap<number, Kernels>): void {
   const kernels = memories.get(control[WORD.MEMORY])!;
   const kernel = kernels[KERNELS[control[WORD.KERNEL]]];
-  const [a, b, c, d, e, f] = control.subarray(WORD.ARGUMENTS);
+  const [a, b, c, d, e, f, g] = control.subarray(WORD.ARGUMENTS);
   const units = control[WORD.UNITS];
   const step = control[WORD.STEP];
   for (;;) {
     const from = Atomics.add(control, WORD.NEXT, step);
     if (from >= units) return;
     // Addresses reach up to 4 GiB: as unsigned numbers.
-    kernel(a >>> 0, b >>> 0, c >>> 0, d, e, f, from, Math.min(from + step, units));
+    kernel(a >>> 0, b >>> 0, c >>> 0, d >>> 0, e, f, g, from, Math.min(from + step, units));
   }
 }

@@ -35,7 +35,7 @@ export class SharedMemory {
   #free: Hole[] = [];
   #end = ALIGNMENT; // No place has the address 0.
   #places = 0;
-  #scratch: Place | undefined;
+  readonly #scratch = new Map<string, Place>();
 
   get empty(): boolean {
     return this.#places === 0;
@@ -57,12 +57,15 @@ export class SharedMemory {
     this.#giveBack(place);
   }
 
-  /** A place of at least `bytes` for the operands of one job at a time; it is the memory's own. */
-  scratch(bytes: number): Place | undefined {
-    if (this.#scratch !== undefined && this.#scratch.bytes >= bytes) return this.#scratch;
-    if (this.#scratch !== undefined) this.#giveBack(this.#scratch);
-    this.#scratch = this.#take(Math.max(bytes, LEAST_SCRATCH));
-    return this.#scratch;
+  /** A place of at least `bytes`, the same at each call while it is large enough; it is the memory's own. */
+  scratch(use: 'operands' | 'panel', bytes: number): Place | undefined {
+    const known = this.#scratch.get(use);
+    if (known !== undefined && known.bytes >= bytes) return known;
+    if (known !== undefined) this.#giveBack(known);
+    this.#scratch.delete(use);
+    const place = this.#take(Math.max(bytes, LEAST_SCRATCH));
+    if (place !== undefined) this.#scratch.set(use, place);
+    return place;
   }
 
   #take(bytes: number): Place | undefined {

@@ -3,7 +3,7 @@
 // do not depend on how a job was shared.
 
 /** `Y = X W^T`, a unit per row of W: W `[N, K]` bf16, X `[M, K]`, Y `[M, N]`. */
-export function linearBf16(w: usize, x: usize, y: usize, K: i32, N: i32, M: i32, from: i32, to: i32): void {
+export function linearBf16(w: usize, _: usize, x: usize, y: usize, K: i32, N: i32, M: i32, from: i32, to: i32): void {
   const rowBytes = (<usize>K) << 1;
   let row = from;
   if (M === 1) row = streamsBf16(w, x, y, K, from, to);
@@ -16,7 +16,7 @@ export function linearBf16(w: usize, x: usize, y: usize, K: i32, N: i32, M: i32,
 }
 
 /** The same with f32 weights. */
-export function linearF32(w: usize, x: usize, y: usize, K: i32, N: i32, M: i32, from: i32, to: i32): void {
+export function linearF32(w: usize, _: usize, x: usize, y: usize, K: i32, N: i32, M: i32, from: i32, to: i32): void {
   const rowBytes = (<usize>K) << 2;
   let row = from;
   if (M === 1) row = streamsF32(w, x, y, K, from, to);
@@ -133,7 +133,7 @@ function streamsF32(w: usize, x: usize, y: usize, K: i32, from: i32, to: i32): i
 }
 
 /** `C = A B^T`, a unit per row of A: A `[batch * M, K]`, B `[batch, N, K]`, C `[batch * M, N]`. */
-export function dotsF32(b: usize, a: usize, c: usize, K: i32, N: i32, M: i32, from: i32, to: i32): void {
+export function dotsF32(b: usize, _: usize, a: usize, c: usize, K: i32, N: i32, M: i32, from: i32, to: i32): void {
   for (let row = from; row < to; row++) {
     const x = a + (((<usize>row) * K) << 2);
     let other = b + (((<usize>(row / M)) * N * K) << 2);
@@ -143,7 +143,7 @@ export function dotsF32(b: usize, a: usize, c: usize, K: i32, N: i32, M: i32, fr
 }
 
 /** `C = A B`, a unit per row of A: A `[batch * M, K]`, B `[batch, K, N]`, C `[batch * M, N]`. */
-export function mixesF32(b: usize, a: usize, c: usize, K: i32, N: i32, M: i32, from: i32, to: i32): void {
+export function mixesF32(b: usize, _: usize, a: usize, c: usize, K: i32, N: i32, M: i32, from: i32, to: i32): void {
   for (let row = from; row < to; row++) {
     const factors = a + (((<usize>row) * K) << 2);
     const values = b + (((<usize>(row / M)) * K * N) << 2);
@@ -167,7 +167,7 @@ export function mixesF32(b: usize, a: usize, c: usize, K: i32, N: i32, M: i32, f
 }
 
 /** `y = softmax(x)`, a unit per row of `[rows, N]`; -Infinity gives 0. May be done in place. */
-export function softmaxF32(x: usize, _0: usize, y: usize, N: i32, _1: i32, _2: i32, from: i32, to: i32): void {
+export function softmaxF32(x: usize, _0: usize, _1: usize, y: usize, N: i32, _2: i32, _3: i32, from: i32, to: i32): void {
   for (let row = from; row < to; row++) {
     const input = x + (((<usize>row) * N) << 2);
     const output = y + (((<usize>row) * N) << 2);
@@ -197,13 +197,135 @@ export function softmaxF32(x: usize, _0: usize, y: usize, N: i32, _1: i32, _2: i
 }
 
 /** `y = g sigmoid(g) u`, a unit per four numbers, of which there is room for whole ones. */
-export function swigluF32(g: usize, u: usize, y: usize, _0: i32, _1: i32, _2: i32, from: i32, to: i32): void {
+export function swigluF32(g: usize, u: usize, _0: usize, y: usize, _1: i32, _2: i32, _3: i32, from: i32, to: i32): void {
   const one = f32x4.splat(1);
   for (let unit = from; unit < to; unit++) {
     const at = (<usize>unit) << 4;
     const gate = v128.load(g + at);
     const silu = f32x4.div(gate, f32x4.add(one, exp4(f32x4.neg(gate))));
     v128.store(y + at, f32x4.mul(silu, v128.load(u + at)));
+  }
+}
+
+/**
+ * `y = W x`, a unit per row of W: W `[N, K]` MXFP4, 16 bytes of codes and a factor of one byte for 32 columns; x `[K]`, of
+ * each 32 the even columns before the odd ones; y `[N]`.
+ */
+export function linearMxfp4(w: usize, f: usize, x: usize, y: usize, K: i32, _0: i32, _1: i32, from: i32, to: i32): void {
+  const groups = K >> 5;
+  for (let row = from; row < to; row++) {
+    let codes = w + (((<usize>row) * groups) << 4);
+    const factors = f + (<usize>row) * groups;
+    let value = x;
+    let s = f32x4.splat(0);
+    for (let group = 0; group < groups; group++, codes += 16, value += 128) {
+      const bytes = v128.load(codes);
+      const even = v128.and(bytes, i8x16.splat(15));
+      const odd = i8x16.shr_u(bytes, 4);
+      const e0 = firstE2m1(even);
+      const e1 = lastE2m1(even);
+      const o0 = firstE2m1(odd);
+      const o1 = lastE2m1(odd);
+      let a = f32x4.mul(lowHalf(e0), v128.load(value));
+      let b = f32x4.mul(highHalf(e0), v128.load(value, 16));
+      a = f32x4.add(a, f32x4.mul(lowHalf(e1), v128.load(value, 32)));
+      b = f32x4.add(b, f32x4.mul(highHalf(e1), v128.load(value, 48)));
+      a = f32x4.add(a, f32x4.mul(lowHalf(o0), v128.load(value, 64)));
+      b = f32x4.add(b, f32x4.mul(highHalf(o0), v128.load(value, 80)));
+      a = f32x4.add(a, f32x4.mul(lowHalf(o1), v128.load(value, 96)));
+      b = f32x4.add(b, f32x4.mul(highHalf(o1), v128.load(value, 112)));
+      s = f32x4.add(s, f32x4.mul(f32x4.add(a, b), f32x4.splat(e8m0(load<u8>(factors + group)))));
+    }
+    store<f32>(y + ((<usize>row) << 2), total(s));
+  }
+}
+
+/** The numbers of an MXFP4 matrix, a unit per row: y `[N, K]`, where row `from` is the first of y. */
+export function decodeMxfp4(w: usize, f: usize, _: usize, y: usize, K: i32, first: i32, _1: i32, from: i32, to: i32): void {
+  const groups = K >> 5;
+  for (let row = from; row < to; row++) {
+    let codes = w + (((<usize>(first + row)) * groups) << 4);
+    const factors = f + (<usize>(first + row)) * groups;
+    let out = y + (((<usize>row) * K) << 2);
+    for (let group = 0; group < groups; group++, codes += 16, out += 128) {
+      const bytes = v128.load(codes);
+      const factor = f32x4.splat(e8m0(load<u8>(factors + group)));
+      // Byte i has column 2i in its low half and 2i + 1 in its high one.
+      const low = v128.and(bytes, i8x16.splat(15));
+      const high = i8x16.shr_u(bytes, 4);
+      const first16 = v128.shuffle<i8>(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      const last16 = v128.shuffle<i8>(low, high, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+      const a = firstE2m1(first16);
+      const b = lastE2m1(first16);
+      const c = firstE2m1(last16);
+      const d = lastE2m1(last16);
+      v128.store(out, f32x4.mul(lowHalf(a), factor));
+      v128.store(out, f32x4.mul(highHalf(a), factor), 16);
+      v128.store(out, f32x4.mul(lowHalf(b), factor), 32);
+      v128.store(out, f32x4.mul(highHalf(b), factor), 48);
+      v128.store(out, f32x4.mul(lowHalf(c), factor), 64);
+      v128.store(out, f32x4.mul(highHalf(c), factor), 80);
+      v128.store(out, f32x4.mul(lowHalf(d), factor), 96);
+      v128.store(out, f32x4.mul(highHalf(d), factor), 112);
+    }
+  }
+}
+
+/**
+ * `y = W x`, a unit per row of W: W `[N, K]` E4M3 with an f32 factor for 128 columns of a row; x `[K]`, y `[N]`. A NaN
+ * among the codes of a row makes its result NaN.
+ */
+export function linearFp8(w: usize, f: usize, x: usize, y: usize, K: i32, _0: i32, _1: i32, from: i32, to: i32): void {
+  const blocks = (K + 127) >> 7;
+  for (let row = from; row < to; row++) {
+    let codes = w + (<usize>row) * K;
+    const factors = f + (((<usize>row) * blocks) << 2);
+    let value = x;
+    let s = f32x4.splat(0);
+    let rest: f32 = 0;
+    let bad = i8x16.splat(0);
+    for (let block = 0; block < blocks; block++) {
+      const width = min(128, K - (block << 7));
+      const factor = load<f32>(factors + ((<usize>block) << 2));
+      let a = f32x4.splat(0);
+      let b = f32x4.splat(0);
+      let k = 0;
+      for (; k + 16 <= width; k += 16, codes += 16, value += 64) {
+        const bytes = v128.load(codes);
+        bad = v128.or(bad, nanE4m3(bytes));
+        a = f32x4.add(a, f32x4.mul(e4m3(bytes, 0), v128.load(value)));
+        b = f32x4.add(b, f32x4.mul(e4m3(bytes, 1), v128.load(value, 16)));
+        a = f32x4.add(a, f32x4.mul(e4m3(bytes, 2), v128.load(value, 32)));
+        b = f32x4.add(b, f32x4.mul(e4m3(bytes, 3), v128.load(value, 48)));
+      }
+      s = f32x4.add(s, f32x4.mul(f32x4.add(a, b), f32x4.splat(factor)));
+      for (; k < width; k++, codes++, value += 4) rest += e4m3At(codes) * factor * load<f32>(value);
+    }
+    store<f32>(y + ((<usize>row) << 2), v128.any_true(bad) ? NaN : total(s) + rest);
+  }
+}
+
+/** The numbers of an E4M3 matrix with factors, a unit per row: y `[N, K]`, where row `first` is the first of y. */
+export function decodeFp8(w: usize, f: usize, _: usize, y: usize, K: i32, first: i32, _1: i32, from: i32, to: i32): void {
+  const blocks = (K + 127) >> 7;
+  for (let row = from; row < to; row++) {
+    let codes = w + (<usize>(first + row)) * K;
+    const factors = f + (((<usize>(first + row)) * blocks) << 2);
+    let out = y + (((<usize>row) * K) << 2);
+    for (let block = 0; block < blocks; block++) {
+      const width = min(128, K - (block << 7));
+      const factor = load<f32>(factors + ((<usize>block) << 2));
+      const wide = f32x4.splat(factor);
+      let k = 0;
+      for (; k + 16 <= width && !v128.any_true(nanE4m3(v128.load(codes))); k += 16, codes += 16, out += 64) {
+        const bytes = v128.load(codes);
+        v128.store(out, f32x4.mul(e4m3(bytes, 0), wide));
+        v128.store(out, f32x4.mul(e4m3(bytes, 1), wide), 16);
+        v128.store(out, f32x4.mul(e4m3(bytes, 2), wide), 32);
+        v128.store(out, f32x4.mul(e4m3(bytes, 3), wide), 48);
+      }
+      for (; k < width; k++, codes++, out += 4) store<f32>(out, e4m3At(codes) * factor);
+    }
   }
 }
 
@@ -273,6 +395,70 @@ function dotBf16(a: usize, b: usize, K: i32): f32 {
 @inline
 function bf16At(address: usize): f32 {
   return reinterpret<f32>((<u32>load<u16>(address)) << 16);
+}
+
+/** The E2M1 numbers of the first eight of 16 codes, as upper halves of f32: each byte of a half is looked up. */
+// @ts-ignore: decorator
+@inline
+function firstE2m1(codes: v128): v128 {
+  return v128.shuffle<i8>(lowerE2m1(codes), upperE2m1(codes), 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+
+/** Of the last eight. */
+// @ts-ignore: decorator
+@inline
+function lastE2m1(codes: v128): v128 {
+  return v128.shuffle<i8>(lowerE2m1(codes), upperE2m1(codes), 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+
+// @ts-ignore: decorator
+@inline
+function upperE2m1(codes: v128): v128 {
+  return i8x16.swizzle(
+    i8x16(0, 0x3f, 0x3f, 0x3f, 0x40, 0x40, 0x40, 0x40, -0x80, -0x41, -0x41, -0x41, -0x40, -0x40, -0x40, -0x40),
+    codes,
+  );
+}
+
+// @ts-ignore: decorator
+@inline
+function lowerE2m1(codes: v128): v128 {
+  return i8x16.swizzle(i8x16(0, 0, -0x80, -0x40, 0, 0x40, -0x80, -0x40, 0, 0, -0x80, -0x40, 0, 0x40, -0x80, -0x40), codes);
+}
+
+/** 2^(byte - 127) */
+// @ts-ignore: decorator
+@inline
+function e8m0(byte: u32): f32 {
+  return reinterpret<f32>(byte === 0 ? 0x400000 : byte << 23);
+}
+
+/** What the exponent of an E4M3 number, put into that of an f32, lacks: 2^(127 - 7). */
+const E4M3_UNIT: f32 = 1.329227995784916e36;
+
+/** The E4M3 numbers of codes 4 q to 4 q + 3 of 16, as f32. Subnormal ones come out right; NaN has to be looked for apart. */
+// @ts-ignore: decorator
+@inline
+function e4m3(codes: v128, quarter: i32): v128 {
+  const wide = quarter < 2 ? i16x8.extend_low_i8x16_u(codes) : i16x8.extend_high_i8x16_u(codes);
+  const sign = v128.and(i16x8.shl(wide, 8), i16x8.splat(-0x8000));
+  const half = v128.or(sign, i16x8.shl(v128.and(wide, i16x8.splat(0x7f)), 4));
+  return f32x4.mul((quarter & 1) === 0 ? lowHalf(half) : highHalf(half), f32x4.splat(E4M3_UNIT));
+}
+
+/** Ones in the bytes that are NaN. */
+// @ts-ignore: decorator
+@inline
+function nanE4m3(codes: v128): v128 {
+  return i8x16.eq(v128.and(codes, i8x16.splat(0x7f)), i8x16.splat(0x7f));
+}
+
+// @ts-ignore: decorator
+@inline
+function e4m3At(address: usize): f32 {
+  const code = <u32>load<u8>(address);
+  if ((code & 0x7f) === 0x7f) return NaN;
+  return reinterpret<f32>(((code & 0x80) << 24) | ((code & 0x7f) << 20)) * E4M3_UNIT;
 }
 
 /** The first four of eight bf16 as f32, of which they are the upper halves. */
