@@ -8,16 +8,17 @@ import { planSlots, type SlotPlan } from './slots.ts';
 export interface LayerLayout {
   readonly nKvHeads: number;
   readonly keyDim: number;
+  /** 0 where a layer's values are the first numbers of its keys, and need no store of their own. */
   readonly valueDim: number;
   /** Keys that a query sees, itself included; Infinity for all. */
   readonly window: number;
 }
 
-/** The store of one layer: `[K, slots, d]` keys and `[K, slots, dv]` values, f32. */
+/** The store of one layer: `[K, slots, d]` keys and, unless the keys hold them, `[K, slots, dv]` values; f32. */
 export interface LayerStore {
   readonly layout: LayerLayout;
-  keys: Variable;
-  values: Variable;
+  readonly keys: Variable;
+  readonly values: Variable | undefined;
 }
 
 /**
@@ -160,7 +161,7 @@ function emptyStore(backend: Backend, layout: LayerLayout, slots: number): Layer
   return {
     layout,
     keys: new Variable(backend, [nKvHeads, slots, keyDim]),
-    values: new Variable(backend, [nKvHeads, slots, valueDim]),
+    values: valueDim === 0 ? undefined : new Variable(backend, [nKvHeads, slots, valueDim]),
   };
 }
 
@@ -170,7 +171,7 @@ function resized(backend: Backend, from: LayerStore, slots: number, kept = from.
   if (kept > 0) {
     scope('', () => {
       to.keys.write([0, 0, 0], from.keys.read().slice([0, 0, 0], [-1, kept, -1]));
-      to.values.write([0, 0, 0], from.values.read().slice([0, 0, 0], [-1, kept, -1]));
+      if (from.values) to.values?.write([0, 0, 0], from.values.read().slice([0, 0, 0], [-1, kept, -1]));
     });
   }
   return to;
@@ -178,5 +179,5 @@ function resized(backend: Backend, from: LayerStore, slots: number, kept = from.
 
 function disposeStore({ keys, values }: LayerStore): void {
   keys.dispose();
-  values.dispose();
+  values?.dispose();
 }

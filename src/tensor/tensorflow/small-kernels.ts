@@ -12,6 +12,7 @@ const SMALL = 8192;
  */
 export interface SmallKernels extends Required<FusedKernels> {
   rmsNorm(x: Value, weight: Value, epsilon: number): Handle | undefined;
+  layerNorm(x: Value, weight: Value, bias: Value, epsilon: number): Handle | undefined;
   rotate(x: Value, cos: Value, sin: Value): Handle | undefined;
   swiglu(gate: Value, up: Value): Handle | undefined;
   /** Of operands of one shape, or where the right one has the last axes of the left: a number, a bias, a mask. */
@@ -37,6 +38,24 @@ export function smallKernels(addon: Addon): SmallKernels {
         for (let i = row; i < row + width; i++) sum += values[i] * values[i];
         const scale = 1 / Math.sqrt(sum / width + epsilon);
         for (let i = 0; i < width; i++) values[row + i] *= scale * gain[i];
+      }
+      return make(values, x.shape);
+    },
+
+    layerNorm(x, weight, bias, epsilon) {
+      if (!isSmall(x)) return undefined;
+      const values = read(x);
+      const gain = read(weight);
+      const offset = read(bias);
+      const width = gain.length;
+      for (let row = 0; row < values.length; row += width) {
+        let sum = 0;
+        for (let i = row; i < row + width; i++) sum += values[i];
+        const mean = sum / width;
+        let squares = 0;
+        for (let i = row; i < row + width; i++) squares += (values[i] - mean) ** 2;
+        const scale = 1 / Math.sqrt(squares / width + epsilon);
+        for (let i = 0; i < width; i++) values[row + i] = (values[row + i] - mean) * scale * gain[i] + offset[i];
       }
       return make(values, x.shape);
     },
@@ -77,7 +96,11 @@ export function smallKernels(addon: Addon): SmallKernels {
       if (op === 'add') for (let i = 0; i < values.length; i++) values[i] += others[i % period];
       else if (op === 'sub') for (let i = 0; i < values.length; i++) values[i] -= others[i % period];
       else if (op === 'mul') for (let i = 0; i < values.length; i++) values[i] *= others[i % period];
-      else for (let i = 0; i < values.length; i++) values[i] /= others[i % period];
+      else if (op === 'div') for (let i = 0; i < values.length; i++) values[i] /= others[i % period];
+      else {
+        const pick = op === 'maximum' ? Math.max : Math.min;
+        for (let i = 0; i < values.length; i++) values[i] = pick(values[i], others[i % period]);
+      }
       return make(values, a.shape);
     },
 
