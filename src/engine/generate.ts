@@ -88,19 +88,24 @@ export async function* generateTokens(generation: Generation): AsyncGenerator<Ge
 async function prefill(generation: Generation): Promise<Float32Array> {
   const { prompt, recorder, signal } = generation;
   // A captured activation is of the whole prompt, so then it goes in one piece.
+  const length = generation.cache.length + prompt.length;
   const chunk = recorder ? prompt.length : PREFILL_CHUNK;
   for (let from = 0; ; from += chunk) {
     signal?.throwIfAborted();
-    const logits = await runPassAsync(passOver(generation, prompt.slice(from, from + chunk)), signal);
+    const logits = await runPassAsync(passOver(generation, prompt.slice(from, from + chunk), length), signal);
     if (from + chunk >= prompt.length) return readLogits(generation, logits);
     logits.dispose();
   }
 }
 
-const passOver = ({ network, backend, cache, recorder }: Generation, tokens: readonly number[]) => ({
+const passOver = (
+  { network, backend, cache, recorder }: Generation,
+  tokens: readonly number[],
+  textLength?: number,
+) => ({
   network,
   backend,
-  sequences: [{ tokens: Int32Array.from(tokens), cache }],
+  sequences: [{ tokens: Int32Array.from(tokens), cache, textLength }],
   logits: 'last' as const,
   observer: recorder,
 });

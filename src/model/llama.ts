@@ -20,7 +20,7 @@ import type { Json } from '../json.ts';
 export function llama(raw: Json, weights: Weights): Decoder {
   const config = readDecoderConfig(raw, familyOf(raw));
   return decoder(config, weights, (layer, index) =>
-    llamaBlock(config, layer, new LlamaAttention(config, index, layer.at('self_attn'))),
+    llamaBlock(config, layer, llamaAttention(config, layer.at('self_attn'), index)),
   );
 }
 
@@ -60,23 +60,33 @@ export function llamaBlock(config: DecoderConfig, weights: Weights, attn: Block[
   });
 }
 
-/** Grouped-query attention with rotary positions. */
+/** The attention under a layer's weights, in the names of Llama. */
+export function llamaAttention(config: DecoderConfig, weights: Weights, index: number): LlamaAttention {
+  const { dim: D, nHeads: H, nKvHeads: K, headDim: d, biases } = config;
+  const qkv = weights.joined([['q_proj', H * d], ['k_proj', K * d], ['v_proj', K * d]], D, biases.qkv); // prettier-ignore
+  return new LlamaAttention(config, { qkv, o: weights.linear('o_proj', D, H * d, biases.o) }, config.ropes[index]);
+}
+
+/** Grouped-query attention with rotary positions, or without any. */
 export class LlamaAttention {
   readonly config: DecoderConfig;
   readonly rope: RopeConfig | undefined;
   readonly qkv: Linear; // [(H + 2K) d, D]
   readonly o: Linear; //   [D, H d]
 
-  constructor(config: DecoderConfig, index: number, weights: Weights) {
-    const { dim: D, nHeads: H, nKvHeads: K, headDim: d, biases } = config;
+  constructor(
+    config: DecoderConfig,
+    { qkv, o }: { readonly qkv: Linear; readonly o: Linear },
+    rope: RopeConfig | undefined,
+  ) {
     this.config = config;
-    this.rope = config.ropes[index];
-    this.qkv = weights.joined([['q_proj', H * d], ['k_proj', K * d], ['v_proj', K * d]], D, biases.qkv); // prettier-ignore
-    this.o = weights.linear('o_proj', D, H * d, biases.o);
+    this.rope = rope;
+    this.qkv = qkv;
+    this.o = o;
   }
 
   forward(x: Tensor, step: LayerStep): Tensor {
-    const { nHeads: H, nKvHeads: K, headDim: d, attentionScale: scale } = this.config;
+    const { nHeads: H, nKvHeads: K, headDim: d, attentionScale: scale, attentionSoftCap: softCap } = this.config;
     return scope('', () => {
       const [qRows, kRows, vRows] = linears(x, this.qkv); //                                     [T, H d], [T, K d] twice
       const q = tap('attn.hook_q', qRows.reshape([-1, H, d])); //                                [T, H, d]
@@ -85,7 +95,7 @@ export class LlamaAttention {
       const rope = this.rope && step.rotation(this.rope); // Absent in a layer that knows no positions.
       const rotQ = rope ? tap('attn.hook_rot_q', rotate(q, rope)) : q;
       const rotK = rope ? tap('attn.hook_rot_k', rotate(k, rope)) : k;
-      const z = tap('attn.hook_z', attention(rotQ, step.append(rotK, v), { scale })); //         [T, H, d]
+      const z = tap('attn.hook_z', attention(rotQ, step.append(rotK, v), { scale, softCap })); // [T, H, d]
       derive('attn.hook_result', () => headResults(z, this.o)); //                               [T, H, D]
       return tap('attn.hook_out', linear(z.reshape([-1, H * d]), this.o)); //                    [T, D]
     });

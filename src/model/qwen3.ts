@@ -6,6 +6,7 @@ import { rmsNorm } from '../tensor/ops/rms-norm.ts';
 import { rotate } from '../tensor/ops/rotate.ts';
 import { derive, scope, tap } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import type { Arrangement } from './arrangement.ts';
 import { type DecoderConfig, type Family, readDecoderConfig } from './decoder-config.ts';
 import { fields } from './fields.ts';
 import { llamaBlock, qwenWindows } from './llama.ts';
@@ -26,11 +27,12 @@ export function qwen3(raw: Json, weights: Weights): Decoder {
   };
   const config = readDecoderConfig(raw, family);
   return decoder(config, weights, (layer, index) =>
-    llamaBlock(config, layer, new Attention(config, index, layer.at('self_attn'))),
+    llamaBlock(config, layer, new QkNormAttention(config, layer.at('self_attn'), index)),
   );
 }
 
-class Attention {
+/** Llama's attention with an RMS norm on every query and key head. */
+export class QkNormAttention {
   readonly config: DecoderConfig;
   readonly rope: RopeConfig;
   readonly qkv: Linear; //      [(H + 2K) d, D]
@@ -38,13 +40,14 @@ class Attention {
   readonly kNorm: Parameter; // [d]
   readonly o: Linear; //        [D, H d]
 
-  constructor(config: DecoderConfig, index: number, weights: Weights) {
+  /** @param arrangement Of the gains of the two norms. */
+  constructor(config: DecoderConfig, weights: Weights, index: number, arrangement?: Arrangement) {
     const { dim: D, nHeads: H, nKvHeads: K, headDim: d, biases } = config;
     this.config = config;
     this.rope = config.ropes[index]!;
     this.qkv = weights.joined([['q_proj', H * d], ['k_proj', K * d], ['v_proj', K * d]], D, biases.qkv); // prettier-ignore
-    this.qNorm = weights.vector('q_norm.weight', d);
-    this.kNorm = weights.vector('k_norm.weight', d);
+    this.qNorm = weights.vector('q_norm.weight', d, arrangement);
+    this.kNorm = weights.vector('k_norm.weight', d, arrangement);
     this.o = weights.linear('o_proj', D, H * d, biases.o);
   }
 

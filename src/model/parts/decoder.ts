@@ -9,6 +9,7 @@ import type { DecoderConfig } from '../decoder-config.ts';
 import type { LayerStep, Step } from '../step.ts';
 import type { Weights } from '../weights.ts';
 import { type Norm, RmsNorm } from './norm.ts';
+import { ropeBorder } from './rope.ts';
 
 /** One layer on the residual stream. */
 export interface Layer {
@@ -41,6 +42,8 @@ export class Decoder {
   readonly lmHead: Linear; //    [V, D]
   /** What a cache for this network holds, by layer. */
   readonly cacheLayout: readonly LayerLayout[];
+  /** Of texts longer than this, all keys turn by other angles than of shorter ones: a cache is then computed anew. */
+  readonly ropeBorder: number;
   readonly #parts: DecoderParts;
 
   constructor(config: DecoderConfig, parts: DecoderParts) {
@@ -51,6 +54,7 @@ export class Decoder {
     this.lmHead = parts.lmHead;
     this.cacheLayout =
       parts.cacheLayout ?? windows.map((window) => ({ nKvHeads, keyDim: headDim, valueDim: headDim, window }));
+    this.ropeBorder = Math.min(...config.ropes.map(ropeBorder));
     this.#parts = parts;
   }
 
