@@ -27,7 +27,10 @@ export interface GeneratedToken {
   readonly topLogprobs?: readonly { token: number; logprob: number }[];
   /** What `capture` asks for, of the pass that led to this token. Freed when the next token is asked for. */
   readonly acts?: Activations;
-  /** On the last token: `stop` for an end-of-text token or a stop string, `length` for `maxTokens`. */
+  /**
+   * On the last token: `stop` for an end-of-text token or a stop string, `length` for `maxTokens`, or where the model has
+   * learned no further position.
+   */
   readonly finishReason?: 'stop' | 'length';
 }
 
@@ -59,7 +62,7 @@ export async function* generateTokens(generation: Generation): AsyncGenerator<Ge
     history.push(token);
     const ended = options.stopIds.has(token);
     let { text, stopped } = stops.push(ended ? '' : (decoded?.push(token) ?? ''));
-    const last = ended || count === options.maxTokens;
+    const last = ended || count === options.maxTokens || cache.length >= generation.network.maxLength;
     if (last && stopped === undefined) {
       const rest = stops.push(decoded?.end() ?? '');
       text += rest.text + stops.end().text;

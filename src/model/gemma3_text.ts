@@ -1,11 +1,11 @@
 // T new tokens, D model width, H query heads, K key/value heads, d head width, F MLP width, V vocabulary.
 import { plus } from './arrangement.ts';
 import { type DecoderConfig, readDecoderConfig, type RopeSizes } from './decoder-config.ts';
-import { fields, invalid, upTo } from './fields.ts';
+import { above, fields, invalid, upTo } from './fields.ts';
 import { gemmaDecoder, gemmaFamily, softCap } from './gemma2.ts';
 import { slidingLayers, slidingWindow, windowsOf } from './layer-types.ts';
 import type { Decoder, TrunkNames } from './parts/decoder.ts';
-import { parseRope } from './parts/rope.ts';
+import { parseRope, type RopeConfig } from './parts/rope.ts';
 import { QkNormAttention } from './qwen3.ts';
 import type { Weights } from './weights.ts';
 import { isObject, type Json } from '../json.ts';
@@ -64,18 +64,13 @@ function build(raw: Json, weights: Weights, names?: TrunkNames): Decoder {
 
 /** Full layers turn by `rope_theta` and `rope_scaling`, sliding ones by `rope_local_base_freq`; transformers 5 nests both. */
 function ropes(raw: Json, sliding: readonly boolean[], sizes: RopeSizes): DecoderConfig['ropes'] {
+  const read = fields(raw);
   const nested = raw.rope_parameters ?? undefined;
-  const of = (type: string, theta: number, older: Json) => {
-    const own: unknown = isObject(nested) && isObject(nested[type]) ? nested[type] : undefined;
-    const settings = own === undefined ? older : { ...raw, rope_scaling: undefined, rope_parameters: own };
-    return parseRope(settings, { theta, ...sizes });
+  const of = (type: string, theta: number, older: Json): RopeConfig => {
+    const own = isObject(nested) && isObject(nested[type]) ? { rope_parameters: nested[type] } : older;
+    return parseRope(own, { theta, ...sizes });
   };
-  const { rope_parameters: _, ...older } = raw;
-  const full = of('full_attention', 1e6, older);
-  const local = of('sliding_attention', 1e4, {
-    ...older,
-    rope_theta: raw.rope_local_base_freq,
-    rope_scaling: undefined,
-  });
+  const full = of('full_attention', read.number('rope_theta', above(1)) ?? 1e6, { rope_scaling: raw.rope_scaling });
+  const local = of('sliding_attention', read.number('rope_local_base_freq', above(1)) ?? 1e4, {});
   return sliding.map((slides) => (slides ? local : full));
 }

@@ -30,26 +30,28 @@ export function gpt2(raw: Json, root: Weights): Decoder {
   });
 }
 
+/** GPT-2's names for fields of Llama. */
+const KEYS = {
+  hidden_size: 'n_embd',
+  num_attention_heads: 'n_head',
+  num_hidden_layers: 'n_layer',
+  intermediate_size: 'n_inner',
+  max_position_embeddings: 'n_positions',
+  rms_norm_eps: 'layer_norm_epsilon',
+  hidden_act: 'activation_function',
+};
+
 function gpt2Config(raw: Json): DecoderConfig {
-  const keys = {
-    hidden_size: 'n_embd',
-    num_attention_heads: 'n_head',
-    num_hidden_layers: 'n_layer',
-    intermediate_size: 'n_inner',
-    max_position_embeddings: 'n_positions',
-    rms_norm_eps: 'layer_norm_epsilon',
-    hidden_act: 'activation_function',
-  };
   if (fields(raw).boolean('add_cross_attention') ?? false)
     throw invalid('add_cross_attention', 'false: there is no encoder to attend to', true);
-  const width = fields(raw).required('n_embd', upTo(2 ** 17));
-  const { num_key_value_heads: _, head_dim: __, ...own } = raw;
-  return readDecoderConfig({ ...own, n_inner: raw.n_inner ?? 4 * width }, {
-    ...{ normEpsilon: 1e-5, maxPositions: 1024, tieEmbeddings: true, activation: 'gelu_new', keys },
+  const n_inner = raw.n_inner ?? 4 * fields(raw).required('n_embd', upTo(2 ** 17));
+  const own = { ...raw, n_inner, num_key_value_heads: undefined, head_dim: undefined };
+  return readDecoderConfig(own, {
+    ...{ normEpsilon: 1e-5, maxPositions: 1024, tieEmbeddings: true, activation: 'gelu_new', keys: KEYS },
     biases: { qkv: true, o: true, mlp: true },
     traits: ['pre-norm', 'learned-positions'],
     ropes: ({ nLayers }) => repeat(undefined, nLayers),
-  }); // prettier-ignore
+  });
 }
 
 /** The factor on `q . k` of each layer. */

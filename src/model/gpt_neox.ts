@@ -19,9 +19,8 @@ export function gptNeox(raw: Json, weights: Weights): Decoder {
   const read = fields(raw);
   const parallel = read.boolean('use_parallel_residual') ?? true;
   const bias = read.boolean('attention_bias') ?? true;
-  const { num_key_value_heads: _, head_dim: __, ...own } = raw;
   const config = readDecoderConfig(
-    { ...own, rotary_pct: raw.rotary_pct ?? 0.25 },
+    { ...raw, rotary_pct: raw.rotary_pct ?? 0.25, num_key_value_heads: undefined, head_dim: undefined },
     {
       ...{ normEpsilon: 1e-5, maxPositions: 2048, tieEmbeddings: false, activation: 'gelu' },
       keys: { rms_norm_eps: 'layer_norm_eps' },

@@ -5,7 +5,7 @@ import { rotate } from '../tensor/ops/rotate.ts';
 import { derive, scope, tap } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type DecoderConfig, type Family, readDecoderConfig, repeat } from './decoder-config.ts';
-import { atLeastZero, fields } from './fields.ts';
+import { above, atLeastZero, fields } from './fields.ts';
 import { slidingLayers, slidingWindow, windowsOf } from './layer-types.ts';
 import { Block } from './parts/block.ts';
 import { type Decoder, decoder } from './parts/decoder.ts';
@@ -16,11 +16,15 @@ import type { LayerStep } from './step.ts';
 import type { Weights } from './weights.ts';
 import type { Json } from '../json.ts';
 
-/** Llama 2, 3, 3.1, 3.2 and what shares its order of operations: SmolLM2, TinyLlama, Mistral, Qwen2. */
+/** Llama 2, 3, 3.1, 3.2 and what shares its order of operations: SmolLM2, TinyLlama, Mistral, Qwen2, Granite. */
 export function llama(raw: Json, weights: Weights): Decoder {
   const config = readDecoderConfig(raw, familyOf(raw));
-  return decoder(config, weights, (layer, index) =>
-    llamaBlock(config, layer, llamaAttention(config, layer.at('self_attn'), index)),
+  const { residualScale, ...scales } = raw.model_type === 'granite' ? graniteScales(raw) : NO_SCALES;
+  return decoder(
+    config,
+    weights,
+    (layer, index) => llamaBlock(config, layer, llamaAttention(config, layer.at('self_attn'), index), residualScale),
+    scales,
   );
 }
 
@@ -36,9 +40,25 @@ function familyOf(raw: Json): Family {
       const biases = { qkv: true, o: false, mlp: false };
       return { ...common, maxPositions: 32768, biases, windows: (n) => qwenWindows(raw, n) };
     }
+    case 'granite': {
+      const attentionScale = fields(raw).number('attention_multiplier', above(0)) ?? 1;
+      return { ...common, maxPositions: 2048, biases: { qkv: bias, o: bias, mlp }, attentionScale };
+    }
     default:
       return { ...common, maxPositions: 2048, biases: { qkv: bias, o: bias, mlp } };
   }
+}
+
+const NO_SCALES = { embedScale: 1, residualScale: 1, logitScale: 1 };
+
+/** Granite multiplies what enters the residual stream, and divides the logits. */
+function graniteScales(raw: Json): typeof NO_SCALES {
+  const factor = (field: string): number => fields(raw).number(field, above(0)) ?? 1;
+  return {
+    embedScale: factor('embedding_multiplier'),
+    residualScale: factor('residual_multiplier'),
+    logitScale: 1 / factor('logits_scaling'),
+  };
 }
 
 /** Qwen's windows count only with `use_sliding_window`, and then from layer `max_window_layers` on. */
@@ -50,13 +70,14 @@ export function qwenWindows(raw: Json, nLayers: number): number[] {
 }
 
 /** The block under a layer's weights, with the attention of its family. */
-export function llamaBlock(config: DecoderConfig, weights: Weights, attn: Block['attn']): Block {
+export function llamaBlock(config: DecoderConfig, weights: Weights, attn: Block['attn'], residualScale = 1): Block {
   const { dim, normEpsilon, biases } = config;
   return new Block({
     attnNorm: new RmsNorm(weights, 'input_layernorm', dim, normEpsilon),
     attn,
     mlpNorm: new RmsNorm(weights, 'post_attention_layernorm', dim, normEpsilon),
     mlp: gatedMlp(weights.at('mlp'), config, biases.mlp),
+    residualScale,
   });
 }
 

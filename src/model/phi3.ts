@@ -46,6 +46,7 @@ function readRope(raw: Json, sizes: { readonly headDim: number; readonly maxPosi
   if (typeof type !== 'string' || !['default', 'longrope', 'su', 'yarn'].includes(type))
     throw invalid(`${field}.rope_type`, '"default" or "longrope" in a phi3 model', show(type));
   const rope_type = type === 'default' ? 'default' : 'longrope';
-  const settings = { original_max_position_embeddings: 4096, ...raw, [field]: { ...nested, rope_type } };
+  const original_max_position_embeddings = raw.original_max_position_embeddings ?? 4096;
+  const settings = { ...raw, original_max_position_embeddings, [field]: { ...nested, rope_type } };
   return parseRope(settings, { theta: 10000, ...sizes });
 }

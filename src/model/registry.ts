@@ -20,6 +20,7 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   llama,
   mistral: llama,
   qwen2: llama,
+  granite: llama,
   qwen3,
   gemma2,
   gemma3_text: gemma3Text,

@@ -107,7 +107,9 @@ describe.each(BACKENDS)('%s', (_, create) => {
 
       it.each([1, 7, 64])('in steps of %i', (chunk) => {
         const text = usable(randomTokens(80, vocabSize));
-        expectNear(model.fresh(text, chunk), model.fresh(text), LOGITS, 'logits');
+        // Rows before longrope's border were computed when the text was short, and turned otherwise.
+        const from = Number.isFinite(model.network.ropeBorder) ? model.network.ropeBorder * vocabSize : 0;
+        expectNear(model.fresh(text, chunk).slice(from), model.fresh(text).slice(from), LOGITS, 'logits');
       });
 
       it('a fork and its original go on by themselves', () => {
@@ -152,7 +154,7 @@ describe.each(BACKENDS)('%s', (_, create) => {
         const watched = observe({ wants: () => true, visit: (at, value) => (names.add(at), answer(value)) }, run);
         expect(watched).toEqual(plain);
       }
-      expect([...names]).toEqual(expect.arrayContaining(['hook_tokens', 'blocks.0.ln1.hook_scale', 'blocks.1.mlp.hook_post', 'blocks.1.kv.hook_k', 'blocks.1.attn.hook_result', 'hook_logits'])); // prettier-ignore
+      expect([...names]).toEqual(expect.arrayContaining(['hook_tokens', 'blocks.0.mlp.hook_pre', 'blocks.1.mlp.hook_post', 'blocks.1.kv.hook_k', 'blocks.1.attn.hook_result', 'hook_logits'])); // prettier-ignore
     });
 
     it('an edit of the cached keys and values stays in the cache', () => {

@@ -31,6 +31,7 @@ export const MODELS = [
   'phi3_longrope_short',
   'phi3_longrope_long',
   'smollm3',
+  'granite',
   'olmo2',
   'gpt2',
   'gpt2_prefixed',
@@ -77,6 +78,10 @@ export class Runner {
     const files = await openFolder(modelFolder(name));
     const loaded = await loadNetwork(files, backend, options);
     await files.checkpoint.close();
+    return new Runner(backend, loaded);
+  }
+
+  static of(backend: Backend, loaded: LoadedNetwork): Runner {
     return new Runner(backend, loaded);
   }
 

@@ -58,6 +58,11 @@ export class Decoder {
     this.#parts = parts;
   }
 
+  /** Tokens that a text can have at most: as many as positions were learned, or Infinity. */
+  get maxLength(): number {
+    return this.#parts.positions?.shape[0] ?? Infinity;
+  }
+
   /**
    * The forward pass, stopping after every layer so that a long one can be given up; the caller drains it.
    *
@@ -91,10 +96,9 @@ export class Decoder {
     const rows = embedding(embed, tap('hook_tokens', step.tokens));
     const embedded = tap('hook_embed', embedScale === 1 ? rows : rows.mul(embedScale)); //             [T, D]
     if (positions === undefined) return embedded;
-    const [known] = positions.shape;
-    if (step.longest > known)
+    if (step.longest > this.maxLength)
       throw new VitrineError(
-        `forward: this model has learned ${known} positions, and the text would have ${step.longest} tokens. Shorten it.`,
+        `forward: this model has learned ${this.maxLength} positions, and the text would have ${step.longest} tokens. Shorten it.`,
       );
     return embedded.add(tap('hook_pos_embed', embedding(positions, step.positions())));
   }
