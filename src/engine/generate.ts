@@ -27,7 +27,10 @@ export interface GeneratedToken {
   readonly topLogprobs?: readonly { token: number; logprob: number }[];
   /** What `capture` asks for, of the pass that led to this token. Freed when the next token is asked for. */
   readonly acts?: Activations;
-  /** On the last token: `stop` for an end-of-text token or a stop string, `length` for `maxTokens`. */
+  /**
+   * On the last token: `stop` for an end-of-text token or a stop string, `length` for `maxTokens`, or where the model has
+   * learned no further position.
+   */
   readonly finishReason?: 'stop' | 'length';
 }
 
@@ -59,7 +62,7 @@ export async function* generateTokens(generation: Generation): AsyncGenerator<Ge
     history.push(token);
     const ended = options.stopIds.has(token);
     let { text, stopped } = stops.push(ended ? '' : (decoded?.push(token) ?? ''));
-    const last = ended || count === options.maxTokens;
+    const last = ended || count === options.maxTokens || cache.length >= generation.network.maxLength;
     if (last && stopped === undefined) {
       const rest = stops.push(decoded?.end() ?? '');
       text += rest.text + stops.end().text;
@@ -88,19 +91,24 @@ export async function* generateTokens(generation: Generation): AsyncGenerator<Ge
 async function prefill(generation: Generation): Promise<Float32Array> {
   const { prompt, recorder, signal } = generation;
   // A captured activation is of the whole prompt, so then it goes in one piece.
+  const length = generation.cache.length + prompt.length;
   const chunk = recorder ? prompt.length : PREFILL_CHUNK;
   for (let from = 0; ; from += chunk) {
     signal?.throwIfAborted();
-    const logits = await runPassAsync(passOver(generation, prompt.slice(from, from + chunk)), signal);
+    const logits = await runPassAsync(passOver(generation, prompt.slice(from, from + chunk), length), signal);
     if (from + chunk >= prompt.length) return readLogits(generation, logits);
     logits.dispose();
   }
 }
 
-const passOver = ({ network, backend, cache, recorder }: Generation, tokens: readonly number[]) => ({
+const passOver = (
+  { network, backend, cache, recorder }: Generation,
+  tokens: readonly number[],
+  textLength?: number,
+) => ({
   network,
   backend,
-  sequences: [{ tokens: Int32Array.from(tokens), cache }],
+  sequences: [{ tokens: Int32Array.from(tokens), cache, textLength }],
   logits: 'last' as const,
   observer: recorder,
 });

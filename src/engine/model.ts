@@ -177,7 +177,7 @@ export class Model {
     this.#withCache(undefined, (cache) => {
       for (let from = 0; from < logprobs.length; from += SCORE_CHUNK) {
         const chunk = tokens.subarray(from, Math.min(from + SCORE_CHUNK, logprobs.length));
-        const logits = runPass(this.#pass([{ tokens: chunk, cache }], 'all')); // [rows, V]
+        const logits = runPass(this.#pass([{ tokens: chunk, cache, textLength: tokens.length }], 'all')); // [rows, V]
         const values = logits.data();
         logits.dispose();
         const V = this.config.vocabSize;
