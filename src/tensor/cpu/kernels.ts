@@ -1,8 +1,8 @@
 import { type Place, SharedMemories, SharedMemory } from './memory.ts';
 import { type Job, Threads } from './threads.ts';
 
-/** Bytes of weights that a thread takes at a time: enough to hide the taking, little enough to share evenly. */
-const CHUNK = 65536;
+/** Bytes of weights that a thread takes at a time: enough for long reads, little enough to share evenly. */
+const CHUNK = 2 ** 17;
 /** Multiplications from which a batched product is worth waking the others for. */
 const WORTH_SHARING = 2 ** 17;
 
@@ -45,7 +45,7 @@ export class CpuKernels {
       memory: place.memory.id,
       numbers: [place.address, input, output, K, N, M],
       units: N,
-      step: Math.max(1, Math.round(CHUNK / Math.max(1, rowBytes))),
+      step: Math.max(1, Math.min(Math.round(CHUNK / rowBytes), Math.ceil(N / (4 * this.threads)))),
     }));
   }
 

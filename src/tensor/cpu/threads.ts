@@ -16,11 +16,18 @@ export interface Job {
   readonly step: number;
 }
 
+/**
+ * A piece takes some 10 us, so whoever is waited for longer than this is off its core, and will be again: for a while the
+ * calling thread then works alone, which loses less than waiting for a time slice in each job.
+ */
+const STALL_MS = 0.5;
+const ALONE_MS = 30;
+
 const built = (name: string): URL => new URL(`../../../dist/tensor/cpu/${name}`, import.meta.url);
 
 /**
- * The calling thread and workers that share jobs with it. `run` is synchronous and waits for nobody who has not begun:
- * a worker that starts late or is off its core costs only its share. Workers do not keep the process alive.
+ * The calling thread and workers that share jobs with it. `run` is synchronous and waits only for pieces that were begun,
+ * so a worker that starts late costs its share and no more. Workers do not keep the process alive.
  */
 export class Threads {
   readonly count: number;
@@ -29,6 +36,7 @@ export class Threads {
   readonly #workers: readonly Worker[];
   readonly #memories = new Map<number, Kernels>();
   #job = 0;
+  #aloneUntil = 0;
 
   /** @param count Threads, the calling one included; default: as many as the machine has cores. */
   constructor(count = availableParallelism()) {
@@ -55,7 +63,7 @@ export class Threads {
   }
 
   run({ kernel, memory, numbers, units, step }: Job): void {
-    if (units <= step || this.count === 1) {
+    if (units <= step || this.count === 1 || performance.now() < this.#aloneUntil) {
       this.#memories.get(memory)![kernel](...numbers, 0, units);
       return;
     }
@@ -73,8 +81,15 @@ export class Threads {
       work(control, this.#memories);
     } finally {
       Atomics.store(control, WORD.OPEN, 0);
-      while (Atomics.load(control, WORD.ACTIVE) > 0);
+      if (Atomics.load(control, WORD.ACTIVE) > 0) this.#awaitOthers();
     }
+  }
+
+  #awaitOthers(): void {
+    const start = performance.now();
+    while (Atomics.load(this.#control, WORD.ACTIVE) > 0);
+    const end = performance.now();
+    if (end - start > STALL_MS) this.#aloneUntil = end + ALONE_MS;
   }
 
   #wake(): void {

@@ -15,7 +15,7 @@ export interface MemoryMessage {
 }
 
 /** Spinning catches the next product of the same token; between tokens, and while others compute, a worker sleeps. */
-const SPIN_MS = 0.3;
+const SPIN_MS = 2;
 
 const { control, module } = workerData as WorkerData;
 const port = parentPort as unknown as MessagePort;

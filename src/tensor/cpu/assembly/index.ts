@@ -1,16 +1,16 @@
 // SIMD kernels in AssemblyScript, on addresses in one linear memory that several threads share. Each does the units
 // `from..to` of a job and keeps its state in locals. A row is summed in the same order whichever thread has it, so results
-// do not depend on how a job was shared. One row after the other, as one stream, is what a processor prefetches best.
+// do not depend on how a job was shared.
 
 /** `Y = X W^T`, a unit per row of W: W `[N, K]` bf16, X `[M, K]`, Y `[M, N]`. */
 export function linearBf16(w: usize, x: usize, y: usize, K: i32, N: i32, M: i32, from: i32, to: i32): void {
   const rowBytes = (<usize>K) << 1;
-  let weight = w + <usize>from * rowBytes;
-  for (let n = from; n < to; n++, weight += rowBytes) {
-    let value = x;
-    let out = y + ((<usize>n) << 2);
-    for (let m = 0; m < M; m++, value += (<usize>K) << 2, out += (<usize>N) << 2) {
-      store<f32>(out, dotBf16(weight, value, K));
+  let row = from;
+  if (M === 1) row = streamsBf16(w, x, y, K, from, to);
+  for (; row < to; row++) {
+    const weight = w + <usize>row * rowBytes;
+    for (let m = 0; m < M; m++) {
+      store<f32>(y + ((<usize>(m * N + row)) << 2), dotBf16(weight, x + (((<usize>m) * K) << 2), K));
     }
   }
 }
@@ -18,14 +18,118 @@ export function linearBf16(w: usize, x: usize, y: usize, K: i32, N: i32, M: i32,
 /** The same with f32 weights. */
 export function linearF32(w: usize, x: usize, y: usize, K: i32, N: i32, M: i32, from: i32, to: i32): void {
   const rowBytes = (<usize>K) << 2;
-  let weight = w + <usize>from * rowBytes;
-  for (let n = from; n < to; n++, weight += rowBytes) {
-    let value = x;
-    let out = y + ((<usize>n) << 2);
-    for (let m = 0; m < M; m++, value += rowBytes, out += (<usize>N) << 2) {
-      store<f32>(out, dotF32(weight, value, K));
+  let row = from;
+  if (M === 1) row = streamsF32(w, x, y, K, from, to);
+  for (; row < to; row++) {
+    const weight = w + <usize>row * rowBytes;
+    for (let m = 0; m < M; m++) {
+      store<f32>(y + ((<usize>(m * N + row)) << 2), dotF32(weight, x + (((<usize>m) * K) << 2), K));
     }
   }
+}
+
+/**
+ * One row of X by a quarter of the rows at a time: four streams, far from each other, keep more reads of memory in flight
+ * than one does, and share the activations that they load. Gives the first row that is left over.
+ */
+function streamsBf16(w: usize, x: usize, y: usize, K: i32, from: i32, to: i32): i32 {
+  const quarter = (to - from) >> 2;
+  const apart = ((<usize>quarter) * K) << 1;
+  let w0 = w + (((<usize>from) * K) << 1);
+  let out = y + ((<usize>from) << 2);
+  const outApart = (<usize>quarter) << 2;
+  for (let n = 0; n < quarter; n++, out += 4) {
+    let a0 = f32x4.splat(0);
+    let a1 = f32x4.splat(0);
+    let a2 = f32x4.splat(0);
+    let a3 = f32x4.splat(0);
+    let b0 = f32x4.splat(0);
+    let b1 = f32x4.splat(0);
+    let b2 = f32x4.splat(0);
+    let b3 = f32x4.splat(0);
+    let value = x;
+    let k = 0;
+    for (; k + 8 <= K; k += 8, w0 += 16, value += 32) {
+      const v0 = v128.load(w0);
+      const v1 = v128.load(w0 + apart);
+      const v2 = v128.load(w0 + 2 * apart);
+      const v3 = v128.load(w0 + 3 * apart);
+      const low = v128.load(value);
+      const high = v128.load(value, 16);
+      a0 = f32x4.add(a0, f32x4.mul(lowHalf(v0), low));
+      b0 = f32x4.add(b0, f32x4.mul(highHalf(v0), high));
+      a1 = f32x4.add(a1, f32x4.mul(lowHalf(v1), low));
+      b1 = f32x4.add(b1, f32x4.mul(highHalf(v1), high));
+      a2 = f32x4.add(a2, f32x4.mul(lowHalf(v2), low));
+      b2 = f32x4.add(b2, f32x4.mul(highHalf(v2), high));
+      a3 = f32x4.add(a3, f32x4.mul(lowHalf(v3), low));
+      b3 = f32x4.add(b3, f32x4.mul(highHalf(v3), high));
+    }
+    let s0 = total(f32x4.add(a0, b0));
+    let s1 = total(f32x4.add(a1, b1));
+    let s2 = total(f32x4.add(a2, b2));
+    let s3 = total(f32x4.add(a3, b3));
+    for (; k < K; k++, w0 += 2, value += 4) {
+      const xk = load<f32>(value);
+      s0 += bf16At(w0) * xk;
+      s1 += bf16At(w0 + apart) * xk;
+      s2 += bf16At(w0 + 2 * apart) * xk;
+      s3 += bf16At(w0 + 3 * apart) * xk;
+    }
+    store<f32>(out, s0);
+    store<f32>(out + outApart, s1);
+    store<f32>(out + 2 * outApart, s2);
+    store<f32>(out + 3 * outApart, s3);
+  }
+  return from + 4 * quarter;
+}
+
+function streamsF32(w: usize, x: usize, y: usize, K: i32, from: i32, to: i32): i32 {
+  const quarter = (to - from) >> 2;
+  const apart = ((<usize>quarter) * K) << 2;
+  let w0 = w + (((<usize>from) * K) << 2);
+  let out = y + ((<usize>from) << 2);
+  const outApart = (<usize>quarter) << 2;
+  for (let n = 0; n < quarter; n++, out += 4) {
+    let a0 = f32x4.splat(0);
+    let a1 = f32x4.splat(0);
+    let a2 = f32x4.splat(0);
+    let a3 = f32x4.splat(0);
+    let b0 = f32x4.splat(0);
+    let b1 = f32x4.splat(0);
+    let b2 = f32x4.splat(0);
+    let b3 = f32x4.splat(0);
+    let value = x;
+    let k = 0;
+    for (; k + 8 <= K; k += 8, w0 += 32, value += 32) {
+      const low = v128.load(value);
+      const high = v128.load(value, 16);
+      a0 = f32x4.add(a0, f32x4.mul(v128.load(w0), low));
+      b0 = f32x4.add(b0, f32x4.mul(v128.load(w0, 16), high));
+      a1 = f32x4.add(a1, f32x4.mul(v128.load(w0 + apart), low));
+      b1 = f32x4.add(b1, f32x4.mul(v128.load(w0 + apart, 16), high));
+      a2 = f32x4.add(a2, f32x4.mul(v128.load(w0 + 2 * apart), low));
+      b2 = f32x4.add(b2, f32x4.mul(v128.load(w0 + 2 * apart, 16), high));
+      a3 = f32x4.add(a3, f32x4.mul(v128.load(w0 + 3 * apart), low));
+      b3 = f32x4.add(b3, f32x4.mul(v128.load(w0 + 3 * apart, 16), high));
+    }
+    let s0 = total(f32x4.add(a0, b0));
+    let s1 = total(f32x4.add(a1, b1));
+    let s2 = total(f32x4.add(a2, b2));
+    let s3 = total(f32x4.add(a3, b3));
+    for (; k < K; k++, w0 += 4, value += 4) {
+      const xk = load<f32>(value);
+      s0 += load<f32>(w0) * xk;
+      s1 += load<f32>(w0 + apart) * xk;
+      s2 += load<f32>(w0 + 2 * apart) * xk;
+      s3 += load<f32>(w0 + 3 * apart) * xk;
+    }
+    store<f32>(out, s0);
+    store<f32>(out + outApart, s1);
+    store<f32>(out + 2 * outApart, s2);
+    store<f32>(out + 3 * outApart, s3);
+  }
+  return from + 4 * quarter;
 }
 
 /** `C = A B^T`, a unit per row of A: A `[batch * M, K]`, B `[batch, N, K]`, C `[batch * M, N]`. */
@@ -132,23 +236,21 @@ function exp4(x: v128): v128 {
   return v128.andnot(e, f32x4.lt(x, f32x4.splat(-87.3365447505531)));
 }
 
+// The sums below are in the order of the streams above: a row is the same wherever it falls.
+
 // @ts-ignore: decorator
 @inline
 function dotF32(a: usize, b: usize, K: i32): f32 {
   let s = f32x4.splat(0);
   let t = f32x4.splat(0);
-  let u = f32x4.splat(0);
-  let v = f32x4.splat(0);
   let k = 0;
-  for (; k + 16 <= K; k += 16, a += 64, b += 64) {
+  for (; k + 8 <= K; k += 8, a += 32, b += 32) {
     s = f32x4.add(s, f32x4.mul(v128.load(a), v128.load(b)));
     t = f32x4.add(t, f32x4.mul(v128.load(a, 16), v128.load(b, 16)));
-    u = f32x4.add(u, f32x4.mul(v128.load(a, 32), v128.load(b, 32)));
-    v = f32x4.add(v, f32x4.mul(v128.load(a, 48), v128.load(b, 48)));
   }
-  let rest: f32 = 0;
-  for (; k < K; k++, a += 4, b += 4) rest += load<f32>(a) * load<f32>(b);
-  return total(f32x4.add(f32x4.add(s, t), f32x4.add(u, v))) + rest;
+  let sum = total(f32x4.add(s, t));
+  for (; k < K; k++, a += 4, b += 4) sum += load<f32>(a) * load<f32>(b);
+  return sum;
 }
 
 // @ts-ignore: decorator
@@ -156,20 +258,21 @@ function dotF32(a: usize, b: usize, K: i32): f32 {
 function dotBf16(a: usize, b: usize, K: i32): f32 {
   let s = f32x4.splat(0);
   let t = f32x4.splat(0);
-  let u = f32x4.splat(0);
-  let v = f32x4.splat(0);
   let k = 0;
-  for (; k + 16 <= K; k += 16, a += 32, b += 64) {
-    const first = v128.load(a);
-    const second = v128.load(a, 16);
-    s = f32x4.add(s, f32x4.mul(lowHalf(first), v128.load(b)));
-    t = f32x4.add(t, f32x4.mul(highHalf(first), v128.load(b, 16)));
-    u = f32x4.add(u, f32x4.mul(lowHalf(second), v128.load(b, 32)));
-    v = f32x4.add(v, f32x4.mul(highHalf(second), v128.load(b, 48)));
+  for (; k + 8 <= K; k += 8, a += 16, b += 32) {
+    const v = v128.load(a);
+    s = f32x4.add(s, f32x4.mul(lowHalf(v), v128.load(b)));
+    t = f32x4.add(t, f32x4.mul(highHalf(v), v128.load(b, 16)));
   }
-  let rest: f32 = 0;
-  for (; k < K; k++, a += 2, b += 4) rest += reinterpret<f32>((<u32>load<u16>(a)) << 16) * load<f32>(b);
-  return total(f32x4.add(f32x4.add(s, t), f32x4.add(u, v))) + rest;
+  let sum = total(f32x4.add(s, t));
+  for (; k < K; k++, a += 2, b += 4) sum += bf16At(a) * load<f32>(b);
+  return sum;
+}
+
+// @ts-ignore: decorator
+@inline
+function bf16At(address: usize): f32 {
+  return reinterpret<f32>((<u32>load<u16>(address)) << 16);
 }
 
 /** The first four of eight bf16 as f32, of which they are the upper halves. */
