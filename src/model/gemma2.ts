@@ -1,7 +1,7 @@
 // T new tokens, D model width, H query heads, K key/value heads, d head width, F MLP width, V vocabulary.
 import { plus } from './arrangement.ts';
 import { type DecoderConfig, type Family, readDecoderConfig } from './decoder-config.ts';
-import { above, fields, invalid, show } from './fields.ts';
+import { above, fields, invalid } from './fields.ts';
 import { slidingLayers, slidingWindow, windowsOf } from './layer-types.ts';
 import { llamaAttention } from './llama.ts';
 import type { Attention } from './parts/block.ts';
@@ -18,7 +18,11 @@ export function gemma2(raw: Json, weights: Weights): Decoder {
     ...gemmaFamily(raw),
     maxPositions: 8192,
     attentionSoftCap: softCap(raw, 'attn_logit_softcapping', 50),
-    windows: (n) => windowsOf(slidingLayers(raw, n, (layer) => layer % 2 === 0), slidingWindow(raw, 4096)), // prettier-ignore
+    windows: (n) =>
+      windowsOf(
+        slidingLayers(raw, n, (layer) => layer % 2 === 0),
+        slidingWindow(raw, 4096),
+      ),
   });
   const logitSoftCap = softCap(raw, 'final_logit_softcapping', 30);
   return gemmaDecoder(config, weights, llamaAttention, { logitSoftCap });
@@ -31,7 +35,10 @@ export function gemmaFamily(raw: Json): Omit<Family, 'windows'> {
     throw invalid('use_bidirectional_attention', 'false: a model that looks ahead cannot generate', true);
   const bias = read.boolean('attention_bias') ?? false;
   return {
-    ...{ normEpsilon: 1e-6, maxPositions: 131072, tieEmbeddings: true, headDim: 256 },
+    normEpsilon: 1e-6,
+    maxPositions: 131072,
+    tieEmbeddings: true,
+    headDim: 256,
     activation: 'gelu_pytorch_tanh',
     attentionScale: (read.number('query_pre_attn_scalar', above(0)) ?? 256) ** -0.5,
     keys: { hidden_act: 'hidden_activation' },
@@ -46,7 +53,7 @@ export function softCap(raw: Json, field: string, absent: number | undefined): n
   if (value === undefined) return absent;
   if (value === null) return undefined;
   if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
-  throw invalid(field, 'a finite number above 0, or null', show(value));
+  throw invalid(field, 'a finite number above 0, or null', value);
 }
 
 /** The trunk of Gemma: every norm multiplies by `1 + w`, and the embeddings are scaled by the root of their width. */

@@ -47,7 +47,11 @@ function gpt2Config(raw: Json): DecoderConfig {
   const n_inner = raw.n_inner ?? 4 * fields(raw).required('n_embd', upTo(2 ** 17));
   const own = { ...raw, n_inner, num_key_value_heads: undefined, head_dim: undefined };
   return readDecoderConfig(own, {
-    ...{ normEpsilon: 1e-5, maxPositions: 1024, tieEmbeddings: true, activation: 'gelu_new', keys: KEYS },
+    normEpsilon: 1e-5,
+    maxPositions: 1024,
+    tieEmbeddings: true,
+    activation: 'gelu_new',
+    keys: KEYS,
     biases: { qkv: true, o: true, mlp: true },
     traits: ['pre-norm', 'learned-positions'],
     ropes: ({ nLayers }) => repeat(undefined, nLayers),

@@ -22,7 +22,10 @@ export function gptNeox(raw: Json, weights: Weights): Decoder {
   const config = readDecoderConfig(
     { ...raw, rotary_pct: raw.rotary_pct ?? 0.25, num_key_value_heads: undefined, head_dim: undefined },
     {
-      ...{ normEpsilon: 1e-5, maxPositions: 2048, tieEmbeddings: false, activation: 'gelu' },
+      normEpsilon: 1e-5,
+      maxPositions: 2048,
+      tieEmbeddings: false,
+      activation: 'gelu',
       keys: { rms_norm_eps: 'layer_norm_eps' },
       biases: { qkv: bias, o: bias, mlp: true },
       traits: parallel ? ['pre-norm', 'parallel'] : ['pre-norm'],

@@ -19,7 +19,9 @@ import type { Json } from '../json.ts';
 export function olmo2(raw: Json, weights: Weights): Decoder {
   const bias = fields(raw).boolean('attention_bias') ?? false;
   const config = readDecoderConfig(raw, {
-    ...{ normEpsilon: 1e-5, maxPositions: 2048, tieEmbeddings: false },
+    normEpsilon: 1e-5,
+    maxPositions: 2048,
+    tieEmbeddings: false,
     biases: { qkv: bias, o: bias, mlp: false },
     traits: ['post-norm', 'gated-mlp', 'qk-norm'],
   });

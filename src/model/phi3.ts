@@ -1,6 +1,6 @@
 // T new tokens, D model width, H query heads, K key/value heads, d head width, F MLP width, V vocabulary.
 import { type DecoderConfig, readDecoderConfig, repeat } from './decoder-config.ts';
-import { invalid, show } from './fields.ts';
+import { invalid } from './fields.ts';
 import { slidingWindow } from './layer-types.ts';
 import { LlamaAttention } from './llama.ts';
 import { Block } from './parts/block.ts';
@@ -17,7 +17,9 @@ import { isObject, type Json } from '../json.ts';
  */
 export function phi3(raw: Json, weights: Weights): Decoder {
   const config = readDecoderConfig(raw, {
-    ...{ normEpsilon: 1e-5, maxPositions: 4096, tieEmbeddings: false },
+    normEpsilon: 1e-5,
+    maxPositions: 4096,
+    tieEmbeddings: false,
     windows: (n) => repeat(slidingWindow(raw, Infinity), n),
     ropes: ({ nLayers, ...sizes }) => repeat(readRope(raw, sizes), nLayers),
   });
@@ -44,7 +46,7 @@ function readRope(raw: Json, sizes: { readonly headDim: number; readonly maxPosi
   const nested = isObject(raw[field]) ? raw[field] : {};
   const type: unknown = nested.rope_type ?? nested.type ?? 'default';
   if (typeof type !== 'string' || !['default', 'longrope', 'su', 'yarn'].includes(type))
-    throw invalid(`${field}.rope_type`, '"default" or "longrope" in a phi3 model', show(type));
+    throw invalid(`${field}.rope_type`, '"default" or "longrope" in a phi3 model', type);
   const rope_type = type === 'default' ? 'default' : 'longrope';
   const original_max_position_embeddings = raw.original_max_position_embeddings ?? 4096;
   const settings = { ...raw, original_max_position_embeddings, [field]: { ...nested, rope_type } };

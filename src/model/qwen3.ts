@@ -20,7 +20,10 @@ import type { Json } from '../json.ts';
 export function qwen3(raw: Json, weights: Weights): Decoder {
   const bias = fields(raw).boolean('attention_bias') ?? false;
   const family: Family = {
-    ...{ normEpsilon: 1e-6, maxPositions: 32768, tieEmbeddings: false, headDim: 128 },
+    normEpsilon: 1e-6,
+    maxPositions: 32768,
+    tieEmbeddings: false,
+    headDim: 128,
     biases: { qkv: bias, o: bias, mlp: false },
     traits: ['pre-norm', 'gated-mlp', 'qk-norm'],
     windows: (n) => qwenWindows(raw, n),

@@ -1,6 +1,6 @@
 // T new tokens, D model width, H query heads, K key/value heads, d head width, F MLP width, V vocabulary.
 import { readDecoderConfig } from './decoder-config.ts';
-import { fields, invalid, show, upTo } from './fields.ts';
+import { fields, invalid, upTo } from './fields.ts';
 import { slidingLayers, slidingWindow, windowsOf } from './layer-types.ts';
 import { llamaAttention, llamaBlock } from './llama.ts';
 import { type Decoder, decoder } from './parts/decoder.ts';
@@ -15,9 +15,15 @@ export function smollm3(raw: Json, weights: Weights): Decoder {
   const uses = read.boolean('use_sliding_window') ?? false;
   const window = uses ? slidingWindow(raw, Infinity) : Infinity;
   const config = readDecoderConfig(raw, {
-    ...{ normEpsilon: 1e-6, maxPositions: 32768, tieEmbeddings: true },
+    normEpsilon: 1e-6,
+    maxPositions: 32768,
+    tieEmbeddings: true,
     biases: { qkv: bias, o: bias, mlp: read.boolean('mlp_bias') ?? false },
-    windows: (n) => windowsOf(slidingLayers(raw, n, (layer) => !turningLayers(raw, n)[layer]), window), // prettier-ignore
+    windows: (n) =>
+      windowsOf(
+        slidingLayers(raw, n, (layer) => !turningLayers(raw, n)[layer]),
+        window,
+      ),
     ropes: ({ nLayers, ...sizes }) => {
       const rope = parseRope(raw, { theta: 2e6, ...sizes });
       return turningLayers(raw, nLayers).map((turns) => (turns ? rope : undefined));
@@ -39,6 +45,6 @@ function turningLayers(raw: Json, nLayers: number): boolean[] {
     throw invalid('no_rope_layers', `a list of at least ${nLayers} numbers, one for each layer`, given);
   return given.slice(0, nLayers).map((turns: unknown, layer) => {
     if (turns === 0 || turns === 1) return turns === 1;
-    throw invalid(`no_rope_layers[${layer}]`, '1 (turns) or 0', show(turns));
+    throw invalid(`no_rope_layers[${layer}]`, '1 (turns) or 0', turns);
   });
 }

@@ -93,7 +93,7 @@ describe('load', () => {
     [
       'another architecture',
       { model_type: 'bert' },
-      /model_type "bert" is not supported \(supported: llama, mistral, qwen2, qwen3\)/,
+      /model_type "bert" is not supported \(supported: llama, mistral, .*gpt_neox/,
     ],
     ['a missing size', { hidden_size: null }, /hidden_size must be .* got nothing/],
     ['a size that is text', { num_hidden_layers: '2' }, /num_hidden_layers must be .* got "2"/],

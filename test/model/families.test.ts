@@ -110,6 +110,11 @@ describe('what a config leaves out is what transformers assumes', () => {
     expect(newer.ropes[0]).toMatchObject({ rotaryDim: 8, theta: 5000 });
   });
 
+  it('Granite: factors of 1', async () => {
+    expect((await resolved('granite', {})).attentionScale).toBe(0.2);
+    expect((await resolved('granite', { attention_multiplier: undefined })).attentionScale).toBe(1);
+  });
+
   it('GPT-2: an MLP four times as wide, and the scale by layer', async () => {
     expect((await resolved('gpt2', {})).mlpDim).toBe(256);
     await expect(resolved('gpt2', { n_inner: 128 })).rejects.toThrow(/c_fc\.weight: expected \[64, 128\]/);
