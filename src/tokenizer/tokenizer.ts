@@ -37,8 +37,8 @@ export class Tokenizer {
   private readonly trailing: readonly number[];
   /** Tokens by the names under which templates use them: `bos_token`, `eos_token` ... */
   private readonly specialTokens: Readonly<Partial<Record<string, string>>>;
-  private readonly chatTemplate: Template | undefined;
-  private readonly toolTemplate: Template | undefined;
+  private readonly chatTemplate: (() => Template) | undefined;
+  private readonly toolTemplate: (() => Template) | undefined;
 
   /** @throws {TokenizerError} where tokenizer.json is malformed or has a step that is not known. */
   constructor({ tokenizer, config, chatTemplate, toolTemplate }: TokenizerFiles) {
@@ -106,6 +106,11 @@ export class Tokenizer {
     return this.chatTemplate !== undefined;
   }
 
+  /** Whether the chat template reads a variable, such as `enable_thinking`; what it does not read, changes nothing. */
+  templateReads(variable: string): boolean {
+    return this.chatTemplate?.().reads.has(variable) ?? false;
+  }
+
   /**
    * The conversation as the model's chat template writes it, and its tokens. Where `tools` are given and the model has a
    * template for them, that one is used. Special tokens spelled in a message become those tokens, as in transformers.
@@ -120,7 +125,7 @@ export class Tokenizer {
         'chat: the model has no chat template; give it a text, or a model tuned for conversations',
       );
     }
-    const text = template(messages, { ...this.specialTokens, ...variables });
+    const text = template()(messages, { ...this.specialTokens, ...variables });
     // The template writes BOS itself.
     return { text, tokens: this.encode(text, { addSpecialTokens: false }) };
   }
@@ -132,10 +137,10 @@ function missing(id: number | undefined, around: readonly number[]): number[] {
 }
 
 /** A broken template is no reason to refuse the tokenizer. */
-function compileWhenUsed(source: string | undefined): Template | undefined {
+function compileWhenUsed(source: string | undefined): (() => Template) | undefined {
   if (source === undefined) return undefined;
   let compiled: Template | undefined;
-  return (...args) => (compiled ??= compileTemplate(source))(...args);
+  return () => (compiled ??= compileTemplate(source));
 }
 
 /** `*_token` of tokenizer_config.json: the spelling, alone or in an object with its stripping rules. */
