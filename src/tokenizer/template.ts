@@ -66,7 +66,12 @@ export function compileTemplate(source: string): Template {
     const interpreter = new Interpreter();
     return guarded(
       () => {
-        const all = { tools: tools ?? null, documents: null, add_generation_prompt: addGenerationPrompt, ...others };
+        const all: Record<string, unknown> = {
+          tools: tools ?? null,
+          documents: null,
+          add_generation_prompt: addGenerationPrompt,
+          ...others,
+        };
         return interpreter.render(program, [
           ...functions(now),
           ['messages', messages.map(prepare)],
@@ -86,7 +91,9 @@ const REASONING = ['reasoning_content', 'thinking', 'reasoning'] as const;
 
 /** A message as transformers 5 gives it to a template. Source: `_alias_reasoning_fields` of its chat_template_utils.py. */
 function prepare(message: ChatMessage): Dict {
-  const fields = Object.entries(message).filter(([, value]) => value !== null && value !== undefined);
+  const fields = Object.entries(message as Record<string, unknown>).filter(
+    ([, value]) => value !== null && value !== undefined,
+  );
   const given = new Map(fields);
   const reasoning = REASONING.map((name) => given.get(name)).find((value) => value !== undefined);
   if (reasoning === undefined) return new Dict(fields.map(([name, value]) => [name, fromJavaScript(value)]));

@@ -9,8 +9,8 @@ const LIMITS = {
   /** What all work may cost, in evaluated expressions: in all about three seconds. */
   steps: 10_000_000,
 };
-/** Characters that are read or written in the time of a step. */
-const CHARACTERS_PER_STEP = 64;
+/** Characters that are read or written in the time of a step, where each one costs most: replaced by a function. */
+const CHARACTERS_PER_STEP = 4;
 
 /**
  * What a template may still do. Its use is counted, not timed, so that the same template always ends the same way. What

@@ -1,8 +1,10 @@
 import type { Budget } from './budget.ts';
 import { formatPercent } from './format.ts';
+import { escapeHtml } from './markup.ts';
 import { getAttribute, getItem, absent, attribute as rawAttribute, joinTexts, replace } from './methods.ts';
 import { arithmetic, roundHalfEven } from './operators.ts';
 import { json, str } from './print.ts';
+import { characters } from './slices.ts';
 import { runTest } from './tests.ts';
 import { capitalize, indent, splitLines, strip } from './text.ts';
 import {
@@ -75,6 +77,9 @@ const extreme =
     return items.reduce((best, item) => (sign * compare(key(item), key(best), '<', budget) < 0 ? item : best));
   };
 
+/** `map` and `select` look at nothing that is false: not at None either, which cannot be gone through. */
+const iterateIfTrue = (value: Value, budget: Budget): readonly Value[] => (truth(value) ? iterate(value, budget) : []);
+
 /** `select`, `reject`, `selectattr` and `rejectattr`. */
 const selecting =
   (wanted: boolean, byAttribute: boolean): Filter =>
@@ -86,11 +91,11 @@ const selecting =
       (positional as (Value | undefined)[])[Number(byAttribute)] === undefined
         ? truth(get(item))
         : runTest(text(name, 'test'), get(item), given, budget);
-    return new Generator(iterate(value, budget).filter((item) => holds(item) === wanted));
+    return new Generator(iterateIfTrue(value, budget).filter((item) => holds(item) === wanted));
   };
 
 const map: Filter = (value, { positional, named }, budget) => {
-  const items = iterate(value, budget);
+  const items = iterateIfTrue(value, budget);
   if (positional.length === 0 && named.has('attribute')) {
     const [path, otherwise] = bind('map', { positional, named }, ['attribute', 'default']);
     return new Generator(items.map(getter(path, budget, otherwise)));
@@ -140,10 +145,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
     const key = (entry: [Value, Value]): Value => folded(entry[by === 'key' ? 0 : 1], caseSensitive);
     return sorted(value.items(), key, truth(reverse), budget).map((entry) => new Tuple(entry));
   },
-  escape: ofText('escape', (self) => {
-    const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&#34;', "'": '&#39;' };
-    return self.replace(/[&<>"']/g, (character) => entities[character]);
-  }),
+  escape: ofText('escape', escapeHtml),
   first(value, _, budget) {
     const first = value instanceof Generator ? value.next() : iterate(value, budget).at(0);
     return orElse(first, () => new Undefined('No first item, sequence was empty.'));
@@ -169,7 +171,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
       if (last && equal(last.key, key(item), budget)) last.items.push(item);
       else groups.push({ key: key(item), grouper: get(item), items: [item] });
     }
-    return groups.map(({ grouper, items }) => new Tuple([grouper, items]));
+    return groups.map(({ grouper, items }) => new Tuple([grouper, items], ['grouper', 'list']));
   },
   indent(value, args, budget) {
     const [width = 4, first = false, blank = false] = bind('indent', args, ['width', 'first', 'blank']);
@@ -210,7 +212,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   },
   reverse(value, _, budget) {
     const items = [...iterate(value, budget)].reverse();
-    return typeof value === 'string' ? items.join('') : new Generator(items);
+    return typeof value === 'string' ? joinTexts(items as string[], '', budget) : new Generator(items);
   },
   round(value, args) {
     const [precision, method = 'common'] = bind('round', args, ['precision', 'method']);
@@ -279,10 +281,10 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   truncate(value, args, budget) {
     const names = ['length', 'killwords', 'end', 'leeway'];
     const [size, whole = false, end = '...', leeway] = bind('truncate', args, names);
-    const characters = Array.from(str(value, budget));
+    const all = characters(str(value, budget), budget);
     const [most, ending] = [integer(size, 255, 'truncate'), text(end, 'truncate')];
-    if (characters.length <= most + integer(leeway, 5, 'truncate')) return characters.join('');
-    const kept = characters.slice(0, most - length(ending)).join('');
+    if (all.length <= most + integer(leeway, 5, 'truncate')) return all.join('');
+    const kept = all.slice(0, most - length(ending)).join('');
     if (truth(whole)) return kept + ending;
     const space = kept.lastIndexOf(' ');
     return (space < 0 ? kept : kept.slice(0, space)) + ending;

@@ -1,7 +1,7 @@
 import type { Budget } from './budget.ts';
 import { floatText, repr, str } from './print.ts';
 import { roundHalfEven } from './operators.ts';
-import { Dict, Float, numeric, orElse, TemplateFault, typeName, Undefined, type Value } from './values.ts';
+import { Dict, Float, length, numeric, orElse, TemplateFault, typeName, Undefined, type Value } from './values.ts';
 
 /** How a value fills its place: the parts of Python's format specification that concern text and numbers. */
 interface Spec {
@@ -25,7 +25,6 @@ export function formatPercent(
   budget: Budget,
 ): string {
   let at = 0;
-  let isNamed = false;
   const next = (): Value => {
     if (at >= values.length) throw new TemplateFault('not enough arguments for format string');
     return values[at++];
@@ -43,7 +42,6 @@ export function formatPercent(
       let value: Value;
       if (name === undefined) value = next();
       else {
-        isNamed = true;
         value = orElse(named?.get(name), () => missingKey(name));
       }
       const left = flags.includes('-');
@@ -74,7 +72,7 @@ export function formatPercent(
       return formatNumber(whole, { ...spec, type: kind }, budget);
     },
   );
-  if (!isNamed && at < values.length && !(named && values.length === 1))
+  if (at < values.length && named === undefined)
     throw new TemplateFault('not all arguments converted during string formatting');
   return result;
 }
@@ -110,7 +108,7 @@ export function formatBraces(
     const [first] = /^[^.[]*/.exec(text)!;
     let value = argument(first);
     for (const [, attribute, key] of text.slice(first.length).matchAll(/\.([^.[]+)|\[([^\]]+)\]/g)) {
-      if (attribute !== undefined) value = read.attribute(value, attribute);
+      if (attribute) value = read.attribute(value, attribute);
       else value = read.item(value, /^\d+$/.test(key) ? Number(key) : key);
     }
     return value;
@@ -236,7 +234,7 @@ const cut = (text: string, precision: number | undefined): string =>
 /** Fills a text up to a width; Python counts code points. */
 export function pad(text: string, { fill = ' ', align = '>', width = 0 }: Spec, budget: Budget): string {
   budget.text(Math.max(width, text.length));
-  const missing = width - (text.length > width ? width : Array.from(text).length);
+  const missing = width - length(text);
   if (missing <= 0) return text;
   const before = align === '<' ? 0 : align === '^' ? Math.floor(missing / 2) : missing;
   return fill.repeat(before) + text + fill.repeat(missing - before);

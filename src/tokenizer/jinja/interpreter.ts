@@ -1,8 +1,10 @@
 import { Budget } from './budget.ts';
 import { runFilter } from './filters.ts';
+import { addMarkup, MAKES_MARKUP, Markup } from './markup.ts';
 import { getAttribute, getItem } from './methods.ts';
-import { arithmetic, signed, slicePositions } from './operators.ts';
+import { arithmetic, signed } from './operators.ts';
 import { str } from './print.ts';
+import { slicePositions, substring } from './slices.ts';
 import type { Body, CallArguments, Expression, FilterCall, MacroParts, Statement, Target } from './syntax.ts';
 import { runTest } from './tests.ts';
 import {
@@ -252,7 +254,31 @@ export class Interpreter {
   // Expressions
 
   private evaluate(expression: Expression, scope: Scope): Value {
+    const value = this.evaluateMarked(expression, scope);
+    return value instanceof Markup ? value.text : value;
+  }
+
+  /**
+   * A value, or a text that `safe` or `escape` made HTML: what is added to such a text is escaped, as in Python. Here it
+   * remains HTML within an expression only.
+   */
+  private evaluateMarked(expression: Expression, scope: Scope): Value | Markup {
     this.budget.spend(1);
+    if (expression.type === 'apply' && MAKES_MARKUP.has(expression.filter.name)) {
+      const value = this.evaluateMarked(expression.value, scope);
+      if (value instanceof Markup) return value;
+      return new Markup(str(this.filter(expression.filter, value, scope), this.budget));
+    }
+    if (expression.type !== 'arithmetic') return this.evaluatePlain(expression, scope);
+    const left = this.evaluateMarked(expression.left, scope);
+    const right = this.evaluateMarked(expression.right, scope);
+    const sum = expression.operator === '+' ? addMarkup(left, right, this.budget) : undefined;
+    if (sum) return sum;
+    const [a, b] = [left, right].map((side) => (side instanceof Markup ? side.text : side));
+    return this.bounded(arithmetic(expression.operator, a, b, this.budget));
+  }
+
+  private evaluatePlain(expression: Exclude<Expression, { type: 'arithmetic' }>, scope: Scope): Value {
     switch (expression.type) {
       case 'constant':
         return expression.value;
@@ -269,7 +295,7 @@ export class Interpreter {
       case 'attribute':
         return getAttribute(this.evaluate(expression.of, scope), expression.name, this.budget);
       case 'item':
-        return this.item(this.evaluate(expression.of, scope), this.evaluate(expression.key, scope));
+        return getItem(this.evaluate(expression.of, scope), this.evaluate(expression.key, scope), this.budget);
       case 'slice':
         return this.slice(this.evaluate(expression.of, scope), expression.bounds, scope);
       case 'invoke':
@@ -285,10 +311,6 @@ export class Interpreter {
         return !truth(this.evaluate(expression.value, scope));
       case 'sign':
         return signed(expression.sign, this.evaluate(expression.value, scope));
-      case 'arithmetic': {
-        const left = this.evaluate(expression.left, scope);
-        return this.bounded(arithmetic(expression.operator, left, this.evaluate(expression.right, scope), this.budget));
-      }
       case 'concat':
         return this.bounded(
           expression.parts.reduce((joined, part) => joined + str(this.evaluate(part, scope), this.budget), ''),
@@ -316,38 +338,19 @@ export class Interpreter {
     return value;
   }
 
-  private item(of: Value, key: Value): Value {
-    if (typeof of === 'string') this.budget.text(of.length);
-    return getItem(of, key, this.budget);
-  }
-
   private slice(of: Value, bounds: readonly (Expression | undefined)[], scope: Scope): Value {
     if (of instanceof Undefined) of.fail();
     const numbers = bounds.map((bound) => {
       const value = bound ? this.evaluate(bound, scope) : null;
       return value === null ? undefined : integer(value, 0, 'slice');
     });
-    if (typeof of === 'string') return this.substring(of, numbers);
+    if (typeof of === 'string') return substring(of, numbers, this.budget);
     const items = sequence(of);
     if (items === undefined) return new Undefined(`${typeName(of)} object has no element slice`);
     this.budget.items(items.length);
     const { start, step, count } = slicePositions(items.length, numbers);
     const cut = Array.from({ length: count }, (_, i) => items[start + i * step]);
     return of instanceof Tuple ? new Tuple(cut) : cut;
-  }
-
-  /** Python counts code points, which are JavaScript's units unless there are pairs of them. */
-  private substring(of: string, bounds: readonly (number | undefined)[]): string {
-    this.budget.text(of.length);
-    const hasPairs = /[\ud800-\udbff]/.test(of);
-    if (!hasPairs && (bounds[2] ?? 1) === 1) {
-      const { start, count } = slicePositions(of.length, bounds);
-      return of.slice(start, start + count);
-    }
-    this.budget.items(of.length);
-    const characters = Array.from(of);
-    const { start, step, count } = slicePositions(characters.length, bounds);
-    return Array.from({ length: count }, (_, i) => characters[start + i * step]).join('');
   }
 
   private filter({ name, args }: FilterCall, value: Value, scope: Scope): Value {

@@ -11,7 +11,7 @@ const NAME = /[\p{L}\p{N}_]+/uy;
 const NUMBER = /\d+(?:_\d+)*(?:(?:\.\d+(?:_\d+)*)?[eE][+-]?\d+(?:_\d+)*|\.\d+(?:_\d+)*)?/y;
 const RADIX = /0(?:[bB](?:_?[01])+|[oO](?:_?[0-7])+|[xX](?:_?[\da-fA-F])+)/y;
 const STRING = /'[^'\\]*(?:\\[\s\S][^'\\]*)*'|"[^"\\]*(?:\\[\s\S][^"\\]*)*"/y;
-const OPERATORS = ['//', '**', '==', '!=', '>=', '<=', ...'+-/*%~[](){}><=.:|,;'];
+const OPERATORS = ['//', '**', '==', '!=', '>=', '<=', ...'+ - / * % ~ [ ] ( ) { } > < = . : | , ;'.split(' ')];
 const RAW = /[-+]?\s*raw\s*-?%\}/y;
 const END_RAW = /\{%([-+]?)\s*endraw\s*([-+]?)%\}/g;
 const PAIRS: Readonly<Partial<Record<string, string>>> = { ')': '(', ']': '[', '}': '{' };

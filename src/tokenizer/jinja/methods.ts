@@ -1,5 +1,6 @@
 import type { Budget } from './budget.ts';
 import { formatBraces, pad, type FieldReader } from './format.ts';
+import { characterAt, characters, slicePositions, substring } from './slices.ts';
 import { capitalize, isSpace, occurrences, partition, split, splitLines, strip, titleCase } from './text.ts';
 import {
   type Arguments,
@@ -27,6 +28,9 @@ import {
 
 type Method<T> = (self: T, args: Arguments, budget: Budget) => Value;
 type Methods<T> = Readonly<Record<string, Method<T>>>;
+
+const optionalInteger = (value: Value | undefined): number | undefined =>
+  value === undefined || value === null ? undefined : integer(value, 0, 'slice');
 
 const optionalText = (value: Value | undefined, what: string): string | undefined =>
   value === undefined || value === null ? undefined : text(value, what);
@@ -65,9 +69,9 @@ const partitioning =
 
 const affix =
   (name: 'startswith' | 'endswith'): Method<string> =>
-  (self, args) => {
+  (self, args, budget) => {
     const [given, start, end] = bind(name, args, ['prefix', 'start', 'end'], 1);
-    const part = start === undefined && end === undefined ? self : Array.from(self).slice(integer(start, 0, name), integer(end, self.length, name)).join(''); // prettier-ignore
+    const part = substring(self, [optionalInteger(start), optionalInteger(end)], budget);
     const affixes = given instanceof Tuple ? given.items : [given];
     return affixes.some((item) => {
       const wanted = text(item, `${name} first arg must be str or a tuple of str`);
@@ -78,16 +82,15 @@ const affix =
 /** `find`, `rfind`, `index` and `rindex`, in code points. */
 const finding =
   (fromRight: boolean, mustBeThere: boolean): Method<string> =>
-  (self, args) => {
+  (self, args, budget) => {
     const [part, start, end] = bind('find', args, ['sub', 'start', 'end'], 1);
-    const characters = Array.from(self);
-    const from = integer(start, 0, 'find');
-    const offset = from < 0 ? Math.max(0, from + characters.length) : from;
-    const searched = characters.slice(offset, integer(end, characters.length, 'find')).join('');
+    const [from, to] = [optionalInteger(start), optionalInteger(end)];
+    const searched = from === undefined && to === undefined ? self : substring(self, [from, to], budget);
     const wanted = text(part, 'find');
     const at = fromRight ? searched.lastIndexOf(wanted) : searched.indexOf(wanted);
     if (at < 0 && mustBeThere) throw new TemplateFault('substring not found');
-    return at < 0 ? -1 : offset + Array.from(searched.slice(0, at)).length;
+    if (at < 0) return -1;
+    return (from === undefined ? 0 : slicePositions(length(self), [from]).start) + length(searched.slice(0, at));
   };
 
 const justifying =
@@ -104,14 +107,15 @@ const all =
     self !== '' && pattern.test(self);
 
 export function replace(self: string, old: string, by: string, count: number, budget: Budget): string {
-  const most = old === '' ? Array.from(self).length + 1 : occurrences(self, old);
+  const most = old === '' ? length(self) + 1 : occurrences(self, old);
+  budget.spend(most);
   const times = count < 0 ? most : Math.min(count, most);
   budget.text(self.length + Math.max(0, times * (by.length - old.length)));
   if (times === 0) return self;
   if (old === '') {
-    const characters = Array.from(self);
-    const pieces = characters.slice(0, times).map((character) => by + character);
-    return pieces.join('') + characters.slice(times).join('') + (times > characters.length ? by : '');
+    const all = characters(self, budget);
+    const pieces = all.slice(0, times).map((character) => by + character);
+    return pieces.join('') + all.slice(times).join('') + (times > all.length ? by : '');
   }
   return split(self, old, times, false).join(by);
 }
@@ -129,16 +133,18 @@ const STRING_METHODS: Methods<string> = {
     const shifted = pad(self, { ...options, align: '>', width: length(self) + left }, budget);
     return pad(shifted, { ...options, align: '<', width: total }, budget);
   },
-  count(self, args) {
+  count(self, args, budget) {
     const part = text(bind('count', args, ['sub'], 1)[0], 'count');
-    return part === '' ? length(self) + 1 : occurrences(self, part);
+    const count = part === '' ? length(self) + 1 : occurrences(self, part);
+    budget.spend(count);
+    return count;
   },
   endswith: affix('endswith'),
   find: finding(false, false),
   index: finding(false, true),
   isalnum: all(/^[\p{L}\p{N}]+$/u),
   isalpha: all(/^\p{L}+$/u),
-  isascii: (self) => /^[\0-\x7f]*$/.test(self), // eslint-disable-line no-control-regex
+  isascii: (self) => /^[\0-\x7f]*$/.test(self),
   isdecimal: all(/^\p{Nd}+$/u),
   isdigit: all(/^\p{Nd}+$/u),
   isnumeric: all(/^\p{N}+$/u),
@@ -244,10 +250,12 @@ export function attribute(of: Value, name: string, budget: Budget): Value | unde
     if (name === 'format') return formatMethod(of, budget);
     return method(STRING_METHODS, of, name, budget);
   }
-  if (CHANGES[typeName(of)]?.includes(name))
+  if (Object.hasOwn(CHANGES, typeName(of)) && CHANGES[typeName(of)].includes(name))
     throw new TemplateFault(`access to attribute '${name}' of '${typeName(of)}' object is unsafe.`);
   if (of instanceof Dict) return method(DICT_METHODS, of, name, budget);
   if (Array.isArray(of) && name === 'copy') return new Callable('copy', () => [...iterate(of, budget)]);
+  if (of instanceof Tuple && of.names.includes(name)) return of.items[of.names.indexOf(name)];
+  if (of instanceof Callable && name === 'name') return of.name;
   if (Array.isArray(of) || of instanceof Tuple) return method(SEQUENCE_METHODS, of, name, budget);
   if (of instanceof Float && name === 'is_integer') return new Callable(name, () => Number.isInteger(of.value));
   return undefined;
@@ -314,7 +322,7 @@ function loopAttribute(loop: Loop, name: string, budget: Budget): Value | undefi
 /** `of.name`: an attribute, else an item. So `message.items` is dict's method, whatever the message holds. */
 export function getAttribute(of: Value, name: string, budget: Budget): Value {
   if (of instanceof Undefined) of.fail();
-  return orElse(attribute(of, name, budget), () => orElse(item(of, name), () => absent(of, name)));
+  return orElse(attribute(of, name, budget), () => orElse(item(of, name, budget), () => absent(of, name)));
 }
 
 /** `of[key]`: an item, else an attribute. */
@@ -322,14 +330,14 @@ export function getItem(of: Value, key: Value, budget: Budget): Value {
   if (of instanceof Undefined) of.fail();
   const asAttribute = (): Value =>
     orElse(typeof key === 'string' ? attribute(of, key, budget) : undefined, () => absent(of, key));
-  return orElse(item(of, key), asAttribute);
+  return orElse(item(of, key, budget), asAttribute);
 }
 
-function item(of: Value, key: Value): Value | undefined {
+function item(of: Value, key: Value, budget: Budget): Value | undefined {
   if (of instanceof Dict) return isHashable(key) ? of.get(key) : undefined;
   const index = typeof key === 'boolean' ? Number(key) : key;
   if (typeof index !== 'number') return undefined;
-  if (typeof of === 'string') return Array.from(of).at(index);
+  if (typeof of === 'string') return characterAt(of, index, budget);
   if (Array.isArray(of) || of instanceof Range) return of.at(index);
   return of instanceof Tuple ? of.items.at(index) : undefined;
 }
@@ -339,6 +347,8 @@ const isHashable = (key: Value): boolean => !(Array.isArray(key) || key instance
 export function absent(of: Value, key: Value): Undefined {
   const object = of === null ? 'None' : `${typeName(of)} object`;
   return new Undefined(
-    typeof key === 'string' ? `'${object}' has no attribute '${key}'` : `${object} has no element ${String(key)}`,
+    typeof key === 'string'
+      ? `'${object}' has no attribute '${key}'`
+      : `${object} has no element ${typeof key === 'number' ? key : typeName(key)}`,
   );
 }

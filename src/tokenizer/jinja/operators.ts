@@ -77,20 +77,6 @@ export function signed(sign: '-' | '+', value: Value): Value {
   return value instanceof Float ? new Float(result) : result + 0;
 }
 
-/** Which items of `length` Python's `value[start:stop:step]` takes: `count` of them, from `start` on. */
-export function slicePositions(
-  length: number,
-  bounds: readonly (number | undefined)[],
-): { start: number; step: number; count: number } {
-  const step = bounds[2] ?? 1;
-  if (step === 0) throw new TemplateFault('slice step cannot be zero');
-  const [lowest, highest] = step > 0 ? [0, length] : [-1, length - 1];
-  const clamp = (bound: number): number => Math.min(Math.max(bound < 0 ? bound + length : bound, lowest), highest);
-  const start = bounds[0] === undefined ? (step > 0 ? lowest : highest) : clamp(bounds[0]);
-  const stop = bounds[1] === undefined ? (step > 0 ? highest : lowest) : clamp(bounds[1]);
-  return { start, step, count: Math.max(0, Math.ceil((stop - start) / step)) };
-}
-
 /** Python's `round`: to the even neighbour where two are as near. */
 export function roundHalfEven(value: number, places: number): number {
   if (!Number.isFinite(value)) return value;

@@ -137,7 +137,7 @@ function writeJson(value: Value, options: JsonOptions, lineEnd: string, writer: 
   const inner = indent === undefined ? '' : lineEnd + indent;
   const string = (text: string): string => {
     const quoted = JSON.stringify(text);
-    return ensureAscii ? quoted.replace(/[^\0-\x7f]/g, escapeUnit) : quoted; // eslint-disable-line no-control-regex
+    return ensureAscii ? quoted.replace(/[^\0-\x7f]/g, escapeUnit) : quoted;
   };
   const container = <T>(open: string, items: readonly T[], close: string, write: (item: T) => void): void => {
     const isEmpty = items.length === 0;

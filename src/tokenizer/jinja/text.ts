@@ -72,7 +72,11 @@ export function capitalize(text: string): string {
 export const titleCase = (text: string): string => text.replace(/\p{L}+/gu, capitalize);
 
 /** How many times `part` occurs in `text` without overlap. */
-export const occurrences = (text: string, part: string): number => text.split(part).length - 1;
+export function occurrences(text: string, part: string): number {
+  let count = 0;
+  for (let at = text.indexOf(part); at >= 0; at = text.indexOf(part, at + part.length)) count++;
+  return count;
+}
 
 /** Spaces before each line but the first (`first`: that too), and not before empty ones (`blank`: these too). */
 export function indent(text: string, prefix: string, first: boolean, blank: boolean): string {

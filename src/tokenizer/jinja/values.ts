@@ -34,8 +34,11 @@ export class Float {
 
 export class Tuple {
   readonly items: readonly Value[];
-  constructor(items: readonly Value[]) {
+  /** Names of the items, where they have any. */
+  readonly names: readonly string[];
+  constructor(items: readonly Value[], names: readonly string[] = []) {
     this.items = items;
+    this.names = names;
   }
 }
 
@@ -361,7 +364,7 @@ export function fromJavaScript(value: unknown): Value {
   if (typeof value === 'string' || typeof value === 'boolean') return value;
   if (typeof value === 'bigint') return fromJavaScript(Number(value));
   // Beyond 2^53 there is no telling what digits the number had.
-  if (typeof value === 'number') return Number.isSafeInteger(value) ? Number(value) + 0 : new Float(value);
+  if (typeof value === 'number') return Number.isSafeInteger(value) ? value + 0 : new Float(value);
   if (Array.isArray(value)) return value.map(fromJavaScript);
   if (value instanceof Map) return new Dict(Array.from(value, ([k, v]) => [fromJavaScript(k), fromJavaScript(v)]));
   if (typeof value !== 'object' || value instanceof Date || ArrayBuffer.isView(value)) return `<${nameOf(value)}>`;
@@ -372,5 +375,4 @@ export function fromJavaScript(value: unknown): Value {
   );
 }
 
-const nameOf = (value: NonNullable<unknown>): string =>
-  typeof value === 'object' ? value.constructor.name : typeof value;
+const nameOf = (value: unknown): string => (value instanceof Object ? value.constructor.name : typeof value);
