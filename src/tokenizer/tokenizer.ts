@@ -1,3 +1,4 @@
+import type { ChannelFormat } from './channels/parser.ts';
 import { Bpe, bpeConfig } from './bpe.ts';
 import { createDecoder, type DecodeTokens } from './decoding.ts';
 import { createEncoder, type Encode, type EncodeOptions } from './encoding.ts';
@@ -11,6 +12,9 @@ export interface DecodeOptions {
   /** Leaves special tokens out of the text. Default false. */
   readonly skipSpecialTokens?: boolean;
 }
+
+/** Tokens without which there is no harmony. */
+const HARMONY = ['<|start|>', '<|channel|>', '<|message|>', '<|end|>'];
 
 /** Loads the tokenizer of a model folder: see `readTokenizerFiles` and `Tokenizer`. */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
@@ -28,6 +32,10 @@ export class Tokenizer {
   readonly padId: number | undefined;
   /** Ids that `skipSpecialTokens` leaves out. */
   readonly specialIds: ReadonlySet<number>;
+  /** Ids of all tokens that are found whole in a text, special ones and tags such as `<think>`. */
+  readonly addedIds: ReadonlySet<number>;
+  /** How the model tells what it thinks from what it says; undefined where it only says. */
+  readonly channelFormat: ChannelFormat | undefined;
 
   private readonly ids: ReadonlyMap<string, number>;
   private readonly tokens: readonly (string | undefined)[];
@@ -55,6 +63,10 @@ export class Tokenizer {
     this.tokens = tokens;
     this.vocabSize = tokens.length;
     this.specialIds = new Set(added.filter(({ special }) => special).map(({ id }) => id));
+    this.addedIds = new Set(added.map(({ id }) => id));
+    const speaksHarmony = HARMONY.every((token) => this.specialIds.has(ids.get(token) ?? -1));
+    const thinks = [chatTemplate, toolTemplate].some((template) => template?.includes('</think>'));
+    this.channelFormat = speaksHarmony ? 'harmony' : thinks ? 'think' : undefined;
     this.specialTokens = specialTokens(config);
     this.bosId = ids.get(this.specialTokens.bos_token ?? '');
     this.eosId = ids.get(this.specialTokens.eos_token ?? '');
