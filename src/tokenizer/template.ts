@@ -28,7 +28,9 @@ export interface TemplateVariables {
 export interface Template {
   (messages: readonly ChatMessage[], variables?: TemplateVariables): string;
   /** The names of all variables that it reads. */
-  readonly reads: ReadonlySet<string>;
+  readonly variables: ReadonlySet<string>;
+  /** Whether it takes a message's reasoning from a field of its own, rather than out of the content. */
+  readonly readsReasoning: boolean;
 }
 
 /** A chat template is malformed, refused the messages (`raise_exception`), or went beyond its limits. */
@@ -83,7 +85,8 @@ export function compileTemplate(source: string): Template {
       () => interpreter.line,
     );
   };
-  return Object.assign(render, { reads: namesIn(program) });
+  const { variables, fields } = namesIn(program);
+  return Object.assign(render, { variables, readsReasoning: REASONING.some((name) => fields.has(name)) });
 }
 
 /** Names under which a message's reasoning is passed; the first is the one that most templates read. */
@@ -114,17 +117,21 @@ function functions(now: Date): [string, Value][] {
   ];
 }
 
-/** All variable names in a parsed template. */
-function namesIn(program: unknown): Set<string> {
-  const names = new Set<string>();
+/** The variables that a parsed template reads, and what may be the names of fields: attributes, and all texts. */
+function namesIn(program: unknown): { variables: Set<string>; fields: Set<unknown> } {
+  const variables = new Set<string>();
+  const fields = new Set<unknown>();
   const open: unknown[] = [program];
   while (open.length > 0) {
     const node = open.pop();
     if (typeof node !== 'object' || node === null) continue;
-    if ('type' in node && node.type === 'name' && 'name' in node) names.add(node.name as string);
+    const { type, name, value } = node as { type?: string; name?: string; value?: unknown };
+    if (type === 'name') variables.add(name!);
+    if (type === 'attribute') fields.add(name);
+    if (type === 'constant') fields.add(value);
     open.push(...(Object.values(node) as unknown[]));
   }
-  return names;
+  return { variables, fields };
 }
 
 /** Runs what a template makes run, and tells what goes wrong in it, with the line where there is one. */

@@ -36,6 +36,8 @@ export class Tokenizer {
   readonly addedIds: ReadonlySet<number>;
   /** How the model tells what it thinks from what it says; undefined where it only says. */
   readonly channelFormat: ChannelFormat | undefined;
+  /** Ids that end an answer in the model's format, whatever its configuration says. */
+  readonly answerEnds: readonly number[];
 
   private readonly ids: ReadonlyMap<string, number>;
   private readonly tokens: readonly (string | undefined)[];
@@ -65,6 +67,7 @@ export class Tokenizer {
     this.specialIds = new Set(added.filter(({ special }) => special).map(({ id }) => id));
     this.addedIds = new Set(added.map(({ id }) => id));
     const speaksHarmony = HARMONY.every((token) => this.specialIds.has(ids.get(token) ?? -1));
+    this.answerEnds = speaksHarmony ? ['<|return|>', '<|call|>'].flatMap((token) => ids.get(token) ?? []) : [];
     const thinks = [chatTemplate, toolTemplate].some((template) => template?.includes('</think>'));
     this.channelFormat = speaksHarmony ? 'harmony' : thinks ? 'think' : undefined;
     this.specialTokens = specialTokens(config);
@@ -120,7 +123,12 @@ export class Tokenizer {
 
   /** Whether the chat template reads a variable, such as `enable_thinking`; what it does not read, changes nothing. */
   templateReads(variable: string): boolean {
-    return this.chatTemplate?.().reads.has(variable) ?? false;
+    return this.chatTemplate?.().variables.has(variable) ?? false;
+  }
+
+  /** Whether the chat template takes a message's reasoning from a field of its own, rather than out of the content. */
+  get templateReadsReasoning(): boolean {
+    return this.chatTemplate?.().readsReasoning ?? false;
   }
 
   /**

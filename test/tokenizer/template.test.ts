@@ -77,8 +77,13 @@ describe('renderTemplate', () => {
   });
 
   it('knows which variables a template reads', () => {
-    const { reads } = compileTemplate(read('published/qwen3.jinja'));
-    expect([reads.has('enable_thinking'), reads.has('reasoning_effort')]).toEqual([true, false]);
+    const { variables } = compileTemplate(read('published/qwen3.jinja'));
+    expect([variables.has('enable_thinking'), variables.has('reasoning_effort')]).toEqual([true, false]);
+  });
+
+  it('knows whether a template reads reasoning from a field', () => {
+    const fromField = PUBLISHED.filter((name) => compileTemplate(read(`published/${name}.jinja`)).readsReasoning);
+    expect(fromField).toEqual(['glm-4.5', 'gpt-oss', 'qwen3']);
   });
 
   it('says what a template lacks, and in which line', () => {
