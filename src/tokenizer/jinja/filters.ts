@@ -77,13 +77,18 @@ const extreme =
     return items.reduce((best, item) => (sign * compare(key(item), key(best), '<', budget) < 0 ? item : best));
   };
 
+/** A filter that does its work when the first of its items is wanted. */
+const lazy =
+  (items: (value: Value, args: Arguments, budget: Budget) => readonly Value[]): Filter =>
+  (value, args, budget) =>
+    new Generator(() => items(value, args, budget));
+
 /** `map` and `select` look at nothing that is false: not at None either, which cannot be gone through. */
 const iterateIfTrue = (value: Value, budget: Budget): readonly Value[] => (truth(value) ? iterate(value, budget) : []);
 
 /** `select`, `reject`, `selectattr` and `rejectattr`. */
-const selecting =
-  (wanted: boolean, byAttribute: boolean): Filter =>
-  (value, { positional }, budget) => {
+const selecting = (wanted: boolean, byAttribute: boolean): Filter =>
+  lazy((value, { positional }, budget) => {
     if (byAttribute && positional.length === 0) throw new TemplateFault('missing parameter for attribute name');
     const get = getter(byAttribute ? positional[0] : undefined, budget);
     const [name, ...given] = positional.slice(Number(byAttribute));
@@ -91,19 +96,19 @@ const selecting =
       (positional as (Value | undefined)[])[Number(byAttribute)] === undefined
         ? truth(get(item))
         : runTest(text(name, 'test'), get(item), given, budget);
-    return new Generator(iterateIfTrue(value, budget).filter((item) => holds(item) === wanted));
-  };
+    return iterateIfTrue(value, budget).filter((item) => holds(item) === wanted);
+  });
 
-const map: Filter = (value, { positional, named }, budget) => {
+const map = lazy((value, { positional, named }, budget) => {
   const items = iterateIfTrue(value, budget);
   if (positional.length === 0 && named.has('attribute')) {
     const [path, otherwise] = bind('map', { positional, named }, ['attribute', 'default']);
-    return new Generator(items.map(getter(path, budget, otherwise)));
+    return items.map(getter(path, budget, otherwise));
   }
   if (positional.length === 0) throw new TemplateFault('map requires a filter argument');
   const name = text(positional[0], 'map');
-  return new Generator(items.map((item) => runFilter(name, item, { positional: positional.slice(1), named }, budget)));
-};
+  return items.map((item) => runFilter(name, item, { positional: positional.slice(1), named }, budget));
+});
 
 const FILTERS: Readonly<Record<string, Filter>> = {
   abs(value) {
@@ -114,7 +119,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
     const name = text(bind('attr', args, ['name'], 1)[0], 'attr');
     return orElse(rawAttribute(value, name, budget), () => absent(value, name));
   },
-  batch(value, args, budget) {
+  batch: lazy((value, args, budget) => {
     const [size, fill] = bind('batch', args, ['linecount', 'fill_with'], 1);
     const count = integer(size, 1, 'batch');
     const rows: Value[][] = [];
@@ -127,8 +132,8 @@ const FILTERS: Readonly<Record<string, Filter>> = {
       budget.items(Math.max(0, missing));
       for (let i = 0; i < missing; i++) rows.at(-1)!.push(fill);
     }
-    return new Generator(rows);
-  },
+    return rows;
+  }),
   capitalize: ofText('capitalize', capitalize),
   center(value, args, budget) {
     const width = integer(bind('center', args, ['width'])[0], 80, 'center');
@@ -152,14 +157,14 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   },
   float(value, args) {
     const [otherwise = new Float(0)] = bind('float', args, ['default']);
+    if (value instanceof Undefined) value.fail();
     const number = typeof value === 'string' ? parseFloatText(value) : numeric(value);
     return number === undefined ? otherwise : new Float(number);
   },
   format(value, { positional, named }, budget) {
     if (named.size > 0 && positional.length > 0)
       throw new TemplateFault("can't handle positional and keyword arguments at the same time");
-    const dict = named.size > 0 ? new Dict(named) : undefined;
-    return formatPercent(str(value, budget), dict ? [dict] : positional, dict, budget);
+    return formatPercent(str(value, budget), named.size > 0 ? new Dict(named) : new Tuple(positional), budget);
   },
   groupby(value, args, budget) {
     const [path, otherwise, caseSensitive] = bind('groupby', args, ['attribute', 'default', 'case_sensitive'], 1);
@@ -176,19 +181,20 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   indent(value, args, budget) {
     const [width = 4, first = false, blank = false] = bind('indent', args, ['width', 'first', 'blank']);
     const prefix = typeof width === 'string' ? width : ' '.repeat(boundedWidth(width, budget));
-    const self = str(value, budget);
+    const self = text(value, 'indent');
     budget.text(self.length + prefix.length * splitLines(`${self}\n`).length);
     return indent(self, prefix, truth(first), truth(blank));
   },
   int(value, args) {
     const [otherwise = 0, base = 10] = bind('int', args, ['default', 'base']);
+    if (value instanceof Undefined) value.fail();
     return orElse(parseInteger(value, integer(base, 10, 'int')), () => otherwise);
   },
-  items(value, _, budget) {
-    if (value instanceof Undefined) return new Generator([]);
+  items: lazy((value, _, budget) => {
+    if (value instanceof Undefined) return [];
     if (!(value instanceof Dict)) throw new TemplateFault('Can only get item pairs from a mapping.');
-    return new Generator([...iterate(call(value, 'items', [], budget), budget)]);
-  },
+    return iterate(call(value, 'items', [], budget), budget);
+  }),
   join(value, args, budget) {
     const [separator = '', path] = bind('join', args, ['d', 'attribute']);
     const texts = iterate(value, budget).map(getter(path, budget)).map((item) => str(item, budget)); // prettier-ignore
@@ -212,7 +218,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   },
   reverse(value, _, budget) {
     const items = [...iterate(value, budget)].reverse();
-    return typeof value === 'string' ? joinTexts(items as string[], '', budget) : new Generator(items);
+    return typeof value === 'string' ? joinTexts(items as string[], '', budget) : new Generator(() => items);
   },
   round(value, args) {
     const [precision, method = 'common'] = bind('round', args, ['precision', 'method']);
@@ -229,20 +235,19 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   safe: ofText('safe', (self) => self),
   select: selecting(true, false),
   selectattr: selecting(true, true),
-  slice(value, args, budget) {
+  slice: lazy((value, args, budget) => {
     const [slices, fill] = bind('slice', args, ['slices', 'fill_with'], 1);
     const items = iterate(value, budget);
     const count = integer(slices, 1, 'slice');
     if (count < 1) throw new TemplateFault('division by zero');
     budget.items(count);
     const [each, extra] = [Math.floor(items.length / count), items.length % count];
-    const columns = Array.from({ length: count }, (_, i) => {
+    return Array.from({ length: count }, (_, i) => {
       const start = i * each + Math.min(i, extra);
       const column = items.slice(start, start + each + Number(i < extra));
       return fill !== undefined && fill !== null && i >= extra && extra > 0 ? [...column, fill] : column;
     });
-    return new Generator(columns);
-  },
+  }),
   sort(value, args, budget) {
     const [reverse = false, caseSensitive, paths] = bind('sort', args, ['reverse', 'case_sensitive', 'attribute']);
     const getters = (typeof paths === 'string' ? paths.split(',') : [paths]).map((path) => getter(path, budget));
@@ -281,27 +286,25 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   truncate(value, args, budget) {
     const names = ['length', 'killwords', 'end', 'leeway'];
     const [size, whole = false, end = '...', leeway] = bind('truncate', args, names);
-    const all = characters(str(value, budget), budget);
     const [most, ending] = [integer(size, 255, 'truncate'), text(end, 'truncate')];
-    if (all.length <= most + integer(leeway, 5, 'truncate')) return all.join('');
+    if (length(value) <= most + integer(leeway, 5, 'truncate')) return value;
+    const all = characters(text(value, 'truncate'), budget);
     const kept = all.slice(0, most - length(ending)).join('');
     if (truth(whole)) return kept + ending;
     const space = kept.lastIndexOf(' ');
     return (space < 0 ? kept : kept.slice(0, space)) + ending;
   },
-  unique(value, args, budget) {
+  unique: lazy((value, args, budget) => {
     const [caseSensitive, path] = bind('unique', args, ['case_sensitive', 'attribute']);
     const get = getter(path, budget);
     const seen = new Dict();
-    return new Generator(
-      iterate(value, budget).filter((item) => {
-        const key = folded(get(item), caseSensitive);
-        const isNew = !seen.has(key);
-        seen.set(key, true);
-        return isNew;
-      }),
-    );
-  },
+    return iterate(value, budget).filter((item) => {
+      const key = folded(get(item), caseSensitive);
+      const isNew = !seen.has(key);
+      seen.set(key, true);
+      return isNew;
+    });
+  }),
   upper: ofText('upper', (self) => self.toUpperCase()),
   urlencode: ofText(
     'urlencode',
@@ -363,5 +366,8 @@ function parseInteger(value: Value, base: number): number | undefined {
     const isWhole = /^[-+]?[\da-z]+$/.test(digits) && Array.from(digits.replace(/^[-+]/, '')).every((digit) => parseInt(digit, 36) < base); // prettier-ignore
     number = isWhole ? parseInt(digits, base) : parseFloatText(value);
   }
-  return number === undefined || !Number.isSafeInteger(Math.trunc(number)) ? undefined : Math.trunc(number) + 0;
+  if (number === undefined || !Number.isFinite(number)) return undefined;
+  const whole = Math.trunc(number) + 0;
+  if (!Number.isSafeInteger(whole)) throw new TemplateFault(`int: ${whole} is beyond 2^53`);
+  return whole;
 }

@@ -1,7 +1,19 @@
 import type { Budget } from './budget.ts';
 import { floatText, repr, str } from './print.ts';
 import { roundHalfEven } from './operators.ts';
-import { Dict, Float, length, numeric, orElse, TemplateFault, typeName, Undefined, type Value } from './values.ts';
+import {
+  Dict,
+  Float,
+  length,
+  numeric,
+  orElse,
+  Range,
+  TemplateFault,
+  Tuple,
+  typeName,
+  Undefined,
+  type Value,
+} from './values.ts';
 
 /** How a value fills its place: the parts of Python's format specification that concern text and numbers. */
 interface Spec {
@@ -17,13 +29,10 @@ interface Spec {
 
 const PERCENT = /%(?:\(([^)]*)\))?([-+ 0#]*)(\d+|\*)?(?:\.(\d+|\*))?[hlL]?([\s\S]?)/g;
 
-/** Python's `format % values`. */
-export function formatPercent(
-  format: string,
-  values: readonly Value[],
-  named: Dict | undefined,
-  budget: Budget,
-): string {
+/** Python's `format % argument`: a tuple has the values in order, a dict by name; all else is the one value. */
+export function formatPercent(format: string, argument: Value, budget: Budget): string {
+  const values = argument instanceof Tuple ? argument.items : [argument];
+  const named = argument instanceof Dict ? argument : undefined;
   let at = 0;
   const next = (): Value => {
     if (at >= values.length) throw new TemplateFault('not enough arguments for format string');
@@ -72,7 +81,9 @@ export function formatPercent(
       return formatNumber(whole, { ...spec, type: kind }, budget);
     },
   );
-  if (at < values.length && named === undefined)
+  // What has items is taken for a dict, which need not be used up.
+  const hasItems = Array.isArray(argument) || argument instanceof Undefined || argument instanceof Range;
+  if (at < values.length && named === undefined && !hasItems)
     throw new TemplateFault('not all arguments converted during string formatting');
   return result;
 }

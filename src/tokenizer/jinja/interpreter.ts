@@ -346,7 +346,7 @@ export class Interpreter {
     });
     if (typeof of === 'string') return substring(of, numbers, this.budget);
     const items = sequence(of);
-    if (items === undefined) return new Undefined(`${typeName(of)} object has no element slice`);
+    if (items === undefined) throw new TemplateFault(`'${typeName(of)}' object is not subscriptable`);
     this.budget.items(items.length);
     const { start, step, count } = slicePositions(items.length, numbers);
     const cut = Array.from({ length: count }, (_, i) => items[start + i * step]);

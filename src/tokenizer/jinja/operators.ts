@@ -1,9 +1,10 @@
 import type { Budget } from './budget.ts';
 import { formatPercent } from './format.ts';
-import { Dict, Float, numeric, TemplateFault, Tuple, typeName, Undefined, type Value } from './values.ts';
+import { Float, numeric, TemplateFault, Tuple, typeName, Undefined, type Value } from './values.ts';
 
 /** Python's `+ - * / // % **`. */
 export function arithmetic(operator: string, a: Value, b: Value, budget: Budget): Value {
+  if (operator === '%' && typeof a === 'string') return formatPercent(a, b, budget);
   for (const operand of [a, b]) if (operand instanceof Undefined) operand.fail();
   const [x, y] = [numeric(a), numeric(b)];
   if (x !== undefined && y !== undefined) {
@@ -16,20 +17,15 @@ export function arithmetic(operator: string, a: Value, b: Value, budget: Budget)
     if (typeof a === 'string') throw new TemplateFault(`can only concatenate str (not "${typeName(b)}") to str`);
   }
   if (operator === '*') {
-    const times = typeof a === 'number' || typeof a === 'boolean' ? Number(a) : Number(b);
-    const repeated = typeof a === 'number' || typeof a === 'boolean' ? b : a;
-    if (Number.isInteger(times)) {
-      const result = repeat(repeated, Math.max(0, times), budget);
-      if (result !== undefined) return result;
-    }
-  }
-  if (operator === '%' && typeof a === 'string') {
-    const named = b instanceof Dict ? b : undefined;
-    return formatPercent(a, b instanceof Tuple ? b.items : [b], named, budget);
+    const [times, repeated] = isWhole(a) ? [a, b] : [b, a];
+    const result = isWhole(times) ? repeat(repeated, Math.max(0, Number(times)), budget) : undefined;
+    if (result !== undefined) return result;
   }
   const sign = operator === '**' ? '** or pow()' : operator;
   throw new TemplateFault(`unsupported operand type(s) for ${sign}: '${typeName(a)}' and '${typeName(b)}'`);
 }
+
+const isWhole = (value: Value): boolean => typeof value === 'number' || typeof value === 'boolean';
 
 function calculate(operator: string, x: number, y: number, isFloat: boolean): Value {
   if (y === 0 && ['/', '//', '%'].includes(operator)) throw new TemplateFault('division by zero');

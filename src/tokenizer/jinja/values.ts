@@ -120,18 +120,19 @@ export class View {
 
 /** What filters such as `map` and `select` give: true even when empty, without length, and used up by its first reader. */
 export class Generator {
-  private items: readonly Value[];
-  constructor(items: readonly Value[]) {
-    this.items = items;
+  private make: () => readonly Value[];
+  /** @param make Runs when the first item is wanted, and not if none ever is. */
+  constructor(make: () => readonly Value[]) {
+    this.make = make;
   }
   take(): readonly Value[] {
-    const { items } = this;
-    this.items = [];
+    const items = this.make();
+    this.make = () => [];
     return items;
   }
   next(): Value | undefined {
-    const [first, ...rest] = this.items;
-    this.items = rest;
+    const [first, ...rest] = this.take();
+    this.make = () => rest;
     return first;
   }
 }
