@@ -21,7 +21,9 @@ const CHANNELS = ['analysis', 'commentary', 'final'];
 /** The text of a header that is not complete. */
 interface PartialHeader {
   /** After `<|start|>`; false where text comes without one, as right behind the prompt. */
-  started: boolean;
+  readonly started: boolean;
+  /** Whether what comes is a header for sure. */
+  isRole: boolean;
   role: string;
   channel: string | undefined;
   constrain: string | undefined;
@@ -29,6 +31,7 @@ interface PartialHeader {
 
 const emptyHeader = (started: boolean): PartialHeader => ({
   started,
+  isRole: started,
   role: '',
   channel: undefined,
   constrain: undefined,
@@ -71,7 +74,10 @@ export class HarmonyReader {
       partial.channel += text;
     } else {
       partial.role += text;
-      if (!partial.started && !mayBeRole(partial.role)) this.answer(partial.role);
+      if (partial.isRole) return;
+      const isRole = looksLikeRole(partial.role);
+      if (isRole === false) this.answer(partial.role);
+      else partial.isRole = isRole ?? false;
     }
   }
 
@@ -131,10 +137,11 @@ export class HarmonyReader {
   }
 }
 
-/** Whether text without `<|start|>` before it can still become the role part of a header. */
-function mayBeRole(text: string): boolean {
+/** Whether text without `<|start|>` before it is the role part of a header; undefined while it may still become one. */
+function looksLikeRole(text: string): boolean | undefined {
   const said = text.trimStart();
-  return said.startsWith('to=') || /^assistant(?:\s|$)/.test(said) || ['to=', 'assistant'].some((role) => role.startsWith(said)); // prettier-ignore
+  if (said.startsWith('to=') || /^assistant\s/.test(said)) return true;
+  return ['to=', 'assistant'].some((role) => role.startsWith(said)) ? undefined : false;
 }
 
 function headerOf({ role, channel, constrain }: PartialHeader): SpanHeader {

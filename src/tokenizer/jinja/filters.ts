@@ -353,7 +353,7 @@ function parseFloatText(value: string): number | undefined {
   const trimmed = strip(value, undefined, true, true).replace(/(?<=\d)_(?=\d)/g, '');
   const special = /^([-+]?)(?:(inf(?:inity)?)|nan)$/i.exec(trimmed);
   if (special) return special[2] ? (special[1] === '-' ? -Infinity : Infinity) : NaN;
-  return /^[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?$/i.test(trimmed) ? Number(trimmed) : undefined;
+  return /^[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?$/i.test(trimmed) ? Number(trimmed) : undefined;
 }
 
 /** Jinja's `int`: as Python reads the whole number, else the number cut off. */

@@ -1,6 +1,7 @@
 import type { Budget } from './budget.ts';
 import { floatText, repr, str } from './print.ts';
 import { roundHalfEven } from './operators.ts';
+import { occurrences } from './text.ts';
 import {
   Dict,
   Float,
@@ -27,7 +28,10 @@ interface Spec {
   readonly type?: string | undefined;
 }
 
-const PERCENT = /%(?:\(([^)]*)\))?([-+ 0#]*)(\d+|\*)?(?:\.(\d+|\*))?[hlL]?([\s\S]?)/g;
+/** What filling a place costs. */
+const STEPS_PER_PLACE = 10;
+/** Names are bounded, so that a `%(` without end costs no search through the rest. */
+const PERCENT = /%(?:\(([^)]{0,100})\))?([-+ 0#]*)(\d+|\*)?(?:\.(\d+|\*))?[hlL]?([\s\S]?)/g;
 
 /** Python's `format % argument`: a tuple has the values in order, a dict by name; all else is the one value. */
 export function formatPercent(format: string, argument: Value, budget: Budget): string {
@@ -43,6 +47,7 @@ export function formatPercent(format: string, argument: Value, budget: Budget): 
     return text === '*' ? (numeric(next()) ?? 0) : Number(text);
   };
   budget.text(format.length);
+  budget.spend(STEPS_PER_PLACE * occurrences(format, '%'));
   const result = format.replace(
     PERCENT,
     (_, name: string | undefined, flags: string, w: string, p: string, type: string) => {
@@ -137,6 +142,7 @@ export function formatBraces(
       },
     );
   budget.text(format.length);
+  budget.spend(STEPS_PER_PLACE * occurrences(format, '{'));
   return fill(format);
 }
 

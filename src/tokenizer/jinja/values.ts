@@ -78,12 +78,25 @@ export class Dict {
   }
 }
 
+const MAX_TUPLE_KEY = 1000;
+
 function hash(key: Value): Key {
   if (key === null || typeof key === 'string' || typeof key === 'number') return key;
   if (typeof key === 'boolean') return Number(key);
   if (key instanceof Float) return key.value;
-  if (key instanceof Tuple) return `\0${JSON.stringify(key.items.map(hash))}`;
+  if (key instanceof Tuple) return `\0${JSON.stringify(flatten(key, []))}`;
   throw new TemplateFault(`unhashable type: '${typeName(key)}'`);
+}
+
+/** The keys in a tuple and those in it. Tuples that hold one tuple several times can be short and flatten long. */
+function flatten({ items }: Tuple, into: Key[]): Key[] {
+  into.push(items.length);
+  for (const item of items) {
+    if (item instanceof Tuple) flatten(item, into);
+    else into.push(hash(item));
+    if (into.length > MAX_TUPLE_KEY) throw new TemplateFault('a tuple that is a key is too large');
+  }
+  return into;
 }
 
 /** What `range()` gives. */
