@@ -147,7 +147,9 @@ export class Model {
   async *generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GeneratedToken, void, undefined> {
     const { capture, edit, signal } = options;
     const { config, generationConfig } = this.files;
-    const resolved = resolveOptions(options, { config, generationConfig, vocabSize: this.config.vocabSize });
+    const { vocabSize } = this.config;
+    const answerEnds = this.#tokenizer?.answerEnds;
+    const resolved = resolveOptions(options, { config, generationConfig, vocabSize, answerEnds });
     const tokens = this.#checked(this.tokensOf(prompt));
     const tokenizer = resolved.stopStrings.length > 0 ? this.tokenizer : this.#tokenizer;
     const listens = capture !== undefined || edit !== undefined;
