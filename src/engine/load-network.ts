@@ -1,12 +1,12 @@
 import type { Checkpoint, ModelFiles } from '../loader/checkpoint.ts';
 import type { OnProgress } from '../loader/progress.ts';
-import { byteSize, elements } from '../tensor/dtype.ts';
+import { byteSize, type DType, elements } from '../tensor/dtype.ts';
 import type { Backend } from '../tensor/backend.ts';
 import { keep, scope } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { Decoder } from '../model/parts/decoder.ts';
 import { architectureOf, IGNORED_TENSORS } from '../model/registry.ts';
-import { type WeightRequest, Weights } from '../model/weights.ts';
+import { type WeightPart, type WeightRequest, Weights } from '../model/weights.ts';
 
 export interface WeightOptions {
   /**
@@ -88,7 +88,7 @@ export async function loadNetwork(
   return { network, weightBytes: total, dispose };
 }
 
-/** Reads the stored parts of a parameter end to end, straight into the memory that the backend takes over. */
+/** Reads the stored parts of a parameter end to end into the memory that the backend takes over. */
 async function fill(
   { parameter, parts }: WeightRequest,
   checkpoint: Checkpoint,
@@ -101,7 +101,7 @@ async function fill(
     let at = 0;
     for (const part of parts) {
       const size = elements(part.shape) * byteSize(dtype);
-      await checkpoint.read(part.name, dtype, bytes.subarray(at, at + size), signal);
+      await readPart(part, dtype, bytes.subarray(at, at + size), checkpoint, signal);
       at += size;
     }
   } catch (error) {
@@ -109,6 +109,20 @@ async function fill(
     throw error;
   }
   parameter.fill(scope('', () => keep(new Tensor(backend, backend.upload(bytes, shape, dtype), shape, dtype))));
+}
+
+/** Straight into its place, or through a copy where the file has it arranged otherwise. */
+async function readPart(
+  { name, shape, arrangement }: WeightPart,
+  dtype: DType,
+  target: Uint8Array,
+  checkpoint: Checkpoint,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (arrangement === undefined) return checkpoint.read(name, dtype, target, signal);
+  const stored = new Uint8Array(elements(arrangement.storedShape(shape)) * byteSize(dtype));
+  await checkpoint.read(name, dtype, stored, signal);
+  arrangement.arrange(stored, target, shape, byteSize(dtype));
 }
 
 function storedPrecision(checkpoint: Checkpoint, name: string): 'f32' | 'bf16' {

@@ -147,7 +147,9 @@ export class Model {
   async *generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GeneratedToken, void, undefined> {
     const { capture, edit, signal } = options;
     const { config, generationConfig } = this.files;
-    const resolved = resolveOptions(options, { config, generationConfig, vocabSize: this.config.vocabSize });
+    const { vocabSize } = this.config;
+    const answerEnds = this.#tokenizer?.answerEnds;
+    const resolved = resolveOptions(options, { config, generationConfig, vocabSize, answerEnds });
     const tokens = this.#checked(this.tokensOf(prompt));
     const tokenizer = resolved.stopStrings.length > 0 ? this.tokenizer : this.#tokenizer;
     const listens = capture !== undefined || edit !== undefined;
@@ -177,7 +179,7 @@ export class Model {
     this.#withCache(undefined, (cache) => {
       for (let from = 0; from < logprobs.length; from += SCORE_CHUNK) {
         const chunk = tokens.subarray(from, Math.min(from + SCORE_CHUNK, logprobs.length));
-        const logits = runPass(this.#pass([{ tokens: chunk, cache }], 'all')); // [rows, V]
+        const logits = runPass(this.#pass([{ tokens: chunk, cache, textLength: tokens.length }], 'all')); // [rows, V]
         const values = logits.data();
         logits.dispose();
         const V = this.config.vocabSize;

@@ -8,16 +8,17 @@ import { planSlots, type SlotPlan } from './slots.ts';
 export interface LayerLayout {
   readonly nKvHeads: number;
   readonly keyDim: number;
+  /** 0 where a layer's values are the first numbers of its keys, and need no store of their own. */
   readonly valueDim: number;
   /** Keys that a query sees, itself included; Infinity for all. */
   readonly window: number;
 }
 
-/** The store of one layer: `[K, slots, d]` keys and `[K, slots, dv]` values, f32. */
+/** The store of one layer: `[K, slots, d]` keys and, unless the keys hold them, `[K, slots, dv]` values; f32. */
 export interface LayerStore {
   readonly layout: LayerLayout;
-  keys: Variable;
-  values: Variable;
+  readonly keys: Variable;
+  readonly values: Variable | undefined;
 }
 
 /**
@@ -31,6 +32,7 @@ export class KvCache {
   #tokens: number[] = [];
   /** Where the step ends that is being written; after an interruption, its tokens were not committed. */
   #writingTo = 0;
+  #turnedFor = 0;
   #disposed = false;
 
   constructor(backend: Backend, layout: readonly LayerLayout[]) {
@@ -47,6 +49,11 @@ export class KvCache {
   /** The tokens whose keys and values are in the cache. */
   get tokens(): readonly number[] {
     return this.#tokens;
+  }
+
+  /** The length of the text by whose angles the keys were turned. */
+  get turnedFor(): number {
+    return this.#turnedFor;
   }
 
   /** Memory of the stores. */
@@ -83,6 +90,7 @@ export class KvCache {
     copy.#layers = this.#layers.map((store) => resized(this.#backend, store, store.keys.shape[1]));
     copy.#tokens = [...this.#tokens];
     copy.#writingTo = this.#writingTo;
+    copy.#turnedFor = this.#turnedFor;
     return copy;
   }
 
@@ -113,9 +121,22 @@ export class KvCache {
     return plans;
   }
 
-  /** The tokens of `begin` are in every layer. */
-  commit(tokens: Iterable<number>): void {
+  /** The tokens of `begin` are in every layer, their keys turned by the angles of a text of `length` tokens. */
+  commit(tokens: Iterable<number>, length: number): void {
     for (const token of tokens) this.#tokens.push(token);
+    this.#turnedFor = length;
+  }
+
+  /** Takes the contents of another cache of the same network, which is empty afterwards, for its own. */
+  replaceWith(other: KvCache): void {
+    this.#layers.forEach(disposeStore);
+    this.#layers = other.#layers;
+    this.#tokens = other.#tokens;
+    this.#writingTo = other.#writingTo;
+    this.#turnedFor = other.#turnedFor;
+    other.#layers = other.#layout.map((layer) => emptyStore(other.#backend, layer, 0));
+    other.#tokens = [];
+    other.#writingTo = 0;
   }
 
   layer(index: number): LayerStore {
@@ -160,7 +181,7 @@ function emptyStore(backend: Backend, layout: LayerLayout, slots: number): Layer
   return {
     layout,
     keys: new Variable(backend, [nKvHeads, slots, keyDim]),
-    values: new Variable(backend, [nKvHeads, slots, valueDim]),
+    values: valueDim === 0 ? undefined : new Variable(backend, [nKvHeads, slots, valueDim]),
   };
 }
 
@@ -170,7 +191,7 @@ function resized(backend: Backend, from: LayerStore, slots: number, kept = from.
   if (kept > 0) {
     scope('', () => {
       to.keys.write([0, 0, 0], from.keys.read().slice([0, 0, 0], [-1, kept, -1]));
-      to.values.write([0, 0, 0], from.values.read().slice([0, 0, 0], [-1, kept, -1]));
+      if (from.values) to.values?.write([0, 0, 0], from.values.read().slice([0, 0, 0], [-1, kept, -1]));
     });
   }
   return to;
@@ -178,5 +199,5 @@ function resized(backend: Backend, from: LayerStore, slots: number, kept = from.
 
 function disposeStore({ keys, values }: LayerStore): void {
   keys.dispose();
-  values.dispose();
+  values?.dispose();
 }

@@ -1,9 +1,11 @@
+import type { Activation } from '../tensor/ops/activation.ts';
+import { readActivation } from './activations.ts';
 import { ConfigError } from './config-error.ts';
 import { above, fields, upTo } from './fields.ts';
 import { parseRope, type RopeConfig } from './parts/rope.ts';
 import type { Json } from '../json.ts';
 
-/** The resolved numbers of a decoder: what the model code sees of config.json. */
+/** The resolved numbers of a decoder: what the model code sees of config.json. A family adds its own. */
 export interface DecoderConfig {
   readonly modelType: string;
   /** V */
@@ -21,76 +23,109 @@ export interface DecoderConfig {
   readonly headDim: number;
   readonly maxPositions: number;
   readonly normEpsilon: number;
-  readonly rope: RopeConfig;
+  readonly activation: Activation;
+  /** Factor on `q . k`. */
+  readonly attentionScale: number;
+  /** Bound of the attention scores; undefined where there is none. */
+  readonly attentionSoftCap: number | undefined;
   readonly tieEmbeddings: boolean;
   readonly biases: { readonly qkv: boolean; readonly o: boolean; readonly mlp: boolean };
-  /** Whether queries and keys are normed before they turn. */
-  readonly qkNorm: boolean;
   /** Keys that a query of each layer sees, itself included; Infinity for all. */
   readonly windows: readonly number[];
+  /** How queries and keys of each layer turn by their position; undefined where they do not. */
+  readonly ropes: readonly (RopeConfig | undefined)[];
+  /** What the blocks have that not all do: it decides which hook points there are. */
+  readonly traits: readonly Trait[];
 }
 
-/** What transformers assumes where a config.json of this family says nothing. */
-export interface DecoderDefaults {
+/**
+ * `pre-norm`: a norm before attention and MLP; `post-norm`: one on what they add; `parallel`: both read the same stream;
+ * `qk-norm`: queries and keys are normed before they turn; `gated-mlp`: a gate and an up branch;
+ * `learned-positions`: a vector for each position is added to the embedding; `sinks`: heads may attend to nothing.
+ */
+export type Trait = 'pre-norm' | 'post-norm' | 'parallel' | 'qk-norm' | 'gated-mlp' | 'learned-positions' | 'sinks';
+
+/** What sets a family apart, as far as all decoders share it. */
+export interface Family {
+  /** What transformers assumes where a config.json of this family says nothing. */
   readonly normEpsilon: number;
   readonly maxPositions: number;
   readonly tieEmbeddings: boolean;
+  readonly theta?: number;
   readonly headDim?: number;
-  readonly qkNorm?: boolean;
+  readonly activation?: string;
+  /** Default: `headDim ** -0.5`. */
+  readonly attentionScale?: number;
+  readonly attentionSoftCap?: number | undefined;
+  /** The family's own names for fields, by those of Llama. */
+  readonly keys?: Readonly<Record<string, string>>;
+  readonly biases?: DecoderConfig['biases'];
+  /** Default: `pre-norm` and `gated-mlp`. */
+  readonly traits?: readonly Trait[];
+  /** Default: every query sees all keys. */
+  readonly windows?: (nLayers: number) => readonly number[];
+  /** Default: the rotary settings of config.json for every layer. */
+  readonly ropes?: (sizes: RopeSizes) => DecoderConfig['ropes'];
+}
+
+export interface RopeSizes {
+  readonly nLayers: number;
+  readonly headDim: number;
+  readonly maxPositions: number;
 }
 
 // Beyond any model there is; below what would make sizes overflow or a config of a few bytes ask for all memory.
 const LIMITS = { layers: 1024, dim: 2 ** 17, vocabulary: 2 ** 22, positions: 2 ** 24, heads: 4096 };
 
 /**
- * Reads the fields that all decoders share, in transformers' names.
+ * Reads the fields that all decoders share, in transformers' names or the family's own.
  *
  * @throws ConfigError that names the field, what it must be, and what it is.
  */
-export function readDecoderConfig(
-  raw: Json,
-  defaults: DecoderDefaults,
-  biases: DecoderConfig['biases'],
-  windows: (nLayers: number) => readonly number[],
-): DecoderConfig {
+export function readDecoderConfig(raw: Json, family: Family): DecoderConfig {
   const read = fields(raw);
-  const activation = raw.hidden_act ?? 'silu';
-  if (activation !== 'silu' && activation !== 'swish')
-    throw new ConfigError(
-      `config.json: hidden_act ${JSON.stringify(activation)} is not supported here (supported: silu).`,
-    );
-  const dim = read.required('hidden_size', upTo(LIMITS.dim));
-  const nHeads = read.required('num_attention_heads', upTo(LIMITS.heads));
+  const key = (name: string): string => family.keys?.[name] ?? name;
+  const dim = read.required(key('hidden_size'), upTo(LIMITS.dim));
+  const nHeads = read.required(key('num_attention_heads'), upTo(LIMITS.heads));
   const nKvHeads = read.integer('num_key_value_heads', upTo(nHeads)) ?? nHeads;
   if (nHeads % nKvHeads !== 0)
     throw new ConfigError(
       `config.json: num_attention_heads ${nHeads} must be a multiple of num_key_value_heads ${nKvHeads}.`,
     );
-  const headDim = read.integer('head_dim', upTo(LIMITS.dim)) ?? defaults.headDim ?? dim / nHeads;
-  const nLayers = read.required('num_hidden_layers', upTo(LIMITS.layers));
-  const maxPositions = read.integer('max_position_embeddings', upTo(LIMITS.positions)) ?? defaults.maxPositions;
+  const headDim = read.integer('head_dim', upTo(LIMITS.dim)) ?? family.headDim ?? dim / nHeads;
+  const nLayers = read.required(key('num_hidden_layers'), upTo(LIMITS.layers));
+  const maxPositions = read.integer(key('max_position_embeddings'), upTo(LIMITS.positions)) ?? family.maxPositions;
+  const sizes = { nLayers, headDim, maxPositions };
   return wholeNumbers({
     modelType: String(raw.model_type),
     vocabSize: read.required('vocab_size', upTo(LIMITS.vocabulary)),
     dim,
-    mlpDim: read.required('intermediate_size', upTo(LIMITS.dim * 8)),
+    mlpDim: read.required(key('intermediate_size'), upTo(LIMITS.dim * 8)),
     nLayers,
     nHeads,
     nKvHeads,
     headDim,
     maxPositions,
-    normEpsilon: read.number('rms_norm_eps', above(0)) ?? defaults.normEpsilon,
-    rope: parseRope(raw, { theta: 10000, headDim, maxPositions }),
-    tieEmbeddings: read.boolean('tie_word_embeddings') ?? defaults.tieEmbeddings,
-    biases,
-    qkNorm: defaults.qkNorm ?? false,
-    windows: windows(nLayers),
+    normEpsilon: read.number(key('rms_norm_eps'), above(0)) ?? family.normEpsilon,
+    activation: readActivation(raw, key('hidden_act'), family.activation ?? 'silu'),
+    attentionScale: family.attentionScale ?? headDim ** -0.5,
+    attentionSoftCap: family.attentionSoftCap,
+    tieEmbeddings: read.boolean('tie_word_embeddings') ?? family.tieEmbeddings,
+    biases: family.biases ?? { qkv: false, o: false, mlp: false },
+    windows: family.windows?.(nLayers) ?? repeat(Infinity, nLayers),
+    ropes: family.ropes?.(sizes) ?? repeat(parseRope(raw, { theta: family.theta ?? 10000, ...sizes }), nLayers),
+    traits: family.traits ?? ['pre-norm', 'gated-mlp'],
   });
 }
 
+/** The same for every layer. */
+export const repeat = <T>(value: T, nLayers: number): T[] => new Array<T>(nLayers).fill(value);
+
+const FRACTIONS: ReadonlySet<string> = new Set(['normEpsilon', 'attentionScale', 'attentionSoftCap']);
+
 function wholeNumbers(config: DecoderConfig): DecoderConfig {
   for (const [name, value] of Object.entries(config)) {
-    if (typeof value === 'number' && name !== 'normEpsilon' && !Number.isInteger(value))
+    if (typeof value === 'number' && !FRACTIONS.has(name) && !Number.isInteger(value))
       throw new ConfigError(`config.json: ${name} must be a whole number, got ${value}.`);
   }
   return config;

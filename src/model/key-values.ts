@@ -6,7 +6,8 @@ import type { LayerStore } from './cache.ts';
 import type { SlotPlan } from './slots.ts';
 
 /**
- * Stores new rows `[T, K, d]` by the plan and gives all that they attend to, `[K, S, d]`.
+ * Stores new rows `[T, K, d]` by the plan and gives all that they attend to, `[K, S, d]`. Without `v` the keys hold the
+ * values too, and are given as both.
  *
  * Taps: `kv.hook_write_k`, `kv.hook_write_v` `[T, K, d]`, the rows about to be stored; `kv.hook_k`, `kv.hook_v`
  * `[t, K, d]`, the cache as attention will read it, at absolute positions (0 where evicted). Edits persist in the cache.
@@ -15,12 +16,11 @@ export function writeKeyValues(
   store: LayerStore,
   plan: SlotPlan,
   k: Tensor,
-  v: Tensor,
+  v: Tensor | undefined,
 ): { keys: Tensor; values: Tensor } {
-  return {
-    keys: write(store.keys, plan, tap('kv.hook_write_k', k), 'kv.hook_k'),
-    values: write(store.values, plan, tap('kv.hook_write_v', v), 'kv.hook_v'),
-  };
+  const keys = write(store.keys, plan, tap('kv.hook_write_k', k), 'kv.hook_k');
+  if (v === undefined || store.values === undefined) return { keys, values: keys };
+  return { keys, values: write(store.values, plan, tap('kv.hook_write_v', v), 'kv.hook_v') };
 }
 
 function write(store: Variable, plan: SlotPlan, rows: Tensor, hook: string): Tensor {

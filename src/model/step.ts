@@ -12,18 +12,30 @@ import type { SlotPlan } from './slots.ts';
 export interface Sequence {
   readonly tokens: Int32Array;
   readonly cache: KvCache;
+  /**
+   * Tokens that the text is known to get, with those in the cache: rotary scaling that depends on the length goes by it.
+   * Default: those after this step.
+   */
+  readonly textLength?: number | undefined;
 }
 
-/** One layer's caches, as its attention sees them. */
-export interface LayerCache {
-  /** Stores the new `[T, K, d]` keys and `[T, K, dv]` values, and gives what each sequence's rows attend to. */
-  append(k: Tensor, v: Tensor): KeyValues[];
+/** What a layer's attention needs to know of sequences: their positions, and its caches. */
+export interface LayerStep {
+  /** The angles at each row's position. Layers with the same settings share them. */
+  rotation(rope: RopeConfig): Rotation;
+  /**
+   * Stores the new `[T, K, d]` keys and `[T, K, dv]` values, and gives what each sequence's rows attend to.
+   * Without `v`, for a layer whose cache has keys only (`valueDim` 0), the keys are given as values too.
+   */
+  append(k: Tensor, v?: Tensor): KeyValues[];
 }
 
 interface Row extends Sequence {
   readonly begin: number;
   readonly end: number;
   readonly start: number;
+  /** The length by which rotary scaling goes. */
+  readonly length: number;
   readonly plans: ReadonlyMap<number, SlotPlan>;
 }
 
@@ -38,17 +50,20 @@ export class Step {
   readonly #rows: readonly Row[];
   readonly #owned: Tensor[] = [];
   readonly #masks = new Map<SlotPlan, Tensor>();
+  readonly #rotations = new Map<RopeConfig, Rotation>();
 
   constructor(backend: Backend, sequences: readonly Sequence[]) {
     this.#backend = backend;
     let begin = 0;
-    this.#rows = sequences.map(({ tokens, cache }) => {
+    this.#rows = sequences.map((sequence) => {
+      const { tokens, cache } = sequence;
       const row = {
         tokens,
         cache,
         begin,
         end: begin + tokens.length,
         start: cache.length,
+        length: lengthOf(sequence),
         plans: cache.begin(tokens.length),
       };
       begin = row.end;
@@ -62,30 +77,40 @@ export class Step {
     return this.#own(Int32Array.from(this.#rows, ({ end }) => end - 1));
   }
 
-  /** The angles at each row's position. */
-  rotation(rope: RopeConfig): Rotation {
-    const tables = this.#rows.map(({ begin, end, start }) => {
-      const positions = Int32Array.from({ length: end - begin }, (_, row) => start + row);
-      return rotationTables(rope, positions, start + positions.length);
-    });
+  /** The absolute position of each row, `[T]` i32. */
+  positions(): Tensor {
+    return this.#own(Int32Array.from(this.#rows.flatMap((row) => [...rowPositions(row)])));
+  }
+
+  /** Tokens of the longest sequence, with those before. */
+  get longest(): number {
+    return Math.max(...this.#rows.map(({ start, tokens }) => start + tokens.length));
+  }
+
+  #rotation(rope: RopeConfig): Rotation {
+    const known = this.#rotations.get(rope);
+    if (known !== undefined) return known;
+    const tables = this.#rows.map((row) => rotationTables(rope, rowPositions(row), row.length));
     const shape = [this.tokens.shape[0], rope.rotaryDim / 2];
-    return {
+    const rotation = {
       cos: this.#own(joined(tables.map(({ cos }) => cos)), shape), // [T, R/2]
       sin: this.#own(joined(tables.map(({ sin }) => sin)), shape), // [T, R/2]
     };
+    this.#rotations.set(rope, rotation);
+    return rotation;
   }
 
-  layer(index: number): LayerCache {
+  layer(index: number): LayerStep {
     return {
+      rotation: (rope) => this.#rotation(rope),
       append: (k, v) =>
         this.#rows.map(({ cache, begin, end, plans }) => {
           const store = cache.layer(index);
           const plan = plans.get(store.layout.window)!;
-          const [keys, values] = [k, v].map((rows) =>
-            this.#rows.length === 1 ? rows : rows.slice([begin, 0, 0], [end - begin, -1, -1]),
-          );
+          const own = (rows: Tensor): Tensor =>
+            this.#rows.length === 1 ? rows : rows.slice([begin, 0, 0], [end - begin, -1, -1]);
           if (store.layout.window < Infinity) derive('kv.hook_evict', () => Tensor.from(this.#backend, plan.evicted));
-          const stored = writeKeyValues(store, plan, keys, values);
+          const stored = writeKeyValues(store, plan, own(k), v && own(v));
           return { ...stored, begin, end, mask: this.#mask(plan), positions: plan.positions };
         }),
     };
@@ -93,7 +118,7 @@ export class Step {
 
   /** The step is done: its tokens are in the caches. */
   commit(): void {
-    for (const { cache, tokens } of this.#rows) cache.commit(tokens);
+    for (const { cache, tokens, length } of this.#rows) cache.commit(tokens, length);
   }
 
   dispose(): void {
@@ -117,6 +142,14 @@ export class Step {
     return tensor;
   }
 }
+
+/** The length of its text by which a sequence's rotary scaling goes. */
+export const lengthOf = ({ tokens, cache, textLength = 0 }: Sequence): number =>
+  Math.max(cache.length + tokens.length, textLength);
+
+/** The absolute positions of the new tokens. */
+const rowPositions = ({ begin, end, start }: Row): Int32Array =>
+  Int32Array.from({ length: end - begin }, (_, row) => start + row);
 
 function joined(parts: readonly Float32Array[]): Float32Array {
   if (parts.length === 1) return parts[0];

@@ -3,6 +3,7 @@ import type { Shape } from '../tensor/backend.ts';
 import type { Linear } from '../tensor/ops/linear.ts';
 import { Parameter } from '../tensor/parameter.ts';
 import { sameShape, show } from '../tensor/shape.ts';
+import type { Arrangement } from './arrangement.ts';
 
 /** Weights that do not fit the model: a tensor is missing, has another shape, or is not one that the model knows. */
 export class CheckpointError extends VitrineError {
@@ -19,10 +20,19 @@ export interface StoredShapes {
   compute(dtype: 'f32' | 'bf16'): 'f32' | 'bf16';
 }
 
+/** A stored tensor, whole or arranged otherwise, as a run of rows of a parameter. */
+export interface WeightPart {
+  readonly name: string;
+  /** As a part of the parameter; the file has the same, or what `arrangement` says. */
+  readonly shape: Shape;
+  /** Absent: it is read straight into its place. */
+  readonly arrangement?: Arrangement | undefined;
+}
+
 /** A parameter and the stored tensors that fill it, one after the other along the first axis. */
 export interface WeightRequest {
   readonly parameter: Parameter;
-  readonly parts: readonly { readonly name: string; readonly shape: Shape }[];
+  readonly parts: readonly WeightPart[];
 }
 
 /**
@@ -33,49 +43,66 @@ export class Weights {
   readonly #stored: StoredShapes;
   readonly #path: string;
   readonly #requests: WeightRequest[];
+  readonly #ignored: RegExp[];
 
-  constructor(stored: StoredShapes, path = '', requests: WeightRequest[] = []) {
+  constructor(stored: StoredShapes, path = '', requests: WeightRequest[] = [], ignored: RegExp[] = []) {
     this.#stored = stored;
     this.#path = path;
     this.#requests = requests;
+    this.#ignored = ignored;
   }
 
   /** The cursor moved down: `weights.at('model.layers.3')`. */
   at(path: string): Weights {
-    return new Weights(this.#stored, this.#full(path), this.#requests);
+    return path === '' ? this : new Weights(this.#stored, this.#full(path), this.#requests, this.#ignored);
   }
 
   has(name: string): boolean {
     return this.#stored.tensors.has(this.#full(name));
   }
 
+  /** Stored tensors whose full name matches are not part of the model: buffers, the vision half of a larger one. */
+  ignore(pattern: RegExp): void {
+    this.#ignored.push(pattern);
+  }
+
   /** A vector, f32: the gain of a norm, a bias. */
-  vector(name: string, length: number): Parameter {
-    return this.#request(this.#full(name), [[name, [length]]], [length], 'f32');
+  vector(name: string, length: number, arrangement?: Arrangement): Parameter {
+    return this.parameter(name, [{ name, shape: [length], arrangement }], [length], 'f32');
   }
 
   /** A `[rows, columns]` matrix in its stored precision. */
-  matrix(name: string, rows: number, columns: number): Parameter {
-    const full = this.#full(name);
-    return this.#request(full, [[name, [rows, columns]]], [rows, columns]);
+  matrix(name: string, rows: number, columns: number, arrangement?: Arrangement): Parameter {
+    return this.parameter(name, [{ name, shape: [rows, columns], arrangement }], [rows, columns]);
   }
 
   /** A linear layer: `name.weight` `[out, in]` and, if asked for, `name.bias` `[out]`. */
-  linear(name: string, outSize: number, inSize: number, bias = false): Linear {
-    return this.joined([[name, outSize]], inSize, bias);
+  linear(name: string, outSize: number, inSize: number, bias = false, arrangement?: Arrangement): Linear {
+    return this.fused(name, [outSize], inSize, bias, arrangement);
+  }
+
+  /** Linear layers that read the same input and are one in the file: `sizes` rows of each, one after the other. */
+  fused(name: string, sizes: readonly number[], inSize: number, bias = false, arrangement?: Arrangement): Linear {
+    const outSize = sizes.reduce((sum, size) => sum + size, 0);
+    return { ...this.joined([[name, outSize]], inSize, bias, arrangement), sizes };
   }
 
   /** Linear layers that read the same input, joined into one product in the order given. */
-  joined(layers: readonly (readonly [name: string, outSize: number])[], inSize: number, bias = false): Linear {
+  joined(
+    layers: readonly (readonly [name: string, outSize: number])[],
+    inSize: number,
+    bias = false,
+    arrangement?: Arrangement,
+  ): Linear {
     const sizes = layers.map(([, size]) => size);
     const outSize = sizes.reduce((sum, size) => sum + size, 0);
-    const label = this.#full(layers.map(([name]) => name).join('+'));
-    const weights = layers.map(([name, size]) => [`${name}.weight`, [size, inSize]] as const);
-    const biases = layers.map(([name, size]) => [`${name}.bias`, [size]] as const);
-    const weight = this.#request(`${label}.weight`, weights, [outSize, inSize]);
+    const label = layers.map(([name]) => name).join('+');
+    const weights = layers.map(([name, size]) => ({ name: `${name}.weight`, shape: [size, inSize], arrangement }));
+    const biases = layers.map(([name, size]) => ({ name: `${name}.bias`, shape: [size], arrangement }));
+    const weight = this.parameter(`${label}.weight`, weights, [outSize, inSize]);
     return {
       weight,
-      bias: bias ? this.#request(`${label}.bias`, biases, [outSize], 'f32') : undefined,
+      bias: bias ? this.parameter(`${label}.bias`, biases, [outSize], 'f32') : undefined,
       sizes,
       compute: this.#stored.compute(weight.dtype === 'bf16' ? 'bf16' : 'f32'),
     };
@@ -88,15 +115,31 @@ export class Weights {
   }
 
   /**
+   * A parameter made of stored tensors, one after the other along its first axis: what the methods above are made of.
+   *
+   * @param label Its name under this path, for messages.
+   * @param dtype Default: what the first of the stored tensors is to be held in.
+   */
+  parameter(label: string, wanted: readonly WeightPart[], shape: Shape, dtype?: 'f32'): Parameter {
+    const parts = wanted.map((part) => ({ ...part, name: this.#full(part.name) }));
+    for (const { name, shape: become, arrangement } of parts)
+      this.#check(name, arrangement?.storedShape(become) ?? become);
+    const parameter = new Parameter(this.#full(label), shape, dtype ?? this.#stored.matrixDType(parts[0].name));
+    this.#requests.push({ parameter, parts });
+    return parameter;
+  }
+
+  /**
    * All that was asked for.
    *
-   * @param ignored Names of stored tensors that the architecture has no use for.
+   * @param ignored Names of stored tensors that no architecture has a use for.
    * @throws CheckpointError that names stored tensors which nobody asked for.
    */
   requests(ignored: readonly RegExp[] = []): readonly WeightRequest[] {
+    const useless = [...ignored, ...this.#ignored];
     const asked = new Set(this.#requests.flatMap(({ parts }) => parts.map(({ name }) => name)));
     const unused = [...this.#stored.tensors.keys()].filter(
-      (name) => !asked.has(name) && !ignored.some((pattern) => pattern.test(name)),
+      (name) => !asked.has(name) && !useless.some((pattern) => pattern.test(name)),
     );
     if (unused.length > 0)
       throw new CheckpointError(
@@ -104,18 +147,6 @@ export class Weights {
           'Check model_type in config.json.',
       );
     return this.#requests;
-  }
-
-  /** @param dtype Default: what the first of the stored tensors is to be held in. */
-  #request(label: string, wanted: readonly (readonly [string, Shape])[], shape: Shape, dtype?: 'f32'): Parameter {
-    const parts = wanted.map(([name, expected]) => {
-      const full = this.#full(name);
-      this.#check(full, expected);
-      return { name: full, shape: expected };
-    });
-    const parameter = new Parameter(label, shape, dtype ?? this.#stored.matrixDType(parts[0].name));
-    this.#requests.push({ parameter, parts });
-    return parameter;
   }
 
   #check(name: string, expected: Shape): void {

@@ -9,8 +9,8 @@ export interface Operand<Handle = unknown> {
   readonly dtype: DType;
 }
 
-export type BinaryOp = 'add' | 'sub' | 'mul' | 'div';
-export type UnaryOp = 'square' | 'sqrt' | 'exp' | 'log' | 'sigmoid';
+export type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'maximum' | 'minimum';
+export type UnaryOp = 'square' | 'sqrt' | 'exp' | 'log' | 'sigmoid' | 'tanh' | 'erf';
 export type ReduceOp = 'sum' | 'mean' | 'max';
 export type HostArray = Float32Array | Int32Array | Uint8Array;
 
@@ -76,6 +76,8 @@ export interface FusedKernels {
   linear?(x: Operand, weight: Operand, compute: 'f32' | 'bf16'): unknown;
   /** `x / sqrt(mean(x^2) + epsilon) * weight`; see `ops/rms-norm.ts`. */
   rmsNorm?(x: Operand, weight: Operand, epsilon: number): unknown;
+  /** `(x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * weight + bias`; see `ops/layer-norm.ts`. */
+  layerNorm?(x: Operand, weight: Operand, bias: Operand, epsilon: number): unknown;
   /** Half-split rotation of `[T, H, d]` by `[T, R/2]` tables; see `ops/rotate.ts`. */
   rotate?(x: Operand, cos: Operand, sin: Operand): unknown;
   /** `silu(gate) * up`; see `ops/swiglu.ts`. */

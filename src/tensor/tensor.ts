@@ -95,6 +95,12 @@ export class Tensor {
   div(other: Tensor | number): Tensor {
     return this.#binary('div', other);
   }
+  maximum(other: Tensor | number): Tensor {
+    return this.#binary('maximum', other);
+  }
+  minimum(other: Tensor | number): Tensor {
+    return this.#binary('minimum', other);
+  }
 
   square(): Tensor {
     return this.#unary('square');
@@ -110,6 +116,12 @@ export class Tensor {
   }
   sigmoid(): Tensor {
     return this.#unary('sigmoid');
+  }
+  tanh(): Tensor {
+    return this.#unary('tanh');
+  }
+  erf(): Tensor {
+    return this.#unary('erf');
   }
 
   /** Sum over `axis`, which stays with size 1. */

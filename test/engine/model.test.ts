@@ -93,14 +93,14 @@ describe('load', () => {
     [
       'another architecture',
       { model_type: 'bert' },
-      /model_type "bert" is not supported \(supported: llama, mistral, qwen2, qwen3\)/,
+      /model_type "bert" is not supported \(supported: llama, mistral, .*gpt_neox/,
     ],
     ['a missing size', { hidden_size: null }, /hidden_size must be .* got nothing/],
     ['a size that is text', { num_hidden_layers: '2' }, /num_hidden_layers must be .* got "2"/],
     ['layers without end', { num_hidden_layers: 1e9 }, /num_hidden_layers must be a number from 1 to 1024/],
     ['a vocabulary beyond all memory', { vocab_size: 2 ** 40 }, /vocab_size/],
     ['heads that do not divide', { num_key_value_heads: 3 }, /multiple of num_key_value_heads 3/],
-    ['an unknown activation', { hidden_act: 'gelu' }, /hidden_act "gelu"/],
+    ['an unknown activation', { hidden_act: 'spiral' }, /hidden_act "spiral" is not supported here .supported: silu, /],
     ['an unknown rope', { rope_scaling: { rope_type: 'spiral' } }, /"spiral" is not supported/],
     [
       'a wider model than the file',

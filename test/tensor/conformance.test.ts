@@ -5,7 +5,10 @@ import { BACKENDS, expectNothingLeft } from '../support/backends.ts';
 import { ops } from './conformance/ops.ts';
 import { primitives } from './conformance/primitives.ts';
 
-const KERNELS = Object.keys({ linear: 1, rmsNorm: 1, rotate: 1, swiglu: 1 } satisfies Record<keyof FusedKernels, 1>);
+const KERNELS = Object.keys({ linear: 1, rmsNorm: 1, layerNorm: 1, rotate: 1, swiglu: 1 } satisfies Record<
+  keyof FusedKernels,
+  1
+>);
 
 describe.each(BACKENDS)('%s', (_, create) => {
   const { backend, calls } = recorded(create());

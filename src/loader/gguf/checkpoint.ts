@@ -5,6 +5,7 @@ import type { InputFile } from '../input-file.ts';
 import { quote } from '../load-error.ts';
 import { GgufError } from './error.ts';
 import type { GgufTensor } from './header.ts';
+import type { Restore } from './restore.ts';
 import { READABLE_TYPES } from './types.ts';
 
 /** A tensor of the file under its published name. */
@@ -13,6 +14,8 @@ export interface NamedTensor {
   readonly tensor: GgufTensor;
   /** Heads whose rows are to be put back into half-split order; 0 where the rows are in order. */
   readonly interleavedHeads: number;
+  /** What else is to be undone. */
+  readonly restore?: Restore | undefined;
 }
 
 /** The tensors of a GGUF file by their published names, in the order of rows that the published weights have. */
@@ -48,7 +51,7 @@ export class GgufCheckpoint implements Checkpoint {
   }
 
   async read(name: string, dtype: DType, target: Uint8Array, signal?: AbortSignal): Promise<void> {
-    const { tensor, interleavedHeads } = this.find(name);
+    const { tensor, interleavedHeads, restore } = this.find(name);
     const conversion = floatConversion(tensor.type.format!, dtype);
     const bytes = elements(tensor.shape) * byteSize(dtype);
     if (conversion === undefined || target.length !== bytes) {
@@ -60,6 +63,7 @@ export class GgufCheckpoint implements Checkpoint {
     if (tensor.type.name === dtype.toUpperCase()) await this.file.read(target, tensor.position, signal);
     else await readConverted({ file: this.file, ...tensor }, conversion, target, signal);
     if (interleavedHeads > 0) deinterleave(target, interleavedHeads, tensor.shape[0] / interleavedHeads);
+    restore?.(target, dtype, tensor.shape);
   }
 
   close(): Promise<void> {

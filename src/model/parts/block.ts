@@ -1,36 +1,44 @@
-import type { Parameter } from '../../tensor/parameter.ts';
-import { rmsNorm } from '../../tensor/ops/rms-norm.ts';
-import type { Rotation } from '../../tensor/ops/rotate.ts';
 import { tap } from '../../tensor/scope.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import type { LayerCache } from '../step.ts';
+import type { LayerStep } from '../step.ts';
+import type { Norm } from './norm.ts';
 
 /** `[T, D]` to `[T, D]`, with the tokens of before in the cache. */
 export interface Attention {
-  forward(x: Tensor, rope: Rotation, cache: LayerCache): Tensor;
+  forward(x: Tensor, step: LayerStep): Tensor;
 }
 
-/** The pre-norm block of Llama: each sub-layer reads a normed copy of the residual stream and adds to it. */
-export class Block {
-  readonly attnNorm: Parameter; // [D]
-  readonly attn: Attention;
-  readonly mlpNorm: Parameter; //  [D]
-  readonly mlp: { forward(x: Tensor): Tensor };
-  readonly normEpsilon: number;
+/** `[T, D]` to `[T, D]`, row by row. */
+export interface FeedForward {
+  forward(x: Tensor): Tensor;
+}
 
-  constructor(parts: Pick<Block, 'attnNorm' | 'attn' | 'mlpNorm' | 'mlp' | 'normEpsilon'>) {
+/** The pre-norm block of Llama and GPT-2: each sub-layer reads a normed copy of the residual stream and adds to it. */
+export class Block {
+  readonly attnNorm: Norm;
+  readonly attn: Attention;
+  readonly mlpNorm: Norm;
+  readonly mlp: FeedForward;
+  /** Factor on what a sub-layer adds. */
+  readonly residualScale: number;
+
+  constructor(parts: Pick<Block, 'attnNorm' | 'attn' | 'mlpNorm' | 'mlp'> & { readonly residualScale?: number }) {
     this.attnNorm = parts.attnNorm;
     this.attn = parts.attn;
     this.mlpNorm = parts.mlpNorm;
     this.mlp = parts.mlp;
-    this.normEpsilon = parts.normEpsilon;
+    this.residualScale = parts.residualScale ?? 1;
   }
 
-  forward(input: Tensor, rope: Rotation, cache: LayerCache): Tensor {
-    const x = tap('hook_resid_pre', input); //                                                        [T, D]
-    const attnIn = tap('hook_attn_in', rmsNorm(x, this.attnNorm.tensor, this.normEpsilon, 'ln1'));
-    const mid = tap('hook_resid_mid', x.add(tap('hook_attn_out', this.attn.forward(attnIn, rope, cache))));
-    const mlpIn = tap('hook_mlp_in', rmsNorm(mid, this.mlpNorm.tensor, this.normEpsilon, 'ln2'));
-    return tap('hook_resid_post', mid.add(tap('hook_mlp_out', this.mlp.forward(mlpIn))));
+  forward(input: Tensor, step: LayerStep): Tensor {
+    const x = tap('hook_resid_pre', input); //                                                             [T, D]
+    const attnIn = tap('hook_attn_in', this.attnNorm.forward(x, 'ln1'));
+    const mid = tap('hook_resid_mid', x.add(tap('hook_attn_out', this.#scaled(this.attn.forward(attnIn, step)))));
+    const mlpIn = tap('hook_mlp_in', this.mlpNorm.forward(mid, 'ln2'));
+    return tap('hook_resid_post', mid.add(tap('hook_mlp_out', this.#scaled(this.mlp.forward(mlpIn)))));
+  }
+
+  #scaled(addition: Tensor): Tensor {
+    return this.residualScale === 1 ? addition : addition.mul(this.residualScale);
   }
 }

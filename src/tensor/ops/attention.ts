@@ -13,7 +13,7 @@ export interface KeyValues {
   readonly end: number;
   /** `[K, S, d]` */
   readonly keys: Tensor;
-  /** `[K, S, dv]` */
+  /** `[K, S, dv]`, or `keys` once more where a cache holds both in one store. */
   readonly values: Tensor;
   /** `[T, S]`, added to the scores: 0 where visible, -Infinity elsewhere. Absent when every query sees every slot. */
   readonly mask: Tensor | undefined;
@@ -24,6 +24,12 @@ export interface KeyValues {
 export interface AttentionOptions {
   /** Factor on `q . k`; `d ** -0.5` in most models. */
   readonly scale: number;
+  /** `cap * tanh(score / cap)` bounds the scaled scores, before the mask. Default: they are not bounded. */
+  readonly softCap?: number | undefined;
+  /** `[H]`, a logit for each head that takes part in the softmax and brings no value (gpt-oss). Default: none. */
+  readonly sinks?: Tensor | undefined;
+  /** Only the first so many numbers of each value are mixed. Default: all. */
+  readonly valueDim?: number | undefined;
 }
 
 /**
@@ -31,23 +37,26 @@ export interface AttentionOptions {
  * `floor(h / (H / K))`. `q` is `[T, H, d]`; the result is `[T, H, dv]`, f32.
  *
  * Taps: `attn.hook_attn_scores` and `attn.hook_pattern` `[H, T, S]` with S the absolute key positions 0, 1, ...;
- * `attn.hook_entropy` `[H, T]` in nats.
+ * `attn.hook_entropy` `[H, T]` in nats. With sinks: `attn.hook_sink_logit` `[H]`, and `attn.hook_sink_prob` `[H, T]`, what
+ * the rows of the pattern lack to 1.
  */
 export function attention(q: Tensor, sequences: readonly KeyValues[], options: AttentionOptions): Tensor {
   return scope('', () => {
+    const sinks = options.sinks && tap('attn.hook_sink_logit', options.sinks); // [H]
     const parts = sequences.map((sequence) => {
       const { begin, end } = sequence;
       const rows = sequences.length === 1 ? q : q.slice([begin, 0, 0], [end - begin, -1, -1]);
-      return attend(rows, sequence, options);
+      return attend(rows, sequence, { ...options, sinks });
     });
     return parts.length === 1 ? parts[0] : concat(parts);
   });
 }
 
-function attend(q: Tensor, { keys, values, mask, positions }: KeyValues, { scale }: AttentionOptions): Tensor {
+function attend(q: Tensor, { keys, values, mask, positions }: KeyValues, options: AttentionOptions): Tensor {
   const [T, H, d] = q.shape;
   const [K, S, dv] = values.shape;
   const G = H / K;
+  const { scale, softCap, sinks, valueDim = dv } = options;
   return scope('', () => {
     const grouped = q
       .mul(scale)
@@ -55,13 +64,25 @@ function attend(q: Tensor, { keys, values, mask, positions }: KeyValues, { scale
       .transpose([1, 2, 0, 3])
       .reshape([K, G * T, d]); // [K, GT, d]
     const dots = grouped.matmul(keys, { transposeB: true }).reshape([H, T, S]); //                         [H, T, S]
-    const masked = mask ? dots.add(mask) : dots;
+    const capped = softCap === undefined ? dots : dots.div(softCap).tanh().mul(softCap);
+    const masked = mask ? capped.add(mask) : capped;
     const scores = tapByPosition('attn.hook_attn_scores', masked, positions, -Infinity);
-    const pattern = tapByPosition('attn.hook_pattern', scores.softmax(), positions, 0);
+    const pattern = tapByPosition('attn.hook_pattern', probabilities(scores, sinks), positions, 0);
     derive('attn.hook_entropy', () => entropy(pattern)); //                                                [H, T]
     const mixed = pattern.reshape([K, G * T, S]).matmul(values); //                                        [K, GT, dv]
-    return mixed.reshape([K, G, T, dv]).transpose([2, 0, 1, 3]).reshape([T, H, dv]); //                     [T, H, dv]
+    const wanted = valueDim === dv ? mixed : mixed.slice([0, 0, 0], [-1, -1, valueDim]);
+    return wanted.reshape([K, G, T, valueDim]).transpose([2, 0, 1, 3]).reshape([T, H, valueDim]); //        [T, H, dv]
   });
+}
+
+/** Softmax of `[H, T, S]`; a sink is one column more, which is then left out. */
+function probabilities(scores: Tensor, sinks: Tensor | undefined): Tensor {
+  if (sinks === undefined) return scores.softmax();
+  const [H, T, S] = scores.shape;
+  const column = Tensor.from(scores.backend, new Float32Array(H * T), [H, T, 1]).add(sinks.reshape([H, 1, 1]));
+  const [pattern, sink] = concat([scores, column], 2).softmax().split([S, 1]); // [H, T, S], [H, T, 1]
+  derive('attn.hook_sink_prob', () => sink.reshape([H, T]));
+  return pattern;
 }
 
 /** `-sum p ln p` over the keys, `[H, T]`. */

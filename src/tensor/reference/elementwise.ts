@@ -1,12 +1,15 @@
 import type { BinaryOp, ReduceOp, Shape, UnaryOp } from '../backend.ts';
 import { elements } from '../dtype.ts';
 import { stridesOf } from '../shape.ts';
+import { erf } from './erf.ts';
 
 const BINARY: Record<BinaryOp, (x: number, y: number) => number> = {
   add: (x, y) => x + y,
   sub: (x, y) => x - y,
   mul: (x, y) => x * y,
   div: (x, y) => x / y,
+  maximum: Math.max,
+  minimum: Math.min,
 };
 
 const UNARY: Record<UnaryOp, (x: number) => number> = {
@@ -15,6 +18,8 @@ const UNARY: Record<UnaryOp, (x: number) => number> = {
   exp: Math.exp,
   log: Math.log,
   sigmoid: (x) => 1 / (1 + Math.exp(-x)),
+  tanh: Math.tanh,
+  erf,
 };
 
 interface Array {

@@ -12,8 +12,23 @@ import { boolAttr, Executor, Handle, intAttr, TF_DTYPE, typeAttr, type Value } f
 import { type SmallKernels, smallKernels } from './small-kernels.ts';
 import { DeviceVariable, HostVariable, type VariableStore } from './variables.ts';
 
-const BINARY: Record<BinaryOp, string> = { add: 'AddV2', sub: 'Sub', mul: 'Mul', div: 'RealDiv' };
-const UNARY: Record<UnaryOp, string> = { square: 'Square', sqrt: 'Sqrt', exp: 'Exp', log: 'Log', sigmoid: 'Sigmoid' };
+const BINARY: Record<BinaryOp, string> = {
+  add: 'AddV2',
+  sub: 'Sub',
+  mul: 'Mul',
+  div: 'RealDiv',
+  maximum: 'Maximum',
+  minimum: 'Minimum',
+};
+const UNARY: Record<UnaryOp, string> = {
+  square: 'Square',
+  sqrt: 'Sqrt',
+  exp: 'Exp',
+  log: 'Log',
+  sigmoid: 'Sigmoid',
+  tanh: 'Tanh',
+  erf: 'Erf',
+};
 const REDUCE: Record<ReduceOp, string> = { sum: 'Sum', mean: 'Mean', max: 'Max' };
 
 const KEEP_AXIS = [boolAttr('keep_dims', true)];

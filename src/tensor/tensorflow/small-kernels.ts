@@ -15,6 +15,7 @@ const FEW_SCORES = 2 ** 18;
  */
 export interface SmallKernels extends FusedKernels {
   rmsNorm(x: Value, weight: Value, epsilon: number): Handle | undefined;
+  layerNorm(x: Value, weight: Value, bias: Value, epsilon: number): Handle | undefined;
   rotate(x: Value, cos: Value, sin: Value): Handle | undefined;
   swiglu(gate: Value, up: Value): Handle | undefined;
   softmax(x: Value): Handle | undefined;
@@ -41,6 +42,25 @@ export function smallKernels(executor: Executor, kernels: CpuKernels): SmallKern
         for (let i = row; i < row + width; i++) sum += values[i] * values[i];
         const scale = 1 / Math.sqrt(sum / width + epsilon);
         for (let i = 0; i < width; i++) out[row + i] = values[row + i] * scale * gain[i];
+      }
+      return make(out, x.shape);
+    },
+
+    layerNorm(x, weight, bias, epsilon) {
+      if (!isSmall(x)) return undefined;
+      const values = read(x);
+      const gain = read(weight);
+      const offset = read(bias);
+      const width = gain.length;
+      const out = new Float32Array(values.length);
+      for (let row = 0; row < values.length; row += width) {
+        let sum = 0;
+        for (let i = row; i < row + width; i++) sum += values[i];
+        const mean = sum / width;
+        let squares = 0;
+        for (let i = row; i < row + width; i++) squares += (values[i] - mean) ** 2;
+        const scale = 1 / Math.sqrt(squares / width + epsilon);
+        for (let i = 0; i < width; i++) out[row + i] = (values[row + i] - mean) * scale * gain[i] + offset[i];
       }
       return make(out, x.shape);
     },
@@ -87,7 +107,9 @@ export function smallKernels(executor: Executor, kernels: CpuKernels): SmallKern
         if (op === 'add') for (let i = 0; i < period; i++) out[row + i] += others[i];
         else if (op === 'sub') for (let i = 0; i < period; i++) out[row + i] -= others[i];
         else if (op === 'mul') for (let i = 0; i < period; i++) out[row + i] *= others[i];
-        else for (let i = 0; i < period; i++) out[row + i] /= others[i];
+        else if (op === 'div') for (let i = 0; i < period; i++) out[row + i] /= others[i];
+        else if (op === 'maximum') for (let i = 0; i < period; i++) out[row + i] = Math.max(out[row + i], others[i]);
+        else for (let i = 0; i < period; i++) out[row + i] = Math.min(out[row + i], others[i]);
       }
       return make(out, a.shape);
     },

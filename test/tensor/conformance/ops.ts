@@ -3,8 +3,10 @@ import type { Backend } from '../../../src/tensor/backend.ts';
 import { byteSize } from '../../../src/tensor/dtype.ts';
 import { ShapeError } from '../../../src/tensor/errors.ts';
 import { floatFormat } from '../../../src/tensor/formats/index.ts';
+import { type Activation, activate, gated } from '../../../src/tensor/ops/activation.ts';
 import { attention, headResults, type KeyValues } from '../../../src/tensor/ops/attention.ts';
 import { embedding } from '../../../src/tensor/ops/embedding.ts';
+import { layerNorm } from '../../../src/tensor/ops/layer-norm.ts';
 import { type Linear, linear, linears } from '../../../src/tensor/ops/linear.ts';
 import { rmsNorm } from '../../../src/tensor/ops/rms-norm.ts';
 import { rotate } from '../../../src/tensor/ops/rotate.ts';
@@ -19,6 +21,23 @@ const EPSILON = 1e-5;
 
 // [rows..., width]: nothing, one token, odd sizes, heads, one beyond the kernels for few numbers (8192).
 const NORMED = [[0, 8], [1, 1], [1, 64], [3, 17], [2, 3, 5], [128, 64], [129, 64], [5, 40, 64]]; // prettier-ignore
+
+/** By formulas that share nothing with the ops: erf as the integral of its density, tanh by exponentials. */
+const ACTIVATIONS: Record<Activation, (x: number) => number> = {
+  silu: (x) => x / (1 + Math.exp(-x)),
+  gelu: (x) => x * normalDistribution(x),
+  gelu_tanh: (x) => x / (1 + Math.exp(-2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+  quick_gelu: (x) => x / (1 + Math.exp(-1.702 * x)),
+  relu: (x) => (x > 0 ? x : 0),
+  relu2: (x) => (x > 0 ? x * x : 0),
+};
+
+/** The integral of the standard normal density up to x, by Simpson's rule. */
+function normalDistribution(x: number): number {
+  const n = 2000;
+  const density = (i: number): number => Math.exp(-(((i * x) / n) ** 2) / 2) / Math.sqrt(2 * Math.PI);
+  return 0.5 + (x / n / 3) * sum(n + 1, (i) => density(i) * (i === 0 || i === n ? 1 : 2 + 2 * (i % 2)));
+}
 
 // [T, H, d, R]: nothing, one token, one head, part of a head, up to the limit of the kernels for few numbers and beyond.
 const ROTATED = [[0, 2, 4, 4], [1, 3, 8, 8], [3, 1, 6, 6], [4, 5, 10, 4], [16, 8, 64, 64], [33, 4, 64, 64], [17, 8, 64, 16]]; // prettier-ignore
@@ -147,6 +166,64 @@ export function ops(backend: Backend): void {
     });
   });
 
+  describe.each(NORMED.map((shape) => [shape]))('layerNorm %j', (shape) => {
+    const width = shape.at(-1)!;
+    const [x, w, b] = [random(shape, 1), random([width], 2), random([width], 3)];
+    const meanAt = (i: readonly number[]): number => sum(width, (j) => at(x, i.with(-1, j))) / width;
+    const means = build(shape.with(-1, 1), meanAt);
+    const mean = (i: readonly number[]): number => at(means, i.with(-1, 0));
+    const scales = build(shape.with(-1, 1), (i) =>
+      Math.sqrt(sum(width, (j) => (at(x, i.with(-1, j)) - mean(i)) ** 2) / width + EPSILON),
+    );
+    const normalized = build(shape, (i) => (at(x, i) - mean(i)) / at(scales, i.with(-1, 0)));
+    const gained = (factor: number): F64 =>
+      build(shape, (i) => factor * at(normalized, i) * at(w, [i.at(-1)!]) + at(b, [i.at(-1)!]));
+
+    it('is the formula', () => {
+      bothWays((made) => {
+        const y = layerNorm(make(x, made), make(w, made), make(b, made), EPSILON, 'ln1');
+        expectClose(y, gained(1), TOLERANCE.composed, 4);
+      });
+    });
+
+    it('shows its inside without changing a bit, and takes edits of it', () => {
+      bothWays((made) => {
+        const run = (): Tensor => layerNorm(make(x, made), make(w, made), make(b, made), EPSILON, 'ln1');
+        const plain = run();
+        const seen: string[] = [];
+        const watched = withTaps((name, value) => {
+          seen.push(name);
+          expectClose(value, name === 'ln1.hook_scale' ? scales : normalized, TOLERANCE.composed, 2);
+          return undefined;
+        }, run);
+        expect(seen).toEqual(['ln1.hook_scale', 'ln1.hook_normalized']);
+        expect(watched.data()).toEqual(plain.data());
+        const halved = withTaps((name, value) => (name === 'ln1.hook_scale' ? value.mul(2) : undefined), run);
+        expectClose(halved, gained(0.5), TOLERANCE.composed, 4);
+        const negated = withTaps((name, value) => (name === 'ln1.hook_normalized' ? value.mul(-1) : undefined), run);
+        expectClose(negated, gained(-1), TOLERANCE.composed, 4);
+      });
+    });
+  });
+
+  describe.each(Object.entries(ACTIVATIONS))('%s', (name, f) => {
+    it.each([
+      [0, 3],
+      [1, 5],
+      [7, 33],
+      [130, 70],
+    ])('activate and gated [%i, %i]', (...shape) => {
+      // prettier-ignore
+      const [x, up] = [map(random(shape, 1), (value) => Math.fround(2 * value)), random(shape, 2)];
+      const expected = map(x, f);
+      bothWays((made) => {
+        expectClose(activate(make(x, made), name as Activation), expected, TOLERANCE.approximation, 1);
+        const product = build(shape, (i) => at(expected, i) * at(up, i));
+        expectClose(gated(make(x, made), make(up, made), name as Activation), product, TOLERANCE.composed, 2);
+      });
+    });
+  });
+
   it.each(ROTATED)('rotate [%i, %i, %i] by %i', (T, H, d, R) => {
     const half = R / 2;
     const x = random([T, H, d], 1);
@@ -250,6 +327,66 @@ export function ops(backend: Backend): void {
     });
   });
 
+  describe('attention with options', () => {
+    const [T, H, K, d, S] = [3, 4, 2, 6, 5];
+    const [q, keys, values, sinks] = [random([T, H, d], 1), random([K, S, d], 2), random([K, S, 4], 3), random([H], 4)];
+    const cap = 0.8;
+    const keyHead = (h: number): number => Math.floor(h / (H / K));
+    const dot = (t: number, h: number, s: number): number =>
+      0.5 * sum(d, (i) => at(q, [t, h, i]) * at(keys, [keyHead(h), s, i]));
+    const mask = build([T, S], ([t, s]) => (s <= t + 1 ? 0 : -Infinity));
+    const run = (made: Made, options: object, v = values): Tensor => {
+      const sequence = { begin: 0, end: T, keys: make(keys, made), values: make(v, made), mask: make(mask, made) };
+      const positions = Int32Array.from({ length: S }, (_, s) => s);
+      return attention(make(q, made), [{ ...sequence, positions }], { scale: 0.5, ...options });
+    };
+    const mix = (row: (t: number, h: number) => readonly number[], v = values, width = 4): F64 =>
+      build([T, H, width], ([t, h, i]) => sum(S, (s) => row(t, h)[s] * at(v, [keyHead(h), s, i])));
+    const scores = (t: number, h: number, f = (x: number): number => x): number[] =>
+      Array.from({ length: S }, (_, s) => f(dot(t, h, s)) + at(mask, [t, s]));
+
+    it('a soft cap bounds the scores before the mask', () => {
+      const capped = (t: number, h: number): number[] => scores(t, h, (x) => cap * Math.tanh(x / cap));
+      bothWays((made) => {
+        const z = withTaps((name, value) => {
+          if (name === 'attn.hook_attn_scores')
+            expectClose(value, build([H, T, S], ([h, t, s]) => capped(t, h)[s]), TOLERANCE.composed, 2);
+          return undefined;
+        }, () => run(made, { softCap: cap })); // prettier-ignore
+        expectClose(z, mix((t, h) => softmaxRow(capped(t, h))), TOLERANCE.composed, 2); // prettier-ignore
+      });
+    });
+
+    it('sinks take part in the softmax and bring no value', () => {
+      const withSink = (t: number, h: number, sink: number): number[] => softmaxRow([...scores(t, h), sink]);
+      bothWays((made) => {
+        const seen = new Map<string, Tensor>();
+        const options = { sinks: make(sinks, made) };
+        const z = withTaps((name, value) => (seen.set(name, value), undefined), () => {
+          const result = run(made, options);
+          return result;
+        }); // prettier-ignore
+        expectClose(z, mix((t, h) => withSink(t, h, at(sinks, [h])).slice(0, S)), TOLERANCE.composed, 2); // prettier-ignore
+        expect(run(made, options).data()).toEqual(z.data());
+        expect([...seen.keys()]).toContain('attn.hook_sink_logit');
+        withTaps((name, value) => {
+          if (name === 'attn.hook_sink_prob')
+            expectClose(value, build([H, T], ([h, t]) => withSink(t, h, at(sinks, [h]))[S]), TOLERANCE.composed, 1);
+          return undefined;
+        }, () => run(made, options)); // prettier-ignore
+        const edited = withTaps((name, value) => (name === 'attn.hook_sink_logit' ? value.mul(3) : undefined), () => run(made, options)); // prettier-ignore
+        expectClose(edited, mix((t, h) => withSink(t, h, 3 * at(sinks, [h])).slice(0, S)), TOLERANCE.composed, 2); // prettier-ignore
+      });
+    });
+
+    it('values may be the first numbers of the keys', () => {
+      bothWays((made) => {
+        const z = run(made, { valueDim: 4 }, keys);
+        expectClose(z, mix((t, h) => softmaxRow(scores(t, h)), keys), TOLERANCE.composed, 2); // prettier-ignore
+      });
+    });
+  });
+
   it('attention of several sequences is that of each', () => {
     bothWays((made) => {
       const [q, k, v] = [random([5, 4, 6], 1), random([2, 3, 6], 2), random([2, 3, 6], 3)];
@@ -320,6 +457,8 @@ export function ops(backend: Backend): void {
 const REFUSED: Record<string, (ones: (...shape: number[]) => Tensor) => Tensor> = {
   'rmsNorm: expected a weight as wide as [2, 4], got [2].': (ones) => rmsNorm(ones(2, 4), ones(2), EPSILON, ''),
   'rmsNorm: expected a weight as wide as [2, 4], got [1, 4].': (ones) => rmsNorm(ones(2, 4), ones(1, 4), EPSILON, ''),
+  'layerNorm: expected a weight and a bias as wide as [2, 4], got [4] and [2].': (ones) =>
+    layerNorm(ones(2, 4), ones(4), ones(2), EPSILON, ''),
   'rotate: expected angles [T, up to d / 2] for [2, 3, 4], got [2, 3] and [2, 3].': (ones) =>
     rotate(ones(2, 3, 4), { cos: ones(2, 3), sin: ones(2, 3) }),
   'rotate: expected angles [T, up to d / 2] for [2, 3, 4], got [1, 2] and [1, 2].': (ones) =>

@@ -12,6 +12,8 @@ const BINARY: Record<BinaryOp, (x: number, y: number) => number> = {
   sub: (x, y) => x - y,
   mul: (x, y) => x * y,
   div: (x, y) => x / y,
+  maximum: (x, y) => (x > y ? x : y),
+  minimum: (x, y) => (x < y ? x : y),
 };
 
 const UNARY: Record<UnaryOp, { f: (x: number) => number; inputs: readonly number[]; tolerance: number }> = {
@@ -24,7 +26,21 @@ const UNARY: Record<UnaryOp, { f: (x: number) => number; inputs: readonly number
     inputs: [0, 1, -1, 15, -15, 100, -60],
     tolerance: TOLERANCE.approximation,
   },
+  tanh: {
+    f: (x) => -Math.expm1(-2 * x) / (1 + Math.exp(-2 * x)),
+    inputs: [0, 1e-6, 0.3, -1, 5, -9, 40],
+    tolerance: TOLERANCE.approximation,
+  },
+  erf: { f: erf, inputs: [0, 1e-6, -0.3, 1, -2, 3.5, 5, -20], tolerance: TOLERANCE.approximation },
 };
+
+/** `2 / sqrt(pi)` times the integral of `e^(-t^2)` from 0 to x, by Simpson's rule. */
+function erf(x: number): number {
+  const end = Math.max(-8, Math.min(8, x));
+  const n = 2000;
+  const f = (i: number): number => Math.exp(-(((i * end) / n) ** 2)) * (i === 0 || i === n ? 1 : 2 + 2 * (i % 2));
+  return (2 / Math.sqrt(Math.PI)) * (end / n / 3) * sum(n + 1, f);
+}
 
 const REDUCE: Record<ReduceOp, (row: readonly number[]) => number> = {
   sum: (row) => row.reduce((a, b) => a + b, 0),

@@ -1,0 +1,29 @@
+import { ShapeError } from '../errors.ts';
+import { scope } from '../scope.ts';
+import { sameShape, show } from '../shape.ts';
+import { Tensor } from '../tensor.ts';
+import { tappedNorm } from './norm-taps.ts';
+
+/**
+ * Layer norm over the last axis: `(x - mean) / sqrt(variance + epsilon) * weight + bias` (Ba et al., 2016), f32; the
+ * variance is that of the numbers themselves (divided by their count).
+ *
+ * @param name Prefix of its taps: `hook_scale` `[..., 1]`, what `x - mean` is divided by, and `hook_normalized`, before
+ *   the weight.
+ */
+export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: number, name: string): Tensor {
+  if (!sameShape(weight.shape, x.shape.slice(-1)) || !sameShape(bias.shape, weight.shape))
+    throw new ShapeError(
+      `layerNorm: expected a weight and a bias as wide as ${show(x.shape)}, got ${show(weight.shape)} and ${show(bias.shape)}.`,
+    );
+  const centred = (): Tensor => x.sub(x.mean());
+  const scale = (from: Tensor): Tensor => from.square().mean().add(epsilon).sqrt();
+  const finish = (normalized: Tensor): Tensor => normalized.mul(weight).add(bias);
+  const whole = (): Tensor => {
+    const fused = x.backend.fused.layerNorm?.(x, weight, bias, epsilon);
+    if (fused !== undefined) return new Tensor(x.backend, fused, x.shape, 'f32');
+    const from = centred();
+    return finish(from.div(scale(from)));
+  };
+  return scope(name, () => tappedNorm({ centred, scale, finish, whole }));
+}
