@@ -1,11 +1,13 @@
 import type { Backend, BinaryOp, FusedKernels, HostArray, Operand, ReduceOp, Shape, UnaryOp } from '../backend.ts';
 import { byteSize, isFloat, type DType } from '../dtype.ts';
 import { floatFormat } from '../formats/index.ts';
+import type { PackedMatrix } from '../formats/packed.ts';
 import { sameShape } from '../shape.ts';
 import { hostArray } from '../tensor.ts';
 import { loadAddon, TF, type Addon, type AddonOptions } from './addon.ts';
 import { boolAttr, Executor, Handle, intAttr, TF_DTYPE, typeAttr, type Value } from './handles.ts';
 import { allocateShared } from './host-memory.ts';
+import { DevicePacked, HostPacked, type PackedStore } from './packed.ts';
 import { type SmallKernels, smallKernels } from './small-kernels.ts';
 import { DeviceVariable, HostVariable, type VariableStore } from './variables.ts';
 
@@ -39,7 +41,7 @@ const WORTH_SHARING = 65536;
 const FEW_ROWS = 16;
 
 export interface TensorflowOptions extends AddonOptions {
-  /** Where the KV cache lives: shared host memory (default on CPU) or TensorFlow's own variables (default on CUDA). */
+  /** Where the KV cache and packed weights live: host memory (default on CPU) or TensorFlow's own (default on CUDA). */
   variables?: 'host' | 'device';
 }
 
@@ -77,13 +79,7 @@ export class TensorflowBackend implements Backend {
     if (dtype === 'f32' || dtype === 'i32' || dtype === 'u8')
       return new Handle(this.#addon.createTensor(shape, TF_DTYPE[dtype], hostArray(bytes, dtype)), shape);
     if (dtype === 'f8_e4m3' || dtype === 'f8_e5m2') return this.upload(asBf16(bytes, dtype), shape, 'bf16');
-    // The addon knows no 16-bit floats: they come as bytes, and Bitcast names them without a copy.
-    const raw = this.#addon.createTensor([...shape, 2], TF.uint8, bytes);
-    try {
-      return this.#executor.run('Bitcast', [typeAttr('type', TF_DTYPE[dtype])], [raw]);
-    } finally {
-      this.#addon.deleteTensor(raw);
-    }
+    return this.#executor.halves(bytes, shape, TF_DTYPE[dtype]);
   }
 
   download(a: Value): HostArray {
@@ -167,6 +163,35 @@ export class TensorflowBackend implements Backend {
     return this.#run('Cast', [typeAttr('DstT', TF_DTYPE[dtype])], [a.handle.id]);
   }
 
+  uploadPacked(matrix: PackedMatrix): PackedStore {
+    return this.#variables === 'host'
+      ? new HostPacked(this.#executor, matrix)
+      : new DevicePacked(this.#executor, matrix);
+  }
+
+  downloadPacked(packed: PackedStore): Float32Array {
+    return packed.download();
+  }
+
+  matmulPacked(a: Value, packed: PackedStore, compute: 'f32' | 'bf16'): Handle {
+    const left = { handle: compute === 'bf16' ? this.cast(a, 'bf16') : a.handle, shape: a.shape, dtype: compute };
+    const asColumn = a.shape[0] === 1 && compute === 'bf16';
+    const parts: Handle[] = [];
+    try {
+      packed.decode(compute, ({ id }) => {
+        parts.push(asColumn ? this.#multiply(id, this.#id(left), true) : this.#multiply(this.#id(left), id, true));
+      });
+      const product = this.#joined(parts, compute, asColumn ? 0 : 1);
+      return compute === 'bf16' ? this.#widened(product) : product;
+    } finally {
+      if (left.handle !== a.handle) this.free(left.handle);
+    }
+  }
+
+  freePacked(packed: PackedStore): void {
+    packed.free();
+  }
+
   createVariable(shape: Shape): VariableStore {
     return this.#variables === 'host'
       ? new HostVariable(this.#executor, shape)
@@ -183,6 +208,27 @@ export class TensorflowBackend implements Backend {
 
   freeVariable(variable: VariableStore): void {
     variable.free();
+  }
+
+  /** The parts end to end; they are freed. */
+  #joined(parts: readonly Handle[], dtype: DType, axis: number): Handle {
+    if (parts.length === 1) return parts[0];
+    try {
+      return this.concat(
+        parts.map((handle) => ({ handle, shape: handle.shape, dtype })),
+        axis,
+      );
+    } finally {
+      for (const part of parts) this.free(part);
+    }
+  }
+
+  #widened(narrow: Handle): Handle {
+    try {
+      return this.cast({ handle: narrow, shape: narrow.shape, dtype: 'bf16' }, 'f32');
+    } finally {
+      this.free(narrow);
+    }
   }
 
   #run(...[op, attrs, inputs]: Parameters<Executor['run']>): Handle {

@@ -68,6 +68,16 @@ export class Executor {
     }
   }
 
+  /** A 16-bit float tensor over `bytes`: the addon knows none, so they come as bytes, and Bitcast names them without a copy. */
+  halves(bytes: Uint8Array, shape: Shape, dtype: number): Handle {
+    const raw = this.addon.createTensor([...shape, 2], TF.uint8, bytes);
+    try {
+      return this.run('Bitcast', [typeAttr('type', dtype)], [raw]);
+    } finally {
+      this.addon.deleteTensor(raw);
+    }
+  }
+
   /** The operand's id, in its own shape. */
   id({ handle, shape }: Value): number {
     if (sameShape(handle.shape, shape)) return handle.id;
