@@ -51,6 +51,18 @@ export function rows(order: Int32Array, storedRows = order.length): Arrangement 
   };
 }
 
+/** One arrangement after another: `first` of what the file has, `second` of what that gives. */
+export function inTurn(first: Arrangement, second: Arrangement): Arrangement {
+  return {
+    storedShape: (wanted) => first.storedShape(second.storedShape(wanted)),
+    arrange(stored, target, wanted, width) {
+      const between = new Uint8Array(stored.length);
+      first.arrange(stored, between, second.storedShape(wanted), width);
+      second.arrange(between, target, wanted, width);
+    },
+  };
+}
+
 /** Adds a number in f32: the norms of Gemma multiply by `1 + w`. For vectors, which are always f32. */
 export function plus(amount: number): Arrangement {
   return {

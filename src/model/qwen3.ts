@@ -6,7 +6,7 @@ import { rmsNorm } from '../tensor/ops/rms-norm.ts';
 import { rotate } from '../tensor/ops/rotate.ts';
 import { derive, scope, tap } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { type DecoderConfig, type Family, readDecoderConfig } from './decoder-config.ts';
+import { type DecoderConfig, type Family, readDecoderConfig, type Trait } from './decoder-config.ts';
 import { fields } from './fields.ts';
 import { llamaBlock, qwenWindows } from './llama.ts';
 import { type Decoder, decoder } from './parts/decoder.ts';
@@ -17,20 +17,24 @@ import type { Json } from '../json.ts';
 
 /** Qwen3: Llama with a norm on every query and key head before it turns, and a head width of its own. */
 export function qwen3(raw: Json, weights: Weights): Decoder {
+  const config = readDecoderConfig(raw, qwen3Family(raw));
+  return decoder(config, weights, (layer, index) =>
+    llamaBlock(config, layer, new Qwen3Attention(config, index, layer.at('self_attn'))),
+  );
+}
+
+export function qwen3Family(raw: Json): Family & { readonly traits: readonly Trait[] } {
   const bias = fields(raw).boolean('attention_bias') ?? false;
-  const family: Family = {
+  return {
     ...{ normEpsilon: 1e-6, maxPositions: 32768, tieEmbeddings: false, headDim: 128 },
     biases: { qkv: bias, o: bias, mlp: false },
     traits: ['pre-norm', 'gated-mlp', 'qk-norm'],
     windows: (n) => qwenWindows(raw, n),
   };
-  const config = readDecoderConfig(raw, family);
-  return decoder(config, weights, (layer, index) =>
-    llamaBlock(config, layer, new Attention(config, index, layer.at('self_attn'))),
-  );
 }
 
-class Attention {
+/** Grouped-query attention whose queries and keys are normed, head by head, before they turn. */
+export class Qwen3Attention {
   readonly config: DecoderConfig;
   readonly rope: RopeConfig;
   readonly qkv: Linear; //      [(H + 2K) d, D]

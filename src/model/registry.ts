@@ -1,12 +1,24 @@
 import { ConfigError } from './config-error.ts';
+import { gptOss } from './gpt_oss.ts';
 import { llama } from './llama.ts';
+import { mixtral } from './mixtral.ts';
 import type { Decoder } from './parts/decoder.ts';
 import { qwen3 } from './qwen3.ts';
+import { qwen3Moe } from './qwen3_moe.ts';
 import type { Weights } from './weights.ts';
 import type { Json } from '../json.ts';
 
 /** Builds a network from config.json, asking for its weights by name and shape. */
-export type Architecture = (config: Json, weights: Weights) => Decoder;
+export type Architecture = (config: Json, weights: Weights, options: NetworkOptions) => Decoder;
+
+/** What can be chosen of how a network computes the same function. */
+export interface NetworkOptions {
+  /**
+   * Multi-head latent attention: `absorbed` caches the latents and attends to them, `naive` expands them to keys and
+   * values of every head and caches those.
+   */
+  readonly mla: 'absorbed' | 'naive';
+}
 
 /** `model_type` of config.json to the architecture that runs it. */
 export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
@@ -14,6 +26,9 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   mistral: llama,
   qwen2: llama,
   qwen3,
+  qwen3_moe: qwen3Moe,
+  mixtral,
+  gpt_oss: gptOss,
 };
 
 /** @throws ConfigError if no architecture has this `model_type`. */

@@ -1,6 +1,6 @@
 import type { Backend, Shape } from './backend.ts';
 import { VitrineError } from './errors.ts';
-import { type PackedLayout, type PackedMatrix, rowCount } from './formats/packed.ts';
+import type { PackedLayout, PackedMatrix } from './formats/packed.ts';
 import { Tensor } from './tensor.ts';
 
 /** A weight matrix `[out, in]` that stays in its stored blocks: what a `Parameter` is for a dense one. */
@@ -12,7 +12,7 @@ export class PackedParameter {
 
   constructor(name: string, layout: PackedLayout) {
     this.name = name;
-    this.shape = [rowCount(layout), layout.columns];
+    this.shape = [layout.blockRow.length, layout.columns];
     this.layout = layout;
   }
 

@@ -6,6 +6,7 @@ import {
   type Expected,
   expectNear,
   LLAMA_LINE,
+  MIXTURES,
   randomTokens,
   readExpected,
   readMeta,
@@ -20,7 +21,7 @@ const NLL = 1e-3;
 describe.each(BACKENDS)('%s', (_, create) => {
   const backend = create();
 
-  describe.each(LLAMA_LINE)('%s', (name) => {
+  describe.each([...LLAMA_LINE, ...MIXTURES])('%s', (name) => {
     let model: Runner;
     let expected: (tensor: string) => Expected;
     let vocabSize: number;

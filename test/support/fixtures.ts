@@ -25,6 +25,14 @@ export const LLAMA_LINE = [
   'qwen3',
 ] as const;
 
+/** The same, of mixtures of experts and latent attention. */
+export const MIXTURES = [
+  'mixtral',
+  'qwen3_moe',
+  'gpt_oss',
+  'gpt_oss_mxfp4',
+] as const;
+
 export const modelFolder = (name: string): string => join(FIXTURES, 'models', name);
 
 export interface Expected {

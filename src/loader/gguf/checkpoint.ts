@@ -47,18 +47,22 @@ export class GgufCheckpoint implements Checkpoint {
     return type.name === 'F32' ? 'f32' : type.name === 'F16' ? 'f16' : 'bf16';
   }
 
-  async read(name: string, dtype: DType, target: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async read(name: string, dtype: DType, target: Uint8Array, signal?: AbortSignal, first?: number): Promise<void> {
     const { tensor, interleavedHeads } = this.find(name);
-    const conversion = floatConversion(tensor.type.format!, dtype);
+    const format = tensor.type.format!;
+    const conversion = floatConversion(format, dtype);
     const bytes = elements(tensor.shape) * byteSize(dtype);
-    if (conversion === undefined || target.length !== bytes) {
+    const fits = first === undefined ? target.length === bytes : first * byteSize(dtype) + target.length <= bytes;
+    if (conversion === undefined || !fits) {
       throw new GgufError(
         `${this.file.path}: tensor ${quote(name)}: it can be read as a float dtype into ${bytes} bytes, ` +
           `got ${dtype} and ${target.length} bytes.`,
       );
     }
-    if (tensor.type.name === dtype.toUpperCase()) await this.file.read(target, tensor.position, signal);
-    else await readConverted({ file: this.file, ...tensor }, conversion, target, signal);
+    const blocks = target.length / byteSize(dtype) / format.blockSize;
+    const position = tensor.position + ((first ?? 0) / format.blockSize) * format.blockBytes;
+    if (tensor.type.name === dtype.toUpperCase()) await this.file.read(target, position, signal);
+    else await readConverted({ file: this.file, position, bytes: blocks * format.blockBytes }, conversion, target, signal); // prettier-ignore
     if (interleavedHeads > 0) deinterleave(target, interleavedHeads, tensor.shape[0] / interleavedHeads);
   }
 

@@ -11,4 +11,5 @@ export const mxfp4: PackedFormat = {
   values: Float32Array.from([...MAGNITUDES, ...MAGNITUDES.map((x) => -x)]),
   blockRows: 1,
   blockColumns: 32,
+  published: (rows, columns) => ({ codes: [rows, columns / 32, 16], scales: [rows, columns / 32] }),
 };

@@ -1,3 +1,4 @@
+import type { Shape } from '../backend.ts';
 import { fromE8m0 } from './e8m0.ts';
 
 /**
@@ -11,14 +12,16 @@ export interface PackedFormat {
   /** Rows and columns of a block; the last blocks of a matrix may be cut off. */
   readonly blockRows: number;
   readonly blockColumns: number;
+  /** The shapes that the two tensors of a matrix have in a checkpoint. */
+  published(rows: number, columns: number): { readonly codes: Shape; readonly scales: Shape };
 }
 
 /** What is known of a packed matrix before its bytes are read. */
 export interface PackedLayout {
   readonly format: PackedFormat;
-  /** Rows of each of the matrices that are joined in it, one below the other. Blocks begin anew in each. */
-  readonly sizes: readonly number[];
   readonly columns: number;
+  /** The row of blocks that each row is in: rising by one every `blockRows` rows, unless matrices are joined or permuted. */
+  readonly blockRow: Int32Array;
 }
 
 /** A packed matrix with its bytes. */
@@ -29,36 +32,22 @@ export interface PackedMatrix extends PackedLayout {
   readonly scales: Float32Array | Uint8Array;
 }
 
-export const rowCount = ({ sizes }: Pick<PackedLayout, 'sizes'>): number => sizes.reduce((sum, size) => sum + size, 0);
-
 /** Bytes of one row of codes. */
-export const rowBytes = ({ format, columns }: PackedLayout): number =>
+export const rowBytes = (format: PackedFormat, columns: number): number =>
   format.values.length === 16 ? columns / 2 : columns;
 
 /** Factors in one row of blocks. */
-export const blocksAcross = ({ format, columns }: PackedLayout): number => Math.ceil(columns / format.blockColumns);
+export const blocksAcross = ({ blockColumns }: PackedFormat, columns: number): number =>
+  Math.ceil(columns / blockColumns);
 
-/** Rows of blocks. */
-export const blocksDown = ({ format, sizes }: PackedLayout): number =>
-  sizes.reduce((sum, size) => sum + Math.ceil(size / format.blockRows), 0);
-
-/** The row of blocks that each row of the matrix is in. */
-export function blockRowOf({ format, sizes }: PackedLayout): Int32Array {
-  const blockRow = new Int32Array(rowCount({ sizes }));
-  let row = 0;
-  let first = 0;
-  for (const size of sizes) {
-    for (let i = 0; i < size; i++) blockRow[row++] = first + Math.floor(i / format.blockRows);
-    first += Math.ceil(size / format.blockRows);
-  }
-  return blockRow;
-}
+/** The row of blocks of each row of a matrix. */
+export const blockRows = ({ blockRows: height }: PackedFormat, rows: number): Int32Array<ArrayBuffer> =>
+  Int32Array.from({ length: rows }, (_, row) => Math.floor(row / height));
 
 /** All numbers, `[rows, columns]`: the definition of the packed formats. */
 export function decodePacked(matrix: PackedMatrix): Float32Array {
-  const { format, columns, codes, scales } = matrix;
-  const blockRow = blockRowOf(matrix);
-  const across = blocksAcross(matrix);
+  const { format, columns, blockRow, codes, scales } = matrix;
+  const across = blocksAcross(format, columns);
   const scale = scales instanceof Float32Array ? (i: number) => scales[i] : (i: number) => fromE8m0(scales[i]);
   const code =
     format.values.length === 16 ? (i: number) => (codes[i >> 1] >> (4 * (i & 1))) & 15 : (i: number) => codes[i];

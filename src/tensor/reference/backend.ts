@@ -3,7 +3,7 @@ import { elements, isFloat, type DType } from '../dtype.ts';
 import { fromBf16, toBf16 } from '../formats/bf16.ts';
 import { fromF16, toF16 } from '../formats/f16.ts';
 import { floatFormat } from '../formats/index.ts';
-import { decodePacked, type PackedMatrix, rowCount } from '../formats/packed.ts';
+import { decodePacked, type PackedMatrix } from '../formats/packed.ts';
 import { broadcastShapes } from '../shape.ts';
 import { hostArray } from '../tensor.ts';
 import * as elementwise from './elementwise.ts';
@@ -131,7 +131,7 @@ export class ReferenceBackend implements Backend {
     const [M, K] = a.shape;
     const left = compute === 'f32' ? a.handle : roundTo(compute, a.handle.slice());
     const right = roundTo(compute, decodePacked(packed));
-    return this.#made(matmul(left, right, { batch: 1, M, N: rowCount(packed), K, transposeB: true }));
+    return this.#made(matmul(left, right, { batch: 1, M, N: packed.blockRow.length, K, transposeB: true }));
   }
 
   freePacked(): void {

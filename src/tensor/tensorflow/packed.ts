@@ -1,15 +1,6 @@
 import { toBf16 } from '../formats/bf16.ts';
 import { fromE8m0 } from '../formats/e8m0.ts';
-import {
-  blockRowOf,
-  blocksAcross,
-  blocksDown,
-  decodePacked,
-  type PackedLayout,
-  type PackedMatrix,
-  rowBytes,
-  rowCount,
-} from '../formats/packed.ts';
+import { blocksAcross, decodePacked, type PackedLayout, type PackedMatrix, rowBytes } from '../formats/packed.ts';
 import { TF } from './addon.ts';
 import { type Executor, Handle, typeAttr } from './handles.ts';
 import { allocateShared } from './host-memory.ts';
@@ -18,7 +9,6 @@ type Compute = 'f32' | 'bf16';
 
 /** A packed matrix in the backend: it gives its numbers as TensorFlow tensors, some rows at a time. */
 export interface PackedStore {
-  readonly rows: number;
   /** Calls `use` with `[some rows, columns]` in `compute`, from the top to the bottom; valid only during the call. */
   decode(compute: Compute, use: (part: Handle) => void): void;
   download(): Float32Array;
@@ -30,23 +20,22 @@ const PANEL = 2 ** 20;
 
 /** On CPU: loops in JavaScript over tables, four times as fast as TensorFlow's gather. */
 export class HostPacked implements PackedStore {
-  readonly rows: number;
   readonly #executor: Executor;
   readonly #matrix: PackedMatrix;
 
   constructor(executor: Executor, matrix: PackedMatrix) {
     this.#executor = executor;
     this.#matrix = matrix;
-    this.rows = rowCount(matrix);
   }
 
   decode(compute: Compute, use: (part: Handle) => void): void {
     const { addon } = this.#executor;
-    const { columns, format } = this.#matrix;
+    const { columns, format, blockRow } = this.#matrix;
+    const rows = blockRow.length;
     const step = Math.max(1, Math.floor(PANEL / columns / format.blockRows)) * format.blockRows;
-    const bytes = panelMemory(this.#executor, Math.min(step, this.rows) * columns * (compute === 'bf16' ? 2 : 4));
-    for (let from = 0; from < this.rows; from += step) {
-      const to = Math.min(from + step, this.rows);
+    const bytes = panelMemory(this.#executor, Math.min(step, rows) * columns * (compute === 'bf16' ? 2 : 4));
+    for (let from = 0; from < rows; from += step) {
+      const to = Math.min(from + step, rows);
       decodeRows(this.#matrix, from, to, compute, bytes);
       const part =
         compute === 'bf16'
@@ -89,18 +78,18 @@ function decodeRows(matrix: PackedMatrix, from: number, to: number, compute: Com
 let pairsByFactor: Uint32Array | undefined;
 
 function decodeMxfp4(matrix: PackedMatrix, from: number, to: number, compute: Compute, bytes: Uint8Array): void {
-  const { format, codes, scales } = matrix;
-  const groups = blocksAcross(matrix);
+  const { format, columns, blockRow, codes, scales } = matrix;
+  const groups = blocksAcross(format, columns);
   const factors = scales as Uint8Array;
-  let at = from * groups * 16;
-  let o = 0;
   if (compute === 'f32') {
     const out = new Float32Array(bytes.buffer, bytes.byteOffset);
-    for (let group = from * groups; group < to * groups; group++) {
-      const factor = fromE8m0(factors[group]);
-      for (const end = at + 16; at < end; at++, o += 2) {
-        out[o] = format.values[codes[at] & 15] * factor;
-        out[o + 1] = format.values[codes[at] >> 4] * factor;
+    for (let row = from, at = (from * columns) / 2, o = 0; row < to; row++) {
+      for (let group = blockRow[row] * groups, last = group + groups; group < last; group++) {
+        const factor = fromE8m0(factors[group]);
+        for (const end = at + 16; at < end; at++, o += 2) {
+          out[o] = format.values[codes[at] & 15] * factor;
+          out[o + 1] = format.values[codes[at] >> 4] * factor;
+        }
       }
     }
     return;
@@ -112,23 +101,23 @@ function decodeMxfp4(matrix: PackedMatrix, from: number, to: number, compute: Co
   const pairs = pairsByFactor;
   const words = new Uint32Array(codes.buffer, codes.byteOffset, codes.length >> 2);
   const out = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
-  at >>= 2;
-  for (let group = from * groups; group < to * groups; group++) {
-    const table = factors[group] << 8;
-    for (const end = at + 4; at < end; at++, o += 4) {
-      const word = words[at];
-      out[o] = pairs[table | (word & 255)];
-      out[o + 1] = pairs[table | ((word >>> 8) & 255)];
-      out[o + 2] = pairs[table | ((word >>> 16) & 255)];
-      out[o + 3] = pairs[table | (word >>> 24)];
+  for (let row = from, at = (from * columns) / 8, o = 0; row < to; row++) {
+    for (let group = blockRow[row] * groups, last = group + groups; group < last; group++) {
+      const table = factors[group] << 8;
+      for (const end = at + 4; at < end; at++, o += 4) {
+        const word = words[at];
+        out[o] = pairs[table | (word & 255)];
+        out[o + 1] = pairs[table | ((word >>> 8) & 255)];
+        out[o + 2] = pairs[table | ((word >>> 16) & 255)];
+        out[o + 3] = pairs[table | (word >>> 24)];
+      }
     }
   }
 }
 
 function decodeFp8(matrix: PackedMatrix, from: number, to: number, compute: Compute, bytes: Uint8Array): void {
-  const { format, codes, scales, columns } = matrix;
-  const across = blocksAcross(matrix);
-  const blockRow = blockRowOf(matrix);
+  const { format, codes, scales, columns, blockRow } = matrix;
+  const across = blocksAcross(format, columns);
   const factor = scales instanceof Float32Array ? (i: number) => scales[i] : (i: number) => fromE8m0(scales[i]);
   const [table, out] =
     compute === 'f32'
@@ -154,7 +143,6 @@ function decodeFp8(matrix: PackedMatrix, from: number, to: number, compute: Comp
 
 /** On CUDA: codes and factors lie in the device's memory and are decoded there, by table lookups. */
 export class DevicePacked implements PackedStore {
-  readonly rows: number;
   readonly #executor: Executor;
   readonly #layout: PackedLayout;
   readonly #codes: number;
@@ -163,14 +151,14 @@ export class DevicePacked implements PackedStore {
 
   constructor(executor: Executor, matrix: PackedMatrix) {
     const { addon } = executor;
-    const { codes, scales, format, sizes, columns } = matrix;
+    const { codes, scales, format, columns, blockRow } = matrix;
+    const across = blocksAcross(format, columns);
     this.#executor = executor;
-    this.#layout = { format, sizes, columns };
-    this.rows = rowCount(matrix);
+    this.#layout = { format, columns, blockRow };
     this.#scalesAreBytes = scales instanceof Uint8Array;
-    this.#codes = addon.createTensor([this.rows, rowBytes(matrix)], TF.uint8, codes);
+    this.#codes = addon.createTensor([blockRow.length, rowBytes(format, columns)], TF.uint8, codes);
     const type = this.#scalesAreBytes ? TF.uint8 : TF.float;
-    this.#scales = addon.createTensor([blocksDown(matrix), blocksAcross(matrix)], type, scales);
+    this.#scales = addon.createTensor([scales.length / across, across], type, scales);
   }
 
   decode(compute: Compute, use: (part: Handle) => void): void {
@@ -195,9 +183,9 @@ export class DevicePacked implements PackedStore {
 
   /** `[rows, columns]` f32 */
   #numbers(): Handle {
-    const { values, blockColumns, blockRows } = this.#layout.format;
-    const { columns } = this.#layout;
-    const perByte = columns / rowBytes(this.#layout);
+    const { format, columns, blockRow } = this.#layout;
+    const { values, blockColumns } = format;
+    const perByte = columns / rowBytes(format, columns);
     const table = Float32Array.from({ length: 256 * perByte }, (_, i) => values[perByte === 1 ? i : (i >> 1 >> (4 * (i & 1))) & 15]); // prettier-ignore
     const owned: Handle[] = [];
     const keep = (handle: Handle): Handle => {
@@ -210,13 +198,12 @@ export class DevicePacked implements PackedStore {
       const powers = Float32Array.from({ length: 256 }, (_, byte) => fromE8m0(byte));
       scales = keep(this.#lookUp(powers, [256], scales)).id; //                  [blocks down, blocks across]
     }
-    if (blockRows > 1) {
-      const rows = [...blockRowOf(this.#layout)];
-      scales = keep(this.#run('GatherV2', [scales, this.#executor.ints(rows), this.#executor.int(0)])).id; // [rows, blocks across]
+    if (!blockRow.every((block, row) => block === row)) {
+      scales = keep(this.#run('GatherV2', [scales, this.#executor.ints([...blockRow]), this.#executor.int(0)])).id; // [rows, blocks across]
     }
     const across = Array.from({ length: columns }, (_, column) => Math.floor(column / blockColumns));
     const factors = keep(this.#run('GatherV2', [scales, this.#executor.ints(across), this.#executor.int(1)])); // [rows, columns]
-    const shape = [this.rows, columns];
+    const shape = [blockRow.length, columns];
     const wide = keep(this.#run('Reshape', [numbers.id, this.#executor.ints(shape)]));
     const product = this.#run('Mul', [wide.id, factors.id]);
     for (const handle of owned) this.#executor.release(handle);

@@ -28,12 +28,25 @@ const byte = (i: number): number => Math.imul(i + 1, 0x9e3779b1) >>> 24;
 
 interface Case {
   readonly matrix: PackedMatrix;
+  /** Rows of the matrices that are joined in it. */
+  readonly sizes: readonly number[];
   /** What it stands for. */
   readonly numbers: F64;
 }
 
+/** `flipped`: the last row has the factors of the first one, as rows that were put in another order have. */
+interface Options {
+  readonly flipped?: boolean;
+  readonly e8m0?: boolean;
+}
+
 /** Random nibbles, `[rows, columns]`, with factors from 2^-6 to 2. */
-function mxfp4Case(backend: Backend, sizes: readonly number[], columns: number): Case {
+function mxfp4Case(
+  backend: Backend,
+  sizes: readonly number[],
+  columns: number,
+  { flipped = false }: Options = {},
+): Case {
   const rows = sizes.reduce((a, b) => a + b, 0);
   const codes = backend.allocate((rows * columns) / 2);
   codes.forEach((_, i) => (codes[i] = byte(i)));
@@ -41,14 +54,16 @@ function mxfp4Case(backend: Backend, sizes: readonly number[], columns: number):
   scales.forEach((_, i) => (scales[i] = 121 + (byte(7 * i) & 7)));
   const numbers = build([rows, columns], ([r, c]) => {
     const pair = codes[(r * columns + c) >> 1];
-    const factor = 2 ** (scales[r * (columns / 32) + (c >> 5)] - 127);
+    const factor = 2 ** (scales[(flipped ? rows - 1 - r : r) * (columns / 32) + (c >> 5)] - 127);
     return e2m1(c % 2 === 0 ? pair % 16 : pair >> 4) * factor;
   });
-  return { matrix: { format: mxfp4, sizes, columns, codes, scales }, numbers };
+  const blockRow = Int32Array.from({ length: rows }, (_, r) => (flipped ? rows - 1 - r : r));
+  return { matrix: { format: mxfp4, blockRow, columns, codes, scales }, sizes, numbers };
 }
 
 /** Random codes but NaN; joined matrices begin their blocks anew. */
-function fp8Case(backend: Backend, sizes: readonly number[], columns: number, e8m0: boolean): Case {
+function fp8Case(backend: Backend, sizes: readonly number[], columns: number, options: Options = {}): Case {
+  const { flipped = false, e8m0 = false } = options;
   const rows = sizes.reduce((a, b) => a + b, 0);
   const codes = backend.allocate(rows * columns);
   codes.forEach((_, i) => (codes[i] = byte(i) % 128 === 127 ? 0 : byte(i)));
@@ -58,32 +73,38 @@ function fp8Case(backend: Backend, sizes: readonly number[], columns: number, e8
   const scales = e8m0
     ? Uint8Array.from({ length: count }, (_, i) => 120 + (i % 5))
     : Float32Array.from({ length: count }, (_, i) => (i + 1) / 300);
+  const blockRow = Int32Array.from({ length: rows }, (_, r) => {
+    let row = flipped ? rows - 1 - r : r;
+    let part = 0;
+    while (row >= sizes[part]) row -= sizes[part++];
+    return starts[part] + Math.floor(row / 128);
+  });
   const numbers = build([rows, columns], ([r, c]) => {
-    let [part, first] = [0, 0];
-    while (r >= first + sizes[part]) first += sizes[part++];
-    const scale = scales[(starts[part] + Math.floor((r - first) / 128)) * across + Math.floor(c / 128)];
+    const scale = scales[blockRow[r] * across + Math.floor(c / 128)];
     return Math.fround(e4m3(codes[r * columns + c]) * (e8m0 ? 2 ** (scale - 127) : scale));
   });
-  return { matrix: { format: fp8Blocks, sizes, columns, codes, scales }, numbers };
+  return { matrix: { format: fp8Blocks, blockRow, columns, codes, scales }, sizes, numbers };
 }
 
 // One block and less, ragged ends, joined matrices that end within a block, more rows than are decoded at a time.
 const CASES: readonly (readonly [string, (backend: Backend) => Case])[] = [
   ['mxfp4 [1, 32]', (backend) => mxfp4Case(backend, [1], 32)],
   ['mxfp4 [7, 96]', (backend) => mxfp4Case(backend, [3, 4], 96)],
+  ['mxfp4 [5, 64], rows in another order', (backend) => mxfp4Case(backend, [5], 64, { flipped: true })],
   ['mxfp4 [1100, 1024]', (backend) => mxfp4Case(backend, [550, 550], 1024)],
-  ['fp8 [3, 5]', (backend) => fp8Case(backend, [3], 5, false)],
-  ['fp8 [128, 256]', (backend) => fp8Case(backend, [128], 256, false)],
-  ['fp8 [576, 160]', (backend) => fp8Case(backend, [576], 160, false)],
-  ['fp8 of 136 and 136 rows', (backend) => fp8Case(backend, [136, 136], 160, false)],
-  ['fp8 of 1, 130 and 129 rows, E8M0', (backend) => fp8Case(backend, [1, 130, 129], 260, true)],
-  ['fp8 [700, 2048]', (backend) => fp8Case(backend, [700], 2048, false)],
+  ['fp8 [3, 5]', (backend) => fp8Case(backend, [3], 5)],
+  ['fp8 [128, 256]', (backend) => fp8Case(backend, [128], 256)],
+  ['fp8 [576, 160]', (backend) => fp8Case(backend, [576], 160)],
+  ['fp8 of 136 and 136 rows', (backend) => fp8Case(backend, [136, 136], 160)],
+  ['fp8 [300, 130], rows in another order', (backend) => fp8Case(backend, [300], 130, { flipped: true })],
+  ['fp8 of 1, 130 and 129 rows, E8M0', (backend) => fp8Case(backend, [1, 130, 129], 260, { e8m0: true })],
+  ['fp8 [700, 2048]', (backend) => fp8Case(backend, [700], 2048)],
 ];
 
 /** Weights that stay in blocks, against the definitions of their formats. */
 export function packed(backend: Backend): void {
   describe.each(CASES)('%s', (_, create) => {
-    const { matrix, numbers } = create(backend);
+    const { matrix, sizes, numbers } = create(backend);
     const [N, K] = numbers.shape;
 
     it('decodes to its numbers', () => {
@@ -107,11 +128,11 @@ export function packed(backend: Backend): void {
       const tolerance = compute === 'bf16' ? TOLERANCE.bf16 : TOLERANCE.sum;
       using weight = new PackedParameter('weight', matrix);
       weight.fill(backend, matrix);
-      const layer: Linear = { weight, bias: undefined, sizes: matrix.sizes, compute };
+      const layer: Linear = { weight, bias: undefined, sizes, compute };
       bothWays((made) => {
         expectClose(linear(tensor(backend, x, made), layer), product, tolerance, scale);
         const parts = linears(tensor(backend, x, made), layer);
-        expect(parts.map(({ shape }) => shape[1])).toEqual(matrix.sizes);
+        expect(parts.map(({ shape }) => shape[1])).toEqual(sizes);
       });
     });
   });
