@@ -104,8 +104,6 @@ export interface Family {
   readonly biases?: DecoderConfig['biases'];
   /** Default: `pre-norm` and `gated-mlp`. */
   readonly traits?: readonly Trait[];
-  readonly experts?: (sizes: { readonly nLayers: number; readonly mlpDim: number }) => ExpertsConfig;
-  readonly latent?: LatentConfig;
   /** Default: every query sees all keys. */
   readonly windows?: (nLayers: number) => readonly number[];
   /** Default: the rotary settings of config.json for every layer. */
@@ -146,13 +144,12 @@ export function readDecoderConfig(raw: Json, family: Family): DecoderConfig {
   const headDim = read.integer('head_dim', upTo(LIMITS.dim)) ?? family.headDim ?? dim / nHeads;
   const nLayers = read.required(key('num_hidden_layers'), upTo(LIMITS.layers));
   const maxPositions = read.integer(key('max_position_embeddings'), upTo(LIMITS.positions)) ?? family.maxPositions;
-  const mlpDim = read.required(key('intermediate_size'), upTo(LIMITS.dim * 8));
   const sizes = { nLayers, headDim, maxPositions };
   return wholeNumbers({
     modelType: String(raw.model_type),
     vocabSize: read.required('vocab_size', upTo(LIMITS.vocabulary)),
     dim,
-    mlpDim,
+    mlpDim: read.required(key('intermediate_size'), upTo(LIMITS.dim * 8)),
     nLayers,
     nHeads,
     nKvHeads,
@@ -166,8 +163,6 @@ export function readDecoderConfig(raw: Json, family: Family): DecoderConfig {
     windows: family.windows?.(nLayers) ?? repeat(Infinity, nLayers),
     ropes: family.ropes?.(sizes) ?? repeat(parseRope(raw, { theta: family.theta ?? 10000, ...sizes }), nLayers),
     traits: family.traits ?? ['pre-norm', 'gated-mlp'],
-    experts: family.experts?.({ nLayers, mlpDim }),
-    latent: family.latent,
   });
 }
 

@@ -10,7 +10,14 @@ import type { Parameter } from '../tensor/parameter.ts';
 import { derive, scope, tap } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { inTurn, rows, transposed } from './arrangement.ts';
-import { type DecoderConfig, type Family, LIMITS, readDecoderConfig, repeat } from './decoder-config.ts';
+import {
+  type DecoderConfig,
+  type ExpertsConfig,
+  type Family,
+  LIMITS,
+  readDecoderConfig,
+  repeat,
+} from './decoder-config.ts';
 import { above, fields, invalid, upTo } from './fields.ts';
 import { slidingLayers, slidingWindow, windowsOf } from './layer-types.ts';
 import { Block } from './parts/block.ts';
@@ -24,9 +31,10 @@ import type { Weights } from './weights.ts';
 
 /** gpt-oss (OpenAI, 2025): a mixture in every layer, every other one with a window; heads may attend to a sink. */
 export function gptOss(raw: Json, weights: Weights): Decoder {
-  const config = readDecoderConfig(raw, familyOf(raw));
+  const base = readDecoderConfig(raw, familyOf(raw));
+  const config = { ...base, experts: expertsOf(raw, base) };
   const { dim: D, normEpsilon } = config;
-  const { count, perToken } = config.experts!;
+  const { count, perToken } = config.experts;
   const limit = fields(raw).number('swiglu_limit', above(0)) ?? 7;
   const alpha = fields(raw).number('swiglu_alpha', above(0)) ?? 1.702;
   return decoder(config, weights, (layer, index) => {
@@ -38,7 +46,7 @@ export function gptOss(raw: Json, weights: Weights): Decoder {
       mlpNorm: new RmsNorm(layer, 'post_attention_layernorm', D, normEpsilon),
       mlp: new Mixture({
         router: new Router(mlp.router('router', count, D, true), choice), // [E, D]
-        experts: gptOssExperts(mlp.at('experts'), config),
+        experts: gptOssExperts(mlp.at('experts'), D, config.experts),
         activation: (gate, up) => clampedSwiglu(gate, up, { limit, alpha }),
       }),
     });
@@ -49,24 +57,27 @@ function familyOf(raw: Json): Family {
   const read = fields(raw);
   if ((raw.hidden_act ?? 'silu') !== 'silu') throw invalid('hidden_act', '"silu"', raw.hidden_act);
   const bias = read.boolean('attention_bias') ?? true;
-  const count = read.integer('num_local_experts', upTo(LIMITS.experts)) ?? 128;
-  const perToken =
-    read.integer('num_experts_per_tok', upTo(count)) ?? read.integer('experts_per_token', upTo(count)) ?? 4;
   return {
     ...{ normEpsilon: 1e-5, maxPositions: 131072, tieEmbeddings: false, headDim: 64, theta: 150000 },
     biases: { qkv: bias, o: bias, mlp: true },
     traits: ['pre-norm', 'gated-mlp', 'sinks'],
     windows: (n) => windowsOf(slidingLayers(raw, n, (layer) => layer % 2 === 0), slidingWindow(raw, 128)), // prettier-ignore
-    experts: ({ nLayers, mlpDim }) => ({ count, perToken, dim: mlpDim, sharedDim: 0, layers: repeat(true, nLayers) }),
   };
+}
+
+function expertsOf(raw: Json, { nLayers, mlpDim }: DecoderConfig): ExpertsConfig {
+  const read = fields(raw);
+  const count = read.integer('num_local_experts', upTo(LIMITS.experts)) ?? 128;
+  const key = raw.num_experts_per_tok === undefined ? 'experts_per_token' : 'num_experts_per_tok';
+  const perToken = read.integer(key, upTo(count)) ?? 4;
+  return { count, perToken, dim: mlpDim, sharedDim: 0, layers: repeat(true, nLayers) };
 }
 
 /**
  * Experts stacked along a first axis: in MXFP4 `[out, in]`, or in numbers `[in, out]`. Gate and up alternate row by row
  * in the file; here the rows of gate come first.
  */
-function gptOssExperts(weights: Weights, { dim: D, experts }: DecoderConfig): Expert[] {
-  const { count, dim: F } = experts!;
+function gptOssExperts(weights: Weights, D: number, { count, dim: F }: ExpertsConfig): Expert[] {
   const apart = rows(Int32Array.from({ length: 2 * F }, (_, row) => (row < F ? 2 * row : 2 * (row - F) + 1)));
   const isPacked = weights.has('gate_up_proj_blocks');
   return Array.from({ length: count }, (_, index) => {

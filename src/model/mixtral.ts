@@ -21,10 +21,10 @@ export function mixtral(raw: Json, weights: Weights): Decoder {
     ...{ normEpsilon: 1e-5, maxPositions: 131072, tieEmbeddings: false, theta: 1e6 },
     traits: ['pre-norm', 'gated-mlp', 'router-scores'],
     windows: (n) => windowsOf(repeat(true, n), slidingWindow(raw, Infinity)),
-    experts: ({ nLayers, mlpDim }) => ({ count, perToken, dim: mlpDim, sharedDim: 0, layers: repeat(true, nLayers) }),
   };
-  const config = readDecoderConfig(raw, family);
-  const { dim: D, mlpDim: F, normEpsilon, activation } = config;
+  const base = readDecoderConfig(raw, family);
+  const { dim: D, mlpDim: F, nLayers, normEpsilon, activation } = base;
+  const config = { ...base, experts: { count, perToken, dim: F, sharedDim: 0, layers: repeat(true, nLayers) } };
   return decoder(config, weights, (layer, index) => {
     const moe = layer.at('block_sparse_moe');
     const choice = { perToken, scores: 'softmax', normalise: { by: 'sum', epsilon: 0 } } as const;

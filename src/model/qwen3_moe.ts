@@ -16,13 +16,10 @@ import type { Weights } from './weights.ts';
 export function qwen3Moe(raw: Json, weights: Weights): Decoder {
   const normalises = fields(raw).boolean('norm_topk_prob') ?? false;
   const family = qwen3Family(raw);
-  const config = readDecoderConfig(raw, {
-    ...family,
-    traits: [...family.traits, 'router-scores'],
-    experts: ({ nLayers }) => expertsOf(raw, nLayers),
-  });
+  const base = readDecoderConfig(raw, { ...family, traits: [...family.traits, 'router-scores'] });
+  const config = { ...base, experts: expertsOf(raw, base.nLayers) };
   const { dim: D, normEpsilon, activation } = config;
-  const { count, perToken, dim: F, layers } = config.experts!;
+  const { count, perToken, dim: F, layers } = config.experts;
   const mixture = (mlp: Weights): FeedForward =>
     new Mixture({
       router: new Router(mlp.router('gate', count, D), {

@@ -1,4 +1,6 @@
 import { ConfigError } from './config-error.ts';
+import { deepseekV2 } from './deepseek_v2.ts';
+import { deepseekV3 } from './deepseek_v3.ts';
 import { gptOss } from './gpt_oss.ts';
 import { llama } from './llama.ts';
 import { mixtral } from './mixtral.ts';
@@ -29,6 +31,8 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   qwen3_moe: qwen3Moe,
   mixtral,
   gpt_oss: gptOss,
+  deepseek_v2: deepseekV2,
+  deepseek_v3: deepseekV3,
 };
 
 /** @throws ConfigError if no architecture has this `model_type`. */

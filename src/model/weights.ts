@@ -6,7 +6,7 @@ import { fp8Blocks } from '../tensor/formats/fp8-blocks.ts';
 import { PackedParameter } from '../tensor/packed.ts';
 import { Parameter } from '../tensor/parameter.ts';
 import { sameShape, show } from '../tensor/shape.ts';
-import type { Arrangement } from './arrangement.ts';
+import { type Arrangement, rows } from './arrangement.ts';
 
 /** Weights that do not fit the model: a tensor is missing, has another shape, or is not one that the model knows. */
 export class CheckpointError extends VitrineError {
@@ -46,6 +46,9 @@ export interface WeightRequest {
   readonly parts: readonly WeightPart[];
 }
 
+/** A regular expression, or what else tests a name. */
+export type NamePattern = Pick<RegExp, 'test'>;
+
 /** One of several layers that are joined: the tensors of its weight and, if it has one, of its bias. */
 export interface LayerParts {
   readonly weight: WeightPart;
@@ -60,9 +63,9 @@ export class Weights {
   readonly #stored: StoredShapes;
   readonly #path: string;
   readonly #requests: WeightRequest[];
-  readonly #ignored: RegExp[];
+  readonly #ignored: NamePattern[];
 
-  constructor(stored: StoredShapes, path = '', requests: WeightRequest[] = [], ignored: RegExp[] = []) {
+  constructor(stored: StoredShapes, path = '', requests: WeightRequest[] = [], ignored: NamePattern[] = []) {
     this.#stored = stored;
     this.#path = path;
     this.#requests = requests;
@@ -79,7 +82,7 @@ export class Weights {
   }
 
   /** Stored tensors whose full name matches are not part of the model: buffers, the vision half of a larger one. */
-  ignore(pattern: RegExp): void {
+  ignore(pattern: NamePattern): void {
     this.#ignored.push(pattern);
   }
 
@@ -134,6 +137,18 @@ export class Weights {
       bias: biases.length > 0 ? this.parameter(`${label}.bias`, biases, outSize, 'f32') : undefined,
       sizes,
       compute: this.#stored.compute(weight instanceof Parameter && weight.dtype === 'f32' ? 'f32' : 'bf16'),
+    };
+  }
+
+  /** Some rows of the linear layer `name`, which has `storedRows`: in numbers, whatever the file has. */
+  rowsOf(name: string, order: Int32Array, storedRows: number, inSize: number): Linear {
+    const shape = [order.length, inSize];
+    const weight = this.parameter(`${name}.weight`, [{ name: `${name}.weight`, shape, arrangement: rows(order, storedRows) }], shape); // prettier-ignore
+    return {
+      weight,
+      bias: undefined,
+      sizes: [order.length],
+      compute: this.#stored.compute(weight.dtype === 'f32' ? 'f32' : 'bf16'),
     };
   }
 

@@ -31,6 +31,12 @@ export const MIXTURES = [
   'qwen3_moe',
   'gpt_oss',
   'gpt_oss_mxfp4',
+  'deepseek_v2',
+  'deepseek_v2_group',
+  'deepseek_v3',
+  'deepseek_v3_noqlora',
+  'deepseek_v3_fp8',
+  'deepseek_v3_fp8_aligned',
 ] as const;
 
 export const modelFolder = (name: string): string => join(FIXTURES, 'models', name);
