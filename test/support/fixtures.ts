@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { expect } from 'vitest';
 import { type LoadedNetwork, loadNetwork, type WeightOptions } from '../../src/engine/load-network.ts';
 import { openFolder } from '../../src/loader/folder.ts';
@@ -39,7 +39,8 @@ export const MIXTURES = [
   'deepseek_v3_fp8_aligned',
 ] as const;
 
-export const modelFolder = (name: string): string => join(FIXTURES, 'models', name);
+/** The folder of a fixture by its name; a path of its own stays what it is. */
+export const modelFolder = (name: string): string => resolve(FIXTURES, 'models', name);
 
 export interface Expected {
   readonly shape: readonly number[];
