@@ -60,7 +60,7 @@ export interface Backend {
   uploadPacked(matrix: PackedMatrix): unknown;
   /** A copy of its numbers, `[N, K]` f32. */
   downloadPacked(packed: unknown): Float32Array;
-  /** `[M, N]` f32 from `[M, K]` f32 and a packed `[N, K]`, both rounded to `compute` before the product. */
+  /** `[M, N]` f32 from `[M, K]` f32 and a packed `[N, K]`; both may be rounded to `compute` before the product. */
   matmulPacked(a: Operand, packed: unknown, compute: 'f32' | 'bf16'): unknown;
   freePacked(packed: unknown): void;
 

@@ -21,7 +21,7 @@ export class PackedParameter {
     this.#filled = { backend, handle: backend.uploadPacked(matrix) };
   }
 
-  /** `x W^T`: `[T, in]` to `[T, out]`, f32; the operands are rounded to `compute` before the product. */
+  /** `x W^T`: `[T, in]` to `[T, out]`, f32; the operands may be rounded to `compute` before the product. */
   multiply(x: Tensor, compute: 'f32' | 'bf16'): Tensor {
     const { backend, handle } = this.#weights();
     return new Tensor(backend, backend.matmulPacked(x, handle, compute), [x.shape[0], this.shape[0]], 'f32');

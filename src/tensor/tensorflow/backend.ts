@@ -174,15 +174,16 @@ export class TensorflowBackend implements Backend {
   }
 
   matmulPacked(a: Value, packed: PackedStore, compute: 'f32' | 'bf16'): Handle {
-    const left = { handle: compute === 'bf16' ? this.cast(a, 'bf16') : a.handle, shape: a.shape, dtype: compute };
-    const asColumn = a.shape[0] === 1 && compute === 'bf16';
+    const dtype = packed.dtype(compute);
+    const left = { handle: dtype === 'f32' ? a.handle : this.cast(a, dtype), shape: a.shape, dtype };
+    const asColumn = a.shape[0] === 1 && dtype === 'bf16';
     const parts: Handle[] = [];
     try {
       packed.decode(compute, ({ id }) => {
         parts.push(asColumn ? this.#multiply(id, this.#id(left), true) : this.#multiply(this.#id(left), id, true));
       });
-      const product = this.#joined(parts, compute, asColumn ? 0 : 1);
-      return compute === 'bf16' ? this.#widened(product) : product;
+      const product = this.#joined(parts, dtype, asColumn ? 0 : 1);
+      return dtype === 'f32' ? product : this.#widened(product);
     } finally {
       if (left.handle !== a.handle) this.free(left.handle);
     }

@@ -1,4 +1,3 @@
-import { toBf16 } from '../formats/bf16.ts';
 import { fromE8m0 } from '../formats/e8m0.ts';
 import { blocksAcross, decodePacked, type PackedLayout, type PackedMatrix, rowBytes } from '../formats/packed.ts';
 import { TF } from './addon.ts';
@@ -9,16 +8,21 @@ type Compute = 'f32' | 'bf16';
 
 /** A packed matrix in the backend: it gives its numbers as TensorFlow tensors, some rows at a time. */
 export interface PackedStore {
-  /** Calls `use` with `[some rows, columns]` in `compute`, from the top to the bottom; valid only during the call. */
+  /** The dtype of the numbers where `compute` is good enough. */
+  dtype(compute: Compute): Compute;
+  /** Calls `use` with `[some rows, columns]` from the top to the bottom, in `dtype(compute)`; valid only during the call. */
   decode(compute: Compute, use: (part: Handle) => void): void;
   download(): Float32Array;
   free(): void;
 }
 
-/** Numbers decoded at a time: a few MB, which stay in the processor's cache until the product has read them. */
+/** Numbers decoded at a time: 4 MB, which the product reads while they are in the processor's cache. */
 const PANEL = 2 ** 20;
 
-/** On CPU: loops in JavaScript over tables, four times as fast as TensorFlow's gather. */
+/**
+ * On CPU: loops in JavaScript over tables, several times as fast as TensorFlow's gather. Always f32: the decoding takes
+ * most of the time, and a product with one row is then faster than one in bf16.
+ */
 export class HostPacked implements PackedStore {
   readonly #executor: Executor;
   readonly #matrix: PackedMatrix;
@@ -28,24 +32,23 @@ export class HostPacked implements PackedStore {
     this.#matrix = matrix;
   }
 
-  decode(compute: Compute, use: (part: Handle) => void): void {
-    const { addon } = this.#executor;
+  dtype(): 'f32' {
+    return 'f32';
+  }
+
+  decode(_compute: Compute, use: (part: Handle) => void): void {
     const { columns, format, blockRow } = this.#matrix;
     const rows = blockRow.length;
     const step = Math.max(1, Math.floor(PANEL / columns / format.blockRows)) * format.blockRows;
-    const bytes = panelMemory(this.#executor, Math.min(step, rows) * columns * (compute === 'bf16' ? 2 : 4));
+    const numbers = panelMemory(this.#executor, Math.min(step, rows) * columns);
     for (let from = 0; from < rows; from += step) {
       const to = Math.min(from + step, rows);
-      decodeRows(this.#matrix, from, to, compute, bytes);
-      const part =
-        compute === 'bf16'
-          ? this.#executor.halves(bytes.subarray(0, (to - from) * columns * 2), [to - from, columns], TF.bfloat16)
-          : new Handle(
-              addon.createTensor([to - from, columns], TF.float, floats(bytes).subarray(0, (to - from) * columns)),
-              [to - from, columns],
-            );
-      use(part);
-      this.#executor.release(part);
+      if (format.name === 'mxfp4') decodeMxfp4(this.#matrix, from, to, numbers);
+      else decodeFp8(this.#matrix, from, to, numbers);
+      const shape = [to - from, columns];
+      const part = this.#executor.addon.createTensor(shape, TF.float, numbers.subarray(0, (to - from) * columns));
+      use(new Handle(part, shape));
+      this.#executor.addon.deleteTensor(part);
     }
   }
 
@@ -59,51 +62,38 @@ export class HostPacked implements PackedStore {
 }
 
 /** The panel's memory, shared with TensorFlow and used again by every product. */
-let panel = new Uint8Array();
+let panel = new Float32Array();
 
-function panelMemory(executor: Executor, bytes: number): Uint8Array<ArrayBuffer> {
-  if (panel.length < bytes) panel = allocateShared(executor.addon, bytes).bytes;
+function panelMemory(executor: Executor, numbers: number): Float32Array<ArrayBuffer> {
+  if (panel.length < numbers) {
+    const { buffer, byteOffset } = allocateShared(executor.addon, numbers * 4).bytes;
+    panel = new Float32Array(buffer, byteOffset, numbers);
+  }
   return panel;
 }
 
-const floats = ({ buffer, byteOffset, length }: Uint8Array<ArrayBuffer>): Float32Array =>
-  new Float32Array(buffer, byteOffset, length >> 2);
+/** By factor and byte: the two numbers of the byte, as the f64 that has their bits, so that one store writes both. */
+let pairsByFactor: Float64Array | undefined;
 
-function decodeRows(matrix: PackedMatrix, from: number, to: number, compute: Compute, out: Uint8Array): void {
-  if (matrix.format.name === 'mxfp4') decodeMxfp4(matrix, from, to, compute, out);
-  else decodeFp8(matrix, from, to, compute, out);
+function makePairs(values: Float32Array): Float64Array {
+  const pairs = new Float32Array(2 * 65536);
+  for (let i = 0; i < 65536; i++) {
+    const factor = fromE8m0(i >> 8);
+    pairs[2 * i] = values[i & 15] * factor;
+    pairs[2 * i + 1] = values[(i >> 4) & 15] * factor;
+  }
+  return new Float64Array(pairs.buffer);
 }
 
-/** By factor and byte: the two numbers of the byte in bf16, the first one in the lower half. */
-let pairsByFactor: Uint32Array | undefined;
-
-function decodeMxfp4(matrix: PackedMatrix, from: number, to: number, compute: Compute, bytes: Uint8Array): void {
+function decodeMxfp4(matrix: PackedMatrix, from: number, to: number, numbers: Float32Array): void {
   const { format, columns, blockRow, codes, scales } = matrix;
   const groups = blocksAcross(format, columns);
-  const factors = scales as Uint8Array;
-  if (compute === 'f32') {
-    const out = new Float32Array(bytes.buffer, bytes.byteOffset);
-    for (let row = from, at = (from * columns) / 2, o = 0; row < to; row++) {
-      for (let group = blockRow[row] * groups, last = group + groups; group < last; group++) {
-        const factor = fromE8m0(factors[group]);
-        for (const end = at + 16; at < end; at++, o += 2) {
-          out[o] = format.values[codes[at] & 15] * factor;
-          out[o + 1] = format.values[codes[at] >> 4] * factor;
-        }
-      }
-    }
-    return;
-  }
-  pairsByFactor ??= Uint32Array.from({ length: 65536 }, (_, i) => {
-    const factor = fromE8m0(i >> 8);
-    return toBf16(format.values[i & 15] * factor) | (toBf16(format.values[(i >> 4) & 15] * factor) << 16);
-  });
-  const pairs = pairsByFactor;
+  const pairs = (pairsByFactor ??= makePairs(format.values));
   const words = new Uint32Array(codes.buffer, codes.byteOffset, codes.length >> 2);
-  const out = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
+  const out = new Float64Array(numbers.buffer, numbers.byteOffset, numbers.length >> 1);
   for (let row = from, at = (from * columns) / 8, o = 0; row < to; row++) {
     for (let group = blockRow[row] * groups, last = group + groups; group < last; group++) {
-      const table = factors[group] << 8;
+      const table = scales[group] << 8;
       for (const end = at + 4; at < end; at++, o += 4) {
         const word = words[at];
         out[o] = pairs[table | (word & 255)];
@@ -115,22 +105,16 @@ function decodeMxfp4(matrix: PackedMatrix, from: number, to: number, compute: Co
   }
 }
 
-function decodeFp8(matrix: PackedMatrix, from: number, to: number, compute: Compute, bytes: Uint8Array): void {
+function decodeFp8(matrix: PackedMatrix, from: number, to: number, out: Float32Array): void {
   const { format, codes, scales, columns, blockRow } = matrix;
   const across = blocksAcross(format, columns);
   const factor = scales instanceof Float32Array ? (i: number) => scales[i] : (i: number) => fromE8m0(scales[i]);
-  const [table, out] =
-    compute === 'f32'
-      ? [new Float32Array(256), new Float32Array(bytes.buffer, bytes.byteOffset)]
-      : [new Uint16Array(256), new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length >> 1)];
+  const table = new Float32Array(256);
   for (let top = from, bottom = from; top < to; top = bottom) {
     while (bottom < to && blockRow[bottom] === blockRow[top]) bottom++;
     for (let block = 0; block < across; block++) {
       const scale = factor(blockRow[top] * across + block);
-      for (let code = 0; code < 256; code++) {
-        const value = format.values[code] * scale;
-        table[code] = compute === 'f32' ? value : toBf16(value);
-      }
+      for (let code = 0; code < 256; code++) table[code] = format.values[code] * scale;
       const left = block * format.blockColumns;
       const right = Math.min(left + format.blockColumns, columns);
       for (let row = top; row < bottom; row++) {
@@ -159,6 +143,10 @@ export class DevicePacked implements PackedStore {
     this.#codes = addon.createTensor([blockRow.length, rowBytes(format, columns)], TF.uint8, codes);
     const type = this.#scalesAreBytes ? TF.uint8 : TF.float;
     this.#scales = addon.createTensor([scales.length / across, across], type, scales);
+  }
+
+  dtype(compute: Compute): Compute {
+    return compute;
   }
 
   decode(compute: Compute, use: (part: Handle) => void): void {
