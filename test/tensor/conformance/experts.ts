@@ -3,6 +3,7 @@ import type { Backend } from '../../../src/tensor/backend.ts';
 import { ShapeError } from '../../../src/tensor/errors.ts';
 import { clampedSwiglu } from '../../../src/tensor/ops/clamped-swiglu.ts';
 import { type Expert, experts as mixExperts } from '../../../src/tensor/ops/experts.ts';
+import { headLinear } from '../../../src/tensor/ops/head-linear.ts';
 import { swiglu } from '../../../src/tensor/ops/swiglu.ts';
 import { onlyGroups, scatterColumns, takeColumns, topGroups, topK, topMargin } from '../../../src/tensor/ops/top-k.ts';
 import { Parameter } from '../../../src/tensor/parameter.ts';
@@ -165,6 +166,31 @@ export function experts(backend: Backend): void {
           ids[t * k + j] === ids[0] ? at(stored[ids[0]].downBias, [o]) : at(bySlot, [t, j, o]);
         expectClose(silenced, build([T, D], ([t, o]) => sum(k, (j) => at(weights, [t, j]) * biasOnly(t, j, o))), TOLERANCE.sum, size); // prettier-ignore
       });
+    });
+  });
+
+  // [T, H, a, b]: one token, one head, a and b alike, more of each.
+  it.each([
+    [1, 1, 3, 5],
+    [1, 4, 8, 8],
+    [7, 3, 5, 9],
+  ])('headLinear: T %i, H %i, %i to %i', (T, H, a, b) => {
+    const x = random([T, H, a], 1);
+    bothWays((made) => {
+      for (const transposed of [false, true]) {
+        const [rows, columns] = transposed ? [b, a] : [a, b];
+        const w = random([H * rows, columns], 2);
+        const element = (h: number, i: number, o: number): number =>
+          at(w, transposed ? [h * rows + o, i] : [h * rows + i, o]);
+        const expected = build([T, H, b], ([t, h, o]) => sum(a, (i) => at(x, [t, h, i]) * element(h, i, o)));
+        for (const compute of ['f32', 'bf16'] as const) {
+          const weight = new Parameter('weight', w.shape, 'f32');
+          weight.fill(make(w, made));
+          const layer = { weight, bias: undefined, sizes: [H * rows], compute };
+          const tolerance = compute === 'f32' ? TOLERANCE.sum : 3 * TOLERANCE.bf16;
+          expectClose(headLinear(make(x, made), layer, { transposed }), expected, tolerance, 4 * a);
+        }
+      }
     });
   });
 
