@@ -43,10 +43,13 @@ export function rows(order: Int32Array, storedRows = order.length): Arrangement 
   return {
     storedShape: (wanted) => [storedRows, ...wanted.slice(1)],
     arrange(stored, target) {
-      const bytes = stored.length / storedRows;
-      order.forEach((from, to) => {
-        target.set(stored.subarray(from * bytes, (from + 1) * bytes), to * bytes);
-      });
+      // Rows are often short: a loop over words beats a call that copies a row.
+      const [from, to] = widestWords(stored, target, stored.length / storedRows);
+      const width = from.length / storedRows;
+      for (let row = 0, o = 0; row < order.length; row++) {
+        const first = order[row] * width;
+        for (let i = first; i < first + width; i++) to[o++] = from[i];
+      }
     },
   };
 }
@@ -72,6 +75,12 @@ export function plus(amount: number): Arrangement {
       from.forEach((x, i) => (to[i] = x + amount));
     },
   };
+}
+
+/** Both as words of 4 bytes, if rows of `rowBytes` and their places allow it, or else as bytes. */
+function widestWords(a: Uint8Array<ArrayBuffer>, b: Uint8Array<ArrayBuffer>, rowBytes: number) {
+  if ([rowBytes, a.byteOffset, b.byteOffset].some((x) => x % 4 !== 0)) return [a, b] as const;
+  return [elementsOf(a, 4), elementsOf(b, 4)] as const;
 }
 
 function elementsOf(bytes: Uint8Array<ArrayBuffer>, width: number): Uint16Array | Uint32Array {

@@ -51,15 +51,18 @@ export class GgufCheckpoint implements Checkpoint {
     const { tensor, interleavedHeads } = this.find(name);
     const format = tensor.type.format!;
     const conversion = floatConversion(format, dtype);
-    const bytes = elements(tensor.shape) * byteSize(dtype);
-    const fits = first === undefined ? target.length === bytes : first * byteSize(dtype) + target.length <= bytes;
+    const all = elements(tensor.shape);
+    const count = target.length / byteSize(dtype);
+    const isPart = first !== undefined;
+    const wholeBlocks = [first ?? 0, count].every((x) => x % format.blockSize === 0);
+    const fits = isPart ? interleavedHeads === 0 && wholeBlocks && first + count <= all : count === all;
     if (conversion === undefined || !fits) {
       throw new GgufError(
-        `${this.file.path}: tensor ${quote(name)}: it can be read as a float dtype into ${bytes} bytes, ` +
-          `got ${dtype} and ${target.length} bytes.`,
+        `${this.file.path}: tensor ${quote(name)}: it can be read as a float dtype into ${all * byteSize(dtype)} bytes, ` +
+          `got ${dtype} and ${target.length} bytes${isPart ? ` from element ${first} on` : ''}.`,
       );
     }
-    const blocks = target.length / byteSize(dtype) / format.blockSize;
+    const blocks = count / format.blockSize;
     const position = tensor.position + ((first ?? 0) / format.blockSize) * format.blockBytes;
     if (tensor.type.name === dtype.toUpperCase()) await this.file.read(target, position, signal);
     else await readConverted({ file: this.file, position, bytes: blocks * format.blockBytes }, conversion, target, signal); // prettier-ignore

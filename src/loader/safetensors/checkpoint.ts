@@ -55,7 +55,8 @@ export class SafetensorsCheckpoint implements Checkpoint {
     const count = target.length / byteSize(dtype);
     const all = elements(entry.shape);
     if (first === undefined ? count !== all : !Number.isInteger(count) || first + count > all) {
-      const what = `expected a target of ${all * byteSize(dtype)} bytes for ${dtype} [${entry.shape.join(', ')}], got ${target.length}`;
+      const from = first === undefined ? '' : ` from element ${first} on`;
+      const what = `expected a target of ${all * byteSize(dtype)} bytes for ${dtype} [${entry.shape.join(', ')}], got ${target.length}${from}`;
       throw new SafetensorsError(file.path, 'InvalidTarget', what, name);
     }
     const fail = (problem: string): never => {
