@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['**/dist/', 'node_modules/', 'coverage/', 'bench/peers/'] },
+  { ignores: ['**/dist/', 'node_modules/', 'coverage/', 'bench/peers/', 'src/tensor/cpu/assembly/'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],

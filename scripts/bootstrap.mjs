@@ -79,12 +79,21 @@ export function ensureBuild() {
   try {
     const tsc = at('node_modules', 'typescript', 'bin', 'tsc');
     step(process.execPath, [tsc, '-p', at('tsconfig.build.json'), '--outDir', fresh]);
+    compileKernels(join(fresh, 'tensor', 'cpu', 'kernels.wasm'));
     writeFileSync(join(fresh, '.stamp'), stamp);
     if (existsSync(at('dist'))) renameSync(at('dist'), former);
     renameSync(fresh, at('dist'));
   } finally {
     for (const folder of [fresh, former]) rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** The SIMD kernels are AssemblyScript: one module over a memory that threads share. */
+function compileKernels(target) {
+  const asc = at('node_modules', 'assemblyscript', 'bin', 'asc.js');
+  const memory = ['--importMemory', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536'];
+  const options = ['-O3', '--noAssert', '--runtime', 'stub', '--enable', 'simd,threads', ...memory];
+  step(process.execPath, [asc, at('src', 'tensor', 'cpu', 'assembly', 'index.ts'), '-o', target, ...options]);
 }
 
 function sourceStamp() {

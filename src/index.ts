@@ -15,6 +15,15 @@ export { openSafetensors } from './loader/safetensors/read.ts';
 export { writeSafetensors } from './loader/safetensors/write.ts';
 export { convert, type ConvertOptions } from './loader/convert.ts';
 export type { OnProgress, Progress } from './loader/progress.ts';
+export {
+  channelParser,
+  parseChannels,
+  type ChannelFormat,
+  type ChannelOptions,
+  type ChannelParser,
+} from './tokenizer/channels/parser.ts';
+export { joinSpans, type ChannelSpan } from './tokenizer/channels/spans.ts';
+export { parseToolCalls, type ToolCall } from './tokenizer/tool-calls.ts';
 export { loadTokenizer, Tokenizer } from './tokenizer/tokenizer.ts';
 export { renderTemplate, type ChatMessage, type TemplateVariables } from './tokenizer/template.ts';
 export { Tensor, concat, liveTensors } from './tensor/tensor.ts';

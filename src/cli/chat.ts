@@ -2,14 +2,16 @@ import { writeFile } from 'node:fs/promises';
 import { createInterface, type Interface } from 'node:readline';
 import { Command } from 'commander';
 import { VitrineError } from '../tensor/errors.ts';
+import { AnswerPrinter } from './answer.ts';
 import { Conversation } from './conversation.ts';
 import { Interrupted, report, UsageError } from './failure.ts';
 import { loadModel } from './model.ts';
 import { addModelOptions, addSamplingOptions, type ModelOptions, type SamplingFlags } from './options.ts';
+import { addReasoningOptions, type ReasoningFlags, reasoningVariables } from './reasoning.ts';
 import { SpeedMeter, tellSpeed } from './speed.ts';
-import { colorsFor, printable } from './text.ts';
+import { colorsFor } from './text.ts';
 
-interface ChatFlags extends ModelOptions, SamplingFlags {
+interface ChatFlags extends ModelOptions, SamplingFlags, ReasoningFlags {
   readonly system?: string;
   readonly verbose?: boolean;
 }
@@ -24,7 +26,7 @@ export function chatCommand(signal: AbortSignal): Command {
   const command = new Command('chat')
     .description('Talk with a model. Without a terminal, every line of stdin is a turn.')
     .option('--system <text>', 'a system message before the conversation');
-  return addSamplingOptions(addModelOptions(command))
+  return addSamplingOptions(addModelOptions(addReasoningOptions(command)))
     .addHelpText('after', `\nIn the conversation:\n${HELP}\n\nExample:\n  $ vitrine chat --temperature 0.7`)
     .action((flags: ChatFlags) => chat(flags, signal));
 }
@@ -36,7 +38,7 @@ async function chat(flags: ChatFlags, signal: AbortSignal): Promise<void> {
   try {
     if (!model.tokenizer.hasChatTemplate)
       throw new UsageError(`${model.files.source} has no chat template. Use vitrine generate.`);
-    const conversation = new Conversation(model, flags.system);
+    const conversation = new Conversation(model, flags.system, reasoningVariables(model, flags));
     try {
       await converse(conversation, flags, signal);
     } finally {
@@ -111,17 +113,18 @@ async function handle(
 async function answer(
   conversation: Conversation,
   content: string,
-  options: SamplingFlags & { signal: AbortSignal },
+  options: SamplingFlags & ReasoningFlags & { signal: AbortSignal },
 ): Promise<void> {
   let meter = new SpeedMeter(0);
   const tokens = conversation.say(content, options, (promptTokens) => (meter = new SpeedMeter(promptTokens)));
+  const printer = new AnswerPrinter(options);
   try {
-    for await (const { text } of tokens) {
+    for await (const token of tokens) {
       meter.count();
-      process.stdout.write(process.stdout.isTTY ? printable(text) : text);
+      printer.print(token);
     }
   } finally {
-    process.stdout.write('\n');
+    printer.end();
     tellSpeed(meter.speed);
   }
 }

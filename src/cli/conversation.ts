@@ -1,19 +1,24 @@
 import type { GeneratedToken } from '../engine/generate.ts';
+import { isReasoning } from './answer.ts';
 import type { GenerateOptions } from '../engine/generate-options.ts';
 import type { Model } from '../engine/model.ts';
 import type { KvCache } from '../model/cache.ts';
 import { VitrineError } from '../tensor/errors.ts';
-import type { ChatMessage } from '../tokenizer/template.ts';
+import { type ChannelSpan, joinSpans } from '../tokenizer/channels/spans.ts';
+import type { ChatMessage, TemplateVariables } from '../tokenizer/template.ts';
 
 /** A conversation with a model. Its cache lives through all turns, so that each token is computed once. */
 export class Conversation {
   readonly #model: Model;
   readonly #system: readonly ChatMessage[];
+  readonly #variables: TemplateVariables;
   #messages: ChatMessage[];
   #cache: KvCache;
 
-  constructor(model: Model, system?: string) {
+  /** @param variables Of the chat template, such as `enable_thinking`. */
+  constructor(model: Model, system?: string, variables: TemplateVariables = {}) {
     this.#model = model;
+    this.#variables = variables;
     this.#system = system === undefined ? [] : [{ role: 'system', content: system }];
     this.#messages = [...this.#system];
     this.#cache = model.newCache();
@@ -41,20 +46,40 @@ export class Conversation {
     onPrompt: (tokens: number) => void = () => undefined,
   ): AsyncGenerator<GeneratedToken, void, undefined> {
     const messages = [...this.#messages, { role: 'user', content }];
-    const { tokens } = this.#model.renderChat(messages, { addGenerationPrompt: true });
+    const { tokens } = this.#model.renderChat(messages, { ...this.#variables, addGenerationPrompt: true });
     const kept = this.#keep(commonPrefix(this.#cache.tokens, tokens.slice(0, -1)));
     onPrompt(tokens.length - kept);
-    let answer = '';
-    let isAnswered = false;
+    const answer: GeneratedToken[] = [];
     try {
       for await (const token of this.#model.generate(tokens.slice(kept), { ...options, cache: this.#cache })) {
-        answer += token.text;
-        isAnswered = true;
+        answer.push(token);
         yield token;
       }
     } finally {
-      if (isAnswered) this.#messages = [...messages, { role: 'assistant', content: answer }];
+      if (answer.length > 0) this.#messages = [...messages, this.#messageOf(answer)];
     }
+  }
+
+  /** An answer as the chat template takes it back: what was thought stands where the template looks for it. */
+  #messageOf(answer: readonly GeneratedToken[]): ChatMessage {
+    if (answer[0].spans === undefined) return { role: 'assistant', content: answer.map(({ text }) => text).join('') };
+    const spans = joinSpans(answer.flatMap((token) => token.spans ?? []));
+    const said = (wanted: (span: ChannelSpan) => boolean): string =>
+      spans.filter(wanted).map(({ content }) => content).join(''); // prettier-ignore
+    const reasoning = said(isReasoning);
+    const content = said((span) => span.recipient === undefined && !isReasoning(span));
+    const { channelFormat, templateReadsReasoning } = this.#model.tokenizer;
+    if (channelFormat === 'think' && !templateReadsReasoning) {
+      return { role: 'assistant', content: reasoning === '' ? content : `<think>${reasoning}</think>${content}` };
+    }
+    // With `<think>`, calls are spelled in the content.
+    const calls = channelFormat === 'harmony' ? answer.at(-1)!.toolCalls : undefined;
+    return {
+      role: 'assistant',
+      content: channelFormat === 'think' ? content.replace(/^\n+/, '') : content,
+      ...(reasoning !== '' && { reasoning_content: reasoning }),
+      ...(calls && { tool_calls: calls.map((call) => ({ type: 'function', function: call })) }),
+    };
   }
 
   dispose(): void {

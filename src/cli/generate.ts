@@ -2,14 +2,16 @@ import { addAbortSignal } from 'node:stream';
 import { text as readText } from 'node:stream/consumers';
 import { Command, Option } from 'commander';
 import type { GeneratedToken } from '../engine/generate.ts';
-import type { Model, Prompt } from '../engine/model.ts';
+import type { Model } from '../engine/model.ts';
+import { type ChannelSpan, joinSpans } from '../tokenizer/channels/spans.ts';
+import { AnswerPrinter } from './answer.ts';
 import { UsageError } from './failure.ts';
 import { loadModel } from './model.ts';
 import { addModelOptions, addSamplingOptions, type ModelOptions, type SamplingFlags, whole } from './options.ts';
+import { addReasoningOptions, type ReasoningFlags, reasoningVariables } from './reasoning.ts';
 import { SpeedMeter, tellSpeed } from './speed.ts';
-import { printable } from './text.ts';
 
-interface GenerateFlags extends ModelOptions, SamplingFlags {
+interface GenerateFlags extends ModelOptions, SamplingFlags, ReasoningFlags {
   readonly system?: string;
   readonly raw?: boolean;
   readonly json?: boolean;
@@ -24,8 +26,8 @@ export function generateCommand(signal: AbortSignal): Command {
     .argument('[prompt]', 'the text; - reads it from stdin', BUILT_IN_PROMPT)
     .addOption(new Option('--system <text>', 'a system message before the prompt').conflicts('raw'))
     .option('--raw', 'give the model the prompt as it is, without its chat template');
-  return addSamplingOptions(addModelOptions(command))
-    .option('--json', 'print one JSON object: text, tokens, finishReason, speed')
+  return addSamplingOptions(addModelOptions(addReasoningOptions(command)))
+    .option('--json', 'print one JSON object: text, tokens, finishReason, speed; with reasoning also channels')
     .addOption(
       new Option('--logprobs <n>', 'log-probabilities of the n most likely tokens; implies --json')
         .argParser(whole)
@@ -41,7 +43,7 @@ async function generate(prompt: string, flags: GenerateFlags, signal: AbortSigna
   const text = prompt === '-' ? await readText(addAbortSignal(signal, process.stdin)) : prompt;
   const model = await loadModel(flags, signal);
   try {
-    const tokens = model.tokensOf(promptFor(model, text, flags));
+    const tokens = promptTokens(model, text, flags);
     const meter = new SpeedMeter(tokens.length);
     const answer = model.generate(tokens, { ...flags, signal });
     await (flags.json ? printJson : printText)(answer, meter, flags);
@@ -50,27 +52,39 @@ async function generate(prompt: string, flags: GenerateFlags, signal: AbortSigna
   }
 }
 
-function promptFor({ tokenizer, files }: Model, text: string, { raw = false, system }: GenerateFlags): Prompt {
-  if (raw || !tokenizer.hasChatTemplate) {
-    if (system !== undefined) throw new UsageError(`--system: ${files.source} has no chat template. Leave it out.`);
-    return text;
+function promptTokens(model: Model, text: string, flags: GenerateFlags): readonly number[] {
+  const { raw = false, system } = flags;
+  if (raw || !model.tokenizer.hasChatTemplate) {
+    for (const flag of ['system', 'effort', 'thinking'] as const) {
+      if (flags[flag] !== undefined) throw new UsageError(`--${flag}: ${model.files.source} has no chat template. Leave it out.`); // prettier-ignore
+    }
+    return model.tokensOf(text);
   }
   const user = { role: 'user', content: text };
-  return system === undefined ? [user] : [{ role: 'system', content: system }, user];
+  const messages = system === undefined ? [user] : [{ role: 'system', content: system }, user];
+  return model.renderChat(messages, { ...reasoningVariables(model, flags), addGenerationPrompt: true }).tokens;
 }
 
 /** Streams the text to stdout, and tells the speed on stderr, after Ctrl-C too. */
-async function printText(answer: AsyncIterable<GeneratedToken>, meter: SpeedMeter): Promise<void> {
+async function printText(
+  answer: AsyncIterable<GeneratedToken>,
+  meter: SpeedMeter,
+  flags: GenerateFlags,
+): Promise<void> {
+  const printer = new AnswerPrinter(flags);
   try {
-    for await (const { text } of answer) {
+    for await (const token of answer) {
       meter.count();
-      process.stdout.write(process.stdout.isTTY ? printable(text) : text);
+      printer.print(token);
     }
   } finally {
-    if (meter.speed !== undefined) process.stdout.write('\n');
+    if (meter.speed !== undefined) printer.end();
     tellSpeed(meter.speed);
   }
 }
+
+const answerOf = (spans: readonly ChannelSpan[]): string =>
+  spans.map(({ channel, content }) => (channel === 'final' ? content : '')).join('');
 
 async function printJson(
   answer: AsyncIterable<GeneratedToken>,
@@ -82,8 +96,11 @@ async function printJson(
     meter.count();
     tokens.push(token);
   }
+  const spans = tokens.flatMap((token) => token.spans ?? []);
   const result = {
-    text: tokens.map(({ text }) => text).join(''),
+    text: spans.length > 0 ? answerOf(spans) : tokens.map(({ text }) => text).join(''),
+    ...(tokens[0]?.spans && { channels: joinSpans(spans) }),
+    ...(tokens.at(-1)?.toolCalls && { toolCalls: tokens.at(-1)?.toolCalls }),
     tokens: tokens.map(({ token }) => token),
     finishReason: tokens.at(-1)?.finishReason ?? 'length',
     ...(logprobs !== undefined && {

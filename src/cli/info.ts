@@ -42,11 +42,10 @@ type Row = readonly [name: string, value: string];
 
 function modelRows({ config, parameters, formats, context, memory, tokenizer, eos, notes }: ModelInfo): Row[] {
   const { modelType, nLayers, dim, nHeads, nKvHeads, headDim, mlpDim, vocabSize, windows } = config;
-  const window = Math.min(...windows);
   const template = tokenizer?.chatTemplate ? 'chat template' : 'no chat template';
   return [
     ['architecture', `${modelType}, ${nLayers} layers, width ${dim}, mlp ${mlpDim}, vocabulary ${count(vocabSize)}`],
-    ['attention', `${nHeads} heads of ${headDim}, ${nKvHeads} for keys and values${windowWords(window)}`],
+    ['attention', `${nHeads} heads of ${headDim}, ${nKvHeads} for keys and values${windowWords(windows)}`],
     ['parameters', count(parameters)],
     ...Object.entries(formats).map(([format, { tensors, bytes }]): Row => [
       'stored',
@@ -63,8 +62,12 @@ function modelRows({ config, parameters, formats, context, memory, tokenizer, eo
   ];
 }
 
-const windowWords = (window: number): string =>
-  Number.isFinite(window) ? `, sliding window of ${count(window)} tokens` : '';
+function windowWords(windows: readonly number[]): string {
+  const sliding = windows.filter(Number.isFinite);
+  if (sliding.length === 0) return '';
+  const where = sliding.length < windows.length ? ` in ${sliding.length} of ${windows.length} layers` : '';
+  return `, sliding window of ${count(Math.min(...sliding))} tokens${where}`;
+}
 
 function machineRows({ node, platform, cpu, cores, memory, threads, backends }: MachineInfo): Row[] {
   return [

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
+import { KvCache } from '../model/cache.ts';
 import type { Decoder } from '../model/parts/decoder.ts';
-import { type Sequence, Step } from '../model/step.ts';
+import { lengthOf, type Sequence, Step } from '../model/step.ts';
 import type { Backend } from '../tensor/backend.ts';
 import { observe, type Observer, release } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -47,13 +48,44 @@ export async function runPassAsync(pass: Pass, signal?: AbortSignal): Promise<Te
   }
 }
 
+/** Tokens of a cache that are computed anew at a time. */
+const RECOMPUTE_CHUNK = 512;
+
+/** A forward pass that stops before every layer, and after the last. The caller drains it, or gives it up with `return`. */
+export function* layers(pass: Pass): Generator<undefined, Tensor, undefined> {
+  for (const sequence of pass.sequences) yield* turnAnew(pass, sequence);
+  return yield* oneStep(pass);
+}
+
+/**
+ * Where a text grows (or is cut) past the length at which all of its angles change, its cache is computed anew, as
+ * transformers does for Phi-3. Listeners hear the tokens of before once more: what they edit must be edited again.
+ */
+function* turnAnew(pass: Pass, sequence: Sequence): Generator<undefined, void, undefined> {
+  const { network, backend } = pass;
+  const { cache } = sequence;
+  const length = lengthOf(sequence);
+  if (cache.length === 0 || cache.turnedFor > network.ropeBorder === length > network.ropeBorder) return;
+  const tokens = Int32Array.from(cache.tokens);
+  const fresh = new KvCache(backend, network.cacheLayout);
+  try {
+    for (let from = 0; from < tokens.length; from += RECOMPUTE_CHUNK) {
+      const part = { tokens: tokens.subarray(from, from + RECOMPUTE_CHUNK), cache: fresh, textLength: length };
+      (yield* oneStep({ ...pass, sequences: [part], logits: 'last' })).dispose();
+    }
+    cache.replaceWith(fresh);
+  } finally {
+    fresh.dispose();
+  }
+}
+
 /** Listens only while a layer runs: between two layers, other code may run. */
-function* layers({ network, backend, sequences, logits, observer }: Pass): Generator<undefined, Tensor, undefined> {
+function* oneStep({ network, backend, sequences, logits, observer }: Pass): Generator<undefined, Tensor, undefined> {
   const step = new Step(backend, sequences);
   const forward = network.forward(step, logits);
   try {
     for (;;) {
-      const next = observe(observer, () => forward.next());
+      const next = observer ? observe(observer, () => forward.next()) : forward.next();
       if (next.done) {
         step.commit();
         return next.value;

@@ -55,7 +55,14 @@ export function resolveOptions(
     config,
     generationConfig = {},
     vocabSize,
-  }: { config: Json; generationConfig?: Json | undefined; vocabSize: number },
+    answerEnds = [],
+  }: {
+    config: Json;
+    generationConfig?: Json | undefined;
+    vocabSize: number;
+    /** Tokens that end an answer in the model's format. */
+    answerEnds?: readonly number[] | undefined;
+  },
 ): ResolvedOptions {
   const sampling = { ...samplingDefaults(generationConfig), ...definedOnly(options) };
   checkSamplingOptions(sampling, vocabSize);
@@ -68,7 +75,8 @@ export function resolveOptions(
     throw new VitrineError(`generate: logprobs must be a whole number from 0, got ${logprobs}.`);
   const stop = [options.stop ?? []].flat();
   if (stop.includes('')) throw new VitrineError('generate: a stop string must not be empty.');
-  const eos = options.ignoreEos ? [] : eosIds(generationConfig.eos_token_id ?? config.eos_token_id);
+  const ends = [...eosIds(generationConfig.eos_token_id ?? config.eos_token_id), ...answerEnds];
+  const eos = options.ignoreEos ? [] : ends;
   return {
     sampling,
     maxTokens,

@@ -5,7 +5,7 @@ import type { Activations, Recorder } from '../inspect/recorder.ts';
 import { KvCache } from '../model/cache.ts';
 import type { Decoder } from '../model/parts/decoder.ts';
 import { adjustLogits } from '../model/sampling/adjust.ts';
-import { firstNaN, logSoftmax, NonFiniteLogitsError, topLogprobs } from '../model/sampling/logits.ts';
+import { firstNaN, logprobOf, NonFiniteLogitsError, topLogprobs } from '../model/sampling/logits.ts';
 import { createRandom, type Random, sampleFrom } from '../model/sampling/random.ts';
 import { truncatedProbabilities } from '../model/sampling/truncate.ts';
 import type { Backend } from '../tensor/backend.ts';
@@ -14,21 +14,17 @@ import { Tensor } from '../tensor/tensor.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { runPass, runPassAsync } from './drive.ts';
 import type { ResolvedOptions } from './generate-options.ts';
-import { StopStrings } from './stop-strings.ts';
+import { Answer, type AnswerStep } from './answer.ts';
 
 /** One new token, and the text that it made certain. */
-export interface GeneratedToken {
+export interface GeneratedToken extends AnswerStep {
   readonly token: number;
-  /** Text to append: '' while a character, or what may be a stop string, is incomplete. */
-  readonly text: string;
   /** Of the token, by the model itself: before penalties, temperature and truncation. */
   readonly logprob: number;
   /** The most likely tokens, if `logprobs` asks for them. */
   readonly topLogprobs?: readonly { token: number; logprob: number }[];
   /** What `capture` asks for, of the pass that led to this token. Freed when the next token is asked for. */
   readonly acts?: Activations;
-  /** On the last token: `stop` for an end-of-text token or a stop string, `length` for `maxTokens`. */
-  readonly finishReason?: 'stop' | 'length';
 }
 
 export interface Generation {
@@ -51,34 +47,24 @@ export async function* generateTokens(generation: Generation): AsyncGenerator<Ge
   if (options.maxTokens === 0) return;
   const history = [...cache.tokens, ...generation.prompt];
   const random = createRandom(options.sampling.seed ?? randomInt(2 ** 47));
-  const decoded = tokenizer?.stream({ skipSpecialTokens: true });
-  const stops = new StopStrings(options.stopStrings);
+  const answer = new Answer(tokenizer, history, options);
   let logits = await prefill(generation);
   for (let count = 1; ; count++) {
     const { token, acts } = choose(generation, logits, history, random);
     history.push(token);
-    const ended = options.stopIds.has(token);
-    let { text, stopped } = stops.push(ended ? '' : (decoded?.push(token) ?? ''));
-    const last = ended || count === options.maxTokens;
-    if (last && stopped === undefined) {
-      const rest = stops.push(decoded?.end() ?? '');
-      text += rest.text + stops.end().text;
-      stopped = rest.stopped;
-    }
-    const finishReason = ended || stopped !== undefined ? 'stop' : last ? 'length' : undefined;
+    const step = answer.push(token, count === options.maxTokens || cache.length >= generation.network.maxLength);
     try {
       yield {
         token,
-        text,
-        logprob: logSoftmax(logits)[token],
+        ...step,
+        logprob: logprobOf(token, logits),
         ...(options.logprobs > 0 && { topLogprobs: topLogprobs(logits, options.logprobs) }),
         ...(acts && { acts }),
-        ...(finishReason && { finishReason }),
       };
     } finally {
       for (const tensor of Object.values(acts ?? {})) tensor.dispose();
     }
-    if (finishReason !== undefined) return;
+    if (step.finishReason !== undefined) return;
     await setImmediate();
     signal?.throwIfAborted();
     logits = readLogits(generation, runPass(passOver(generation, [token])));
@@ -88,19 +74,24 @@ export async function* generateTokens(generation: Generation): AsyncGenerator<Ge
 async function prefill(generation: Generation): Promise<Float32Array> {
   const { prompt, recorder, signal } = generation;
   // A captured activation is of the whole prompt, so then it goes in one piece.
+  const length = generation.cache.length + prompt.length;
   const chunk = recorder ? prompt.length : PREFILL_CHUNK;
   for (let from = 0; ; from += chunk) {
     signal?.throwIfAborted();
-    const logits = await runPassAsync(passOver(generation, prompt.slice(from, from + chunk)), signal);
+    const logits = await runPassAsync(passOver(generation, prompt.slice(from, from + chunk), length), signal);
     if (from + chunk >= prompt.length) return readLogits(generation, logits);
     logits.dispose();
   }
 }
 
-const passOver = ({ network, backend, cache, recorder }: Generation, tokens: readonly number[]) => ({
+const passOver = (
+  { network, backend, cache, recorder }: Generation,
+  tokens: readonly number[],
+  textLength?: number,
+) => ({
   network,
   backend,
-  sequences: [{ tokens: Int32Array.from(tokens), cache }],
+  sequences: [{ tokens: Int32Array.from(tokens), cache, textLength }],
   logits: 'last' as const,
   observer: recorder,
 });

@@ -18,8 +18,8 @@ export interface WeightOptions {
    * with factors for their blocks in their codes; f16 becomes f32, and other formats become bf16.
    */
   weights?: 'auto' | 'f32' | 'bf16';
-  /** The dtype of operands inside matrix products; default: that of the matrix. */
-  compute?: 'f32' | 'bf16';
+  /** The dtype of operands inside matrix products; default: that of the matrix where the processor multiplies it. */
+  compute?: 'f32' | 'bf16' | undefined;
   /** How multi-head latent attention (DeepSeek) computes: see `NetworkOptions`. Default `absorbed`. */
   mla?: NetworkOptions['mla'];
   onProgress?: OnProgress | undefined;
@@ -51,18 +51,12 @@ export function planNetwork(
   { config, checkpoint, source }: ModelFiles,
   { weights = 'auto', compute, mla = 'absorbed' }: Pick<WeightOptions, 'weights' | 'compute' | 'mla'> = {},
 ): PlannedNetwork {
-  const fp8Blocks = readQuantisation(config) === 'fp8';
   const cursor = new Weights({
     source,
     tensors: checkpoint.tensors,
     keepsPacked: weights === 'auto',
-    fp8Blocks,
-    matrixDType: (name) => {
-      if (weights !== 'auto') return weights;
-      // Their products with a factor fill the whole mantissa of f32.
-      if (fp8Blocks && compute === 'f32' && checkpoint.naturalDType(name) === 'f8_e4m3') return 'f32';
-      return storedPrecision(checkpoint, name);
-    },
+    fp8Blocks: readQuantisation(config) === 'fp8',
+    matrixDType: (name) => (weights === 'auto' ? storedPrecision(checkpoint, name) : weights),
     compute: (dtype) => compute ?? dtype,
   });
   const network = architectureOf(config)(config, cursor, { mla });
@@ -76,7 +70,14 @@ export async function loadNetwork(
   backend: Backend,
   { onProgress, signal, ...options }: WeightOptions = {},
 ): Promise<LoadedNetwork> {
-  const { network, requests, weightBytes: total } = planNetwork(files, options);
+  const {
+    network,
+    requests,
+    weightBytes: total,
+  } = planNetwork(files, {
+    ...options,
+    compute: options.compute ?? (backend.multipliesBf16 ? undefined : 'f32'),
+  });
   const dispose = (): void => {
     for (const { parameter } of requests) parameter.dispose();
   };
@@ -106,13 +107,24 @@ async function fill({ parameter, parts }: WeightRequest, backend: Backend, sourc
   if (parameter instanceof PackedParameter) return fillPacked(parameter, parts, backend, source);
   const { shape, dtype } = parameter;
   const bytes = backend.allocate(bytesOf(parameter));
-  let at = 0;
-  for (const part of parts) {
-    const size = elements(part.shape) * byteSize(dtype);
-    await readPart(part, dtype, bytes.subarray(at, at + size), source);
-    at += size;
-  }
+  await discardOnError(backend, bytes, async () => {
+    let at = 0;
+    for (const part of parts) {
+      const size = elements(part.shape) * byteSize(dtype);
+      await readPart(part, dtype, bytes.subarray(at, at + size), source);
+      at += size;
+    }
+  });
   parameter.fill(scope('', () => keep(new Tensor(backend, backend.upload(bytes, shape, dtype), shape, dtype))));
+}
+
+async function discardOnError(backend: Backend, bytes: Uint8Array, read: () => Promise<void>): Promise<void> {
+  try {
+    await read();
+  } catch (error) {
+    backend.discard(bytes);
+    throw error;
+  }
 }
 
 /** Codes and factors as they are stored; only rows that the file has in another order are moved. */
@@ -125,22 +137,19 @@ async function fillPacked(
   const { format, columns, blockRow } = parameter.layout;
   const codes = backend.allocate(blockRow.length * rowBytes(format, columns));
   const scales: PackedMatrix['scales'][] = [];
-  let at = 0;
-  for (const part of parts) {
-    const target = codes.subarray(at, (at += part.shape[0] * rowBytes(format, columns)));
-    await arranged(part, target, 1, (stored) => readCodes(part, stored, source));
-    scales.push(await readScales(part, source));
-  }
+  await discardOnError(backend, codes, async () => {
+    let at = 0;
+    for (const part of parts) {
+      const target = codes.subarray(at, (at += part.shape[0] * rowBytes(format, columns)));
+      await arranged(part, target, 1, (stored) => readCodes(part, stored, source));
+      scales.push(await readScales(part, source));
+    }
+  });
   parameter.fill(backend, { format, columns, blockRow, codes, scales: joinedScales(scales) });
 }
 
 /** Reads a part as `dtype`, decoding it if it is in codes and factors. */
-async function readPart(
-  part: WeightPart,
-  dtype: DType,
-  target: Uint8Array<ArrayBuffer>,
-  source: Source,
-): Promise<void> {
+async function readPart(part: WeightPart, dtype: DType, target: Uint8Array, source: Source): Promise<void> {
   const { packed } = part;
   await arranged(part, target, byteSize(dtype), async (stored) => {
     if (packed === undefined) return read(part.name, part, dtype, stored, source);
@@ -156,9 +165,9 @@ async function readPart(
 /** Has `fillStored` write straight into the target, or through a copy where the file has the rows arranged otherwise. */
 async function arranged(
   part: WeightPart,
-  target: Uint8Array<ArrayBuffer>,
+  target: Uint8Array,
   width: number,
-  fillStored: (stored: Uint8Array<ArrayBuffer>) => Promise<void>,
+  fillStored: (stored: Uint8Array) => Promise<void>,
 ): Promise<void> {
   const { shape, arrangement } = part;
   if (arrangement === undefined) return fillStored(target);

@@ -3,7 +3,7 @@ import { type Activations, type Hooks, Recorder } from '../inspect/recorder.ts';
 import { hookNames } from '../inspect/hooks.ts';
 import { KvCache } from '../model/cache.ts';
 import type { DecoderConfig } from '../model/decoder-config.ts';
-import { logSoftmax } from '../model/sampling/logits.ts';
+import { logprobOf } from '../model/sampling/logits.ts';
 import type { Sequence } from '../model/step.ts';
 import type { Backend } from '../tensor/backend.ts';
 import { DisposedError, VitrineError } from '../tensor/errors.ts';
@@ -147,7 +147,9 @@ export class Model {
   async *generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GeneratedToken, void, undefined> {
     const { capture, edit, signal } = options;
     const { config, generationConfig } = this.files;
-    const resolved = resolveOptions(options, { config, generationConfig, vocabSize: this.config.vocabSize });
+    const { vocabSize } = this.config;
+    const answerEnds = this.#tokenizer?.answerEnds;
+    const resolved = resolveOptions(options, { config, generationConfig, vocabSize, answerEnds });
     const tokens = this.#checked(this.tokensOf(prompt));
     const tokenizer = resolved.stopStrings.length > 0 ? this.tokenizer : this.#tokenizer;
     const listens = capture !== undefined || edit !== undefined;
@@ -177,12 +179,12 @@ export class Model {
     this.#withCache(undefined, (cache) => {
       for (let from = 0; from < logprobs.length; from += SCORE_CHUNK) {
         const chunk = tokens.subarray(from, Math.min(from + SCORE_CHUNK, logprobs.length));
-        const logits = runPass(this.#pass([{ tokens: chunk, cache }], 'all')); // [rows, V]
+        const logits = runPass(this.#pass([{ tokens: chunk, cache, textLength: tokens.length }], 'all')); // [rows, V]
         const values = logits.data();
         logits.dispose();
         const V = this.config.vocabSize;
         chunk.forEach((_, row) => {
-          logprobs[from + row] = logSoftmax(values.subarray(row * V, (row + 1) * V))[tokens[from + row + 1]];
+          logprobs[from + row] = logprobOf(tokens[from + row + 1], values.subarray(row * V, (row + 1) * V));
         });
       }
     });

@@ -8,7 +8,7 @@ export interface Arrangement {
   /** The shape in the file of what is to become `wanted`. */
   storedShape(wanted: Shape): Shape;
   /** Fills `target`, the bytes of `wanted`, from the stored bytes; both have elements of `width` bytes. */
-  arrange(stored: Uint8Array<ArrayBuffer>, target: Uint8Array<ArrayBuffer>, wanted: Shape, width: number): void;
+  arrange(stored: Uint8Array, target: Uint8Array, wanted: Shape, width: number): void;
 }
 
 /** `[in, out]` in the file, as GPT-2's Conv1D has it. A vector stays as it is, so a layer's bias may come along. */
@@ -78,12 +78,13 @@ export function plus(amount: number): Arrangement {
 }
 
 /** Both as words of 4 bytes, if rows of `rowBytes` and their places allow it, or else as bytes. */
-function widestWords(a: Uint8Array<ArrayBuffer>, b: Uint8Array<ArrayBuffer>, rowBytes: number) {
+function widestWords(a: Uint8Array, b: Uint8Array, rowBytes: number) {
   if ([rowBytes, a.byteOffset, b.byteOffset].some((x) => x % 4 !== 0)) return [a, b] as const;
   return [elementsOf(a, 4), elementsOf(b, 4)] as const;
 }
 
-function elementsOf(bytes: Uint8Array<ArrayBuffer>, width: number): Uint16Array | Uint32Array {
-  const View = width === 2 ? Uint16Array : Uint32Array;
-  return new View(bytes.buffer, bytes.byteOffset, bytes.length / width);
+function elementsOf({ buffer, byteOffset, length }: Uint8Array, width: number): Uint16Array | Uint32Array {
+  return width === 2
+    ? new Uint16Array(buffer, byteOffset, length / 2)
+    : new Uint32Array(buffer, byteOffset, length / 4);
 }

@@ -34,6 +34,7 @@ export class KvCache {
   #tokens: number[] = [];
   /** Where the step ends that is being written; after an interruption, its tokens were not committed. */
   #writingTo = 0;
+  #turnedFor = 0;
   #disposed = false;
 
   constructor(backend: Backend, layout: readonly LayerLayout[]) {
@@ -50,6 +51,11 @@ export class KvCache {
   /** The tokens whose keys and values are in the cache. */
   get tokens(): readonly number[] {
     return this.#tokens;
+  }
+
+  /** The length of the text by whose angles the keys were turned. */
+  get turnedFor(): number {
+    return this.#turnedFor;
   }
 
   /** Memory of the stores. */
@@ -86,6 +92,7 @@ export class KvCache {
     copy.#layers = this.#layers.map((store) => resized(this.#backend, store, store.keys.shape[1]));
     copy.#tokens = [...this.#tokens];
     copy.#writingTo = this.#writingTo;
+    copy.#turnedFor = this.#turnedFor;
     return copy;
   }
 
@@ -116,9 +123,22 @@ export class KvCache {
     return plans;
   }
 
-  /** The tokens of `begin` are in every layer. */
-  commit(tokens: Iterable<number>): void {
+  /** The tokens of `begin` are in every layer, their keys turned by the angles of a text of `length` tokens. */
+  commit(tokens: Iterable<number>, length: number): void {
     for (const token of tokens) this.#tokens.push(token);
+    this.#turnedFor = length;
+  }
+
+  /** Takes the contents of another cache of the same network, which is empty afterwards, for its own. */
+  replaceWith(other: KvCache): void {
+    this.#layers.forEach(disposeStore);
+    this.#layers = other.#layers;
+    this.#tokens = other.#tokens;
+    this.#writingTo = other.#writingTo;
+    this.#turnedFor = other.#turnedFor;
+    other.#layers = other.#layout.map((layer) => emptyStore(other.#backend, layer, 0));
+    other.#tokens = [];
+    other.#writingTo = 0;
   }
 
   layer(index: number): LayerStore {

@@ -26,6 +26,8 @@ export interface DecoderConfig {
   readonly activation: Activation;
   /** Factor on `q . k`. */
   readonly attentionScale: number;
+  /** Bound of the attention scores; undefined where there is none. */
+  readonly attentionSoftCap: number | undefined;
   readonly tieEmbeddings: boolean;
   readonly biases: { readonly qkv: boolean; readonly o: boolean; readonly mlp: boolean };
   /** Keys that a query of each layer sees, itself included; Infinity for all. */
@@ -99,6 +101,7 @@ export interface Family {
   readonly activation?: string;
   /** Default: `headDim ** -0.5`. */
   readonly attentionScale?: number;
+  readonly attentionSoftCap?: number | undefined;
   /** The family's own names for fields, by those of Llama. */
   readonly keys?: Readonly<Record<string, string>>;
   readonly biases?: DecoderConfig['biases'];
@@ -158,6 +161,7 @@ export function readDecoderConfig(raw: Json, family: Family): DecoderConfig {
     normEpsilon: read.number(key('rms_norm_eps'), above(0)) ?? family.normEpsilon,
     activation: readActivation(raw, key('hidden_act'), family.activation ?? 'silu'),
     attentionScale: family.attentionScale ?? headDim ** -0.5,
+    attentionSoftCap: family.attentionSoftCap,
     tieEmbeddings: read.boolean('tie_word_embeddings') ?? family.tieEmbeddings,
     biases: family.biases ?? { qkv: false, o: false, mlp: false },
     windows: family.windows?.(nLayers) ?? repeat(Infinity, nLayers),
@@ -169,7 +173,7 @@ export function readDecoderConfig(raw: Json, family: Family): DecoderConfig {
 /** The same for every layer. */
 export const repeat = <T>(value: T, nLayers: number): T[] => new Array<T>(nLayers).fill(value);
 
-const FRACTIONS: ReadonlySet<string> = new Set(['normEpsilon', 'attentionScale']);
+const FRACTIONS: ReadonlySet<string> = new Set(['normEpsilon', 'attentionScale', 'attentionSoftCap']);
 
 function wholeNumbers(config: DecoderConfig): DecoderConfig {
   for (const [name, value] of Object.entries(config)) {

@@ -74,7 +74,9 @@ export function deepseek(raw: Json, weights: Weights, { mla }: NetworkOptions, f
   const base = readDecoderConfig(
     { ...raw, head_dim: headDim, num_key_value_heads: raw.num_attention_heads },
     {
-      ...{ normEpsilon: 1e-6, maxPositions: family.defaults.maxPositions, tieEmbeddings: false },
+      normEpsilon: 1e-6,
+      maxPositions: family.defaults.maxPositions,
+      tieEmbeddings: false,
       attentionScale: headDim ** -0.5 * softmaxMagnitude(rope) ** 2,
       ropes: ({ nLayers }) => repeat(rope, nLayers),
       traits: ['pre-norm', 'gated-mlp', ...routerTraits(family)],

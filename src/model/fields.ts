@@ -42,6 +42,13 @@ export function fields(object: Json, where?: string) {
       if (value !== undefined && !Number.isInteger(value)) throw invalid(path(key), 'a whole number', value);
       return value;
     },
+    /** A list of `length` numbers. */
+    numbers: (key: string, length: number, range: Range): number[] => {
+      const value: unknown = object[key] ?? undefined;
+      const fits = (x: unknown): boolean => typeof x === 'number' && Number.isFinite(x) && range.holds(x);
+      if (Array.isArray(value) && value.length === length && value.every(fits)) return value as number[];
+      throw invalid(path(key), `a list of ${length}, each ${range.words}`, value);
+    },
     boolean: (key: string): boolean | undefined => {
       const value = object[key] ?? undefined;
       if (value === undefined || typeof value === 'boolean') return value;

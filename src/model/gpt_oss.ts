@@ -58,7 +58,11 @@ function familyOf(raw: Json): Family {
   if ((raw.hidden_act ?? 'silu') !== 'silu') throw invalid('hidden_act', '"silu"', raw.hidden_act);
   const bias = read.boolean('attention_bias') ?? true;
   return {
-    ...{ normEpsilon: 1e-5, maxPositions: 131072, tieEmbeddings: false, headDim: 64, theta: 150000 },
+    normEpsilon: 1e-5,
+    maxPositions: 131072,
+    tieEmbeddings: false,
+    headDim: 64,
+    theta: 150000,
     biases: { qkv: bias, o: bias, mlp: true },
     traits: ['pre-norm', 'gated-mlp', 'sinks'],
     windows: (n) => windowsOf(slidingLayers(raw, n, (layer) => layer % 2 === 0), slidingWindow(raw, 128)), // prettier-ignore

@@ -1,4 +1,4 @@
-import { fields, invalid, show, upTo } from './fields.ts';
+import { fields, invalid, upTo } from './fields.ts';
 import type { Json } from '../json.ts';
 
 /** The window of `sliding_window`; null or 0 is none. */
@@ -19,7 +19,7 @@ export function slidingLayers(raw: Json, nLayers: number, rule: (layer: number) 
     throw invalid('layer_types', `a list of ${nLayers} types, one for each layer`, types);
   return types.map((type: unknown, layer) => {
     if (type === 'sliding_attention' || type === 'full_attention') return type === 'sliding_attention';
-    throw invalid(`layer_types[${layer}]`, '"full_attention" or "sliding_attention"', show(type));
+    throw invalid(`layer_types[${layer}]`, '"full_attention" or "sliding_attention"', type);
   });
 }
 

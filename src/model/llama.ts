@@ -5,7 +5,7 @@ import { rotate } from '../tensor/ops/rotate.ts';
 import { derive, scope, tap } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type DecoderConfig, type Family, readDecoderConfig, repeat } from './decoder-config.ts';
-import { atLeastZero, fields } from './fields.ts';
+import { above, atLeastZero, fields } from './fields.ts';
 import { slidingLayers, slidingWindow, windowsOf } from './layer-types.ts';
 import { Block } from './parts/block.ts';
 import { type Decoder, decoder } from './parts/decoder.ts';
@@ -16,11 +16,15 @@ import type { LayerStep } from './step.ts';
 import type { Weights } from './weights.ts';
 import type { Json } from '../json.ts';
 
-/** Llama 2, 3, 3.1, 3.2 and what shares its order of operations: SmolLM2, TinyLlama, Mistral, Qwen2. */
+/** Llama 2, 3, 3.1, 3.2 and what shares its order of operations: SmolLM2, TinyLlama, Mistral, Qwen2, Granite. */
 export function llama(raw: Json, weights: Weights): Decoder {
   const config = readDecoderConfig(raw, familyOf(raw));
-  return decoder(config, weights, (layer, index) =>
-    llamaBlock(config, layer, new LlamaAttention(config, index, layer.at('self_attn'))),
+  const { residualScale, ...scales } = raw.model_type === 'granite' ? graniteScales(raw) : NO_SCALES;
+  return decoder(
+    config,
+    weights,
+    (layer, index) => llamaBlock(config, layer, llamaAttention(config, layer.at('self_attn'), index), residualScale),
+    scales,
   );
 }
 
@@ -36,9 +40,25 @@ function familyOf(raw: Json): Family {
       const biases = { qkv: true, o: false, mlp: false };
       return { ...common, maxPositions: 32768, biases, windows: (n) => qwenWindows(raw, n) };
     }
+    case 'granite': {
+      const attentionScale = fields(raw).number('attention_multiplier', above(0)) ?? 1;
+      return { ...common, maxPositions: 2048, biases: { qkv: bias, o: bias, mlp }, attentionScale };
+    }
     default:
       return { ...common, maxPositions: 2048, biases: { qkv: bias, o: bias, mlp } };
   }
+}
+
+const NO_SCALES = { embedScale: 1, residualScale: 1, logitScale: 1 };
+
+/** Granite multiplies what enters the residual stream, and divides the logits. */
+function graniteScales(raw: Json): typeof NO_SCALES {
+  const factor = (field: string): number => fields(raw).number(field, above(0)) ?? 1;
+  return {
+    embedScale: factor('embedding_multiplier'),
+    residualScale: factor('residual_multiplier'),
+    logitScale: 1 / factor('logits_scaling'),
+  };
 }
 
 /** Qwen's windows count only with `use_sliding_window`, and then from layer `max_window_layers` on. */
@@ -50,33 +70,44 @@ export function qwenWindows(raw: Json, nLayers: number): number[] {
 }
 
 /** The block under a layer's weights, with the attention of its family. */
-export function llamaBlock(config: DecoderConfig, weights: Weights, attn: Block['attn']): Block {
+export function llamaBlock(config: DecoderConfig, weights: Weights, attn: Block['attn'], residualScale = 1): Block {
   const { dim, normEpsilon, biases } = config;
   return new Block({
     attnNorm: new RmsNorm(weights, 'input_layernorm', dim, normEpsilon),
     attn,
     mlpNorm: new RmsNorm(weights, 'post_attention_layernorm', dim, normEpsilon),
     mlp: gatedMlp(weights.at('mlp'), config, biases.mlp),
+    residualScale,
   });
 }
 
-/** Grouped-query attention with rotary positions. */
+/** The attention under a layer's weights, in the names of Llama. */
+export function llamaAttention(config: DecoderConfig, weights: Weights, index: number): LlamaAttention {
+  const { dim: D, nHeads: H, nKvHeads: K, headDim: d, biases } = config;
+  const qkv = weights.joined([['q_proj', H * d], ['k_proj', K * d], ['v_proj', K * d]], D, biases.qkv); // prettier-ignore
+  return new LlamaAttention(config, { qkv, o: weights.linear('o_proj', D, H * d, biases.o) }, config.ropes[index]);
+}
+
+/** Grouped-query attention with rotary positions, or without any. */
 export class LlamaAttention {
   readonly config: DecoderConfig;
   readonly rope: RopeConfig | undefined;
   readonly qkv: Linear; // [(H + 2K) d, D]
   readonly o: Linear; //   [D, H d]
 
-  constructor(config: DecoderConfig, index: number, weights: Weights) {
-    const { dim: D, nHeads: H, nKvHeads: K, headDim: d, biases } = config;
+  constructor(
+    config: DecoderConfig,
+    { qkv, o }: { readonly qkv: Linear; readonly o: Linear },
+    rope: RopeConfig | undefined,
+  ) {
     this.config = config;
-    this.rope = config.ropes[index];
-    this.qkv = weights.joined([['q_proj', H * d], ['k_proj', K * d], ['v_proj', K * d]], D, biases.qkv); // prettier-ignore
-    this.o = weights.linear('o_proj', D, H * d, biases.o);
+    this.rope = rope;
+    this.qkv = qkv;
+    this.o = o;
   }
 
   forward(x: Tensor, step: LayerStep): Tensor {
-    const { nHeads: H, nKvHeads: K, headDim: d, attentionScale: scale } = this.config;
+    const { nHeads: H, nKvHeads: K, headDim: d, attentionScale: scale, attentionSoftCap: softCap } = this.config;
     return scope('', () => {
       const [qRows, kRows, vRows] = linears(x, this.qkv); //                                     [T, H d], [T, K d] twice
       const q = tap('attn.hook_q', qRows.reshape([-1, H, d])); //                                [T, H, d]
@@ -85,7 +116,7 @@ export class LlamaAttention {
       const rope = this.rope && step.rotation(this.rope); // Absent in a layer that knows no positions.
       const rotQ = rope ? tap('attn.hook_rot_q', rotate(q, rope)) : q;
       const rotK = rope ? tap('attn.hook_rot_k', rotate(k, rope)) : k;
-      const z = tap('attn.hook_z', attention(rotQ, step.append(rotK, v), { scale })); //         [T, H, d]
+      const z = tap('attn.hook_z', attention(rotQ, step.append(rotK, v), { scale, softCap })); // [T, H, d]
       derive('attn.hook_result', () => headResults(z, this.o)); //                               [T, H, D]
       return tap('attn.hook_out', linear(z.reshape([-1, H * d]), this.o)); //                    [T, D]
     });

@@ -4,7 +4,7 @@ import type { Json } from '../json.ts';
 import { type Family, LIMITS, readDecoderConfig, repeat } from './decoder-config.ts';
 import { fields, upTo } from './fields.ts';
 import { slidingWindow, windowsOf } from './layer-types.ts';
-import { LlamaAttention } from './llama.ts';
+import { llamaAttention } from './llama.ts';
 import { Block } from './parts/block.ts';
 import { type Decoder, decoder } from './parts/decoder.ts';
 import { expertWeights, Mixture } from './parts/mixture.ts';
@@ -18,7 +18,10 @@ export function mixtral(raw: Json, weights: Weights): Decoder {
   const count = read.integer('num_local_experts', upTo(LIMITS.experts)) ?? 8;
   const perToken = read.integer('num_experts_per_tok', upTo(count)) ?? 2;
   const family: Family = {
-    ...{ normEpsilon: 1e-5, maxPositions: 131072, tieEmbeddings: false, theta: 1e6 },
+    normEpsilon: 1e-5,
+    maxPositions: 131072,
+    tieEmbeddings: false,
+    theta: 1e6,
     traits: ['pre-norm', 'gated-mlp', 'router-scores'],
     windows: (n) => windowsOf(repeat(true, n), slidingWindow(raw, Infinity)),
   };
@@ -30,7 +33,7 @@ export function mixtral(raw: Json, weights: Weights): Decoder {
     const choice = { perToken, scores: 'softmax', normalise: { by: 'sum', epsilon: 0 } } as const;
     return new Block({
       attnNorm: new RmsNorm(layer, 'input_layernorm', D, normEpsilon),
-      attn: new LlamaAttention(config, index, layer.at('self_attn')),
+      attn: llamaAttention(config, layer.at('self_attn'), index),
       mlpNorm: new RmsNorm(layer, 'post_attention_layernorm', D, normEpsilon),
       mlp: new Mixture({
         router: new Router(moe.router('gate', count, D), choice), //                              [E, D]

@@ -6,6 +6,7 @@ import { rmsNorm } from '../tensor/ops/rms-norm.ts';
 import { rotate } from '../tensor/ops/rotate.ts';
 import { derive, scope, tap } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import type { Arrangement } from './arrangement.ts';
 import { type DecoderConfig, type Family, readDecoderConfig, type Trait } from './decoder-config.ts';
 import { fields } from './fields.ts';
 import { llamaBlock, qwenWindows } from './llama.ts';
@@ -19,22 +20,25 @@ import type { Json } from '../json.ts';
 export function qwen3(raw: Json, weights: Weights): Decoder {
   const config = readDecoderConfig(raw, qwen3Family(raw));
   return decoder(config, weights, (layer, index) =>
-    llamaBlock(config, layer, new Qwen3Attention(config, index, layer.at('self_attn'))),
+    llamaBlock(config, layer, new QkNormAttention(config, layer.at('self_attn'), index)),
   );
 }
 
 export function qwen3Family(raw: Json): Family & { readonly traits: readonly Trait[] } {
   const bias = fields(raw).boolean('attention_bias') ?? false;
   return {
-    ...{ normEpsilon: 1e-6, maxPositions: 32768, tieEmbeddings: false, headDim: 128 },
+    normEpsilon: 1e-6,
+    maxPositions: 32768,
+    tieEmbeddings: false,
+    headDim: 128,
     biases: { qkv: bias, o: bias, mlp: false },
     traits: ['pre-norm', 'gated-mlp', 'qk-norm'],
     windows: (n) => qwenWindows(raw, n),
   };
 }
 
-/** Grouped-query attention whose queries and keys are normed, head by head, before they turn. */
-export class Qwen3Attention {
+/** Llama's attention with an RMS norm on every query and key head. */
+export class QkNormAttention {
   readonly config: DecoderConfig;
   readonly rope: RopeConfig;
   readonly qkv: Linear; //      [(H + 2K) d, D]
@@ -42,13 +46,14 @@ export class Qwen3Attention {
   readonly kNorm: Parameter; // [d]
   readonly o: Linear; //        [D, H d]
 
-  constructor(config: DecoderConfig, index: number, weights: Weights) {
+  /** @param arrangement Of the gains of the two norms. */
+  constructor(config: DecoderConfig, weights: Weights, index: number, arrangement?: Arrangement) {
     const { dim: D, nHeads: H, nKvHeads: K, headDim: d, biases } = config;
     this.config = config;
     this.rope = config.ropes[index]!;
     this.qkv = weights.joined([['q_proj', H * d], ['k_proj', K * d], ['v_proj', K * d]], D, biases.qkv); // prettier-ignore
-    this.qNorm = weights.vector('q_norm.weight', d);
-    this.kNorm = weights.vector('k_norm.weight', d);
+    this.qNorm = weights.vector('q_norm.weight', d, arrangement);
+    this.kNorm = weights.vector('k_norm.weight', d, arrangement);
     this.o = weights.linear('o_proj', D, H * d, biases.o);
   }
 

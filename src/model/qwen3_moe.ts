@@ -9,7 +9,7 @@ import { expertWeights, Mixture } from './parts/mixture.ts';
 import { gatedMlp } from './parts/mlp.ts';
 import { RmsNorm } from './parts/norm.ts';
 import { Router } from './parts/router.ts';
-import { Qwen3Attention, qwen3Family } from './qwen3.ts';
+import { QkNormAttention, qwen3Family } from './qwen3.ts';
 import type { Weights } from './weights.ts';
 
 /** Qwen3-MoE: Qwen3 whose MLPs are mixtures, but for layers that config.json leaves dense. */
@@ -34,7 +34,7 @@ export function qwen3Moe(raw: Json, weights: Weights): Decoder {
     const mlp = layer.at('mlp');
     return new Block({
       attnNorm: new RmsNorm(layer, 'input_layernorm', D, normEpsilon),
-      attn: new Qwen3Attention(config, index, layer.at('self_attn')),
+      attn: new QkNormAttention(config, layer.at('self_attn'), index),
       mlpNorm: new RmsNorm(layer, 'post_attention_layernorm', D, normEpsilon),
       mlp: layers[index] ? mixture(mlp) : gatedMlp(mlp, config),
     });

@@ -1,12 +1,19 @@
 import { ConfigError } from './config-error.ts';
 import { deepseekV2 } from './deepseek_v2.ts';
 import { deepseekV3 } from './deepseek_v3.ts';
+import { gemma2 } from './gemma2.ts';
+import { gemma3, gemma3Text } from './gemma3_text.ts';
+import { gpt2 } from './gpt2.ts';
+import { gptNeox } from './gpt_neox.ts';
 import { gptOss } from './gpt_oss.ts';
 import { llama } from './llama.ts';
 import { mixtral } from './mixtral.ts';
+import { olmo2 } from './olmo2.ts';
 import type { Decoder } from './parts/decoder.ts';
+import { phi3 } from './phi3.ts';
 import { qwen3 } from './qwen3.ts';
 import { qwen3Moe } from './qwen3_moe.ts';
+import { smollm3 } from './smollm3.ts';
 import type { Weights } from './weights.ts';
 import type { Json } from '../json.ts';
 
@@ -27,12 +34,21 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   llama,
   mistral: llama,
   qwen2: llama,
+  granite: llama,
   qwen3,
   qwen3_moe: qwen3Moe,
   mixtral,
   gpt_oss: gptOss,
   deepseek_v2: deepseekV2,
   deepseek_v3: deepseekV3,
+  gemma2,
+  gemma3_text: gemma3Text,
+  gemma3,
+  phi3,
+  smollm3,
+  olmo2,
+  gpt2,
+  gpt_neox: gptNeox,
 };
 
 /** @throws ConfigError if no architecture has this `model_type`. */

@@ -12,6 +12,11 @@ import type { SlotPlan } from './slots.ts';
 export interface Sequence {
   readonly tokens: Int32Array;
   readonly cache: KvCache;
+  /**
+   * Tokens that the text is known to get, with those in the cache: rotary scaling that depends on the length goes by it.
+   * Default: those after this step.
+   */
+  readonly textLength?: number | undefined;
 }
 
 /** What a layer's attention needs to know of sequences: their positions, and its caches. */
@@ -29,6 +34,8 @@ interface Row extends Sequence {
   readonly begin: number;
   readonly end: number;
   readonly start: number;
+  /** The length by which rotary scaling goes. */
+  readonly length: number;
   readonly plans: ReadonlyMap<number, SlotPlan>;
 }
 
@@ -48,13 +55,15 @@ export class Step {
   constructor(backend: Backend, sequences: readonly Sequence[]) {
     this.#backend = backend;
     let begin = 0;
-    this.#rows = sequences.map(({ tokens, cache }) => {
+    this.#rows = sequences.map((sequence) => {
+      const { tokens, cache } = sequence;
       const row = {
         tokens,
         cache,
         begin,
         end: begin + tokens.length,
         start: cache.length,
+        length: lengthOf(sequence),
         plans: cache.begin(tokens.length),
       };
       begin = row.end;
@@ -81,7 +90,7 @@ export class Step {
   #rotation(rope: RopeConfig): Rotation {
     const known = this.#rotations.get(rope);
     if (known !== undefined) return known;
-    const tables = this.#rows.map((row) => rotationTables(rope, rowPositions(row), row.start + row.tokens.length));
+    const tables = this.#rows.map((row) => rotationTables(rope, rowPositions(row), row.length));
     const shape = [this.tokens.shape[0], rope.rotaryDim / 2];
     const rotation = {
       cos: this.#own(joined(tables.map(({ cos }) => cos)), shape), // [T, R/2]
@@ -109,7 +118,7 @@ export class Step {
 
   /** The step is done: its tokens are in the caches. */
   commit(): void {
-    for (const { cache, tokens } of this.#rows) cache.commit(tokens);
+    for (const { cache, tokens, length } of this.#rows) cache.commit(tokens, length);
   }
 
   dispose(): void {
@@ -133,6 +142,10 @@ export class Step {
     return tensor;
   }
 }
+
+/** The length of its text by which a sequence's rotary scaling goes. */
+export const lengthOf = ({ tokens, cache, textLength = 0 }: Sequence): number =>
+  Math.max(cache.length + tokens.length, textLength);
 
 /** The absolute positions of the new tokens. */
 const rowPositions = ({ begin, end, start }: Row): Int32Array =>

@@ -140,16 +140,15 @@ export class Weights {
     };
   }
 
-  /** Some rows of the linear layer `name`, which has `storedRows`: in numbers, whatever the file has. */
+  /**
+   * Some rows of the linear layer `name`, which has `storedRows`: in numbers, whatever the file has, and in the dtype of
+   * their products.
+   */
   rowsOf(name: string, order: Int32Array, storedRows: number, inSize: number): Linear {
-    const shape = [order.length, inSize];
-    const weight = this.parameter(`${name}.weight`, [{ name: `${name}.weight`, shape, arrangement: rows(order, storedRows) }], shape); // prettier-ignore
-    return {
-      weight,
-      bias: undefined,
-      sizes: [order.length],
-      compute: this.#stored.compute(weight.dtype === 'f32' ? 'f32' : 'bf16'),
-    };
+    const part = { name: `${name}.weight`, shape: [order.length, inSize], arrangement: rows(order, storedRows) };
+    const compute = this.#stored.compute(this.#stored.matrixDType(this.#full(part.name)));
+    const weight = this.parameter(part.name, [part], part.shape, compute === 'f32' ? compute : undefined);
+    return { weight, bias: undefined, sizes: [order.length], compute };
   }
 
   /** The gate of a router, `name.weight` `[out, in]`, held in f32 and multiplied in it. */

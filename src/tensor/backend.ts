@@ -29,10 +29,12 @@ export interface Backend {
   /** Handles that are not freed yet, by the backend's own books. */
   liveHandles(): number;
 
-  /** Zeroed host memory that `upload` takes over without a copy where the backend can. */
-  allocate(bytes: number): Uint8Array<ArrayBuffer>;
+  /** Host memory for a weight, which `upload` takes over without a copy where the backend can, or `discard` gives back. */
+  allocate(bytes: number): Uint8Array;
+  /** Gives back what `allocate` gave and `upload` did not take. */
+  discard(bytes: Uint8Array): void;
   /** Takes over `bytes` (row-major, little-endian): the caller does not write to them afterwards. */
-  upload(bytes: Uint8Array<ArrayBuffer>, shape: Shape, dtype: DType): unknown;
+  upload(bytes: Uint8Array, shape: Shape, dtype: DType): unknown;
   /** A copy: f32 for the float dtypes, i32, u8. */
   download(a: Operand): HostArray;
   free(handle: unknown): void;
@@ -74,9 +76,13 @@ export interface Backend {
 
   /** Kernels that do a whole op of `ops/` at once; `undefined` where composing it of primitives is as fast. */
   readonly fused: FusedKernels;
+  /** Whether products of bf16 operands are fast here; else a bf16 weight is better multiplied in f32. */
+  readonly multipliesBf16: boolean;
 }
 
 export interface FusedKernels {
+  /** `x W^T`, `[T, in]` to `[T, out]` f32, with x rounded to `compute`; see `ops/linear.ts`. */
+  linear?(x: Operand, weight: Operand, compute: 'f32' | 'bf16'): unknown;
   /** `x / sqrt(mean(x^2) + epsilon) * weight`; see `ops/rms-norm.ts`. */
   rmsNorm?(x: Operand, weight: Operand, epsilon: number): unknown;
   /** `(x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * weight + bias`; see `ops/layer-norm.ts`. */

@@ -39,7 +39,7 @@ export class Tensor {
     const dtype = values instanceof Int32Array ? 'i32' : values instanceof Uint8Array ? 'u8' : 'f32';
     if (elements(shape) !== values.length || !shape.every(isSize))
       throw new ShapeError(`Tensor.from: expected ${elements(shape)} values for ${show(shape)}, got ${values.length}.`);
-    const bytes = backend.allocate(values.length * byteSize(dtype));
+    const bytes = new Uint8Array(values.length * byteSize(dtype));
     hostArray(bytes, dtype).set(values);
     return new Tensor(backend, backend.upload(bytes, shape, dtype), shape, dtype);
   }
@@ -286,8 +286,10 @@ const endOf = (scopePath: string): string =>
   `at the end of ${scopePath ? `scope "${scopePath}"` : 'an unnamed scope'}: return it from the scope, or keep() it`;
 
 /** The bytes seen as numbers of `dtype`: f32, i32 or u8. */
-export function hostArray(bytes: Uint8Array<ArrayBuffer>, dtype: DType): HostArray {
+export function hostArray(bytes: Uint8Array, dtype: DType): HostArray {
   if (dtype === 'u8' || (isFloat(dtype) && dtype !== 'f32')) return bytes;
-  const View = dtype === 'i32' ? Int32Array : Float32Array;
-  return new View(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+  const { buffer, byteOffset, byteLength } = bytes;
+  return dtype === 'i32'
+    ? new Int32Array(buffer, byteOffset, byteLength / 4)
+    : new Float32Array(buffer, byteOffset, byteLength / 4);
 }

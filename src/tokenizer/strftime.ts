@@ -10,24 +10,49 @@ const startOfYear = (date: Date) => Date.UTC(date.getFullYear(), 0, 1);
 const dayOfYear = (date: Date) =>
   (Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()) - startOfYear(date)) / 86_400_000 + 1;
 
+/** ISO 8601: a week belongs to the year of its Thursday. */
+function isoWeek(date: Date): { year: number; week: number } {
+  const thursday = new Date(date.getFullYear(), date.getMonth(), date.getDate() + 4 - (date.getDay() || 7));
+  return { year: thursday.getFullYear(), week: Math.ceil(dayOfYear(thursday) / 7) };
+}
+
 const DIRECTIVES: Readonly<Partial<Record<string, (date: Date) => string>>> = {
   a: (date) => DAYS[date.getDay()].slice(0, 3),
   A: (date) => DAYS[date.getDay()],
   b: (date) => MONTHS[date.getMonth()].slice(0, 3),
   B: (date) => MONTHS[date.getMonth()],
   d: (date) => pad(date.getDate()),
+  c: (date) => strftime(date, '%a %b %e %H:%M:%S %Y'),
+  C: (date) => pad(Math.floor(date.getFullYear() / 100)),
+  D: (date) => strftime(date, '%m/%d/%y'),
   e: (date) => String(date.getDate()).padStart(2),
+  f: (date) => pad(date.getMilliseconds() * 1000, 6),
   F: (date) => strftime(date, '%Y-%m-%d'),
+  G: (date) => String(isoWeek(date).year),
+  h: (date) => strftime(date, '%b'),
   H: (date) => pad(date.getHours()),
   I: (date) => pad(hour12(date)),
   j: (date) => pad(dayOfYear(date), 3),
   m: (date) => pad(date.getMonth() + 1),
   M: (date) => pad(date.getMinutes()),
+  n: () => '\n',
   p: (date) => (date.getHours() < 12 ? 'AM' : 'PM'),
+  R: (date) => strftime(date, '%H:%M'),
   S: (date) => pad(date.getSeconds()),
+  t: () => '\t',
   T: (date) => strftime(date, '%H:%M:%S'),
+  u: (date) => String(date.getDay() || 7),
+  U: (date) => pad(Math.floor((dayOfYear(date) + 6 - date.getDay()) / 7)),
+  V: (date) => pad(isoWeek(date).week),
+  w: (date) => String(date.getDay()),
+  W: (date) => pad(Math.floor((dayOfYear(date) + 6 - ((date.getDay() + 6) % 7)) / 7)),
+  x: (date) => strftime(date, '%m/%d/%y'),
+  X: (date) => strftime(date, '%H:%M:%S'),
   y: (date) => pad(date.getFullYear() % 100),
   Y: (date) => String(date.getFullYear()),
+  // A time without a zone, as Python's `datetime.now()`, has no name for it.
+  z: () => '',
+  Z: () => '',
   '%': () => '%',
 };
 

@@ -1,5 +1,9 @@
-import * as jinja from '@huggingface/jinja';
 import { VitrineError } from '../tensor/errors.ts';
+import { Budget, LimitError } from './jinja/budget.ts';
+import { Interpreter } from './jinja/interpreter.ts';
+import { parse } from './jinja/parser.ts';
+import { str } from './jinja/print.ts';
+import { Callable, Dict, fromJavaScript, TemplateFault, text, type Value } from './jinja/values.ts';
 import { strftime } from './strftime.ts';
 
 /** A message of a conversation. Templates read further fields, such as `tool_calls` or `reasoning_content`. */
@@ -21,25 +25,21 @@ export interface TemplateVariables {
 }
 
 /** A parsed chat template. */
-export type Template = (messages: readonly ChatMessage[], variables?: TemplateVariables) => string;
+export interface Template {
+  (messages: readonly ChatMessage[], variables?: TemplateVariables): string;
+  /** The names of all variables that it reads. */
+  readonly variables: ReadonlySet<string>;
+  /** Whether it takes a message's reasoning from a field of its own, rather than out of the content. */
+  readonly readsReasoning: boolean;
+}
 
 /** A chat template is malformed, refused the messages (`raise_exception`), or went beyond its limits. */
 export class TemplateError extends VitrineError {
   override readonly name = 'TemplateError';
 }
 
-/** A template comes with the model, from whoever made it: it gets time and memory for any honest conversation. */
-const LIMITS = {
-  /** Bytes of a template; published ones have up to 20,000. */
-  source: 256 * 1024,
-  /** Characters of any string made on the way; a context of a million tokens has about as many. */
-  text: 4 * 2 ** 20,
-  items: 1_000_000,
-  /** Evaluated expressions, in all about three seconds. */
-  steps: 10_000_000,
-  /** What an iteration costs the interpreter, in steps. */
-  iteration: 10,
-};
+/** Bytes of a template; published ones have up to 30,000. */
+const MAX_SOURCE = 256 * 1024;
 
 /** Renders a chat template: see `compileTemplate`, which parses once for many conversations. */
 export function renderTemplate(
@@ -51,96 +51,99 @@ export function renderTemplate(
 }
 
 /**
- * Parses a Jinja chat template, with transformers' settings (`trim_blocks`, `lstrip_blocks`, loop controls) and globals
- * (`raise_exception`, `strftime_now`, `namespace`, `range`).
+ * Parses a Jinja chat template. It renders as with transformers' `apply_chat_template`: `trim_blocks`, `lstrip_blocks`,
+ * loop controls, Python's values, `raise_exception`, `strftime_now`, `namespace`, `range`, `dict` and `tojson`; and a
+ * message's fields that are null are left out, and its reasoning is known by each of its names.
  *
  * @throws {TemplateError} where it is no template; the returned function throws it where rendering fails.
  */
 export function compileTemplate(source: string): Template {
   const size = Buffer.byteLength(source);
-  if (size > LIMITS.source) {
-    throw new TemplateError(`chat template: ${size} bytes, expected at most ${LIMITS.source}; is it the right file?`);
+  if (size > MAX_SOURCE) {
+    throw new TemplateError(`chat template: ${size} bytes, expected at most ${MAX_SOURCE}; is it the right file?`);
   }
-  const program = guarded(() => parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true })));
-  return (messages, { addGenerationPrompt = false, now, tools, ...variables } = {}) =>
-    guarded(() => {
-      const environment = new Environment();
-      const all = { messages, tools: tools ?? null, documents: null, add_generation_prompt: addGenerationPrompt };
-      for (const [name, value] of Object.entries({ ...globals(now), ...all, ...variables }))
-        environment.set(name, value);
-      return new BoundedInterpreter(environment).run(program).value as string;
-    });
-}
-
-function globals(now = new Date()): Record<string, unknown> {
-  return {
-    ...{ true: true, True: true, false: false, False: false, none: null, None: null },
-    range,
-    strftime_now: (format: string) => strftime(now, format),
-    raise_exception: (message: unknown) => {
-      throw new TemplateError(String(message));
-    },
+  const program = guarded(() => parse(source));
+  const render = (messages: readonly ChatMessage[], variables: TemplateVariables = {}): string => {
+    const { addGenerationPrompt = false, now = new Date(), tools, ...others } = variables;
+    const interpreter = new Interpreter();
+    return guarded(
+      () => {
+        const all: Record<string, unknown> = {
+          tools: tools ?? null,
+          documents: null,
+          add_generation_prompt: addGenerationPrompt,
+          ...others,
+        };
+        return interpreter.render(program, [
+          ...functions(now),
+          ['messages', messages.map(prepare)],
+          ...Object.entries(all)
+            .filter(([, value]) => value !== undefined)
+            .map(([name, value]): [string, Value] => [name, fromJavaScript(value)]),
+        ]);
+      },
+      () => interpreter.line,
+    );
   };
+  const { variables, fields } = namesIn(program);
+  return Object.assign(render, { variables, readsReasoning: REASONING.some((name) => fields.has(name)) });
 }
 
-function range(...given: number[]): number[] {
-  const [start, stop, step = 1] = given.length === 1 ? [0, given[0]] : (given as [number, number, number?]);
-  const count = Math.max(0, Math.ceil((stop - start) / step));
-  if (!Number.isSafeInteger(count)) throw new TemplateError(`chat template: range(${given.join(', ')}) is not a range`);
-  checkLimit(count, LIMITS.items, 'items in a list');
-  return Array.from({ length: count }, (_, i) => start + i * step);
+/** Names under which a message's reasoning is passed; the first is the one that most templates read. */
+const REASONING = ['reasoning_content', 'thinking', 'reasoning'] as const;
+
+/** A message as transformers 5 gives it to a template. Source: `_alias_reasoning_fields` of its chat_template_utils.py. */
+function prepare(message: ChatMessage): Dict {
+  const fields = Object.entries(message as Record<string, unknown>).filter(
+    ([, value]) => value !== null && value !== undefined,
+  );
+  const given = new Map(fields);
+  const reasoning = REASONING.map((name) => given.get(name)).find((value) => value !== undefined);
+  if (reasoning === undefined) return new Dict(fields.map(([name, value]) => [name, fromJavaScript(value)]));
+  const filled = { thinking: reasoning, ...Object.fromEntries(fields), reasoning_content: reasoning };
+  return new Dict(Object.entries(filled).map(([name, value]) => [name, fromJavaScript(value)]));
 }
 
-// What is used of `@huggingface/jinja`, whose own declarations do not resolve in ES modules.
-interface Value {
-  readonly value: unknown;
+function functions(now: Date): [string, Value][] {
+  const strftimeNow = new Callable('strftime_now', ({ positional: [format] }) =>
+    strftime(now, text(format, 'strftime_now')),
+  );
+  const raiseException = new Callable('raise_exception', ({ positional: [message] }) => {
+    throw new TemplateError(str(message, new Budget()));
+  });
+  return [
+    ['strftime_now', strftimeNow],
+    ['raise_exception', raiseException],
+  ];
 }
-interface Statement {
-  readonly type: string;
-  readonly iterable?: Statement & { readonly lhs?: Statement };
-}
-interface Library {
-  tokenize: (source: string, options: { lstrip_blocks: boolean; trim_blocks: boolean }) => unknown;
-  parse: (tokens: unknown) => Statement;
-  Environment: new () => { set(name: string, value: unknown): void };
-  Interpreter: new (environment: object) => {
-    run(program: Statement): Value;
-    evaluate(statement: Statement | undefined, environment: object): Value;
-  };
-}
-const { tokenize, parse, Environment, Interpreter } = jinja as unknown as Library;
 
-/** An interpreter that stops when a template takes too long or makes too much: the library itself has no bounds. */
-class BoundedInterpreter extends Interpreter {
-  private steps = 0;
-  /** What loops go over: their items count as steps. */
-  private readonly iterated = new Set<Statement | undefined>();
-
-  override evaluate(statement: Statement | undefined, environment: object): Value {
-    const iterable = statement?.type === 'For' ? statement.iterable : undefined;
-    if (iterable) this.iterated.add(iterable.type === 'SelectExpression' ? iterable.lhs : iterable);
-    const result = super.evaluate(statement, environment);
-    this.steps += 1;
-    if (typeof result.value === 'string') checkLimit(result.value.length, LIMITS.text, 'characters of text');
-    if (Array.isArray(result.value)) {
-      checkLimit(result.value.length, LIMITS.items, 'items in a list');
-      if (this.iterated.has(statement)) this.steps += result.value.length * LIMITS.iteration;
-    }
-    checkLimit(this.steps, LIMITS.steps, 'steps');
-    return result;
+/** The variables that a parsed template reads, and what may be the names of fields: attributes, and all texts. */
+function namesIn(program: unknown): { variables: Set<string>; fields: Set<unknown> } {
+  const variables = new Set<string>();
+  const fields = new Set<unknown>();
+  const open: unknown[] = [program];
+  while (open.length > 0) {
+    const node = open.pop();
+    if (typeof node !== 'object' || node === null) continue;
+    const { type, name, value } = node as { type?: string; name?: string; value?: unknown };
+    if (type === 'name') variables.add(name!);
+    if (type === 'attribute') fields.add(name);
+    if (type === 'constant') fields.add(value);
+    open.push(...(Object.values(node) as unknown[]));
   }
+  return { variables, fields };
 }
 
-function checkLimit(count: number, limit: number, what: string): void {
-  if (count > limit) throw new TemplateError(`chat template: more than ${limit} ${what}; use another template`);
-}
-
-function guarded<T>(run: () => T): T {
+/** Runs what a template makes run, and tells what goes wrong in it, with the line where there is one. */
+function guarded<T>(run: () => T, line?: () => number): T {
   try {
     return run();
   } catch (error) {
     if (error instanceof TemplateError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new TemplateError(`chat template: ${reason}`, { cause: error });
+    const isOurs = error instanceof TemplateFault || error instanceof LimitError;
+    // What is left is the engine's stack and string lengths, which a template can exceed as well.
+    const reason = isOurs ? error.message : `cannot be rendered (${String(error)})`;
+    const where = line ? `line ${line()}: ` : '';
+    throw new TemplateError(`chat template: ${where}${reason}`, { cause: error });
   }
 }

@@ -1,3 +1,4 @@
+import type { ChannelFormat } from './channels/parser.ts';
 import { Bpe, bpeConfig } from './bpe.ts';
 import { createDecoder, type DecodeTokens } from './decoding.ts';
 import { createEncoder, type Encode, type EncodeOptions } from './encoding.ts';
@@ -11,6 +12,9 @@ export interface DecodeOptions {
   /** Leaves special tokens out of the text. Default false. */
   readonly skipSpecialTokens?: boolean;
 }
+
+/** Tokens without which there is no harmony. */
+const HARMONY = ['<|start|>', '<|channel|>', '<|message|>', '<|end|>'];
 
 /** Loads the tokenizer of a model folder: see `readTokenizerFiles` and `Tokenizer`. */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
@@ -28,6 +32,12 @@ export class Tokenizer {
   readonly padId: number | undefined;
   /** Ids that `skipSpecialTokens` leaves out. */
   readonly specialIds: ReadonlySet<number>;
+  /** Ids of all tokens that are found whole in a text, special ones and tags such as `<think>`. */
+  readonly addedIds: ReadonlySet<number>;
+  /** How the model tells what it thinks from what it says; undefined where it only says. */
+  readonly channelFormat: ChannelFormat | undefined;
+  /** Ids that end an answer in the model's format, whatever its configuration says. */
+  readonly answerEnds: readonly number[];
 
   private readonly ids: ReadonlyMap<string, number>;
   private readonly tokens: readonly (string | undefined)[];
@@ -37,8 +47,8 @@ export class Tokenizer {
   private readonly trailing: readonly number[];
   /** Tokens by the names under which templates use them: `bos_token`, `eos_token` ... */
   private readonly specialTokens: Readonly<Partial<Record<string, string>>>;
-  private readonly chatTemplate: Template | undefined;
-  private readonly toolTemplate: Template | undefined;
+  private readonly chatTemplate: (() => Template) | undefined;
+  private readonly toolTemplate: (() => Template) | undefined;
 
   /** @throws {TokenizerError} where tokenizer.json is malformed or has a step that is not known. */
   constructor({ tokenizer, config, chatTemplate, toolTemplate }: TokenizerFiles) {
@@ -55,6 +65,11 @@ export class Tokenizer {
     this.tokens = tokens;
     this.vocabSize = tokens.length;
     this.specialIds = new Set(added.filter(({ special }) => special).map(({ id }) => id));
+    this.addedIds = new Set(added.map(({ id }) => id));
+    const speaksHarmony = HARMONY.every((token) => this.specialIds.has(ids.get(token) ?? -1));
+    this.answerEnds = speaksHarmony ? ['<|return|>', '<|call|>'].flatMap((token) => ids.get(token) ?? []) : [];
+    const thinks = [chatTemplate, toolTemplate].some((template) => template?.includes('</think>'));
+    this.channelFormat = speaksHarmony ? 'harmony' : thinks ? 'think' : undefined;
     this.specialTokens = specialTokens(config);
     this.bosId = ids.get(this.specialTokens.bos_token ?? '');
     this.eosId = ids.get(this.specialTokens.eos_token ?? '');
@@ -106,6 +121,16 @@ export class Tokenizer {
     return this.chatTemplate !== undefined;
   }
 
+  /** Whether the chat template reads a variable, such as `enable_thinking`; what it does not read, changes nothing. */
+  templateReads(variable: string): boolean {
+    return this.chatTemplate?.().variables.has(variable) ?? false;
+  }
+
+  /** Whether the chat template takes a message's reasoning from a field of its own, rather than out of the content. */
+  get templateReadsReasoning(): boolean {
+    return this.chatTemplate?.().readsReasoning ?? false;
+  }
+
   /**
    * The conversation as the model's chat template writes it, and its tokens. Where `tools` are given and the model has a
    * template for them, that one is used. Special tokens spelled in a message become those tokens, as in transformers.
@@ -120,7 +145,7 @@ export class Tokenizer {
         'chat: the model has no chat template; give it a text, or a model tuned for conversations',
       );
     }
-    const text = template(messages, { ...this.specialTokens, ...variables });
+    const text = template()(messages, { ...this.specialTokens, ...variables });
     // The template writes BOS itself.
     return { text, tokens: this.encode(text, { addSpecialTokens: false }) };
   }
@@ -132,10 +157,10 @@ function missing(id: number | undefined, around: readonly number[]): number[] {
 }
 
 /** A broken template is no reason to refuse the tokenizer. */
-function compileWhenUsed(source: string | undefined): Template | undefined {
+function compileWhenUsed(source: string | undefined): (() => Template) | undefined {
   if (source === undefined) return undefined;
   let compiled: Template | undefined;
-  return (...args) => (compiled ??= compileTemplate(source))(...args);
+  return () => (compiled ??= compileTemplate(source));
 }
 
 /** `*_token` of tokenizer_config.json: the spelling, alone or in an object with its stripping rules. */

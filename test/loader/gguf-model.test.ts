@@ -2,11 +2,15 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { loadNetwork } from '../../src/engine/load-network.ts';
 import { openGguf } from '../../src/loader/gguf/open.ts';
 import { byteSize, elements } from '../../src/tensor/dtype.ts';
+import { ReferenceBackend } from '../../src/tensor/reference/backend.ts';
 import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
+import { expectNear, readExpected, Runner } from '../support/fixtures.ts';
 
-// Small models written with llama.cpp's Python package gguf 0.19.0, q and k of llama permuted as its conversion does;
+// Small models written with llama.cpp's Python package gguf, with q and k of llama, granite and smollm3 permuted, 1 added
+// to the norms of Gemma, GPT-2's matrices turned and GPT-NeoX's heads taken apart, as its conversion does;
 // expected.json was computed there from the original weights: the published configuration, and per tensor the SHA-256 of
 // the f32 values in the published order of rows.
 const folder = fileURLToPath(new URL('../fixtures/gguf/', import.meta.url));
@@ -44,6 +48,24 @@ test.each(['qwen3-q4_1', 'llama-bf16'])('%s is read in parts', async (name) => {
   await expect(checkpoint.read(tensor, 'f32', new Uint8Array(128), undefined, elements(shape))).rejects.toThrow(/got f32 and 128 bytes from element \d+ on/); // prettier-ignore
   if (name === 'qwen3-q4_1') await expect(checkpoint.read(tensor, 'f32', new Uint8Array(128), undefined, 5)).rejects.toThrow(/from element 5 on/); // prettier-ignore
   await checkpoint.close();
+});
+
+// Stored without loss, and with every setting that the model has: not so Gemma 2, whose query scale llama.cpp infers.
+test.each([
+  ['granite-bf16', 'granite'],
+  ['smollm3-bf16', 'smollm3'],
+  ['gemma3-bf16', 'gemma3_text'],
+  ['phi3-longrope-bf16', 'phi3_longrope_short'],
+  ['gpt2-f16', 'gpt2_prefixed'],
+  ['gptneox-f16', 'gpt_neox'],
+])('%s gives the logits of the model that it was made of', async (name, original) => {
+  const files = await openGguf(`${folder}${name}.gguf`);
+  const backend = new ReferenceBackend();
+  const runner = Runner.of(backend, await loadNetwork(files, backend, { weights: 'f32' }));
+  const known = await readExpected(original);
+  expectNear(runner.fresh([...known('input_ids').data]), known('logits').data, 3e-4, 'logits');
+  runner.dispose();
+  await files.checkpoint.close();
 });
 
 test('natural dtypes: floats as they are, blocks as bf16', async () => {

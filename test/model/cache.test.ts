@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { KvCache } from '../../src/model/cache.ts';
+import { KvCache } from '../../src/model/cache.ts';
 import { DisposedError, VitrineError } from '../../src/tensor/errors.ts';
-import { observe } from '../../src/tensor/scope.ts';
-import type { Tensor } from '../../src/tensor/tensor.ts';
+import { Step } from '../../src/model/step.ts';
+import { observe, scope } from '../../src/tensor/scope.ts';
+import { Tensor } from '../../src/tensor/tensor.ts';
 import { BACKENDS, expectNothingLeft } from '../support/backends.ts';
 import { expectNear, randomTokens, Runner } from '../support/fixtures.ts';
 
@@ -142,5 +143,36 @@ describe.each(BACKENDS)('%s', (_, create) => {
       // prettier-ignore
       expect(use).toThrow(DisposedError);
     expect(() => cache.fork()).toThrow('KvCache.fork: the cache was disposed of. Make one with newCache().');
+  });
+
+  describe('a layer whose values are the first numbers of its keys', () => {
+    const layout = { nKvHeads: 1, keyDim: 6, valueDim: 0, window: Infinity };
+    const rowsOf = (from: number, count: number): Float32Array => Float32Array.from({ length: count * 6 }, (_, i) => from * 6 + i); // prettier-ignore
+
+    /** Appends rows of tokens, and gives what is then attended to, `[length, 6]`. */
+    const append = (cache: KvCache, count: number): number[] => {
+      const step = new Step(backend, [{ tokens: new Int32Array(count), cache }]);
+      const start = cache.length;
+      const seen = scope('', () => {
+        const rows = Tensor.from(backend, rowsOf(start, count), [count, 1, 6]);
+        const [{ keys, values }] = step.layer(0).append(rows);
+        expect(values).toBe(keys);
+        return [...keys.slice([0, 0, 0], [1, start + count, 6]).data()];
+      });
+      step.commit();
+      step.dispose();
+      return seen;
+    };
+
+    it('keeps them in one store', () => {
+      using cache = new KvCache(backend, [layout]);
+      expect(append(cache, 3)).toEqual([...rowsOf(0, 3)]);
+      expect(append(cache, 1)).toEqual([...rowsOf(0, 4)]);
+      expect(cache.bytes).toBe(64 * 6 * 4);
+      using fork = cache.fork();
+      cache.truncate(2);
+      expect(append(cache, 2)).toEqual([...rowsOf(0, 4)]);
+      expect(append(fork, 70)).toEqual([...rowsOf(0, 74)]);
+    });
   });
 });

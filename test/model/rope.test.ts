@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ConfigError } from '../../src/model/config-error.ts';
-import { inverseFrequencies, parseRope, rotationTables } from '../../src/model/parts/rope.ts';
+import { inverseFrequencies, parseRope, ropeBorder, rotationTables } from '../../src/model/parts/rope.ts';
 
 const defaults = { theta: 10000, headDim: 128, maxPositions: 8192 };
 
@@ -64,6 +64,20 @@ describe('inverseFrequencies', () => {
     const rope_parameters = { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 64, ...extra };
     const rope = parseRope({ rope_parameters }, defaults);
     expect(inverseFrequencies(rope, 1).attentionScaling).toBeCloseTo(expected, 12);
+  });
+
+  test('longrope: a divisor for each frequency, by the length of the text', () => {
+    const rope_scaling = { type: 'longrope', short_factor: [1, 2], long_factor: [3, 8] };
+    const config = { max_position_embeddings: 131072, original_max_position_embeddings: 4096, rope_scaling };
+    const rope = parseRope(config, { ...defaults, headDim: 4 });
+    const [short, long] = [4096, 4097].map((length) => inverseFrequencies(rope, length));
+    expectFrequencies(short.frequencies, { 0: 1, 1: 0.01 / 2 });
+    expectFrequencies(long.frequencies, { 0: 1 / 3, 1: 0.01 / 8 });
+    expect(short.attentionScaling).toBeCloseTo(1.190238071, 9);
+    expect(long.attentionScaling).toBe(short.attentionScaling);
+    const given = parseRope({ ...config, rope_scaling: { ...rope_scaling, factor: 1 } }, { ...defaults, headDim: 4 });
+    expect(inverseFrequencies(given, 1).attentionScaling).toBe(1);
+    expect([ropeBorder(rope), ropeBorder(parseRope({}, defaults)), ropeBorder(undefined)]).toEqual([4096, Infinity, Infinity]); // prettier-ignore
   });
 
   test('linear divides every frequency', () => {
@@ -144,8 +158,8 @@ describe('parseRope', () => {
 
   test.each([
     [
-      { rope_scaling: { rope_type: 'longrope' } },
-      /rope_scaling\.rope_type "longrope".*supported: default, linear, dyn/,
+      { rope_scaling: { rope_type: 'spiral' } },
+      /rope_scaling\.rope_type "spiral".*supported: default, linear, dynamic, llama3, yarn, longrope/,
     ],
     [{ rope_parameters: { rope_type: 7 } }, /rope_parameters\.rope_type 7/],
     [{ rope_scaling: 'linear' }, /rope_scaling must be an object or null, got "linear"/],

@@ -1,18 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect } from 'vitest';
+import { layers as drive } from '../../src/engine/drive.ts';
 import { type LoadedNetwork, loadNetwork, type WeightOptions } from '../../src/engine/load-network.ts';
 import { openFolder } from '../../src/loader/folder.ts';
 import { openSafetensors } from '../../src/loader/safetensors/read.ts';
 import { KvCache } from '../../src/model/cache.ts';
 import type { Decoder } from '../../src/model/parts/decoder.ts';
-import { type Sequence, Step } from '../../src/model/step.ts';
+import type { Sequence } from '../../src/model/step.ts';
 import type { Backend } from '../../src/tensor/backend.ts';
 
 const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
 
 /** Small models with random weights, and what transformers computes with them: see `test/fixtures/models`. */
-export const LLAMA_LINE = [
+export const MODELS = [
   'llama_gqa_tied',
   'llama_untied',
   'llama_bias',
@@ -23,6 +24,19 @@ export const LLAMA_LINE = [
   'mistral_sliding',
   'qwen2',
   'qwen3',
+  'gemma2',
+  'gemma3_text',
+  'gemma3_text_v5',
+  'phi3',
+  'phi3_longrope_short',
+  'phi3_longrope_long',
+  'smollm3',
+  'granite',
+  'olmo2',
+  'gpt2',
+  'gpt2_prefixed',
+  'gpt_neox',
+  'gpt_neox_sequential',
 ] as const;
 
 /** The same, of mixtures of experts and latent attention. */
@@ -82,6 +96,10 @@ export class Runner {
     return new Runner(backend, loaded);
   }
 
+  static of(backend: Backend, loaded: LoadedNetwork): Runner {
+    return new Runner(backend, loaded);
+  }
+
   dispose(): void {
     this.#loaded.dispose();
   }
@@ -92,23 +110,17 @@ export class Runner {
 
   /** One step of several sequences: `[rows, V]`. Gives up after `layers` layers, where that is given, with no result. */
   step(sequences: readonly Sequence[], logits: 'last' | 'all', layers = Infinity): Float32Array {
-    const step = new Step(this.backend, sequences);
-    try {
-      const passes = this.network.forward(step, logits);
-      for (let layer = 0; ; layer++) {
-        if (layer > layers) {
-          passes.return(undefined as never);
-          return new Float32Array();
-        }
-        const { done, value } = passes.next();
-        if (done !== true) continue;
-        step.commit();
-        const data = value.data();
-        value.dispose();
-        return data;
+    const pass = drive({ network: this.network, backend: this.backend, sequences, logits });
+    for (let layer = 0; ; layer++) {
+      if (layer > layers) {
+        pass.return(undefined as never);
+        return new Float32Array();
       }
-    } finally {
-      step.dispose();
+      const { done, value } = pass.next();
+      if (done !== true) continue;
+      const data = value.data();
+      value.dispose();
+      return data;
     }
   }
 

@@ -7,7 +7,10 @@ import { ops } from './conformance/ops.ts';
 import { packed } from './conformance/packed.ts';
 import { primitives } from './conformance/primitives.ts';
 
-const KERNELS = Object.keys({ rmsNorm: 1, layerNorm: 1, rotate: 1, swiglu: 1 } satisfies Record<keyof FusedKernels, 1>);
+const KERNELS = Object.keys({ linear: 1, rmsNorm: 1, layerNorm: 1, rotate: 1, swiglu: 1 } satisfies Record<
+  keyof FusedKernels,
+  1
+>);
 
 describe.each(BACKENDS)('%s', (_, create) => {
   const { backend, calls } = recorded(create());

@@ -5,6 +5,7 @@ import type { InputFile } from '../input-file.ts';
 import { quote } from '../load-error.ts';
 import { GgufError } from './error.ts';
 import type { GgufTensor } from './header.ts';
+import type { Restore } from './restore.ts';
 import { READABLE_TYPES } from './types.ts';
 
 /** A tensor of the file under its published name. */
@@ -13,6 +14,8 @@ export interface NamedTensor {
   readonly tensor: GgufTensor;
   /** Heads whose rows are to be put back into half-split order; 0 where the rows are in order. */
   readonly interleavedHeads: number;
+  /** What else is to be undone. */
+  readonly restore?: Restore | undefined;
 }
 
 /** The tensors of a GGUF file by their published names, in the order of rows that the published weights have. */
@@ -48,14 +51,15 @@ export class GgufCheckpoint implements Checkpoint {
   }
 
   async read(name: string, dtype: DType, target: Uint8Array, signal?: AbortSignal, first?: number): Promise<void> {
-    const { tensor, interleavedHeads } = this.find(name);
+    const { tensor, interleavedHeads, restore } = this.find(name);
     const format = tensor.type.format!;
     const conversion = floatConversion(format, dtype);
     const all = elements(tensor.shape);
     const count = target.length / byteSize(dtype);
     const isPart = first !== undefined;
     const wholeBlocks = [first ?? 0, count].every((x) => x % format.blockSize === 0);
-    const fits = isPart ? interleavedHeads === 0 && wholeBlocks && first + count <= all : count === all;
+    const isPlain = interleavedHeads === 0 && restore === undefined;
+    const fits = isPart ? isPlain && wholeBlocks && first + count <= all : count === all;
     if (conversion === undefined || !fits) {
       throw new GgufError(
         `${this.file.path}: tensor ${quote(name)}: it can be read as a float dtype into ${all * byteSize(dtype)} bytes, ` +
@@ -67,6 +71,7 @@ export class GgufCheckpoint implements Checkpoint {
     if (tensor.type.name === dtype.toUpperCase()) await this.file.read(target, position, signal);
     else await readConverted({ file: this.file, position, bytes: blocks * format.blockBytes }, conversion, target, signal); // prettier-ignore
     if (interleavedHeads > 0) deinterleave(target, interleavedHeads, tensor.shape[0] / interleavedHeads);
+    restore?.(target, dtype, tensor.shape);
   }
 
   close(): Promise<void> {

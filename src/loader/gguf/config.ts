@@ -10,6 +10,8 @@ export interface TensorFacts {
   readonly vocabSize: number;
   /** `rope_freqs.weight`: by what each frequency is divided. */
   readonly ropeDivisors: Float32Array | undefined;
+  /** `rope_factors_long.weight` and `rope_factors_short.weight`. */
+  readonly ropeFactors: { readonly long: Float32Array; readonly short: Float32Array } | undefined;
 }
 
 type Json = Record<string, unknown>;
@@ -48,6 +50,7 @@ export function ggufConfig(metadata: Metadata, facts: TensorFacts): Json {
     max_position_embeddings: need('context_length'),
     rms_norm_eps:
       number('attention.layer_norm_rms_epsilon') ??
+      number('attention.layer_norm_epsilon') ??
       metadata.need('number', `${prefix}.attention.layer_norm_rms_epsilon`),
     rope_theta: theta,
     rope_scaling: ropeScaling(metadata, facts.ropeDivisors, theta, headDim),
@@ -59,6 +62,13 @@ export function ggufConfig(metadata: Metadata, facts: TensorFacts): Json {
     torch_dtype: 'bfloat16',
     use_cache: true,
     ...specialIds(metadata),
+    ...architecture.config?.({
+      number,
+      flag: (key) => metadata.get('flag', `${prefix}.${key}`),
+      has,
+      sizes: { hiddenSize, layers, heads, headDim },
+      ropeFactors: facts.ropeFactors,
+    }),
   };
 }
 

@@ -4,14 +4,18 @@ import { InputFile } from '../input-file.ts';
 import { quote } from '../load-error.ts';
 import { ARCHITECTURES, publishedName, type GgufArchitecture } from './architectures.ts';
 import { GgufCheckpoint, type NamedTensor } from './checkpoint.ts';
-import { dimensions, ggufConfig, ggufGenerationConfig } from './config.ts';
+import { dimensions, ggufConfig, ggufGenerationConfig, type TensorFacts } from './config.ts';
 import { GgufError } from './error.ts';
 import { readGgufHeader, type GgufHeader } from './header.ts';
 import { Metadata } from './metadata.ts';
+import { turnBack } from './restore.ts';
 import { ggufTokenizer } from './tokenizer.ts';
 
 /** Divisors of the rotary frequencies: they become `rope_scaling` in the configuration. */
 const ROPE_DIVISORS = 'rope_freqs.weight';
+
+/** Its factors for short and long texts: they too become `rope_scaling`. */
+const ROPE_FACTORS = { long: 'rope_factors_long.weight', short: 'rope_factors_short.weight' };
 
 /**
  * Opens a GGUF file as a model with the names, shapes and configuration under which its weights were first published.
@@ -35,7 +39,8 @@ export async function openGguf(path: string): Promise<ModelFiles> {
         architecture,
         has: (name) => tensors.has(name),
         vocabSize: embedding[0],
-        ropeDivisors: await readRopeDivisors(file, header),
+        ropeDivisors: await readDivisors(file, header, ROPE_DIVISORS),
+        ropeFactors: await readRopeFactors(file, header),
       }),
       generationConfig: ggufGenerationConfig(metadata),
       tokenizer: ggufTokenizer(metadata),
@@ -68,7 +73,7 @@ function namedTensors(path: string, header: GgufHeader, metadata: Metadata, row:
   const isRotated = (part: string | undefined): part is 'attn_q' | 'attn_k' =>
     part !== undefined && Object.hasOwn(interleaved, part);
   return [...header.tensors].flatMap(([stored, tensor]) => {
-    if (stored === ROPE_DIVISORS) return [];
+    if ([ROPE_DIVISORS, ROPE_FACTORS.long, ROPE_FACTORS.short].includes(stored)) return [];
     const name = publishedName(row, stored);
     if (name === undefined) {
       throw new GgufError(
@@ -83,19 +88,29 @@ function namedTensors(path: string, header: GgufHeader, metadata: Metadata, row:
         `${path}: tensor ${quote(stored)}: ${tensor.shape[0]} rows are no whole number of pairs for each of ${interleavedHeads} heads.`,
       );
     }
-    return [{ name, tensor, interleavedHeads }];
+    const own = stored.replace(/^blk\.\d+\./, '');
+    const turned = row.turned?.test(own) ?? false;
+    const restore = turned ? turnBack : row.restore?.(own, heads);
+    const published = turned ? { ...tensor, shape: tensor.shape.toReversed() } : tensor;
+    return [{ name, tensor: published, interleavedHeads, restore }];
   });
 }
 
-async function readRopeDivisors(file: InputFile, { tensors }: GgufHeader): Promise<Float32Array | undefined> {
-  const tensor = tensors.get(ROPE_DIVISORS);
+async function readRopeFactors(file: InputFile, header: GgufHeader): Promise<TensorFacts['ropeFactors']> {
+  const long = await readDivisors(file, header, ROPE_FACTORS.long);
+  const short = await readDivisors(file, header, ROPE_FACTORS.short);
+  return long && short && { long, short };
+}
+
+/** A vector of a number for each rotary frequency. */
+async function readDivisors(file: InputFile, { tensors }: GgufHeader, name: string): Promise<Float32Array | undefined> {
+  const tensor = tensors.get(name);
   if (tensor === undefined) return undefined;
   if (tensor.type.format !== f32) {
-    throw new GgufError(`${file.path}: tensor "${ROPE_DIVISORS}": expected F32, got ${tensor.type.name}.`);
+    throw new GgufError(`${file.path}: tensor "${name}": expected F32, got ${tensor.type.name}.`);
   }
   // A divisor per pair of a head's dimensions: more than a page would be no such tensor.
-  if (tensor.bytes > 4096)
-    throw new GgufError(`${file.path}: tensor "${ROPE_DIVISORS}": it has ${tensor.bytes} bytes.`);
+  if (tensor.bytes > 4096) throw new GgufError(`${file.path}: tensor "${name}": it has ${tensor.bytes} bytes.`);
   const divisors = new Float32Array(tensor.bytes / 4);
   await file.read(new Uint8Array(divisors.buffer), tensor.position);
   return divisors;

@@ -9,6 +9,7 @@ import type { DecoderConfig } from '../decoder-config.ts';
 import type { LayerStep, Step } from '../step.ts';
 import type { Weights } from '../weights.ts';
 import { type Norm, RmsNorm } from './norm.ts';
+import { ropeBorder } from './rope.ts';
 
 /** One layer on the residual stream. */
 export interface Layer {
@@ -41,6 +42,8 @@ export class Decoder {
   readonly lmHead: Linear; //    [V, D]
   /** What a cache for this network holds, by layer. */
   readonly cacheLayout: readonly LayerLayout[];
+  /** Of texts longer than this, all keys turn by other angles than of shorter ones: a cache is then computed anew. */
+  readonly ropeBorder: number;
   readonly #parts: DecoderParts;
 
   constructor(config: DecoderConfig, parts: DecoderParts) {
@@ -51,7 +54,13 @@ export class Decoder {
     this.lmHead = parts.lmHead;
     this.cacheLayout =
       parts.cacheLayout ?? windows.map((window) => ({ nKvHeads, keyDim: headDim, valueDim: headDim, window }));
+    this.ropeBorder = Math.min(...config.ropes.map(ropeBorder));
     this.#parts = parts;
+  }
+
+  /** Tokens that a text can have at most: as many as positions were learned, or Infinity. */
+  get maxLength(): number {
+    return this.#parts.positions?.shape[0] ?? Infinity;
   }
 
   /**
@@ -87,10 +96,9 @@ export class Decoder {
     const rows = embedding(embed, tap('hook_tokens', step.tokens));
     const embedded = tap('hook_embed', embedScale === 1 ? rows : rows.mul(embedScale)); //             [T, D]
     if (positions === undefined) return embedded;
-    const [known] = positions.shape;
-    if (step.longest > known)
+    if (step.longest > this.maxLength)
       throw new VitrineError(
-        `forward: this model has learned ${known} positions, and the text would have ${step.longest} tokens. Shorten it.`,
+        `forward: this model has learned ${this.maxLength} positions, and the text would have ${step.longest} tokens. Shorten it.`,
       );
     return embedded.add(tap('hook_pos_embed', embedding(positions, step.positions())));
   }

@@ -18,7 +18,8 @@ export type RopeScaling =
   | { readonly type: 'linear'; readonly factor: number }
   | { readonly type: 'dynamic'; readonly factor: number }
   | Llama3Scaling
-  | YarnScaling;
+  | YarnScaling
+  | LongRopeScaling;
 
 export interface Llama3Scaling {
   readonly type: 'llama3';
@@ -39,6 +40,16 @@ export interface YarnScaling {
   readonly attentionFactor: number | undefined;
   readonly mscale: number | undefined;
   readonly mscaleAllDim: number | undefined;
+}
+
+/** A divisor for each frequency, of two sets: one for texts up to the original context, one for longer ones. */
+export interface LongRopeScaling {
+  readonly type: 'longrope';
+  readonly shortFactors: readonly number[];
+  readonly longFactors: readonly number[];
+  readonly originalMaxPositions: number;
+  /** Multiplies cos and sin at every length. */
+  readonly attentionFactor: number;
 }
 
 /**
@@ -84,7 +95,7 @@ export function parseRope(
     top.number('original_max_position_embeddings', above(0)) ??
     inner.number('original_max_position_embeddings', above(0)) ??
     maxPositions;
-  const scaling = parseScaling(inner, nested, where, maxPositions, originalMaxPositions);
+  const scaling = parseScaling(inner, nested, where, { rotaryDim, maxPositions, originalMaxPositions });
   if (scaling.type === 'dynamic' && rotaryDim === 2) {
     throw new ConfigError('config.json: dynamic rope scaling needs a rotary dimension above 2, got 2');
   }
@@ -95,9 +106,9 @@ function parseScaling(
   inner: Fields,
   nested: Json,
   where: string,
-  maxPositions: number,
-  originalMaxPositions: number,
+  sizes: { readonly rotaryDim: number; readonly maxPositions: number; readonly originalMaxPositions: number },
 ): RopeScaling {
+  const { rotaryDim, maxPositions, originalMaxPositions } = sizes;
   const typeKey = nested.rope_type === undefined && nested.type !== undefined ? 'type' : 'rope_type';
   const type: unknown = nested[typeKey] ?? 'default';
   switch (type) {
@@ -132,9 +143,21 @@ function parseScaling(
         mscaleAllDim: inner.number('mscale_all_dim', atLeastZero),
       };
     }
+    case 'longrope':
+    case 'su': {
+      const factor = inner.number('factor', above(0)) ?? maxPositions / originalMaxPositions;
+      const stretched = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalMaxPositions));
+      return {
+        type: 'longrope',
+        shortFactors: inner.numbers('short_factor', rotaryDim / 2, above(0)),
+        longFactors: inner.numbers('long_factor', rotaryDim / 2, above(0)),
+        originalMaxPositions,
+        attentionFactor: inner.number('attention_factor', above(0)) ?? stretched,
+      };
+    }
     default:
       throw new ConfigError(
-        `config.json: ${where}.rope_type ${show(type)} is not supported (supported: default, linear, dynamic, llama3, yarn)`,
+        `config.json: ${where}.rope_type ${show(type)} is not supported (supported: default, linear, dynamic, llama3, yarn, longrope)`,
       );
   }
 }

@@ -11,14 +11,15 @@ export { parseRope, type RopeConfig, type RopeScaling } from './rope-config.ts';
 export interface RopeFrequencies {
   /** [R/2], radians per position. */
   readonly frequencies: Float64Array;
-  /** Multiplies cos and sin, so the rotary part of q·k scales by its square; 1 except for yarn. */
+  /** Multiplies cos and sin, so the rotary part of q·k scales by its square; 1 except for yarn and longrope. */
   readonly attentionScaling: number;
 }
 
 /**
  * The inverse frequencies f_i = theta^(-2i/R) after scaling, in f64.
  *
- * `length` is the number of positions in use (cached and new); only `dynamic` looks at it, and only beyond `maxPositions`.
+ * `length` is the number of positions in use (cached and new); `dynamic` looks at it beyond `maxPositions`, `longrope`
+ * chooses its factors by it.
  * Formulas: transformers, `modeling_rope_utils.py`.
  */
 export function inverseFrequencies(rope: RopeConfig, length: number): RopeFrequencies {
@@ -45,6 +46,10 @@ export function inverseFrequencies(rope: RopeConfig, length: number): RopeFreque
     }
     case 'yarn':
       return { frequencies: yarnFrequencies(theta, R, scaling), attentionScaling: yarnAttentionScaling(scaling) };
+    case 'longrope': {
+      const factors = length > scaling.originalMaxPositions ? scaling.longFactors : scaling.shortFactors;
+      return { frequencies: powers(theta, R).map((f, i) => f / factors[i]), attentionScaling: scaling.attentionFactor };
+    }
   }
 }
 
@@ -72,6 +77,11 @@ export function rotationTables(
     });
   });
   return { cos, sin };
+}
+
+/** Texts longer than this turn by other angles at all of their positions; Infinity where there is no such length. */
+export function ropeBorder(rope: RopeConfig | undefined): number {
+  return rope?.scaling.type === 'longrope' ? rope.scaling.originalMaxPositions : Infinity;
 }
 
 /** m(s, k) of the YaRN paper (section 3.4): 1 + 0.1 k ln s for s > 1. DeepSeek also squares it into its softmax scale. */

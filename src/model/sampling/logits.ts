@@ -8,13 +8,19 @@ export class NonFiniteLogitsError extends VitrineError {
 
 /** Index of the first NaN, or -1. */
 export function firstNaN(logits: Float32Array): number {
-  return logits.findIndex(Number.isNaN);
+  for (let i = 0; i < logits.length; i++) if (Number.isNaN(logits[i])) return i;
+  return -1;
 }
 
 /** Refuses NaN, +Infinity and an array without a number above -Infinity. @throws {NonFiniteLogitsError} */
 export function checkLogits(logits: Float32Array): void {
+  largest(logits);
+}
+
+/** The largest logit. @throws {NonFiniteLogitsError} as `checkLogits` does. */
+function largest(logits: Float32Array): number {
   const top = logits[argmax(logits)] ?? -Infinity; // NaN where there is one
-  if (Number.isFinite(top)) return;
+  if (Number.isFinite(top)) return top;
   const bad = firstNaN(logits);
   if (bad >= 0) throw new NonFiniteLogitsError(`Sampling: the logit of token ${bad} is NaN; no token can be chosen`);
   if (top === Infinity) {
@@ -34,16 +40,18 @@ export function argmax(values: Float32Array): number {
   let top = -Infinity;
   for (let i = 0; i < values.length; i++) {
     const value = values[i];
-    if (value > top || best < 0) [best, top] = [i, value];
+    if (value > top || best < 0) {
+      best = i;
+      top = value;
+    }
     if (value !== value) return i;
   }
   return best;
 }
 
-/** Natural logarithms of the probabilities [V] that `logits` [V] stand for. */
-export function logSoftmax(logits: Float32Array): Float32Array {
-  const total = logTotal(logits);
-  return logits.map((logit) => logit - total);
+/** Natural logarithm of the probability of one token, where `logits` [V] stand for those of all. */
+export function logprobOf(token: number, logits: Float32Array): number {
+  return logits[token] - logTotal(logits);
 }
 
 /** The `n` most likely tokens with their log-probabilities, most likely first, of equal ones the lower id first. */
@@ -59,8 +67,7 @@ export function topLogprobs(logits: Float32Array, n: number): { token: number; l
 }
 
 function logTotal(logits: Float32Array): number {
-  checkLogits(logits);
-  const top = logits[argmax(logits)];
+  const top = largest(logits);
   let sum = 0;
   for (const logit of logits) sum += Math.exp(logit - top);
   return top + Math.log(sum);

@@ -16,6 +16,17 @@ export function fromBf16(half: number): number {
   return float[0];
 }
 
+/** Rounds each value, in place, to the nearest that bf16 can hold. */
+export function roundToBf16(values: Float32Array): Float32Array {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  for (let i = 0; i < words.length; i++) {
+    const u = words[i];
+    words[i] =
+      (u & 0x7fff_ffff) > 0x7f80_0000 ? (u | 0x40_0000) & 0xffff_0000 : (u + 0x7fff + ((u >>> 16) & 1)) & 0xffff_0000;
+  }
+  return values;
+}
+
 /** bfloat16: the upper half of an f32 (1 sign, 8 exponent, 7 mantissa bits), little-endian. */
 export const bf16: WritableFormat = {
   name: 'bf16',

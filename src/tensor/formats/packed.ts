@@ -27,7 +27,7 @@ export interface PackedLayout {
 /** A packed matrix with its bytes. */
 export interface PackedMatrix extends PackedLayout {
   /** `[rows, columns]` codes, row-major. */
-  readonly codes: Uint8Array<ArrayBuffer>;
+  readonly codes: Uint8Array;
   /** `[rows of blocks, columns of blocks]` factors: f32, or bytes that are E8M0. */
   readonly scales: Float32Array | Uint8Array;
 }

@@ -1,7 +1,7 @@
 import { PackedParameter } from '../packed.ts';
 import type { Parameter } from '../parameter.ts';
 import { scope } from '../scope.ts';
-import type { Tensor } from '../tensor.ts';
+import { Tensor } from '../tensor.ts';
 
 /** One linear layer, or several that read the same input, joined row by row into one product. */
 export interface Linear {
@@ -31,6 +31,8 @@ export function linears(x: Tensor, layer: Linear): Tensor[] {
 function multiply(x: Tensor, { weight: parameter, compute }: Linear): Tensor {
   if (parameter instanceof PackedParameter) return parameter.multiply(x, compute);
   const weight = parameter.tensor;
+  const fused = x.backend.fused.linear?.(x, weight, compute);
+  if (fused !== undefined) return new Tensor(x.backend, fused, [x.shape[0], weight.shape[0]], 'f32');
   if (compute === 'f32') return x.matmul(weight.cast('f32'), { transposeB: true });
   return x.cast('bf16').matmul(weight.cast('bf16'), { transposeB: true }).cast('f32');
 }

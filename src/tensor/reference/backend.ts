@@ -21,17 +21,22 @@ export class ReferenceBackend implements Backend {
   readonly name = 'reference';
   readonly description = 'plain TypeScript on one thread';
   readonly fused: FusedKernels = {};
+  readonly multipliesBf16 = true;
   #live = 0;
 
   liveHandles(): number {
     return this.#live;
   }
 
-  allocate(bytes: number): Uint8Array<ArrayBuffer> {
+  allocate(bytes: number): Uint8Array {
     return new Uint8Array(bytes);
   }
 
-  upload(bytes: Uint8Array<ArrayBuffer>, shape: Shape, dtype: DType): HostArray {
+  discard(): void {
+    // The garbage collector's.
+  }
+
+  upload(bytes: Uint8Array, shape: Shape, dtype: DType): HostArray {
     if (!isFloat(dtype) || dtype === 'f32') return this.#made(hostArray(bytes, dtype));
     const values = new Float32Array(elements(shape));
     floatFormat(dtype).decode(bytes, values);

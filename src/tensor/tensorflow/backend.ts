@@ -1,12 +1,15 @@
 import type { Backend, BinaryOp, FusedKernels, HostArray, Operand, ReduceOp, Shape, UnaryOp } from '../backend.ts';
-import { byteSize, isFloat, type DType } from '../dtype.ts';
+import { CpuKernels } from '../cpu/kernels.ts';
+import type { Place } from '../cpu/memory.ts';
+import { hasBf16Products } from '../cpu/processor.ts';
+import { byteSize, elements, isFloat, type DType } from '../dtype.ts';
+import { roundToBf16 } from '../formats/bf16.ts';
 import { floatFormat } from '../formats/index.ts';
 import type { PackedMatrix } from '../formats/packed.ts';
 import { sameShape } from '../shape.ts';
 import { hostArray } from '../tensor.ts';
 import { loadAddon, TF, type Addon, type AddonOptions } from './addon.ts';
 import { boolAttr, Executor, Handle, intAttr, TF_DTYPE, typeAttr, type Value } from './handles.ts';
-import { allocateShared } from './host-memory.ts';
 import { DevicePacked, HostPacked, type PackedStore } from './packed.ts';
 import { type SmallKernels, smallKernels } from './small-kernels.ts';
 import { DeviceVariable, HostVariable, type VariableStore } from './variables.ts';
@@ -34,11 +37,14 @@ const KEEP_AXIS = [boolAttr('keep_dims', true)];
 const MATMUL_TRANSPOSED = [boolAttr('transpose_a', false), boolAttr('transpose_b', true)];
 const BATCH_MATMUL = [false, true].map((transposeB) => [boolAttr('adj_x', false), boolAttr('adj_y', transposeB)]);
 
-/** Fewer bytes than this are copied sooner than the border is found from which TensorFlow shares them. */
-const WORTH_SHARING = 65536;
+/** Up to here a product with a cache is ours. */
+const FEW_CACHED_ROWS = 16;
 
-/** Up to here a batched product with a cache is done slice by slice. */
-const FEW_ROWS = 16;
+/**
+ * Up to here a product with a weight is ours where TensorFlow would have to widen the weight first. There its f32 kernels for
+ * 2 to 6 rows also corrupt memory when a profiler's signal interrupts them.
+ */
+const FEW_ROWS = 8;
 
 export interface TensorflowOptions extends AddonOptions {
   /** Where the KV cache and packed weights live: host memory (default on CPU) or TensorFlow's own (default on CUDA). */
@@ -52,40 +58,78 @@ export class TensorflowBackend implements Backend {
   readonly fused: FusedKernels;
   readonly #addon: Addon;
   readonly #executor: Executor;
+  /** Of memory that was allocated and not uploaded yet. */
+  readonly #places = new Map<Uint8Array, Place>();
+  readonly multipliesBf16: boolean;
+  /** Rows up to which a product with a weight is ours: what TensorFlow does with more is faster. */
+  readonly #ownRows: number;
   readonly #variables: 'host' | 'device';
   /** On CPU: on CUDA a way through host memory would cost more than it saves. */
+  readonly #kernels: CpuKernels | undefined;
   readonly #small: SmallKernels | undefined;
 
   /** @throws AddonError when TensorFlow's native part cannot be loaded. */
   constructor(options: TensorflowOptions = {}) {
     this.#addon = loadAddon(options);
-    this.#executor = new Executor(this.#addon);
     const gpu = this.#addon.isUsingGpuDevice();
-    this.#variables = options.variables ?? (gpu || !this.#sharesMemory() ? 'device' : 'host');
-    this.description = `TensorFlow ${this.#addon.TF_Version} on ${gpu ? 'CUDA' : 'CPU'}`;
-    this.#small = gpu ? undefined : smallKernels(this.#addon);
-    this.fused = this.#small ?? {};
+    this.#kernels = gpu ? undefined : cpuKernels(this.#addon, options.threads);
+    this.#executor = new Executor(this.#addon, this.#kernels?.memories);
+    this.#variables = options.variables ?? (this.#kernels === undefined ? 'device' : 'host');
+    this.multipliesBf16 = gpu || hasBf16Products();
+    this.#ownRows = this.multipliesBf16 ? 1 : FEW_ROWS;
+    const own = this.#kernels && `, few rows in WebAssembly on ${this.#kernels.threads} threads`;
+    this.description = `TensorFlow ${this.#addon.TF_Version} on ${gpu ? 'CUDA' : 'CPU'}${own ?? ''}`;
+    this.#small = this.#kernels && smallKernels(this.#executor, this.#kernels);
+    this.fused = { ...this.#small, ...(this.#kernels && { linear: this.#linear.bind(this) }) };
   }
 
   liveHandles(): number {
-    return this.#addon.getNumOfTensors();
+    return this.#executor.live;
   }
 
-  allocate(bytes: number): Uint8Array<ArrayBuffer> {
-    return bytes < WORTH_SHARING ? new Uint8Array(bytes) : allocateShared(this.#addon, bytes).bytes;
+  allocate(bytes: number): Uint8Array {
+    const place = this.#kernels?.memories.allocate(bytes);
+    if (place === undefined) return new Uint8Array(bytes);
+    const view = place.memory.view(place);
+    this.#places.set(view, place);
+    return view;
   }
 
-  upload(bytes: Uint8Array<ArrayBuffer>, shape: Shape, dtype: DType): Handle {
-    if (dtype === 'f32' || dtype === 'i32' || dtype === 'u8')
-      return new Handle(this.#addon.createTensor(shape, TF_DTYPE[dtype], hostArray(bytes, dtype)), shape);
-    if (dtype === 'f8_e4m3' || dtype === 'f8_e5m2') return this.upload(asBf16(bytes, dtype), shape, 'bf16');
-    return this.#executor.halves(bytes, shape, TF_DTYPE[dtype]);
+  discard(bytes: Uint8Array): void {
+    const place = this.#places.get(bytes);
+    if (place !== undefined) this.#kernels?.memories.release(place);
+    this.#places.delete(bytes);
+  }
+
+  upload(bytes: Uint8Array, shape: Shape, dtype: DType): Handle {
+    if (dtype === 'f8_e4m3' || dtype === 'f8_e5m2') {
+      const narrow = asBf16(bytes, dtype);
+      this.discard(bytes);
+      return this.upload(narrow, shape, 'bf16');
+    }
+    const place = this.#places.get(bytes);
+    this.#places.delete(bytes);
+    if (dtype === 'f32' || dtype === 'i32' || dtype === 'u8') {
+      const values = hostArray(bytes, dtype);
+      const id = this.#addon.createTensor(shape, TF_DTYPE[dtype], values);
+      return new Handle(shape, { id, place, ...(this.#kernels && { values }) });
+    }
+    // The addon knows no 16-bit floats: they come as bytes, and Bitcast names them without a copy.
+    const raw = this.#addon.createTensor([...shape, 2], TF.uint8, bytes);
+    try {
+      const id = this.#executor.idOf(this.#executor.run('Bitcast', [typeAttr('type', TF_DTYPE[dtype])], [raw]));
+      return new Handle(shape, { id, place });
+    } finally {
+      this.#addon.deleteTensor(raw);
+    }
   }
 
   download(a: Value): HostArray {
-    if (a.dtype === 'f32' || a.dtype === 'i32') return this.#addon.tensorDataSync(a.handle.id) as HostArray;
+    if (a.handle.values !== undefined) return a.handle.values.slice();
+    if (a.dtype === 'f32' || a.dtype === 'i32')
+      return this.#addon.tensorDataSync(this.#executor.idOf(a.handle)) as HostArray;
     const wide = this.cast(a, isFloat(a.dtype) ? 'f32' : 'i32'); // The addon reads no other dtype.
-    const values = this.#addon.tensorDataSync(wide.id) as HostArray;
+    const values = this.#addon.tensorDataSync(this.#executor.idOf(wide)) as HostArray;
     this.free(wide);
     return a.dtype === 'u8' ? Uint8Array.from(values) : values;
   }
@@ -95,14 +139,13 @@ export class TensorflowBackend implements Backend {
   }
 
   matmul(a: Value, b: Value, transposeB: boolean): Handle {
+    if (a.dtype === 'bf16' && !this.multipliesBf16) return this.#multiplyWidened(a, b, transposeB);
     if (a.shape.length > 2) {
-      const slices = sameShape(b.handle.shape, b.shape) ? b.handle.slices : undefined;
-      if (this.#small !== undefined && slices !== undefined && a.shape.at(-2)! <= FEW_ROWS)
-        return this.#multiplySlices(a, b, slices, transposeB);
+      const own =
+        a.shape.length === 3 && a.shape[1] <= FEW_CACHED_ROWS ? this.#multiplyWithStore(a, b, transposeB) : undefined;
+      if (own !== undefined) return own;
       return this.#run('BatchMatMulV2', BATCH_MATMUL[Number(transposeB)], [this.#id(a), this.#id(b)]);
     }
-    // One row of bf16: TensorFlow is 1.5 times faster with the weight as the left operand. The column it gives is the row.
-    if (a.shape[0] === 1 && transposeB && a.dtype === 'bf16') return this.#multiply(this.#id(b), this.#id(a), true);
     return this.#multiply(this.#id(a), this.#id(b), transposeB);
   }
 
@@ -112,11 +155,12 @@ export class TensorflowBackend implements Backend {
     const small = repeats ? this.#small?.binary(op, a, b) : undefined;
     if (small !== undefined) return small;
     const alike = sameShape(a.shape, b.shape) && sameShape(a.handle.shape, b.handle.shape);
-    return this.#run(BINARY[op], [], alike ? [a.handle.id, b.handle.id] : [this.#id(a), this.#id(b)]);
+    const ids = [a, b].map((x) => (alike ? this.#executor.idOf(x.handle) : this.#id(x)));
+    return this.#run(BINARY[op], [], ids);
   }
 
   unary(op: UnaryOp, a: Value): Handle {
-    return this.#run(UNARY[op], [], [a.handle.id]);
+    return this.#run(UNARY[op], [], [this.#executor.idOf(a.handle)]);
   }
 
   reduce(op: ReduceOp, a: Value, axis: number): Handle {
@@ -124,7 +168,7 @@ export class TensorflowBackend implements Backend {
   }
 
   softmax(a: Value): Handle {
-    return this.#run('Softmax', [], [this.#id(a)]);
+    return this.#small?.softmax(a) ?? this.#run('Softmax', [], [this.#id(a)]);
   }
 
   gather(a: Value, indices: Operand<Handle>, axis: number): Handle {
@@ -160,13 +204,15 @@ export class TensorflowBackend implements Backend {
   }
 
   cast(a: Value, dtype: DType): Handle {
-    return this.#run('Cast', [typeAttr('DstT', TF_DTYPE[dtype])], [a.handle.id]);
+    return this.#run('Cast', [typeAttr('DstT', TF_DTYPE[dtype])], [this.#executor.idOf(a.handle)]);
   }
 
   uploadPacked(matrix: PackedMatrix): PackedStore {
+    const placed = { ...matrix, place: this.#places.get(matrix.codes) };
+    this.#places.delete(matrix.codes);
     return this.#variables === 'host'
-      ? new HostPacked(this.#executor, matrix)
-      : new DevicePacked(this.#executor, matrix);
+      ? new HostPacked(this.#executor, this.#kernels!.memories, placed)
+      : new DevicePacked(this.#executor, placed);
   }
 
   downloadPacked(packed: PackedStore): Float32Array {
@@ -176,14 +222,13 @@ export class TensorflowBackend implements Backend {
   matmulPacked(a: Value, packed: PackedStore, compute: 'f32' | 'bf16'): Handle {
     const dtype = packed.dtype(compute);
     const left = { handle: dtype === 'f32' ? a.handle : this.cast(a, dtype), shape: a.shape, dtype };
-    const asColumn = a.shape[0] === 1 && dtype === 'bf16';
     const parts: Handle[] = [];
     try {
-      packed.decode(compute, ({ id }) => {
-        parts.push(asColumn ? this.#multiply(id, this.#id(left), true) : this.#multiply(this.#id(left), id, true));
+      packed.decode(compute, (handle) => {
+        const part = { handle, shape: handle.shape, dtype };
+        parts.push(this.#linear(left, part, dtype) ?? this.matmul(left, part, true));
       });
-      const product = this.#joined(parts, dtype, asColumn ? 0 : 1);
-      return dtype === 'f32' ? product : this.#widened(product);
+      return this.#joinedColumns(parts, a.shape[0], dtype);
     } finally {
       if (left.handle !== a.handle) this.free(left.handle);
     }
@@ -191,11 +236,12 @@ export class TensorflowBackend implements Backend {
 
   freePacked(packed: PackedStore): void {
     packed.free();
+    if (packed.place !== undefined) this.#kernels?.memories.release(packed.place);
   }
 
   createVariable(shape: Shape): VariableStore {
     return this.#variables === 'host'
-      ? new HostVariable(this.#executor, shape)
+      ? new HostVariable(this.#executor, this.#kernels!.memories, shape)
       : new DeviceVariable(this.#executor, shape);
   }
 
@@ -211,24 +257,19 @@ export class TensorflowBackend implements Backend {
     variable.free();
   }
 
-  /** The parts end to end; they are freed. */
-  #joined(parts: readonly Handle[], dtype: DType, axis: number): Handle {
-    if (parts.length === 1) return parts[0];
+  /** Products `[rows, n]` side by side, in f32; they are freed. */
+  #joinedColumns(parts: readonly Handle[], rows: number, dtype: DType): Handle {
+    const columns = (handle: Handle): number => (rows === 0 ? handle.shape[1] : elements(handle.shape) / rows);
+    const values = parts.map((handle) => ({ handle, shape: [rows, columns(handle)], dtype }));
+    if (parts.length === 1 && dtype === 'f32') return parts[0];
     try {
-      return this.concat(
-        parts.map((handle) => ({ handle, shape: handle.shape, dtype })),
-        axis,
-      );
+      const joined = parts.length === 1 ? parts[0] : this.concat(values, 1);
+      if (dtype === 'f32') return joined;
+      const wide = this.cast({ handle: joined, shape: joined.shape, dtype }, 'f32');
+      if (joined !== parts[0]) this.free(joined);
+      return wide;
     } finally {
       for (const part of parts) this.free(part);
-    }
-  }
-
-  #widened(narrow: Handle): Handle {
-    try {
-      return this.cast({ handle: narrow, shape: narrow.shape, dtype: 'bf16' }, 'f32');
-    } finally {
-      this.free(narrow);
     }
   }
 
@@ -250,33 +291,71 @@ export class TensorflowBackend implements Backend {
       : this.#run('BatchMatMulV2', BATCH_MATMUL[0], [left, right]);
   }
 
-  /**
-   * A batched product with few rows, as one product after the other: BatchMatMulV2 always wakes a second thread, and
-   * waiting for it takes longer than a small product on one.
-   */
-  #multiplySlices(a: Value, b: Value, slices: readonly Handle[], transposeB: boolean): Handle {
-    const [batch, M, K] = a.shape;
-    const N = b.shape.at(transposeB ? -2 : -1)!;
-    const left = this.#addon.tensorDataSync(a.handle.id) as Float32Array;
-    const product = new Float32Array(batch * M * N);
-    slices.forEach((slice, i) => {
-      const rows = this.#addon.createTensor([M, K], TF.float, left.slice(i * M * K, (i + 1) * M * K));
-      const part = this.#multiply(rows, slice.id, transposeB);
-      product.set(this.#addon.tensorDataSync(part.id) as Float32Array, i * M * N);
-      this.#addon.deleteTensor(rows);
-      this.free(part);
-    });
-    const shape = [batch, M, N];
-    return new Handle(this.#addon.createTensor(shape, TF.float, product), shape);
+  /** Without instructions for it, TensorFlow's bf16 product is slow and rounds sums on the way. */
+  #multiplyWidened(a: Value, b: Value, transposeB: boolean): Handle {
+    const shape = [...a.shape.slice(0, -1), b.shape.at(transposeB ? -2 : -1)!];
+    const wide: Value[] = [];
+    const widened = (handle: Handle, of: Shape): Value => {
+      wide.push({ handle, shape: of, dtype: 'f32' });
+      return wide.at(-1)!;
+    };
+    try {
+      const x = widened(this.cast(a, 'f32'), a.shape);
+      const y = widened(this.cast(b, 'f32'), b.shape);
+      return this.cast(widened(this.matmul(x, y, transposeB), shape), 'bf16');
+    } finally {
+      for (const { handle } of wide) this.free(handle);
+    }
   }
 
-  #sharesMemory(): boolean {
-    return allocateShared(this.#addon, 1).shared;
+  /** A batched product of few rows with a store that our kernels can reach. */
+  #multiplyWithStore(a: Value, b: Value, transposeB: boolean): Handle | undefined {
+    const { place } = b.handle;
+    if (place === undefined || a.dtype !== 'f32') return undefined;
+    const [batch, M, K] = a.shape;
+    const N = b.shape.at(transposeB ? -2 : -1)!;
+    const product = this.#kernels!.multiply(this.#executor.read(a), place, { batch, M, K, N, transposeB });
+    return product && this.#executor.made(product, [batch, M, N]);
+  }
+
+  /** Few rows of activations by a weight that our kernels can reach. */
+  #linear(x: Value, weight: Value, compute: 'f32' | 'bf16'): Handle | undefined {
+    const { place } = weight.handle;
+    const { dtype } = weight;
+    const [M, K] = x.shape;
+    const [N] = weight.shape;
+    if (M > this.#ownRows || M * N * K === 0 || place === undefined || (dtype !== 'f32' && dtype !== 'bf16'))
+      return undefined;
+    if (compute === 'bf16' && dtype === 'f32') return undefined; // The weight would have to be rounded too.
+    const exact = this.#executor.read(x);
+    const values = compute === 'bf16' ? roundToBf16(exact.slice()) : exact;
+    const product = this.#kernels!.linear({ place, dtype }, values, N, K);
+    return product && this.#executor.made(product, [M, N]);
   }
 }
 
+let shared: CpuKernels | undefined;
+
+/** One set of threads for a process, as TensorFlow has one; undefined where TensorFlow would copy our memory. */
+function cpuKernels(addon: Addon, threads: number | undefined): CpuKernels | undefined {
+  shared ??= new CpuKernels(threads);
+  return sharesMemory(addon, shared) ? shared : undefined;
+}
+
+function sharesMemory(addon: Addon, { memories }: CpuKernels): boolean {
+  const place = memories.allocate(1);
+  if (place === undefined) return false;
+  const probe = place.memory.view(place).fill(0);
+  const id = addon.createTensor([1], TF.bool, probe);
+  probe[0] = 1;
+  const [seen] = addon.tensorDataSync(id) as Uint8Array;
+  addon.deleteTensor(id);
+  memories.release(place);
+  return seen === 1;
+}
+
 /** TensorFlow's kernels know next to nothing of 8-bit floats; bf16 holds each of their values exactly. */
-function asBf16(bytes: Uint8Array<ArrayBuffer>, dtype: 'f8_e4m3' | 'f8_e5m2'): Uint8Array<ArrayBuffer> {
+function asBf16(bytes: Uint8Array, dtype: 'f8_e4m3' | 'f8_e5m2'): Uint8Array {
   const values = new Float32Array(bytes.length);
   floatFormat(dtype).decode(bytes, values);
   const narrow = new Uint8Array(bytes.length * byteSize('bf16'));

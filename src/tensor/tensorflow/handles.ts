@@ -1,24 +1,32 @@
-import type { Operand, Shape } from '../backend.ts';
+import type { HostArray, Operand, Shape } from '../backend.ts';
+import type { Place, SharedMemories } from '../cpu/memory.ts';
 import type { DType } from '../dtype.ts';
 import { VitrineError } from '../errors.ts';
 import { sameShape } from '../shape.ts';
 import { TF, TF_ATTR, type Addon, type OpAttr } from './addon.ts';
 
 /**
- * A TensorFlow tensor. `reshape` gives the same handle to tensors of several shapes, so it counts its holders, and
- * `shape` is the one that TensorFlow knows; an op for which the difference matters asks for a reshaped handle.
+ * A tensor that TensorFlow knows, or that it will know once one of its ops needs it: what our own kernels make stays in
+ * JavaScript until then, which spares two calls for each of the many small ops of a token.
+ *
+ * `reshape` gives the same handle to tensors of several shapes, so it counts its holders, and `shape` is the one that
+ * TensorFlow knows; an op for which the difference matters asks for a reshaped handle.
  */
 export class Handle {
-  readonly id: number;
   readonly shape: Shape;
+  /** f32 or i32 numbers that JavaScript can read as they are. Nobody writes to them but the owner of a variable. */
+  readonly values: HostArray | undefined;
+  /** Where its numbers lie, if kernels of ours can reach them. */
+  readonly place: Place | undefined;
+  /** TensorFlow's number for it. */
+  id: number | undefined;
   holders = 1;
-  /** Of a store in host memory: a handle for each index of its first axis, over the same memory. */
-  readonly slices: readonly Handle[] | undefined;
 
-  constructor(id: number, shape: Shape, slices?: readonly Handle[]) {
-    this.id = id;
+  constructor(shape: Shape, from: { id?: number; values?: HostArray; place?: Place | undefined }) {
     this.shape = shape;
-    this.slices = slices;
+    this.id = from.id;
+    this.values = from.values;
+    this.place = from.place;
   }
 }
 
@@ -45,10 +53,19 @@ export const boolAttr = (name: string, value: boolean): OpAttr => ({ name, type:
  */
 export class Executor {
   readonly addon: Addon;
+  readonly #memories: SharedMemories | undefined;
   readonly #temporary: number[] = [];
+  #hostHandles = 0;
 
-  constructor(addon: Addon) {
+  /** @param memories Where the places of handles are. */
+  constructor(addon: Addon, memories: SharedMemories | undefined) {
     this.addon = addon;
+    this.#memories = memories;
+  }
+
+  /** Handles that TensorFlow knows, and those that it does not know yet. */
+  get live(): number {
+    return this.addon.getNumOfTensors() + this.#hostHandles;
   }
 
   /** Runs an op of one output. */
@@ -58,7 +75,7 @@ export class Executor {
 
   runMany(op: string, attrs: readonly OpAttr[], inputs: readonly number[], outputs: number): Handle[] {
     try {
-      return this.addon.executeOp(op, attrs, inputs, outputs).map(({ id, shape }) => new Handle(id, shape));
+      return this.addon.executeOp(op, attrs, inputs, outputs).map(({ id, shape }) => new Handle(shape, { id }));
     } catch (error) {
       const reason = error instanceof Error ? error.message.replace(/^Invalid TF_Status: \d+\s*Message: /, '') : error;
       throw new VitrineError(`TensorFlow's ${op} failed: ${String(reason)}`, { cause: error });
@@ -68,20 +85,31 @@ export class Executor {
     }
   }
 
-  /** A 16-bit float tensor over `bytes`: the addon knows none, so they come as bytes, and Bitcast names them without a copy. */
-  halves(bytes: Uint8Array, shape: Shape, dtype: number): Handle {
-    const raw = this.addon.createTensor([...shape, 2], TF.uint8, bytes);
-    try {
-      return this.run('Bitcast', [typeAttr('type', dtype)], [raw]);
-    } finally {
-      this.addon.deleteTensor(raw);
+  /** f32 numbers of our own as a handle, which takes them over. */
+  made(values: Float32Array, shape: Shape): Handle {
+    this.#hostHandles++;
+    return new Handle(shape, { values });
+  }
+
+  /** f32 values, not to be written to: a copy only where they are in TensorFlow's memory. */
+  read({ handle }: Value): Float32Array {
+    return (handle.values ?? this.addon.tensorDataSync(this.idOf(handle))) as Float32Array;
+  }
+
+  /** The handle's id, in the shape that TensorFlow knows. */
+  idOf(handle: Handle): number {
+    if (handle.id === undefined) {
+      handle.id = this.addon.createTensor(handle.shape, TF.float, handle.values!);
+      this.#hostHandles--;
     }
+    return handle.id;
   }
 
   /** The operand's id, in its own shape. */
   id({ handle, shape }: Value): number {
-    if (sameShape(handle.shape, shape)) return handle.id;
-    const [reshaped] = this.addon.executeOp('Reshape', [], [handle.id, this.ints(shape)], 1);
+    const id = this.idOf(handle);
+    if (sameShape(handle.shape, shape)) return id;
+    const [reshaped] = this.addon.executeOp('Reshape', [], [id, this.ints(shape)], 1);
     this.#temporary.push(reshaped.id);
     return reshaped.id;
   }
@@ -109,6 +137,8 @@ export class Executor {
 
   release(handle: Handle): void {
     if (--handle.holders > 0) return;
-    for (const { id } of [handle, ...(handle.slices ?? [])]) this.addon.deleteTensor(id);
+    if (handle.id === undefined) this.#hostHandles--;
+    else this.addon.deleteTensor(handle.id);
+    if (handle.place !== undefined) this.#memories?.release(handle.place);
   }
 }

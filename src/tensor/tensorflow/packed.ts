@@ -1,13 +1,15 @@
 import { fromE8m0 } from '../formats/e8m0.ts';
 import { blocksAcross, decodePacked, type PackedLayout, type PackedMatrix, rowBytes } from '../formats/packed.ts';
+import type { Place, SharedMemories } from '../cpu/memory.ts';
 import { TF } from './addon.ts';
 import { type Executor, Handle, typeAttr } from './handles.ts';
-import { allocateShared } from './host-memory.ts';
 
 type Compute = 'f32' | 'bf16';
 
 /** A packed matrix in the backend: it gives its numbers as TensorFlow tensors, some rows at a time. */
 export interface PackedStore {
+  /** Where its codes lie, if in memory of ours. */
+  readonly place: Place | undefined;
   /** The dtype of the numbers where `compute` is good enough. */
   dtype(compute: Compute): Compute;
   /** Calls `use` with `[some rows, columns]` from the top to the bottom, in `dtype(compute)`; valid only during the call. */
@@ -19,17 +21,26 @@ export interface PackedStore {
 /** Numbers decoded at a time: 4 MB, which the product reads while they are in the processor's cache. */
 const PANEL = 2 ** 20;
 
+/** Codes in memory that `allocate` gave. */
+export interface Placed extends PackedMatrix {
+  readonly place: Place | undefined;
+}
+
 /**
  * On CPU: loops in JavaScript over tables, several times as fast as TensorFlow's gather. Always f32: the decoding takes
  * most of the time, and a product with one row is then faster than one in bf16.
  */
 export class HostPacked implements PackedStore {
+  readonly place: Place | undefined;
   readonly #executor: Executor;
+  readonly #memories: SharedMemories;
   readonly #matrix: PackedMatrix;
 
-  constructor(executor: Executor, matrix: PackedMatrix) {
+  constructor(executor: Executor, memories: SharedMemories, matrix: Placed) {
     this.#executor = executor;
+    this.#memories = memories;
     this.#matrix = matrix;
+    this.place = matrix.place;
   }
 
   dtype(): 'f32' {
@@ -40,15 +51,15 @@ export class HostPacked implements PackedStore {
     const { columns, format, blockRow } = this.#matrix;
     const rows = blockRow.length;
     const step = Math.max(1, Math.floor(PANEL / columns / format.blockRows)) * format.blockRows;
-    const numbers = panelMemory(this.#executor, Math.min(step, rows) * columns);
+    const { numbers, place } = panelMemory(this.#memories, Math.min(step, rows) * columns);
     for (let from = 0; from < rows; from += step) {
       const to = Math.min(from + step, rows);
       if (format.name === 'mxfp4') decodeMxfp4(this.#matrix, from, to, numbers);
       else decodeFp8(this.#matrix, from, to, numbers);
       const shape = [to - from, columns];
-      const part = this.#executor.addon.createTensor(shape, TF.float, numbers.subarray(0, (to - from) * columns));
-      use(new Handle(part, shape));
-      this.#executor.addon.deleteTensor(part);
+      const id = this.#executor.addon.createTensor(shape, TF.float, numbers.subarray(0, (to - from) * columns));
+      use(new Handle(shape, { id, place }));
+      this.#executor.addon.deleteTensor(id);
     }
   }
 
@@ -61,14 +72,19 @@ export class HostPacked implements PackedStore {
   }
 }
 
-/** The panel's memory, shared with TensorFlow and used again by every product. */
-let panel = new Float32Array();
+interface Panel {
+  readonly numbers: Float32Array;
+  readonly place: Place | undefined;
+}
 
-function panelMemory(executor: Executor, numbers: number): Float32Array<ArrayBuffer> {
-  if (panel.length < numbers) {
-    const { buffer, byteOffset } = allocateShared(executor.addon, numbers * 4).bytes;
-    panel = new Float32Array(buffer, byteOffset, numbers);
-  }
+/** Shared with TensorFlow and our own kernels, and used again by every product. */
+let panel: Panel | undefined;
+
+function panelMemory(memories: SharedMemories, length: number): Panel {
+  if (panel !== undefined && panel.numbers.length >= length) return panel;
+  if (panel?.place !== undefined) memories.release(panel.place);
+  const place = memories.allocate(length * 4);
+  panel = { numbers: place?.memory.floats(place.address, length) ?? new Float32Array(length), place };
   return panel;
 }
 
@@ -127,14 +143,16 @@ function decodeFp8(matrix: PackedMatrix, from: number, to: number, out: Float32A
 
 /** On CUDA: codes and factors lie in the device's memory and are decoded there, by table lookups. */
 export class DevicePacked implements PackedStore {
+  readonly place: Place | undefined;
   readonly #executor: Executor;
   readonly #layout: PackedLayout;
   readonly #codes: number;
   readonly #scales: number;
   readonly #scalesAreBytes: boolean;
 
-  constructor(executor: Executor, matrix: PackedMatrix) {
+  constructor(executor: Executor, matrix: Placed) {
     const { addon } = executor;
+    this.place = matrix.place;
     const { codes, scales, format, columns, blockRow } = matrix;
     const across = blocksAcross(format, columns);
     this.#executor = executor;
@@ -151,7 +169,8 @@ export class DevicePacked implements PackedStore {
 
   decode(compute: Compute, use: (part: Handle) => void): void {
     const numbers = this.#numbers();
-    const part = compute === 'f32' ? numbers : this.#run('Cast', [numbers.id], [typeAttr('DstT', TF.bfloat16)]);
+    const part =
+      compute === 'f32' ? numbers : this.#run('Cast', [this.#executor.idOf(numbers)], [typeAttr('DstT', TF.bfloat16)]);
     if (part !== numbers) this.#executor.release(numbers);
     use(part);
     this.#executor.release(part);
@@ -159,7 +178,7 @@ export class DevicePacked implements PackedStore {
 
   download(): Float32Array {
     const numbers = this.#numbers();
-    const values = this.#executor.addon.tensorDataSync(numbers.id) as Float32Array;
+    const values = this.#executor.addon.tensorDataSync(this.#executor.idOf(numbers)) as Float32Array;
     this.#executor.release(numbers);
     return values;
   }
@@ -176,24 +195,23 @@ export class DevicePacked implements PackedStore {
     const perByte = columns / rowBytes(format, columns);
     const table = Float32Array.from({ length: 256 * perByte }, (_, i) => values[perByte === 1 ? i : (i >> 1 >> (4 * (i & 1))) & 15]); // prettier-ignore
     const owned: Handle[] = [];
-    const keep = (handle: Handle): Handle => {
+    const id = (handle: Handle): number => {
       owned.push(handle);
-      return handle;
+      return this.#executor.idOf(handle);
     };
-    const numbers = keep(this.#lookUp(table, [256, perByte], this.#codes)); // [rows, bytes, perByte]
+    const numbers = id(this.#lookUp(table, [256, perByte], this.#codes)); // [rows, bytes, perByte]
     let scales = this.#scales;
     if (this.#scalesAreBytes) {
       const powers = Float32Array.from({ length: 256 }, (_, byte) => fromE8m0(byte));
-      scales = keep(this.#lookUp(powers, [256], scales)).id; //                  [blocks down, blocks across]
+      scales = id(this.#lookUp(powers, [256], scales)); //                   [blocks down, blocks across]
     }
-    if (!blockRow.every((block, row) => block === row)) {
-      scales = keep(this.#run('GatherV2', [scales, this.#executor.ints([...blockRow]), this.#executor.int(0)])).id; // [rows, blocks across]
-    }
+    if (!blockRow.every((block, row) => block === row))
+      scales = id(this.#run('GatherV2', [scales, this.#executor.ints([...blockRow]), this.#executor.int(0)])); // [rows, blocks across]
     const across = Array.from({ length: columns }, (_, column) => Math.floor(column / blockColumns));
-    const factors = keep(this.#run('GatherV2', [scales, this.#executor.ints(across), this.#executor.int(1)])); // [rows, columns]
+    const factors = id(this.#run('GatherV2', [scales, this.#executor.ints(across), this.#executor.int(1)])); // [rows, columns]
     const shape = [blockRow.length, columns];
-    const wide = keep(this.#run('Reshape', [numbers.id, this.#executor.ints(shape)]));
-    const product = this.#run('Mul', [wide.id, factors.id]);
+    const wide = id(this.#run('Reshape', [numbers, this.#executor.ints(shape)])); // [rows, columns]
+    const product = this.#run('Mul', [wide, factors]);
     for (const handle of owned) this.#executor.release(handle);
     return product;
   }
@@ -202,7 +220,7 @@ export class DevicePacked implements PackedStore {
     const { addon } = this.#executor;
     const entries = addon.createTensor(shape, TF.float, table);
     const indices = this.#run('Cast', [bytes], [typeAttr('DstT', TF.int32)]);
-    const found = this.#run('GatherV2', [entries, indices.id, this.#executor.int(0)]);
+    const found = this.#run('GatherV2', [entries, this.#executor.idOf(indices), this.#executor.int(0)]);
     addon.deleteTensor(entries);
     this.#executor.release(indices);
     return found;

@@ -1,9 +1,10 @@
 import type { Shape } from '../backend.ts';
 import { elements } from '../dtype.ts';
+import type { SharedMemories } from '../cpu/memory.ts';
+import { VitrineError } from '../errors.ts';
 import { copyBox } from '../reference/movement.ts';
 import { TF, TF_ATTR } from './addon.ts';
 import { type Executor, Handle, typeAttr, type Value } from './handles.ts';
-import { allocateShared } from './host-memory.ts';
 
 /** A tensor that is written in place. */
 export interface VariableStore {
@@ -12,31 +13,26 @@ export interface VariableStore {
   free(): void;
 }
 
-/** On CPU: JavaScript memory that TensorFlow reads as a tensor, so that a write costs no op and a read nothing at all. */
+/** On CPU: shared memory that TensorFlow reads as a tensor, so that a write costs no op and a read nothing at all. */
 export class HostVariable implements VariableStore {
   readonly #executor: Executor;
   readonly #values: Float32Array;
   readonly #handle: Handle;
 
-  constructor(executor: Executor, shape: Shape) {
-    const { addon } = executor;
-    const { bytes } = allocateShared(addon, elements(shape) * 4);
+  /** @throws VitrineError where the system has no memory for it. */
+  constructor(executor: Executor, memories: SharedMemories, shape: Shape) {
+    const size = elements(shape);
+    const place = memories.allocate(size * 4);
+    if (place === undefined)
+      throw new VitrineError(`KV cache: no memory for ${size * 4} bytes more. Use a shorter context.`);
     this.#executor = executor;
-    this.#values = new Float32Array(bytes.buffer, bytes.byteOffset, elements(shape));
-    const [batch, ...inner] = shape;
-    const size = elements(inner);
-    const slice = (_: unknown, i: number): Handle => {
-      const values = this.#values.subarray(i * size, (i + 1) * size);
-      return new Handle(addon.createTensor(inner, TF.float, values), inner);
-    };
-    // A slice that starts off the 64-byte border would be a copy.
-    const aligned = (size * 4) % 64 === 0;
-    const slices = aligned ? Array.from({ length: batch }, slice) : undefined;
-    this.#handle = new Handle(addon.createTensor(shape, TF.float, this.#values), shape, slices);
+    this.#values = place.memory.floats(place.address, size).fill(0);
+    const id = executor.addon.createTensor(shape, TF.float, this.#values);
+    this.#handle = new Handle(shape, { id, values: this.#values, place });
   }
 
   write(begin: Shape, value: Value): void {
-    const values = this.#executor.addon.tensorDataSync(value.handle.id) as Float32Array;
+    const values = this.#executor.read(value);
     const source = { values, shape: value.shape, at: value.shape.map(() => 0) };
     copyBox(source, { values: this.#values, shape: this.#handle.shape, at: begin }, value.shape);
   }
@@ -74,19 +70,21 @@ export class DeviceVariable implements VariableStore {
       [],
     );
     const zeros = executor.run('Fill', [], [executor.ints(shape), executor.float(0)]);
-    executor.runMany('AssignVariableOp', [], [this.#resource.id, zeros.id], 0);
+    executor.runMany('AssignVariableOp', [], [executor.idOf(this.#resource), executor.idOf(zeros)], 0);
     executor.release(zeros);
   }
 
   write(begin: Shape, value: Value): void {
     const end = begin.map((at, axis) => at + value.shape[axis]);
     const box = [begin, end, begin.map(() => 1)].map((corner) => this.#executor.ints(corner));
-    this.#executor.runMany('ResourceStridedSliceAssign', [], [this.#resource.id, ...box, this.#executor.id(value)], 0);
+    const inputs = [this.#executor.idOf(this.#resource), ...box, this.#executor.id(value)];
+    this.#executor.runMany('ResourceStridedSliceAssign', [], inputs, 0);
   }
 
   read(): Handle {
-    const { id } = this.#executor.run('ReadVariableOp', [typeAttr('dtype', TF.float)], [this.#resource.id]);
-    return new Handle(id, this.#shape);
+    const attrs = [typeAttr('dtype', TF.float)];
+    const read = this.#executor.run('ReadVariableOp', attrs, [this.#executor.idOf(this.#resource)]);
+    return new Handle(this.#shape, { id: this.#executor.idOf(read) });
   }
 
   free(): void {

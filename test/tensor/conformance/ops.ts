@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Backend } from '../../../src/tensor/backend.ts';
+import { byteSize } from '../../../src/tensor/dtype.ts';
 import { ShapeError } from '../../../src/tensor/errors.ts';
+import { floatFormat } from '../../../src/tensor/formats/index.ts';
 import { type Activation, activate, gated } from '../../../src/tensor/ops/activation.ts';
 import { attention, headResults, type KeyValues } from '../../../src/tensor/ops/attention.ts';
 import { embedding } from '../../../src/tensor/ops/embedding.ts';
@@ -46,9 +48,15 @@ const ATTENTIONS = [[1, 1, 1, 4, 4, 1], [1, 4, 4, 8, 8, 9], [0, 2, 1, 4, 4, 3], 
 /** The ops that networks are made of, against their formulas. */
 export function ops(backend: Backend): void {
   const make = (a: F64, made: Made, dtype?: 'f32' | 'bf16'): Tensor => tensor(backend, a, made, dtype);
+  /** In memory of the backend's own, as weights come. */
+  const loaded = ({ shape, values }: F64, dtype: 'f32' | 'bf16'): Tensor => {
+    const bytes = backend.allocate(values.length * byteSize(dtype));
+    floatFormat(dtype).encode(Float32Array.from(values), bytes);
+    return new Tensor(backend, backend.upload(bytes, shape, dtype), shape, dtype);
+  };
   const parameter = (a: F64, made: Made, dtype: 'f32' | 'bf16' = 'f32'): Parameter => {
     const filled = new Parameter('weight', a.shape, dtype);
-    filled.fill(make(a, made, dtype));
+    filled.fill(made === 'whole' ? loaded(a, dtype) : make(a, made, dtype));
     return filled;
   };
 

@@ -201,8 +201,16 @@ export function primitives(backend: Backend): void {
     });
   });
 
-  it('download gives a copy, and allocate zeroes', () => {
-    expect([...backend.allocate(100)]).toEqual(new Array(100).fill(0));
+  it('discard gives back what was allocated', () => {
+    const memory = backend.allocate(100);
+    expect(memory.length).toBe(100);
+    backend.discard(memory);
+    scope('', () => {
+      expectClose(upload([1, 2, 3], [3], 'u8'), list([1, 2, 3]), TOLERANCE.exact);
+    });
+  });
+
+  it('download gives a copy', () => {
     scope('', () => {
       const x = Tensor.from(backend, [1, 2, 3]);
       x.data().fill(9);
@@ -325,6 +333,13 @@ export function primitives(backend: Backend): void {
     bothWays((made) => {
       // exp of a difference of f32 numbers up to 160 long: the rounding of the difference is part of the result.
       expectClose(make(a, made).softmax(), expected, 160 * TOLERANCE.approximation, expected);
+      const near = random(shape, 2);
+      const row = (i: readonly number[]): number[] => Array.from({ length: shape.at(-1)! }, (_, s) => at(near, i.with(-1, s))); // prettier-ignore
+      expectClose(
+        make(near, made).softmax(),
+        build(shape, (i) => softmaxRow(row(i))[i.at(-1)!]),
+        TOLERANCE.composed,
+      );
     });
   });
 

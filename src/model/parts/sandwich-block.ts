@@ -1,0 +1,34 @@
+import { tap } from '../../tensor/scope.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import type { LayerStep } from '../step.ts';
+import type { Attention, FeedForward } from './block.ts';
+import type { Norm } from './norm.ts';
+
+/** The block of Gemma 2 and 3: each sub-layer stands between two norms, one on what it reads and one on what it adds. */
+export class SandwichBlock {
+  readonly attnNorm: Norm;
+  readonly attn: Attention;
+  readonly attnPostNorm: Norm;
+  readonly mlpNorm: Norm;
+  readonly mlp: FeedForward;
+  readonly mlpPostNorm: Norm;
+
+  constructor(parts: Pick<SandwichBlock, 'attnNorm' | 'attn' | 'attnPostNorm' | 'mlpNorm' | 'mlp' | 'mlpPostNorm'>) {
+    this.attnNorm = parts.attnNorm;
+    this.attn = parts.attn;
+    this.attnPostNorm = parts.attnPostNorm;
+    this.mlpNorm = parts.mlpNorm;
+    this.mlp = parts.mlp;
+    this.mlpPostNorm = parts.mlpPostNorm;
+  }
+
+  forward(input: Tensor, step: LayerStep): Tensor {
+    const x = tap('hook_resid_pre', input); //                                                             [T, D]
+    const attnIn = tap('hook_attn_in', this.attnNorm.forward(x, 'ln1'));
+    const attnOut = tap('hook_attn_out', this.attnPostNorm.forward(this.attn.forward(attnIn, step), 'ln1_post'));
+    const mid = tap('hook_resid_mid', x.add(attnOut));
+    const mlpIn = tap('hook_mlp_in', this.mlpNorm.forward(mid, 'ln2'));
+    const mlpOut = tap('hook_mlp_out', this.mlpPostNorm.forward(this.mlp.forward(mlpIn), 'ln2_post'));
+    return tap('hook_resid_post', mid.add(mlpOut));
+  }
+}

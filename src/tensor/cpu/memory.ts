@@ -1,0 +1,167 @@
+import type { Threads } from './threads.ts';
+import { Wasm, type WasmMemory } from './wasm.ts';
+
+const PAGE = 65536;
+/** 4 GiB: what a 32-bit address reaches. */
+const MAX_PAGES = 65536;
+/** Where TensorFlow shares memory instead of copying it. */
+const ALIGNMENT = 64;
+/** An empty memory up to this size is kept for the next use; a larger one goes back to the system. */
+const WORTH_KEEPING = 2 ** 26;
+
+const LEAST_SCRATCH = 2 ** 18;
+
+const aligned = (bytes: number): number => Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
+
+/** Bytes in a memory that threads, kernels and TensorFlow share. */
+export interface Place {
+  readonly memory: SharedMemory;
+  readonly address: number;
+  readonly bytes: number;
+}
+
+interface Hole {
+  address: number;
+  bytes: number;
+}
+
+let nextId = 1;
+
+/** A linear memory of WebAssembly that grows up to 4 GiB and hands out aligned places. */
+export class SharedMemory {
+  readonly id = nextId++;
+  readonly memory: WasmMemory = new Wasm.Memory({ initial: 1, maximum: MAX_PAGES, shared: true });
+  /** Holes in front of `#end`, by address. */
+  #free: Hole[] = [];
+  #end = ALIGNMENT; // No place has the address 0.
+  #places = 0;
+  #scratch: Place | undefined;
+
+  get empty(): boolean {
+    return this.#places === 0;
+  }
+
+  get bytes(): number {
+    return this.memory.buffer.byteLength;
+  }
+
+  /** Undefined where there is no room. What is in it is whatever was there before. */
+  allocate(bytes: number): Place | undefined {
+    const place = this.#take(bytes);
+    if (place !== undefined) this.#places++;
+    return place;
+  }
+
+  release(place: Place): void {
+    this.#places--;
+    this.#giveBack(place);
+  }
+
+  /** A place of at least `bytes` for the operands of one job at a time; it is the memory's own. */
+  scratch(bytes: number): Place | undefined {
+    if (this.#scratch !== undefined && this.#scratch.bytes >= bytes) return this.#scratch;
+    if (this.#scratch !== undefined) this.#giveBack(this.#scratch);
+    this.#scratch = this.#take(Math.max(bytes, LEAST_SCRATCH));
+    return this.#scratch;
+  }
+
+  #take(bytes: number): Place | undefined {
+    const size = aligned(bytes);
+    const address = this.#takeHole(size) ?? this.#takeEnd(size);
+    return address === undefined ? undefined : { memory: this, address, bytes };
+  }
+
+  #giveBack({ address, bytes }: Place): void {
+    this.#free.push({ address, bytes: aligned(bytes) });
+    this.#free.sort((a, b) => a.address - b.address);
+    const joined: Hole[] = [];
+    for (const hole of this.#free) {
+      const before = joined.at(-1);
+      if (before && before.address + before.bytes === hole.address) before.bytes += hole.bytes;
+      else joined.push(hole);
+    }
+    const last = joined.at(-1)!;
+    if (last.address + last.bytes === this.#end) {
+      this.#end = last.address;
+      joined.pop();
+    }
+    this.#free = joined;
+  }
+
+  view({ address, bytes }: Place): Uint8Array<SharedArrayBuffer> {
+    return new Uint8Array(this.memory.buffer, address, bytes);
+  }
+
+  floats(address: number, length: number): Float32Array<SharedArrayBuffer> {
+    return new Float32Array(this.memory.buffer, address, length);
+  }
+
+  #takeHole(size: number): number | undefined {
+    const index = this.#free.findIndex((hole) => hole.bytes >= size);
+    if (index < 0) return undefined;
+    const hole = this.#free[index];
+    const { address } = hole;
+    hole.address += size;
+    hole.bytes -= size;
+    if (hole.bytes === 0) this.#free.splice(index, 1);
+    return address;
+  }
+
+  #takeEnd(size: number): number | undefined {
+    const address = this.#end;
+    const pages = Math.ceil((address + size) / PAGE);
+    if (pages > MAX_PAGES) return undefined;
+    const missing = pages - this.memory.buffer.byteLength / PAGE;
+    try {
+      if (missing > 0) this.memory.grow(missing);
+    } catch {
+      return undefined; // The system has no more.
+    }
+    this.#end = address + size;
+    return address;
+  }
+}
+
+/** All shared memories of a process; the threads know each by its number. */
+export class SharedMemories {
+  readonly #threads: Threads;
+  #memories: SharedMemory[] = [];
+
+  constructor(threads: Threads) {
+    this.#threads = threads;
+  }
+
+  get count(): number {
+    return this.#memories.length;
+  }
+
+  /** Undefined where the system has no memory for it. What is in it is whatever was there before. */
+  allocate(bytes: number): Place | undefined {
+    for (const memory of this.#memories) {
+      const place = memory.allocate(bytes);
+      if (place !== undefined) return place;
+    }
+    const memory = newMemory();
+    const place = memory?.allocate(bytes);
+    if (memory === undefined || place === undefined) return undefined;
+    this.#memories.push(memory);
+    this.#threads.share(memory.id, memory.memory);
+    return place;
+  }
+
+  release(place: Place): void {
+    const { memory } = place;
+    memory.release(place);
+    if (!memory.empty || memory.bytes <= WORTH_KEEPING) return;
+    this.#memories = this.#memories.filter((other) => other !== memory);
+    this.#threads.forget(memory.id);
+  }
+}
+
+function newMemory(): SharedMemory | undefined {
+  try {
+    return new SharedMemory();
+  } catch {
+    return undefined;
+  }
+}

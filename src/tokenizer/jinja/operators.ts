@@ -1,0 +1,90 @@
+import type { Budget } from './budget.ts';
+import { formatPercent } from './format.ts';
+import { Float, numeric, TemplateFault, Tuple, typeName, Undefined, type Value } from './values.ts';
+
+/** Python's `+ - * / // % **`. */
+export function arithmetic(operator: string, a: Value, b: Value, budget: Budget): Value {
+  if (operator === '%' && typeof a === 'string') return formatPercent(a, b, budget);
+  for (const operand of [a, b]) if (operand instanceof Undefined) operand.fail();
+  const [x, y] = [numeric(a), numeric(b)];
+  if (x !== undefined && y !== undefined) {
+    return calculate(operator, x, y, a instanceof Float || b instanceof Float);
+  }
+  if (operator === '+') {
+    if (typeof a === 'string' && typeof b === 'string') return a + b;
+    if (Array.isArray(a) && Array.isArray(b)) return join(a, b, budget);
+    if (a instanceof Tuple && b instanceof Tuple) return new Tuple(join(a.items, b.items, budget));
+    if (typeof a === 'string') throw new TemplateFault(`can only concatenate str (not "${typeName(b)}") to str`);
+  }
+  if (operator === '*') {
+    const [times, repeated] = isWhole(a) ? [a, b] : [b, a];
+    const result = isWhole(times) ? repeat(repeated, Math.max(0, Number(times)), budget) : undefined;
+    if (result !== undefined) return result;
+  }
+  const sign = operator === '**' ? '** or pow()' : operator;
+  throw new TemplateFault(`unsupported operand type(s) for ${sign}: '${typeName(a)}' and '${typeName(b)}'`);
+}
+
+const isWhole = (value: Value): boolean => typeof value === 'number' || typeof value === 'boolean';
+
+function calculate(operator: string, x: number, y: number, isFloat: boolean): Value {
+  if (y === 0 && ['/', '//', '%'].includes(operator)) throw new TemplateFault('division by zero');
+  const quotient = Math.floor(x / y);
+  const results: Record<string, () => number> = {
+    '+': () => x + y,
+    '-': () => x - y,
+    '*': () => x * y,
+    '/': () => x / y,
+    '//': () => quotient,
+    // The sign is the divisor's, unlike JavaScript's.
+    '%': () => ((x % y) + y) % y,
+    '**': () => x ** y,
+  };
+  const result = results[operator]();
+  if (isFloat || operator === '/' || (operator === '**' && y < 0)) return new Float(result);
+  if (!Number.isSafeInteger(result)) throw new TemplateFault(`${x} ${operator} ${y} is beyond 2^53`);
+  return result;
+}
+
+function join(a: readonly Value[], b: readonly Value[], budget: Budget): Value[] {
+  budget.items(a.length + b.length);
+  return [...a, ...b];
+}
+
+function repeat(value: Value, times: number, budget: Budget): Value | undefined {
+  if (typeof value === 'string') {
+    budget.text(value.length * times);
+    return value.repeat(times);
+  }
+  const items = Array.isArray(value) ? value : value instanceof Tuple ? value.items : undefined;
+  if (items === undefined) return undefined;
+  budget.items(items.length * times);
+  const repeated = Array.from({ length: times }, () => items).flat();
+  return value instanceof Tuple ? new Tuple(repeated) : repeated;
+}
+
+/** Python's unary `-` and `+`. */
+export function signed(sign: '-' | '+', value: Value): Value {
+  if (value instanceof Undefined) value.fail();
+  const number = numeric(value);
+  if (number === undefined) throw new TemplateFault(`bad operand type for unary ${sign}: '${typeName(value)}'`);
+  const result = sign === '-' ? -number : number;
+  // There is no whole number -0.
+  return value instanceof Float ? new Float(result) : result + 0;
+}
+
+/** Python's `round`: to the even neighbour where two are as near. */
+export function roundHalfEven(value: number, places: number): number {
+  if (!Number.isFinite(value)) return value;
+  if (places < 0) return roundHalfEven(value / 10 ** -places, 0) * 10 ** -places;
+  if (places > 70) return value;
+  // All digits of a float that lies in the middle are shown by one more place, so a run of zeros behind a 5 is a tie.
+  const digits = Math.abs(value).toFixed(Math.min(100, places + 30));
+  const cut = digits.length - Math.min(100, places + 30) + places;
+  const isTie = Math.abs(value) < 1e21 && /^50*$/.test(digits.slice(cut));
+  const rounded = Number(Math.abs(value).toFixed(places));
+  if (!isTie) return Math.sign(value) * rounded;
+  const below = Number(digits.slice(0, cut));
+  const isEven = Number(digits.slice(0, cut).replace('.', '').at(-1)) % 2 === 0;
+  return Math.sign(value) * (isEven ? below : rounded);
+}

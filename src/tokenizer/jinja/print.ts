@@ -1,0 +1,179 @@
+import type { Budget } from './budget.ts';
+import {
+  Callable,
+  Dict,
+  Float,
+  Loop,
+  Namespace,
+  Range,
+  TemplateFault,
+  Tuple,
+  typeName,
+  Undefined,
+  type Value,
+  View,
+} from './values.ts';
+
+/** Python's `str`: how a value prints. */
+export function str(value: Value, budget: Budget): string {
+  if (typeof value === 'string') return value;
+  return value instanceof Undefined ? '' : repr(value, budget);
+}
+
+/** Python's `repr`: how a value prints inside a list. */
+export function repr(value: Value, budget: Budget): string {
+  const writer = new Writer(budget);
+  writeRepr(value, writer);
+  return writer.text;
+}
+
+/** Text that grows within bounds: lists that hold one list several times can be short and print long. */
+class Writer {
+  text = '';
+  private readonly budget: Budget;
+  constructor(budget: Budget) {
+    this.budget = budget;
+  }
+
+  add(piece: string): void {
+    this.text += piece;
+    this.budget.text(piece.length);
+    this.budget.room(this.text.length);
+  }
+
+  /** Pieces between brackets, with a separator. */
+  list<T>(open: string, items: readonly T[], close: string, separator: string, write: (item: T) => void): void {
+    this.add(open);
+    items.forEach((item, i) => {
+      if (i > 0) this.add(separator);
+      write(item);
+    });
+    this.add(close);
+  }
+}
+
+function writeRepr(value: Value, writer: Writer): void {
+  const item = (inner: Value): void => {
+    writeRepr(inner, writer);
+  };
+  const entry = ([key, inner]: [Value, Value]): void => {
+    item(key);
+    writer.add(': ');
+    item(inner);
+  };
+  if (Array.isArray(value)) writer.list('[', value, ']', ', ', item);
+  else if (value instanceof Tuple) writer.list('(', value.items, value.items.length === 1 ? ',)' : ')', ', ', item);
+  else if (value instanceof Dict) writer.list('{', value.items(), '}', ', ', entry);
+  else if (value instanceof View) writer.list(`${value.kind}([`, value.items, '])', ', ', item);
+  else if (value instanceof Namespace) {
+    writer.list('<Namespace {', [...value.attributes], '}>', ', ', entry);
+  } else writer.add(reprOfOne(value));
+}
+
+function reprOfOne(value: Value): string {
+  if (value === null) return 'None';
+  if (typeof value === 'boolean') return value ? 'True' : 'False';
+  if (typeof value === 'number') return String(value);
+  if (typeof value === 'string') return quote(value);
+  if (value instanceof Float) return floatText(value.value);
+  if (value instanceof Undefined) return 'Undefined';
+  if (value instanceof Range) {
+    const { start, stop, step } = value;
+    return `range(${start}, ${stop}${step === 1 ? '' : `, ${step}`})`;
+  }
+  if (value instanceof Loop) return `<LoopContext ${value.index0 + 1}/${value.items.length}>`;
+  // Python shows an address in memory here; a template that prints one is broken.
+  return value instanceof Callable ? `<function ${value.name}>` : `<${typeName(value)} object>`;
+}
+
+/** Python's `repr` of a float: the shortest digits, with an exponent below 1e-4 and from 1e16. */
+export function floatText(value: number): string {
+  if (Number.isNaN(value)) return 'nan';
+  if (!Number.isFinite(value)) return value > 0 ? 'inf' : '-inf';
+  if (Object.is(value, -0)) return '-0.0';
+  const [digits, exponent] = value.toExponential().split('e');
+  const power = Number(exponent);
+  if (value !== 0 && (power < -4 || power >= 16)) {
+    return `${digits}e${power < 0 ? '-' : '+'}${String(Math.abs(power)).padStart(2, '0')}`;
+  }
+  const plain = power < 0 ? value.toFixed(digits.replace(/[-.]/g, '').length - 1 - power) : String(value);
+  return plain.includes('.') ? plain : `${plain}.0`;
+}
+
+const NAMED: Readonly<Partial<Record<string, string>>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+
+/** Python's `repr` of a string. */
+function quote(text: string): string {
+  const mark = text.includes("'") && !text.includes('"') ? '"' : "'";
+  const body = text.replace(/[\\'"]|[\p{C}\p{Z}]/gu, (character) => {
+    if (character === mark) return `\\${character}`;
+    if (character === ' ' || character === "'" || character === '"') return character;
+    const named = NAMED[character];
+    if (named !== undefined) return named;
+    const code = character.codePointAt(0)!;
+    const [letter, width] = code < 0x100 ? ['x', 2] : code < 0x10000 ? ['u', 4] : ['U', 8];
+    return `\\${letter}${code.toString(16).padStart(width, '0')}`;
+  });
+  return mark + body + mark;
+}
+
+export interface JsonOptions {
+  readonly indent?: string | undefined;
+  readonly ensureAscii?: boolean;
+  readonly sortKeys?: boolean;
+  readonly separators?: readonly [string, string] | undefined;
+}
+
+/** Python's `json.dumps`. */
+export function json(value: Value, options: JsonOptions, budget: Budget): string {
+  const writer = new Writer(budget);
+  writeJson(value, options, '\n', writer);
+  return writer.text;
+}
+
+function writeJson(value: Value, options: JsonOptions, lineEnd: string, writer: Writer): void {
+  const { indent, ensureAscii = false, sortKeys = false } = options;
+  const [comma, colon] = options.separators ?? [indent === undefined ? ', ' : ',', ': '];
+  const inner = indent === undefined ? '' : lineEnd + indent;
+  const string = (text: string): string => {
+    const quoted = JSON.stringify(text);
+    return ensureAscii ? quoted.replace(/[^\0-\x7f]/g, escapeUnit) : quoted;
+  };
+  const container = <T>(open: string, items: readonly T[], close: string, write: (item: T) => void): void => {
+    const isEmpty = items.length === 0;
+    const before = isEmpty ? '' : inner;
+    const after = isEmpty || indent === undefined ? '' : lineEnd;
+    writer.list(open + before, items, after + close, comma + inner, write);
+  };
+  if (typeof value === 'string') writer.add(string(value));
+  else if (value === null) writer.add('null');
+  else if (typeof value === 'boolean' || typeof value === 'number') writer.add(String(value));
+  else if (value instanceof Float) writer.add(jsonFloat(value.value));
+  else if (Array.isArray(value) || value instanceof Tuple) {
+    container('[', value instanceof Tuple ? value.items : value, ']', (item) => {
+      writeJson(item, options, inner, writer);
+    });
+  } else if (value instanceof Dict) {
+    const entries = value.items().map(([key, item]) => [jsonKey(key), item] as const);
+    if (sortKeys) entries.sort(([a], [b]) => (a < b ? -1 : Number(a > b)));
+    container('{', entries, '}', ([key, item]) => {
+      writer.add(string(key) + colon);
+      writeJson(item, options, inner, writer);
+    });
+  } else throw new TemplateFault(`Object of type ${typeName(value)} is not JSON serializable`);
+}
+
+function jsonKey(key: Value): string {
+  if (typeof key === 'string') return key;
+  if (key === null) return 'null';
+  if (typeof key === 'boolean' || typeof key === 'number') return String(key);
+  if (key instanceof Float) return jsonFloat(key.value);
+  throw new TemplateFault(`keys must be str, int, float, bool or None, not ${typeName(key)}`);
+}
+
+function jsonFloat(value: number): string {
+  if (Number.isFinite(value)) return floatText(value);
+  return Number.isNaN(value) ? 'NaN' : value > 0 ? 'Infinity' : '-Infinity';
+}
+
+const escapeUnit = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;

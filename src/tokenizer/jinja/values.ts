@@ -1,0 +1,392 @@
+import type { Budget } from './budget.ts';
+
+/**
+ * A value of a template, as Python has it. Whole numbers are JavaScript numbers and lists are arrays; what JavaScript
+ * does not tell apart, or orders or compares otherwise, has a class of its own.
+ */
+export type Value =
+  | null
+  | boolean
+  | number
+  | string
+  | Value[]
+  | Float
+  | Tuple
+  | Dict
+  | Range
+  | View
+  | Generator
+  | Undefined
+  | Namespace
+  | Loop
+  | Callable;
+
+/** Python's exceptions, as far as their message goes. */
+export class TemplateFault extends Error {}
+
+/** Python's float; `1.0` is not the whole number 1. */
+export class Float {
+  readonly value: number;
+  constructor(value: number) {
+    this.value = value;
+  }
+}
+
+export class Tuple {
+  readonly items: readonly Value[];
+  /** Names of the items, where they have any. */
+  readonly names: readonly string[];
+  constructor(items: readonly Value[], names: readonly string[] = []) {
+    this.items = items;
+    this.names = names;
+  }
+}
+
+type Key = string | number | null;
+
+/** Python's dict: keys of any hashable kind, where 1, 1.0 and True are the same key. */
+export class Dict {
+  private readonly entries = new Map<Key, [Value, Value]>();
+
+  constructor(entries: Iterable<readonly [Value, Value]> = []) {
+    for (const [key, value] of entries) this.set(key, value);
+  }
+
+  get size(): number {
+    return this.entries.size;
+  }
+  get(key: Value): Value | undefined {
+    return this.entries.get(hash(key))?.[1];
+  }
+  has(key: Value): boolean {
+    return this.entries.has(hash(key));
+  }
+  set(key: Value, value: Value): void {
+    const hashed = hash(key);
+    const entry = this.entries.get(hashed);
+    if (entry) entry[1] = value;
+    else this.entries.set(hashed, [key, value]);
+  }
+  keys(): Value[] {
+    return Array.from(this.entries.values(), ([key]) => key);
+  }
+  values(): Value[] {
+    return Array.from(this.entries.values(), ([, value]) => value);
+  }
+  items(): [Value, Value][] {
+    return [...this.entries.values()];
+  }
+}
+
+const MAX_TUPLE_KEY = 1000;
+
+function hash(key: Value): Key {
+  if (key === null || typeof key === 'string' || typeof key === 'number') return key;
+  if (typeof key === 'boolean') return Number(key);
+  if (key instanceof Float) return key.value;
+  if (key instanceof Tuple) return `\0${JSON.stringify(flatten(key, []))}`;
+  throw new TemplateFault(`unhashable type: '${typeName(key)}'`);
+}
+
+/** The keys in a tuple and those in it. Tuples that hold one tuple several times can be short and flatten long. */
+function flatten({ items }: Tuple, into: Key[]): Key[] {
+  into.push(items.length);
+  for (const item of items) {
+    if (item instanceof Tuple) flatten(item, into);
+    else into.push(hash(item));
+    if (into.length > MAX_TUPLE_KEY) throw new TemplateFault('a tuple that is a key is too large');
+  }
+  return into;
+}
+
+/** What `range()` gives. */
+export class Range {
+  readonly start: number;
+  readonly stop: number;
+  readonly step: number;
+  constructor(start: number, stop: number, step: number) {
+    this.start = start;
+    this.stop = stop;
+    this.step = step;
+  }
+  get length(): number {
+    return Math.max(0, Math.ceil((this.stop - this.start) / this.step));
+  }
+  at(index: number): Value | undefined {
+    const i = index < 0 ? index + this.length : index;
+    return i >= 0 && i < this.length ? this.start + i * this.step : undefined;
+  }
+  items(): Value[] {
+    return Array.from({ length: this.length }, (_, i) => this.start + i * this.step);
+  }
+}
+
+/** What `dict.items()`, `.keys()` and `.values()` give: neither lists nor used up. */
+export class View {
+  readonly kind: 'dict_items' | 'dict_keys' | 'dict_values';
+  readonly items: readonly Value[];
+  constructor(kind: View['kind'], items: readonly Value[]) {
+    this.kind = kind;
+    this.items = items;
+  }
+}
+
+/** What filters such as `map` and `select` give: true even when empty, without length, and used up by its first reader. */
+export class Generator {
+  private make: () => readonly Value[];
+  /** @param make Runs when the first item is wanted, and not if none ever is. */
+  constructor(make: () => readonly Value[]) {
+    this.make = make;
+  }
+  take(): readonly Value[] {
+    const items = this.make();
+    this.make = () => [];
+    return items;
+  }
+  next(): Value | undefined {
+    const [first, ...rest] = this.take();
+    this.make = () => rest;
+    return first;
+  }
+}
+
+/** A name or field that is not there: it prints as nothing, and fails where more is wanted of it. */
+export class Undefined {
+  readonly message: string;
+  constructor(message: string) {
+    this.message = message;
+  }
+  fail(): never {
+    throw new TemplateFault(this.message);
+  }
+}
+
+/** What `namespace()` gives: the one thing that a loop can change and leave changed. */
+export class Namespace {
+  readonly attributes: Map<string, Value>;
+  constructor(attributes: Map<string, Value>) {
+    this.attributes = attributes;
+  }
+}
+
+/** `loop` in the body of a loop. */
+export class Loop {
+  index0 = 0;
+  readonly items: readonly Value[];
+  readonly depth0: number;
+  /** Goes through further items with the same body, in a `recursive` loop. */
+  readonly again: ((items: Value) => Value) | undefined;
+  changed: readonly Value[] | undefined;
+  constructor(items: readonly Value[], depth0: number, again: Loop['again']) {
+    this.items = items;
+    this.depth0 = depth0;
+    this.again = again;
+  }
+}
+
+/** Arguments of a call. */
+export interface Arguments {
+  readonly positional: readonly Value[];
+  readonly named: ReadonlyMap<string, Value>;
+}
+
+export class Callable {
+  readonly name: string;
+  readonly call: (args: Arguments) => Value;
+  constructor(name: string, call: (args: Arguments) => Value) {
+    this.name = name;
+    this.call = call;
+  }
+}
+
+export const NO_ARGUMENTS: Arguments = { positional: [], named: new Map() };
+
+/**
+ * Arguments in the order of the names of a function's parameters, as Python binds them.
+ *
+ * @param required How many of them must be given.
+ */
+export function bind(name: string, { positional, named }: Arguments, parameters: readonly string[], required = 0) {
+  if (positional.length > parameters.length) {
+    const most = parameters.length;
+    throw new TemplateFault(`${name}() takes at most ${most} argument${most === 1 ? '' : 's'} (${positional.length} given)`); // prettier-ignore
+  }
+  const bound: (Value | undefined)[] = [...positional];
+  for (const [key, value] of named) {
+    const at = parameters.indexOf(key);
+    if (at < 0) throw new TemplateFault(`${name}() got an unexpected keyword argument '${key}'`);
+    if (bound[at] !== undefined) throw new TemplateFault(`${name}() got multiple values for argument '${key}'`);
+    bound[at] = value;
+  }
+  const missing = parameters.findIndex((_, i) => i < required && bound[i] === undefined);
+  if (missing >= 0) throw new TemplateFault(`${name}() missing required argument '${parameters[missing]}'`);
+  return bound;
+}
+
+/** A value that was found, else another. `null` is a value here, so `??` would not do. */
+export function orElse(found: Value | undefined, otherwise: () => Value): Value {
+  return found === undefined ? otherwise() : found;
+}
+
+/** Python's name of a value's type. */
+export function typeName(value: Value): string {
+  if (value === null) return 'NoneType';
+  if (typeof value === 'string') return 'str';
+  if (typeof value === 'number') return 'int';
+  if (typeof value === 'boolean') return 'bool';
+  if (Array.isArray(value)) return 'list';
+  if (value instanceof Float) return 'float';
+  if (value instanceof Callable) return 'function';
+  if (value instanceof View) return value.kind;
+  return value instanceof Undefined || value instanceof Namespace
+    ? value.constructor.name
+    : value.constructor.name.toLowerCase();
+}
+
+/** The number that a number or a bool stands for. */
+export function numeric(value: Value): number | undefined {
+  if (typeof value === 'number') return value;
+  if (typeof value === 'boolean') return Number(value);
+  return value instanceof Float ? value.value : undefined;
+}
+
+/** A whole number, as Python wants it for indices and widths. */
+export function integer(value: Value | undefined, otherwise: number, what: string): number {
+  if (value === undefined || value === null) return otherwise;
+  if (typeof value === 'number' || typeof value === 'boolean') return Number(value);
+  throw new TemplateFault(`${what}: '${typeName(value)}' object cannot be interpreted as an integer`);
+}
+
+export function text(value: Value | undefined, what: string): string {
+  if (typeof value === 'string') return value;
+  if (value instanceof Undefined) value.fail();
+  throw new TemplateFault(`${what}: expected a string, got ${value === undefined ? 'nothing' : typeName(value)}`);
+}
+
+export function truth(value: Value): boolean {
+  if (value === null || value instanceof Undefined) return false;
+  if (typeof value === 'string' || Array.isArray(value)) return value.length > 0;
+  if (typeof value !== 'object') return Boolean(value);
+  if (value instanceof Float) return value.value !== 0;
+  if (value instanceof Dict) return value.size > 0;
+  if (value instanceof Range) return value.length > 0;
+  if (value instanceof Tuple || value instanceof View || value instanceof Loop) return value.items.length > 0;
+  return true;
+}
+
+/** The items of a list, a tuple, or what else keeps them in order and is not used up. */
+export function sequence(value: Value): readonly Value[] | undefined {
+  if (Array.isArray(value)) return value;
+  if (value instanceof Tuple || value instanceof View) return value.items;
+  return value instanceof Range ? value.items() : undefined;
+}
+
+/** What a loop over the value goes through. */
+export function iterate(value: Value, budget: Budget): readonly Value[] {
+  const items = itemsOf(value);
+  budget.items(items.length);
+  return items;
+}
+
+function itemsOf(value: Value): readonly Value[] {
+  const items = sequence(value);
+  if (items) return items;
+  if (typeof value === 'string') return Array.from(value);
+  if (value instanceof Dict) return value.keys();
+  if (value instanceof Generator) return value.take();
+  if (value instanceof Undefined) return [];
+  throw new TemplateFault(`'${typeName(value)}' object is not iterable`);
+}
+
+export function length(value: Value): number {
+  if (typeof value === 'string') return codePoints(value);
+  if (value instanceof Dict) return value.size;
+  if (value instanceof Undefined) return 0;
+  if (value instanceof Loop) return value.items.length;
+  if (value instanceof Range) return value.length;
+  const items = sequence(value);
+  if (items) return items.length;
+  throw new TemplateFault(`object of type '${typeName(value)}' has no len()`);
+}
+
+function codePoints(value: string): number {
+  let pairs = 0;
+  for (let i = 0; i + 1 < value.length; i++) if (value.codePointAt(i)! > 0xffff) pairs += 1;
+  return value.length - pairs;
+}
+
+/** Python's `==`. */
+export function equal(a: Value, b: Value, budget: Budget): boolean {
+  budget.spend(1);
+  if (a === b) return true;
+  const [x, y] = [numeric(a), numeric(b)];
+  if (x !== undefined || y !== undefined) return x === y;
+  if (a instanceof Undefined) return b instanceof Undefined;
+  if ((Array.isArray(a) && Array.isArray(b)) || (a instanceof Tuple && b instanceof Tuple)) {
+    const [left, right] = [sequence(a)!, sequence(b)!];
+    return left.length === right.length && left.every((item, i) => equal(item, right[i], budget));
+  }
+  if (!(a instanceof Dict && b instanceof Dict) || a.size !== b.size) return false;
+  return a.items().every(([key, value]) => {
+    const other = b.get(key);
+    return other !== undefined && equal(value, other, budget);
+  });
+}
+
+/** Python's order: below zero where `a` comes before `b`. */
+export function compare(a: Value, b: Value, operator: string, budget: Budget): number {
+  budget.spend(1);
+  const [x, y] = [numeric(a), numeric(b)];
+  if (x !== undefined && y !== undefined) return x - y;
+  if (typeof a === 'string' && typeof b === 'string') return compareText(a, b);
+  if ((Array.isArray(a) && Array.isArray(b)) || (a instanceof Tuple && b instanceof Tuple)) {
+    const [left, right] = [sequence(a)!, sequence(b)!];
+    const differs = left.findIndex((item, i) => i >= right.length || !equal(item, right[i], budget));
+    if (differs < 0 || differs >= right.length) return left.length - right.length;
+    return compare(left[differs], right[differs], operator, budget);
+  }
+  for (const value of [a, b]) if (value instanceof Undefined) value.fail();
+  throw new TemplateFault(`'${operator}' not supported between instances of '${typeName(a)}' and '${typeName(b)}'`);
+}
+
+/** By code points: JavaScript compares UTF-16 units, which puts U+FF5C behind an emoji. */
+function compareText(a: string, b: string): number {
+  let i = 0;
+  while (i < a.length && i < b.length && a[i] === b[i]) i++;
+  if (i >= a.length || i >= b.length) return a.length - b.length;
+  if (i > 0 && /[\udc00-\udfff]/.test(a[i] + b[i])) i--;
+  return a.codePointAt(i)! - b.codePointAt(i)!;
+}
+
+/** Python's `needle in haystack`. */
+export function contains(haystack: Value, needle: Value, budget: Budget): boolean {
+  if (typeof haystack === 'string') {
+    if (typeof needle === 'string') return haystack.includes(needle);
+    if (needle instanceof Undefined) needle.fail();
+    throw new TemplateFault(`'in <string>' requires string as left operand, not ${typeName(needle)}`);
+  }
+  if (haystack instanceof Dict) return haystack.has(needle);
+  return itemsOf(haystack).some((item) => equal(item, needle, budget));
+}
+
+/**
+ * A value of the caller as a value of the template: fields that are undefined are left out, and whatever is not data
+ * becomes a text that names its type, as in transformers.
+ */
+export function fromJavaScript(value: unknown): Value {
+  if (value === null || value === undefined) return null;
+  if (typeof value === 'string' || typeof value === 'boolean') return value;
+  if (typeof value === 'bigint') return fromJavaScript(Number(value));
+  // Beyond 2^53 there is no telling what digits the number had.
+  if (typeof value === 'number') return Number.isSafeInteger(value) ? value + 0 : new Float(value);
+  if (Array.isArray(value)) return value.map(fromJavaScript);
+  if (value instanceof Map) return new Dict(Array.from(value, ([k, v]) => [fromJavaScript(k), fromJavaScript(v)]));
+  if (typeof value !== 'object' || value instanceof Date || ArrayBuffer.isView(value)) return `<${nameOf(value)}>`;
+  return new Dict(
+    Object.entries(value)
+      .filter(([, field]) => field !== undefined)
+      .map(([name, field]) => [name, fromJavaScript(field)]),
+  );
+}
+
+const nameOf = (value: unknown): string => (value instanceof Object ? value.constructor.name : typeof value);

@@ -1,0 +1,164 @@
+import { describe, expect, it } from 'vitest';
+import { loadNetwork, planNetwork } from '../../src/engine/load-network.ts';
+import type { Checkpoint, ModelFiles } from '../../src/loader/checkpoint.ts';
+import { openFolder } from '../../src/loader/folder.ts';
+import { ConfigError } from '../../src/model/config-error.ts';
+import type { DecoderConfig } from '../../src/model/decoder-config.ts';
+import { ReferenceBackend } from '../../src/tensor/reference/backend.ts';
+import { expectNear, modelFolder, readExpected, Runner } from '../support/fixtures.ts';
+
+type Changes = Record<string, unknown>;
+
+/** The config that a fixture's files resolve to, with fields changed. */
+async function resolved(name: string, changes: Changes): Promise<DecoderConfig> {
+  const files = await openFolder(modelFolder(name));
+  try {
+    return planNetwork({ ...files, config: { ...files.config, ...changes } }).network.config;
+  } finally {
+    await files.checkpoint.close();
+  }
+}
+
+describe('a field that changes the computation', () => {
+  const longrope = { type: 'longrope', short_factor: [1, 1], long_factor: [1, 1] };
+  // prettier-ignore
+  it.each<[string, Changes, RegExp]>([
+    ['gemma2', { hidden_activation: 'geglu' }, /hidden_activation "geglu" is not supported here \(supported: silu, /],
+    ['gemma2', { layer_types: ['sliding_attention', 'full_attention', 'linear_attention', 'full_attention'] }, /layer_types\[2\] must be "full_attention" or "sliding_attention", got .*linear_attention/],
+    ['gemma2', { layer_types: ['full_attention'] }, /layer_types must be a list of 4 types, one for each layer, got \["full_attention"\]/],
+    ['gemma2', { attn_logit_softcapping: '50' }, /attn_logit_softcapping must be a finite number above 0, or null, got .*50/],
+    ['gemma2', { attn_logit_softcapping: 0 }, /attn_logit_softcapping must be a finite number above 0, or null, got/],
+    ['gemma2', { final_logit_softcapping: [30] }, /final_logit_softcapping must be a finite number above 0, or null, got/],
+    ['gemma2', { query_pre_attn_scalar: -1 }, /query_pre_attn_scalar must be a finite number above 0, got -1/],
+    ['gemma2', { use_bidirectional_attention: true }, /use_bidirectional_attention must be false/],
+    ['gemma2', { sliding_window: 'wide' }, /sliding_window must be .* got "wide"/],
+    ['gemma2', { rope_scaling: { rope_type: 'spiral' } }, /rope_type "spiral" is not supported/],
+    ['gemma3_text', { attn_logit_softcapping: 50 }, /attn_logit_softcapping must be null: Gemma 3 does not bound its scores, got 50/],
+    ['gemma3_text', { sliding_window_pattern: 0 }, /sliding_window_pattern must be a number from 1/],
+    ['gemma3_text', { rope_local_base_freq: '1e4' }, /rope_local_base_freq must be .* got "1e4"/],
+    ['gemma3_text_v5', { rope_parameters: { full_attention: { rope_type: 'odd' } } }, /rope_parameters\.rope_type "odd" is not supported/],
+    ['phi3', { rope_scaling: { type: 'linear', factor: 2 } }, /rope_scaling\.rope_type must be "default" or "longrope" in a phi3 model, got .*linear/],
+    ['phi3', { rope_scaling: { ...longrope } }, /rope_scaling\.short_factor must be a list of 8, each a finite number above 0, got \[1,1\]/],
+    ['phi3', { rope_scaling: { ...longrope, short_factor: [1, 1, 1, 1, 1, 1, 1, 0] } }, /rope_scaling\.short_factor must be a list of 8/],
+    ['phi3', { rope_scaling: { ...longrope, short_factor: new Array(8).fill(1) } }, /rope_scaling\.long_factor must be a list of 8/],
+    ['phi3', { partial_rotary_factor: 1.5 }, /partial_rotary_factor must be a number above 0 and up to 1, got 1.5/],
+    ['smollm3', { no_rope_layers: [1, 1, 1] }, /no_rope_layers must be a list of at least 4 numbers/],
+    ['smollm3', { no_rope_layers: [1, 1, 1, 2] }, /no_rope_layers\[3\] must be 1 \(turns\) or 0, got/],
+    ['smollm3', { use_sliding_window: 'yes' }, /use_sliding_window must be true or false, got "yes"/],
+    ['olmo2', { hidden_act: 'mish' }, /hidden_act "mish" is not supported/],
+    ['granite', { residual_multiplier: 'much' }, /residual_multiplier must be a finite number above 0, got "much"/],
+    ['granite', { attention_multiplier: 0 }, /attention_multiplier must be a finite number above 0, got 0/],
+    ['gpt2', { activation_function: 'gelu_odd' }, /activation_function "gelu_odd" is not supported/],
+    ['gpt2', { scale_attn_by_inverse_layer_idx: 1 }, /scale_attn_by_inverse_layer_idx must be true or false, got 1/],
+    ['gpt2', { scale_attn_weights: 'no' }, /scale_attn_weights must be true or false, got "no"/],
+    ['gpt2', { add_cross_attention: true }, /add_cross_attention must be false/],
+    ['gpt2', { n_embd: null }, /n_embd must be a number from 1 to \d+, got nothing/],
+    ['gpt_neox', { use_parallel_residual: 'both' }, /use_parallel_residual must be true or false, got "both"/],
+    ['gpt_neox', { rotary_pct: 0 }, /rotary_pct must be a number above 0 and up to 1, got 0/],
+  ])('%s refuses %j', async (name, changes, message) => {
+    const error = await resolved(name, changes).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(ConfigError);
+    expect((error as Error).message).toMatch(message);
+  });
+});
+
+describe('what a config leaves out is what transformers assumes', () => {
+  it('Gemma 2: every second layer slides, caps and scale of the class', async () => {
+    const absent = { attn_logit_softcapping: undefined, sliding_window: undefined, query_pre_attn_scalar: undefined };
+    const config = await resolved('gemma2', absent);
+    expect(config.windows).toEqual([4096, Infinity, 4096, Infinity]);
+    expect([config.attentionSoftCap, config.attentionScale]).toEqual([50, 1 / 16]);
+    const off = await resolved('gemma2', { attn_logit_softcapping: null, sliding_window: null });
+    expect([off.attentionSoftCap, ...off.windows]).toEqual([undefined, ...new Array<number>(4).fill(Infinity)]);
+  });
+
+  it('Gemma 3: five windows to one full layer, two bases, scaling for full layers only; layer_types wins', async () => {
+    const absent = { sliding_window_pattern: undefined, rope_theta: undefined, rope_local_base_freq: undefined };
+    const config = await resolved('gemma3_text', absent);
+    expect(config.windows).toEqual([8, 8, 8, 8]);
+    const types = ['full_attention', 'sliding_attention', 'sliding_attention', 'full_attention'];
+    const rope_scaling = { rope_type: 'linear', factor: 8 };
+    const mixed = await resolved('gemma3_text', { ...absent, sliding_window_pattern: 2, layer_types: types, rope_scaling }); // prettier-ignore
+    expect(mixed.windows).toEqual([Infinity, 8, 8, Infinity]);
+    expect(mixed.ropes.map((rope) => [rope?.theta, rope?.scaling.type])).toEqual([[1e6, 'linear'], [1e4, 'default'], [1e4, 'default'], [1e6, 'linear']]); // prettier-ignore
+  });
+
+  it('SmolLM3: every fourth layer does not turn, and only these slide', async () => {
+    const absent = { no_rope_layers: undefined, rope_theta: undefined, layer_types: undefined };
+    const config = await resolved('smollm3', { ...absent, use_sliding_window: true, sliding_window: 8 });
+    expect(config.ropes.map((rope) => rope?.theta)).toEqual([2e6, 2e6, 2e6, undefined]);
+    expect(config.windows).toEqual([Infinity, Infinity, Infinity, 8]);
+    expect((await resolved('smollm3', { sliding_window: 8 })).windows).toEqual(new Array(4).fill(Infinity));
+    expect((await resolved('smollm3', { no_rope_layers: null, no_rope_layer_interval: 2 })).ropes.map((rope) => rope !== undefined)).toEqual([true, false, true, false]); // prettier-ignore
+  });
+
+  it('Phi-3: older names of longrope, and 4096 as the original context', async () => {
+    const factors = new Array<number>(8).fill(1);
+    for (const type of ['longrope', 'su', 'yarn']) {
+      const rope_scaling = { type, short_factor: factors, long_factor: factors };
+      const { ropes } = await resolved('phi3', { original_max_position_embeddings: undefined, max_position_embeddings: 131072, rope_scaling }); // prettier-ignore
+      const { scaling } = ropes[0]!;
+      expect(scaling).toMatchObject({ type: 'longrope', originalMaxPositions: 4096 });
+      expect('attentionFactor' in scaling && scaling.attentionFactor).toBeCloseTo(1.190238071, 8);
+    }
+  });
+
+  it('GPT-NeoX: a quarter of each head turns, both rope styles', async () => {
+    expect((await resolved('gpt_neox', { rotary_pct: undefined })).ropes[0]?.rotaryDim).toBe(4);
+    const rope_parameters = { rope_type: 'default', rope_theta: 5000, partial_rotary_factor: 0.5 };
+    const newer = await resolved('gpt_neox', { rotary_pct: undefined, rotary_emb_base: undefined, rope_parameters });
+    expect(newer.ropes[0]).toMatchObject({ rotaryDim: 8, theta: 5000 });
+  });
+
+  it('Granite: factors of 1', async () => {
+    expect((await resolved('granite', {})).attentionScale).toBe(0.2);
+    expect((await resolved('granite', { attention_multiplier: undefined })).attentionScale).toBe(1);
+  });
+
+  it('GPT-2: an MLP four times as wide, and the scale by layer', async () => {
+    expect((await resolved('gpt2', {})).mlpDim).toBe(256);
+    await expect(resolved('gpt2', { n_inner: 128 })).rejects.toThrow(/c_fc\.weight: expected \[64, 128\]/);
+  });
+});
+
+/** The same files with other tensor names, and more tensors than the text model has. */
+function renamed(files: ModelFiles, name: (own: string) => string, config: Changes): ModelFiles {
+  const own = new Map([...files.checkpoint.tensors.keys()].map((key) => [name(key), key]));
+  const extra = [...own.keys()].map((key) => key.startsWith('model.') ? 'model.vision_tower.layer.weight' : 'vision_tower.layer.weight'); // prettier-ignore
+  const entry = [...files.checkpoint.tensors.values()][0];
+  const checkpoint: Checkpoint = {
+    tensors: new Map([
+      ...[...own].map(([key, from]) => [key, files.checkpoint.tensors.get(from)!] as const),
+      ...extra.map((key) => [key, entry] as const),
+    ]),
+    naturalDType: (key) => files.checkpoint.naturalDType(own.get(key)!),
+    read: (key, dtype, target) => files.checkpoint.read(own.get(key)!, dtype, target),
+    close: () => files.checkpoint.close(),
+  };
+  return { ...files, checkpoint, config };
+}
+
+describe('the text half of gemma3', () => {
+  it.each([
+    ['transformers 4', (name: string) => `language_model.${name}`],
+    ['transformers 5', (name: string) => name.replace(/^model\./, 'model.language_model.')],
+  ])('is found under the names of %s, and gives the logits of gemma3_text', async (_, name) => {
+    const backend = new ReferenceBackend();
+    const files = await openFolder(modelFolder('gemma3_text'));
+    const config = { model_type: 'gemma3', text_config: files.config, vision_config: {} };
+    const loaded = await loadNetwork(renamed(files, name, config), backend, { weights: 'f32' });
+    const expected = await readExpected('gemma3_text');
+    const runner = Runner.of(backend, loaded);
+    expectNear(runner.fresh([...expected('input_ids').data]), expected('logits').data, 3e-4, 'logits');
+    runner.dispose();
+    await files.checkpoint.close();
+  });
+
+  it('takes the sizes of the class where text_config has none', async () => {
+    const files = await openFolder(modelFolder('gemma3_text'));
+    const config = { model_type: 'gemma3', text_config: { hidden_size: 64 } };
+    expect(() => planNetwork(renamed(files, (name) => `language_model.${name}`, config))).toThrow(/embed_tokens\.weight: expected \[262208, 64\]/); // prettier-ignore
+    expect(() => planNetwork({ ...files, config: { model_type: 'gemma3' } })).toThrow(/text_config must be an object, got nothing/); // prettier-ignore
+    await files.checkpoint.close();
+  });
+});
