@@ -9,7 +9,7 @@ export { KvCache } from './model/cache.ts';
 export { probabilities } from './model/sampling/sampler.ts';
 export type { SamplingOptions } from './model/sampling/options.ts';
 export { HookError } from './inspect/hook-error.ts';
-export { BLOCK_HOOKS, GLOBAL_HOOKS, SAMPLER_HOOKS, type HookPoint } from './inspect/hooks.ts';
+export { BLOCK_HOOKS, EXPERT_HOOKS, GLOBAL_HOOKS, SAMPLER_HOOKS, type HookPoint } from './inspect/hooks.ts';
 export type { Activations, Edit, Hooks } from './inspect/recorder.ts';
 export { openSafetensors } from './loader/safetensors/read.ts';
 export { writeSafetensors } from './loader/safetensors/write.ts';

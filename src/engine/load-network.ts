@@ -1,21 +1,27 @@
 import type { Checkpoint, ModelFiles } from '../loader/checkpoint.ts';
 import type { OnProgress } from '../loader/progress.ts';
+import type { Backend, Shape } from '../tensor/backend.ts';
 import { byteSize, type DType, elements } from '../tensor/dtype.ts';
-import type { Backend } from '../tensor/backend.ts';
+import { floatFormat } from '../tensor/formats/index.ts';
+import { blockRows, blocksAcross, decodePacked, type PackedMatrix, rowBytes } from '../tensor/formats/packed.ts';
+import { PackedParameter } from '../tensor/packed.ts';
 import { keep, scope } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { Decoder } from '../model/parts/decoder.ts';
-import { architectureOf, IGNORED_TENSORS } from '../model/registry.ts';
+import { readQuantisation } from '../model/quantisation.ts';
+import { architectureOf, IGNORED_TENSORS, type NetworkOptions } from '../model/registry.ts';
 import { type WeightPart, type WeightRequest, Weights } from '../model/weights.ts';
 
 export interface WeightOptions {
   /**
-   * The dtype of matrices in memory. `auto` (default) keeps f32 and bf16 as they are stored; f16 becomes f32, and
-   * 8-bit floats and quantised formats become bf16.
+   * The dtype of matrices in memory. `auto` (default) keeps f32 and bf16 as they are stored, and MXFP4 and 8-bit floats
+   * with factors for their blocks in their codes; f16 becomes f32, and other formats become bf16.
    */
   weights?: 'auto' | 'f32' | 'bf16';
   /** The dtype of operands inside matrix products; default: that of the matrix where the processor multiplies it. */
   compute?: 'f32' | 'bf16' | undefined;
+  /** How multi-head latent attention (DeepSeek) computes: see `NetworkOptions`. Default `absorbed`. */
+  mla?: NetworkOptions['mla'];
   onProgress?: OnProgress | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -43,15 +49,17 @@ export interface PlannedNetwork {
  */
 export function planNetwork(
   { config, checkpoint, source }: ModelFiles,
-  { weights = 'auto', compute }: Pick<WeightOptions, 'weights' | 'compute'> = {},
+  { weights = 'auto', compute, mla = 'absorbed' }: Pick<WeightOptions, 'weights' | 'compute' | 'mla'> = {},
 ): PlannedNetwork {
   const cursor = new Weights({
     source,
     tensors: checkpoint.tensors,
+    keepsPacked: weights === 'auto',
+    fp8Blocks: readQuantisation(config) === 'fp8',
     matrixDType: (name) => (weights === 'auto' ? storedPrecision(checkpoint, name) : weights),
     compute: (dtype) => compute ?? dtype,
   });
-  const network = architectureOf(config)(config, cursor);
+  const network = architectureOf(config)(config, cursor, { mla });
   const requests = cursor.requests(IGNORED_TENSORS);
   return { network, requests, weightBytes: requests.reduce((sum, { parameter }) => sum + bytesOf(parameter), 0) };
 }
@@ -77,7 +85,7 @@ export async function loadNetwork(
     let loaded = 0;
     for (const request of requests) {
       signal?.throwIfAborted();
-      await fill(request, files.checkpoint, backend, signal);
+      await fill(request, backend, { checkpoint: files.checkpoint, signal });
       loaded += bytesOf(request.parameter);
       onProgress?.({ label: 'weights', loaded, total });
     }
@@ -88,41 +96,125 @@ export async function loadNetwork(
   return { network, weightBytes: total, dispose };
 }
 
+/** Where the numbers of parameters are read from. */
+interface Source {
+  readonly checkpoint: Checkpoint;
+  readonly signal: AbortSignal | undefined;
+}
+
 /** Reads the stored parts of a parameter end to end into the memory that the backend takes over. */
-async function fill(
-  { parameter, parts }: WeightRequest,
-  checkpoint: Checkpoint,
-  backend: Backend,
-  signal: AbortSignal | undefined,
-): Promise<void> {
+async function fill({ parameter, parts }: WeightRequest, backend: Backend, source: Source): Promise<void> {
+  if (parameter instanceof PackedParameter) return fillPacked(parameter, parts, backend, source);
   const { shape, dtype } = parameter;
   const bytes = backend.allocate(bytesOf(parameter));
-  try {
+  await discardOnError(backend, bytes, async () => {
     let at = 0;
     for (const part of parts) {
       const size = elements(part.shape) * byteSize(dtype);
-      await readPart(part, dtype, bytes.subarray(at, at + size), checkpoint, signal);
+      await readPart(part, dtype, bytes.subarray(at, at + size), source);
       at += size;
     }
+  });
+  parameter.fill(scope('', () => keep(new Tensor(backend, backend.upload(bytes, shape, dtype), shape, dtype))));
+}
+
+async function discardOnError(backend: Backend, bytes: Uint8Array, read: () => Promise<void>): Promise<void> {
+  try {
+    await read();
   } catch (error) {
     backend.discard(bytes);
     throw error;
   }
-  parameter.fill(scope('', () => keep(new Tensor(backend, backend.upload(bytes, shape, dtype), shape, dtype))));
 }
 
-/** Straight into its place, or through a copy where the file has it arranged otherwise. */
-async function readPart(
-  { name, shape, arrangement }: WeightPart,
+/** Codes and factors as they are stored; only rows that the file has in another order are moved. */
+async function fillPacked(
+  parameter: PackedParameter,
+  parts: readonly WeightPart[],
+  backend: Backend,
+  source: Source,
+): Promise<void> {
+  const { format, columns, blockRow } = parameter.layout;
+  const codes = backend.allocate(blockRow.length * rowBytes(format, columns));
+  const scales: PackedMatrix['scales'][] = [];
+  await discardOnError(backend, codes, async () => {
+    let at = 0;
+    for (const part of parts) {
+      const target = codes.subarray(at, (at += part.shape[0] * rowBytes(format, columns)));
+      await arranged(part, target, 1, (stored) => readCodes(part, stored, source));
+      scales.push(await readScales(part, source));
+    }
+  });
+  parameter.fill(backend, { format, columns, blockRow, codes, scales: joinedScales(scales) });
+}
+
+/** Reads a part as `dtype`, decoding it if it is in codes and factors. */
+async function readPart(part: WeightPart, dtype: DType, target: Uint8Array, source: Source): Promise<void> {
+  const { packed } = part;
+  await arranged(part, target, byteSize(dtype), async (stored) => {
+    if (packed === undefined) return read(part.name, part, dtype, stored, source);
+    const [rows, columns] = storedShape(part);
+    const codes = new Uint8Array(rows * rowBytes(packed.format, columns));
+    await readCodes(part, codes, source);
+    const scales = await readScales(part, source);
+    const blockRow = blockRows(packed.format, rows);
+    floatFormat(dtype).encode(decodePacked({ format: packed.format, columns, blockRow, codes, scales }), stored);
+  });
+}
+
+/** Has `fillStored` write straight into the target, or through a copy where the file has the rows arranged otherwise. */
+async function arranged(
+  part: WeightPart,
+  target: Uint8Array,
+  width: number,
+  fillStored: (stored: Uint8Array) => Promise<void>,
+): Promise<void> {
+  const { shape, arrangement } = part;
+  if (arrangement === undefined) return fillStored(target);
+  const stored = new Uint8Array((target.length / elements(shape)) * elements(storedShape(part)));
+  await fillStored(stored);
+  arrangement.arrange(stored, target, shape, width);
+}
+
+const storedShape = ({ shape, arrangement }: WeightPart): Shape => arrangement?.storedShape(shape) ?? shape;
+
+function readCodes(part: WeightPart, target: Uint8Array, source: Source): Promise<void> {
+  return read(part.name, part, part.packed!.format.name === 'fp8' ? 'f8_e4m3' : 'u8', target, source);
+}
+
+async function readScales(part: WeightPart, source: Source): Promise<PackedMatrix['scales']> {
+  const { format, scales: name } = part.packed!;
+  const [rows, columns] = storedShape(part);
+  const count = elements(format.published(rows, columns).scales);
+  const dtype = source.checkpoint.naturalDType(name) === 'u8' ? 'u8' : 'f32';
+  const bytes = new Uint8Array(count * byteSize(dtype));
+  await read(name, part, dtype, bytes, source);
+  return dtype === 'u8' ? bytes : new Float32Array(bytes.buffer);
+}
+
+/** One of the tensors of a part: the whole, or its place in a stack. */
+function read(
+  name: string,
+  { stack }: WeightPart,
   dtype: DType,
   target: Uint8Array,
-  checkpoint: Checkpoint,
-  signal: AbortSignal | undefined,
+  { checkpoint, signal }: Source,
 ): Promise<void> {
-  if (arrangement === undefined) return checkpoint.read(name, dtype, target, signal);
-  const stored = new Uint8Array(elements(arrangement.storedShape(shape)) * byteSize(dtype));
-  await checkpoint.read(name, dtype, stored, signal);
-  arrangement.arrange(stored, target, shape, byteSize(dtype));
+  const count = target.length / byteSize(dtype);
+  return checkpoint.read(name, dtype, target, signal, stack && stack.index * count);
+}
+
+function joinedScales(parts: readonly PackedMatrix['scales'][]): PackedMatrix['scales'] {
+  const [first] = parts;
+  if (parts.length === 1) return first;
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  const joined = first instanceof Float32Array ? new Float32Array(length) : new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
 }
 
 function storedPrecision(checkpoint: Checkpoint, name: string): 'f32' | 'bf16' {
@@ -130,4 +222,10 @@ function storedPrecision(checkpoint: Checkpoint, name: string): 'f32' | 'bf16' {
   return dtype === 'f32' || dtype === 'f16' ? 'f32' : 'bf16';
 }
 
-const bytesOf = ({ shape, dtype }: WeightRequest['parameter']): number => elements(shape) * byteSize(dtype);
+function bytesOf(parameter: WeightRequest['parameter']): number {
+  if (!(parameter instanceof PackedParameter)) return elements(parameter.shape) * byteSize(parameter.dtype);
+  const { format, columns, blockRow } = parameter.layout;
+  const blocksDown = blockRow.reduce((most, row) => Math.max(most, row + 1), 0);
+  const scaleBytes = format.name === 'fp8' ? 4 : 1;
+  return blockRow.length * rowBytes(format, columns) + blocksDown * blocksAcross(format, columns) * scaleBytes;
+}

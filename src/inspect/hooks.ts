@@ -2,8 +2,9 @@ import type { DecoderConfig, Trait } from '../model/decoder-config.ts';
 
 /**
  * A hook point: an activation that can be read and edited by name. Names and meanings are TransformerLens' where it has
- * them. Axes: p new positions, t key positions (absolute), d model, h query heads, g key/value heads, e head width,
- * f MLP width, V vocabulary, n any number.
+ * them. Axes: p new positions, t key positions (absolute), d model, h query heads, g key/value heads, e head width (e_v
+ * that of values, e_n and e_r its parts that do not turn and that do), r_q and r_kv ranks of latents, f MLP width, E
+ * experts, k experts per token, V vocabulary, n any number.
  */
 export interface HookPoint {
   readonly name: string;
@@ -15,10 +16,23 @@ export interface HookPoint {
   readonly exists?: (config: DecoderConfig, layer: number) => boolean;
 }
 
+type Exists = NonNullable<HookPoint['exists']>;
+
 const has =
-  (trait: Trait): HookPoint['exists'] =>
+  (trait: Trait): Exists =>
   ({ traits }) =>
     traits.includes(trait);
+
+const isMixture: Exists = ({ experts }, layer) => experts?.layers[layer] ?? false;
+const isDense: Exists = (config, layer) => !isMixture(config, layer);
+const inMixture =
+  (trait: Trait): Exists =>
+  (config, layer) =>
+    isMixture(config, layer) && config.traits.includes(trait);
+const hasShared: Exists = (config, layer) => isMixture(config, layer) && config.experts!.sharedDim > 0;
+const isLatent: Exists = ({ latent }) => latent !== undefined;
+const isAbsorbed: Exists = ({ latent }) => latent?.absorbed ?? false;
+const isExpanded: Exists = ({ latent }) => !(latent?.absorbed ?? false);
 
 export const GLOBAL_HOOKS: readonly HookPoint[] = [
   { name: 'hook_tokens', axes: 'p', meaning: 'token ids, i32' },
@@ -46,9 +60,9 @@ export const SAMPLER_HOOKS: readonly HookPoint[] = [
   { name: 'sampler.hook_token', axes: '1', meaning: 'the chosen token, i32; an edit forces another' },
 ];
 
-const windowed: HookPoint['exists'] = (config, layer) => config.windows[layer] < Infinity;
-const rotated: HookPoint['exists'] = (config, layer) => config.ropes[layer] !== undefined;
-const sequential: HookPoint['exists'] = ({ traits }) => !traits.includes('parallel');
+const windowed: Exists = (config, layer) => config.windows[layer] < Infinity;
+const rotated: Exists = ({ ropes, latent }, layer) => ropes[layer] !== undefined && latent === undefined;
+const sequential: Exists = ({ traits }) => !traits.includes('parallel');
 
 /** In every block, under `blocks.N.` */
 export const BLOCK_HOOKS: readonly HookPoint[] = [
@@ -82,17 +96,63 @@ export const BLOCK_HOOKS: readonly HookPoint[] = [
     exists: has('post-norm'),
   },
   { name: 'ln2_post.hook_normalized', axes: 'p d', meaning: 'that norm before its weight', exists: has('post-norm') },
-  { name: 'attn.hook_q', axes: 'p h e', meaning: 'queries' },
-  { name: 'attn.hook_k', axes: 'p g e', meaning: 'keys' },
-  { name: 'attn.hook_v', axes: 'p g e', meaning: 'values' },
+  { name: 'attn.hook_q', axes: 'p h e', meaning: 'queries', exists: isExpanded },
+  { name: 'attn.hook_k', axes: 'p g e', meaning: 'keys', exists: isExpanded },
+  { name: 'attn.hook_v', axes: 'p g e_v', meaning: 'values', exists: isExpanded },
   { name: 'attn.hook_q_normed', axes: 'p h e', meaning: 'queries after their norm', exists: has('qk-norm') },
   { name: 'attn.hook_k_normed', axes: 'p g e', meaning: 'keys after their norm', exists: has('qk-norm') },
   { name: 'attn.hook_rot_q', axes: 'p h e', meaning: 'queries after rotation', exists: rotated },
   { name: 'attn.hook_rot_k', axes: 'p g e', meaning: 'keys after rotation', exists: rotated },
-  { name: 'kv.hook_write_k', axes: 'p g e', meaning: 'keys about to be cached' },
-  { name: 'kv.hook_write_v', axes: 'p g e', meaning: 'values about to be cached' },
-  { name: 'kv.hook_k', axes: 't g e', meaning: 'all keys as attention reads them; an edit stays in the cache' },
-  { name: 'kv.hook_v', axes: 't g e', meaning: 'all values as attention reads them; an edit stays in the cache' },
+  {
+    name: 'attn.hook_q_latent',
+    axes: 'p r_q',
+    meaning: 'latent of the queries, after its norm',
+    exists: ({ latent }) => latent?.queryRank !== undefined,
+  },
+  { name: 'attn.hook_q_nope', axes: 'p h e_n', meaning: 'part of the queries that does not turn', exists: isLatent },
+  { name: 'attn.hook_q_rope', axes: 'p h e_r', meaning: 'part of the queries that turns, turned', exists: isLatent },
+  {
+    name: 'attn.hook_kv_latent',
+    axes: 'p r_kv',
+    meaning: 'latent of keys and values, after its norm',
+    exists: isLatent,
+  },
+  {
+    name: 'attn.hook_k_rope',
+    axes: 'p 1 e_r',
+    meaning: 'turned part of the key that all heads share',
+    exists: isLatent,
+  },
+  { name: 'attn.hook_q', axes: 'p h e', meaning: 'queries, turned part last', derived: true, exists: isAbsorbed },
+  { name: 'attn.hook_k', axes: 'p h e', meaning: 'keys made of the latent', derived: true, exists: isAbsorbed },
+  { name: 'attn.hook_v', axes: 'p h e_v', meaning: 'values made of the latent', derived: true, exists: isAbsorbed },
+  { name: 'attn.hook_q_absorbed', axes: 'p h r_kv', meaning: 'what is compared with latents', exists: isAbsorbed },
+  { name: 'kv.hook_write_k', axes: 'p g e', meaning: 'keys about to be cached', exists: isExpanded },
+  { name: 'kv.hook_write_v', axes: 'p g e_v', meaning: 'values about to be cached', exists: isExpanded },
+  {
+    name: 'kv.hook_k',
+    axes: 't g e',
+    meaning: 'all keys as attention reads them; an edit stays in the cache',
+    exists: isExpanded,
+  },
+  {
+    name: 'kv.hook_v',
+    axes: 't g e_v',
+    meaning: 'all values as attention reads them; an edit stays in the cache',
+    exists: isExpanded,
+  },
+  {
+    name: 'kv.hook_latent',
+    axes: 't r_kv',
+    meaning: 'all latents as attention reads them; an edit stays in the cache',
+    exists: isAbsorbed,
+  },
+  {
+    name: 'kv.hook_rope',
+    axes: 't e_r',
+    meaning: 'the turned part of all keys; an edit stays in the cache',
+    exists: isAbsorbed,
+  },
   {
     name: 'kv.hook_evict',
     axes: 'n',
@@ -111,20 +171,89 @@ export const BLOCK_HOOKS: readonly HookPoint[] = [
     exists: has('sinks'),
   },
   { name: 'attn.hook_entropy', axes: 'h p', meaning: 'entropy of each row of the pattern, nats', derived: true },
-  { name: 'attn.hook_z', axes: 'p h e', meaning: 'mixed values, what W_O reads' },
+  { name: 'attn.hook_ctx_latent', axes: 'p h r_kv', meaning: 'mixed latents, before W_UV', exists: isAbsorbed },
+  { name: 'attn.hook_z', axes: 'p h e_v', meaning: 'mixed values, what W_O reads' },
   { name: 'attn.hook_result', axes: 'p h d', meaning: "each head's own part of the output", derived: true },
   { name: 'attn.hook_out', axes: 'p d', meaning: 'output of W_O' },
-  { name: 'mlp.hook_pre', axes: 'p f', meaning: 'gate branch, or the only one, before its activation' },
-  { name: 'mlp.hook_pre_linear', axes: 'p f', meaning: 'up branch', exists: has('gated-mlp') },
-  { name: 'mlp.hook_post', axes: 'p f', meaning: 'what `down` reads' },
-  { name: 'mlp.hook_out', axes: 'p d', meaning: 'output of `down`' },
+  { name: 'mlp.router.hook_in', axes: 'p d', meaning: 'what the router reads', exists: isMixture },
+  { name: 'mlp.router.hook_logits', axes: 'p E', meaning: "the router's logits", exists: isMixture },
+  {
+    name: 'mlp.router.hook_scores',
+    axes: 'p E',
+    meaning: 'their softmax or sigmoid over all experts',
+    exists: inMixture('router-scores'),
+  },
+  {
+    name: 'mlp.router.hook_biased_scores',
+    axes: 'p E',
+    meaning: 'scores with the bias for the choice',
+    exists: inMixture('router-bias'),
+  },
+  {
+    name: 'mlp.router.hook_group_indices',
+    axes: 'p n',
+    meaning: 'the groups that can be chosen from, i32; an edit forces them',
+    exists: inMixture('router-groups'),
+  },
+  {
+    name: 'mlp.router.hook_margin',
+    axes: 'p',
+    meaning: 'the last chosen score less the first one that was not',
+    derived: true,
+    exists: isMixture,
+  },
+  {
+    name: 'mlp.hook_expert_indices',
+    axes: 'p k',
+    meaning: 'the chosen experts, best first, i32; an edit forces the choice',
+    exists: isMixture,
+  },
+  { name: 'mlp.hook_topk_weights', axes: 'p k', meaning: 'their weights, as used', exists: isMixture },
+  {
+    name: 'mlp.hook_expert_weights',
+    axes: 'p E',
+    meaning: 'these weights, 0 for experts that were not chosen',
+    derived: true,
+    exists: isMixture,
+  },
+  { name: 'mlp.hook_expert_out', axes: 'p k d', meaning: 'output of each chosen expert', exists: isMixture },
+  { name: 'mlp.shared.hook_pre', axes: 'p n', meaning: "the shared expert's gate branch", exists: hasShared },
+  { name: 'mlp.shared.hook_pre_linear', axes: 'p n', meaning: 'its up branch', exists: hasShared },
+  { name: 'mlp.shared.hook_post', axes: 'p n', meaning: 'what its `down` reads', exists: hasShared },
+  { name: 'mlp.shared.hook_out', axes: 'p d', meaning: 'its output', exists: hasShared },
+  {
+    name: 'mlp.hook_pre',
+    axes: 'p f',
+    meaning: 'gate branch, or the only one, before its activation',
+    exists: isDense,
+  },
+  {
+    name: 'mlp.hook_pre_linear',
+    axes: 'p f',
+    meaning: 'up branch',
+    exists: (config, layer) => isDense(config, layer) && config.traits.includes('gated-mlp'),
+  },
+  { name: 'mlp.hook_post', axes: 'p f', meaning: 'what `down` reads', exists: isDense },
+  { name: 'mlp.hook_out', axes: 'p d', meaning: 'output of `down`, or of the mixture' },
+];
+
+/** In every expert of a mixture, under `blocks.N.mlp.experts.J.`; n rows chose it, perhaps none. */
+export const EXPERT_HOOKS: readonly HookPoint[] = [
+  { name: 'hook_token_index', axes: 'n', meaning: 'the rows that chose it, i32', derived: true },
+  { name: 'hook_pre', axes: 'n f', meaning: 'gate branch' },
+  { name: 'hook_pre_linear', axes: 'n f', meaning: 'up branch' },
+  { name: 'hook_post', axes: 'n f', meaning: 'what `down` reads' },
+  { name: 'hook_out', axes: 'n d', meaning: 'its output, before its weight' },
 ];
 
 /** The names of all hook points of a model, with those of the sampler if it is to generate. */
 export function hookNames(config: DecoderConfig, { sampler = false } = {}): string[] {
-  const inBlocks = config.windows.flatMap((_, layer) =>
-    BLOCK_HOOKS.filter(({ exists }) => exists?.(config, layer) ?? true).map(({ name }) => `blocks.${layer}.${name}`),
-  );
+  const inBlocks = config.windows.flatMap((_, layer) => {
+    const names = BLOCK_HOOKS.filter(({ exists }) => exists?.(config, layer) ?? true).map(({ name }) => name);
+    const count = isMixture(config, layer) ? config.experts!.count : 0;
+    const inExperts = Array.from({ length: count }, (_, expert) => EXPERT_HOOKS.map(({ name }) => `mlp.experts.${expert}.${name}`)); // prettier-ignore
+    return [...names, ...inExperts.flat()].map((name) => `blocks.${layer}.${name}`);
+  });
   const globals = [...GLOBAL_HOOKS, ...(sampler ? SAMPLER_HOOKS : [])].filter(
     ({ exists }) => exists?.(config, 0) ?? true,
   );

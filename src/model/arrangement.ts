@@ -43,10 +43,25 @@ export function rows(order: Int32Array, storedRows = order.length): Arrangement 
   return {
     storedShape: (wanted) => [storedRows, ...wanted.slice(1)],
     arrange(stored, target) {
-      const bytes = stored.length / storedRows;
-      order.forEach((from, to) => {
-        target.set(stored.subarray(from * bytes, (from + 1) * bytes), to * bytes);
-      });
+      // Rows are often short: a loop over words beats a call that copies a row.
+      const [from, to] = widestWords(stored, target, stored.length / storedRows);
+      const width = from.length / storedRows;
+      for (let row = 0, o = 0; row < order.length; row++) {
+        const first = order[row] * width;
+        for (let i = first; i < first + width; i++) to[o++] = from[i];
+      }
+    },
+  };
+}
+
+/** One arrangement after another: `first` of what the file has, `second` of what that gives. */
+export function inTurn(first: Arrangement, second: Arrangement): Arrangement {
+  return {
+    storedShape: (wanted) => first.storedShape(second.storedShape(wanted)),
+    arrange(stored, target, wanted, width) {
+      const between = new Uint8Array(stored.length);
+      first.arrange(stored, between, second.storedShape(wanted), width);
+      second.arrange(between, target, wanted, width);
     },
   };
 }
@@ -60,6 +75,12 @@ export function plus(amount: number): Arrangement {
       from.forEach((x, i) => (to[i] = x + amount));
     },
   };
+}
+
+/** Both as words of 4 bytes, if rows of `rowBytes` and their places allow it, or else as bytes. */
+function widestWords(a: Uint8Array, b: Uint8Array, rowBytes: number) {
+  if ([rowBytes, a.byteOffset, b.byteOffset].some((x) => x % 4 !== 0)) return [a, b] as const;
+  return [elementsOf(a, 4), elementsOf(b, 4)] as const;
 }
 
 function elementsOf({ buffer, byteOffset, length }: Uint8Array, width: number): Uint16Array | Uint32Array {

@@ -10,6 +10,8 @@ export interface LayerLayout {
   readonly keyDim: number;
   /** 0 where a layer's values are the first numbers of its keys, and need no store of their own. */
   readonly valueDim: number;
+  /** Where keys are a latent of so many numbers with a part that turns: the two are shown under names of their own. */
+  readonly latentDim?: number;
   /** Keys that a query sees, itself included; Infinity for all. */
   readonly window: number;
 }

@@ -36,14 +36,59 @@ export interface DecoderConfig {
   readonly ropes: readonly (RopeConfig | undefined)[];
   /** What the blocks have that not all do: it decides which hook points there are. */
   readonly traits: readonly Trait[];
+  /** Mixtures of experts, where the model has some. */
+  readonly experts?: ExpertsConfig | undefined;
+  /** Multi-head latent attention, where the model has it. */
+  readonly latent?: LatentConfig | undefined;
+}
+
+/** Layers whose MLP is a mixture of experts. */
+export interface ExpertsConfig {
+  /** E */
+  readonly count: number;
+  /** k: how many of them each token goes to. */
+  readonly perToken: number;
+  /** F: width of one expert. */
+  readonly dim: number;
+  /** Width of the expert that every token goes to; 0 for none. */
+  readonly sharedDim: number;
+  /** Whether each layer is one. */
+  readonly layers: readonly boolean[];
+}
+
+/** The sizes of multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1). */
+export interface LatentConfig {
+  /** rq; undefined where queries come straight from the stream. */
+  readonly queryRank: number | undefined;
+  /** r */
+  readonly rank: number;
+  /** dn: numbers of a head that do not turn. */
+  readonly nopeDim: number;
+  /** dr: numbers of a head that turn; those of the key are shared by all heads. */
+  readonly ropeDim: number;
+  /** dv */
+  readonly valueDim: number;
+  /** Whether latents are cached and attended to, instead of keys and values of every head. */
+  readonly absorbed: boolean;
 }
 
 /**
  * `pre-norm`: a norm before attention and MLP; `post-norm`: one on what they add; `parallel`: both read the same stream;
  * `qk-norm`: queries and keys are normed before they turn; `gated-mlp`: a gate and an up branch;
- * `learned-positions`: a vector for each position is added to the embedding; `sinks`: heads may attend to nothing.
+ * `learned-positions`: a vector for each position is added to the embedding; `sinks`: heads may attend to nothing;
+ * `router-scores`, `router-bias`, `router-groups`: what a router decides by beside its logits.
  */
-export type Trait = 'pre-norm' | 'post-norm' | 'parallel' | 'qk-norm' | 'gated-mlp' | 'learned-positions' | 'sinks';
+export type Trait =
+  | 'pre-norm'
+  | 'post-norm'
+  | 'parallel'
+  | 'qk-norm'
+  | 'gated-mlp'
+  | 'learned-positions'
+  | 'sinks'
+  | 'router-scores'
+  | 'router-bias'
+  | 'router-groups';
 
 /** What sets a family apart, as far as all decoders share it. */
 export interface Family {
@@ -75,7 +120,14 @@ export interface RopeSizes {
 }
 
 // Beyond any model there is; below what would make sizes overflow or a config of a few bytes ask for all memory.
-const LIMITS = { layers: 1024, dim: 2 ** 17, vocabulary: 2 ** 22, positions: 2 ** 24, heads: 4096 };
+export const LIMITS = {
+  layers: 1024,
+  dim: 2 ** 17,
+  vocabulary: 2 ** 22,
+  positions: 2 ** 24,
+  heads: 4096,
+  experts: 4096,
+};
 
 /**
  * Reads the fields that all decoders share, in transformers' names or the family's own.

@@ -7,7 +7,7 @@ import { rotate } from '../tensor/ops/rotate.ts';
 import { derive, scope, tap } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Arrangement } from './arrangement.ts';
-import { type DecoderConfig, type Family, readDecoderConfig } from './decoder-config.ts';
+import { type DecoderConfig, type Family, readDecoderConfig, type Trait } from './decoder-config.ts';
 import { fields } from './fields.ts';
 import { llamaBlock, qwenWindows } from './llama.ts';
 import { type Decoder, decoder } from './parts/decoder.ts';
@@ -18,8 +18,15 @@ import type { Json } from '../json.ts';
 
 /** Qwen3: Llama with a norm on every query and key head before it turns, and a head width of its own. */
 export function qwen3(raw: Json, weights: Weights): Decoder {
+  const config = readDecoderConfig(raw, qwen3Family(raw));
+  return decoder(config, weights, (layer, index) =>
+    llamaBlock(config, layer, new QkNormAttention(config, layer.at('self_attn'), index)),
+  );
+}
+
+export function qwen3Family(raw: Json): Family & { readonly traits: readonly Trait[] } {
   const bias = fields(raw).boolean('attention_bias') ?? false;
-  const family: Family = {
+  return {
     normEpsilon: 1e-6,
     maxPositions: 32768,
     tieEmbeddings: false,
@@ -28,10 +35,6 @@ export function qwen3(raw: Json, weights: Weights): Decoder {
     traits: ['pre-norm', 'gated-mlp', 'qk-norm'],
     windows: (n) => qwenWindows(raw, n),
   };
-  const config = readDecoderConfig(raw, family);
-  return decoder(config, weights, (layer, index) =>
-    llamaBlock(config, layer, new QkNormAttention(config, layer.at('self_attn'), index)),
-  );
 }
 
 /** Llama's attention with an RMS norm on every query and key head. */

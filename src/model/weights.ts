@@ -1,9 +1,12 @@
 import { VitrineError } from '../tensor/errors.ts';
 import type { Shape } from '../tensor/backend.ts';
 import type { Linear } from '../tensor/ops/linear.ts';
+import { blockRows, type PackedFormat } from '../tensor/formats/packed.ts';
+import { fp8Blocks } from '../tensor/formats/fp8-blocks.ts';
+import { PackedParameter } from '../tensor/packed.ts';
 import { Parameter } from '../tensor/parameter.ts';
 import { sameShape, show } from '../tensor/shape.ts';
-import type { Arrangement } from './arrangement.ts';
+import { type Arrangement, rows } from './arrangement.ts';
 
 /** Weights that do not fit the model: a tensor is missing, has another shape, or is not one that the model knows. */
 export class CheckpointError extends VitrineError {
@@ -13,7 +16,11 @@ export class CheckpointError extends VitrineError {
 /** What a model must know of a checkpoint to be built: which tensors there are, and where they came from. */
 export interface StoredShapes {
   readonly source: string;
-  readonly tensors: ReadonlyMap<string, { readonly shape: Shape; readonly file: string }>;
+  readonly tensors: ReadonlyMap<string, { readonly shape: Shape; readonly file: string; readonly format: string }>;
+  /** Whether matrices that the file has in codes and factors stay so in memory; otherwise `matrixDType` says as what. */
+  readonly keepsPacked: boolean;
+  /** Whether a matrix of 8-bit floats has a factor for each of its blocks, as config.json says. */
+  readonly fp8Blocks: boolean;
   /** The dtype in which the model is to hold a matrix; vectors are always f32. */
   matrixDType(name: string): 'f32' | 'bf16';
   /** The dtype of operands inside products with a matrix of `dtype`. */
@@ -27,12 +34,25 @@ export interface WeightPart {
   readonly shape: Shape;
   /** Absent: it is read straight into its place. */
   readonly arrangement?: Arrangement | undefined;
+  /** The stored tensor is a stack of `count` of them along a first axis; this is number `index`. */
+  readonly stack?: { readonly index: number; readonly count: number } | undefined;
+  /** What is stored are the codes of a matrix; its factors are in another tensor, stacked like the codes. */
+  readonly packed?: { readonly format: PackedFormat; readonly scales: string } | undefined;
 }
 
 /** A parameter and the stored tensors that fill it, one after the other along the first axis. */
 export interface WeightRequest {
-  readonly parameter: Parameter;
+  readonly parameter: Parameter | PackedParameter;
   readonly parts: readonly WeightPart[];
+}
+
+/** A regular expression, or what else tests a name. */
+export type NamePattern = Pick<RegExp, 'test'>;
+
+/** One of several layers that are joined: the tensors of its weight and, if it has one, of its bias. */
+export interface LayerParts {
+  readonly weight: WeightPart;
+  readonly bias?: WeightPart | undefined;
 }
 
 /**
@@ -43,9 +63,9 @@ export class Weights {
   readonly #stored: StoredShapes;
   readonly #path: string;
   readonly #requests: WeightRequest[];
-  readonly #ignored: RegExp[];
+  readonly #ignored: NamePattern[];
 
-  constructor(stored: StoredShapes, path = '', requests: WeightRequest[] = [], ignored: RegExp[] = []) {
+  constructor(stored: StoredShapes, path = '', requests: WeightRequest[] = [], ignored: NamePattern[] = []) {
     this.#stored = stored;
     this.#path = path;
     this.#requests = requests;
@@ -62,7 +82,7 @@ export class Weights {
   }
 
   /** Stored tensors whose full name matches are not part of the model: buffers, the vision half of a larger one. */
-  ignore(pattern: RegExp): void {
+  ignore(pattern: NamePattern): void {
     this.#ignored.push(pattern);
   }
 
@@ -94,17 +114,51 @@ export class Weights {
     bias = false,
     arrangement?: Arrangement,
   ): Linear {
-    const sizes = layers.map(([, size]) => size);
-    const outSize = sizes.reduce((sum, size) => sum + size, 0);
     const label = layers.map(([name]) => name).join('+');
-    const weights = layers.map(([name, size]) => ({ name: `${name}.weight`, shape: [size, inSize], arrangement }));
-    const biases = layers.map(([name, size]) => ({ name: `${name}.bias`, shape: [size], arrangement }));
-    const weight = this.parameter(`${label}.weight`, weights, [outSize, inSize]);
+    const parts = layers.map(([name, size]) => ({
+      weight: { name: `${name}.weight`, shape: [size, inSize], arrangement },
+      bias: bias ? { name: `${name}.bias`, shape: [size], arrangement } : undefined,
+    }));
+    return this.layer(label, parts);
+  }
+
+  /**
+   * A linear layer made of stored tensors that `joined` does not know: other names, members of a stack, packed ones.
+   *
+   * @param label Its name under this path, for messages.
+   */
+  layer(label: string, parts: readonly LayerParts[]): Linear {
+    const sizes = parts.map(({ weight }) => weight.shape[0]);
+    const weight = this.#matrix(`${label}.weight`, parts.map((part) => part.weight)); // prettier-ignore
+    const biases = parts.flatMap(({ bias }) => bias ?? []);
+    const outSize = [weight.shape[0]];
     return {
       weight,
-      bias: bias ? this.parameter(`${label}.bias`, biases, [outSize], 'f32') : undefined,
+      bias: biases.length > 0 ? this.parameter(`${label}.bias`, biases, outSize, 'f32') : undefined,
       sizes,
-      compute: this.#stored.compute(weight.dtype === 'bf16' ? 'bf16' : 'f32'),
+      compute: this.#stored.compute(weight instanceof Parameter && weight.dtype === 'f32' ? 'f32' : 'bf16'),
+    };
+  }
+
+  /**
+   * Some rows of the linear layer `name`, which has `storedRows`: in numbers, whatever the file has, and in the dtype of
+   * their products.
+   */
+  rowsOf(name: string, order: Int32Array, storedRows: number, inSize: number): Linear {
+    const part = { name: `${name}.weight`, shape: [order.length, inSize], arrangement: rows(order, storedRows) };
+    const compute = this.#stored.compute(this.#stored.matrixDType(this.#full(part.name)));
+    const weight = this.parameter(part.name, [part], part.shape, compute === 'f32' ? compute : undefined);
+    return { weight, bias: undefined, sizes: [order.length], compute };
+  }
+
+  /** The gate of a router, `name.weight` `[out, in]`, held in f32 and multiplied in it. */
+  router(name: string, outSize: number, inSize: number, bias = false): Linear {
+    const weight = { name: `${name}.weight`, shape: [outSize, inSize] };
+    return {
+      weight: this.parameter(weight.name, [weight], weight.shape, 'f32'),
+      bias: bias ? this.vector(`${name}.bias`, outSize) : undefined,
+      sizes: [outSize],
+      compute: 'f32',
     };
   }
 
@@ -121,12 +175,43 @@ export class Weights {
    * @param dtype Default: what the first of the stored tensors is to be held in.
    */
   parameter(label: string, wanted: readonly WeightPart[], shape: Shape, dtype?: 'f32'): Parameter {
-    const parts = wanted.map((part) => ({ ...part, name: this.#full(part.name) }));
-    for (const { name, shape: become, arrangement } of parts)
-      this.#check(name, arrangement?.storedShape(become) ?? become);
+    const parts = wanted.map((part) => this.#part(part));
     const parameter = new Parameter(this.#full(label), shape, dtype ?? this.#stored.matrixDType(parts[0].name));
     this.#requests.push({ parameter, parts });
     return parameter;
+  }
+
+  /** A matrix as it is stored: in codes and factors, if its parts are and may stay so, or in numbers. */
+  #matrix(label: string, wanted: readonly WeightPart[]): Parameter | PackedParameter {
+    const parts = wanted.map((part) => this.#part(part));
+    const [{ packed, shape }] = parts;
+    const alike = packed !== undefined && parts.every((part) => part.packed?.format === packed.format);
+    if (!alike || !this.#stored.keepsPacked)
+      return this.parameter(label, wanted, [parts.reduce((sum, part) => sum + part.shape[0], 0), shape[1]]);
+    const blockRow = arrangedBlockRows(packed.format, parts);
+    const parameter = new PackedParameter(this.#full(label), { format: packed.format, columns: shape[1], blockRow });
+    this.#requests.push({ parameter, parts });
+    return parameter;
+  }
+
+  /** The part by its full name, with its factors if its numbers are 8-bit codes; checked against what is stored. */
+  #part(part: WeightPart): WeightPart {
+    const name = this.#full(part.name);
+    const isFp8 = this.#stored.fp8Blocks && this.#stored.tensors.get(name)?.format === 'F8_E4M3';
+    const packed = part.packed
+      ? { ...part.packed, scales: this.#full(part.packed.scales) }
+      : isFp8
+        ? { format: fp8Blocks, scales: `${name}_scale_inv` }
+        : undefined;
+    const numbers = part.arrangement?.storedShape(part.shape) ?? part.shape;
+    const stacked = (shape: Shape): Shape => (part.stack ? [part.stack.count, ...shape] : shape);
+    if (packed === undefined) this.#check(name, stacked(numbers));
+    else {
+      const { codes, scales } = packed.format.published(numbers[0], numbers[1]);
+      this.#check(name, stacked(codes));
+      this.#check(packed.scales, stacked(scales));
+    }
+    return { ...part, name, packed };
   }
 
   /**
@@ -137,7 +222,8 @@ export class Weights {
    */
   requests(ignored: readonly RegExp[] = []): readonly WeightRequest[] {
     const useless = [...ignored, ...this.#ignored];
-    const asked = new Set(this.#requests.flatMap(({ parts }) => parts.map(({ name }) => name)));
+    const names = ({ name, packed }: WeightPart): string[] => (packed ? [name, packed.scales] : [name]);
+    const asked = new Set(this.#requests.flatMap(({ parts }) => parts.flatMap(names)));
     const unused = [...this.#stored.tensors.keys()].filter(
       (name) => !asked.has(name) && !useless.some((pattern) => pattern.test(name)),
     );
@@ -165,6 +251,21 @@ export class Weights {
   #full(name: string): string {
     return this.#path ? `${this.#path}.${name}` : name;
   }
+}
+
+/** The row of blocks of each row, where blocks begin anew in each part and the rows of a part may be in another order. */
+function arrangedBlockRows(format: PackedFormat, parts: readonly WeightPart[]): Int32Array {
+  let first = 0;
+  const rows = parts.map(({ shape, arrangement }) => {
+    const [storedRows] = arrangement?.storedShape(shape) ?? shape;
+    const stored = blockRows(format, storedRows).map((row) => row + first);
+    first += Math.ceil(storedRows / format.blockRows);
+    if (arrangement === undefined) return stored;
+    const arranged = new Int32Array(shape[0]);
+    arrangement.arrange(new Uint8Array(stored.buffer), new Uint8Array(arranged.buffer), [shape[0]], 4);
+    return arranged;
+  });
+  return Int32Array.from(rows.flatMap((part) => [...part]));
 }
 
 const some = (names: readonly string[]): string => names.slice(0, 5).join(', ') + (names.length > 5 ? ', …' : '');

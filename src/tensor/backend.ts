@@ -1,4 +1,5 @@
 import type { DType } from './dtype.ts';
+import type { PackedMatrix } from './formats/packed.ts';
 
 export type Shape = readonly number[];
 
@@ -56,6 +57,14 @@ export interface Backend {
   /** Shares the bytes of `a`. */
   reshape(a: Operand, shape: Shape): unknown;
   cast(a: Operand, dtype: DType): unknown;
+
+  /** Takes over a weight matrix in codes and factors; `allocate` gives the memory of both. */
+  uploadPacked(matrix: PackedMatrix): unknown;
+  /** A copy of its numbers, `[N, K]` f32. */
+  downloadPacked(packed: unknown): Float32Array;
+  /** `[M, N]` f32 from `[M, K]` f32 and a packed `[N, K]`; both may be rounded to `compute` before the product. */
+  matmulPacked(a: Operand, packed: unknown, compute: 'f32' | 'bf16'): unknown;
+  freePacked(packed: unknown): void;
 
   /** A zeroed f32 store that is written in place: the KV cache. */
   createVariable(shape: Shape): unknown;

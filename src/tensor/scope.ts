@@ -95,6 +95,9 @@ export function watched(name: string): boolean {
   return observer?.wants(joinPath(current?.path ?? '', name)) ?? false;
 }
 
+/** Whether anybody listens to any tap: before work that only listeners need. */
+export const observed = (): boolean => observer !== undefined;
+
 /** Runs a synchronous body with `listener` at its taps. */
 export function observe<R>(listener: Observer | undefined, body: () => R): R {
   const outer = observer;

@@ -24,6 +24,27 @@ const write = (name: string, ...names: string[]): Promise<void> =>
 const index = (map: Record<string, string>): Promise<void> =>
   writeFile(join(folder, 'model.safetensors.index.json'), JSON.stringify({ weight_map: map }));
 
+it('reads parts of a tensor, as stored and converted', async () => {
+  const data = Float32Array.from({ length: 12 }, (_, i) => i - 4);
+  const codes = Uint8Array.from({ length: 12 }, (_, i) => 0x30 + i);
+  await writeSafetensors(join(folder, 'model.safetensors'), {
+    f: { dtype: 'F32', shape: [3, 4], data },
+    c: { dtype: 'F8_E4M3', shape: [3, 4], data: codes },
+  });
+  const { checkpoint } = await openFolder(folder);
+  const part = new Uint8Array(16);
+  await checkpoint.read('f', 'f32', part, undefined, 8);
+  expect([...new Float32Array(part.buffer)]).toEqual([4, 5, 6, 7]);
+  await checkpoint.read('f', 'bf16', part.subarray(0, 6), undefined, 3);
+  expect([...new Uint16Array(part.buffer, 0, 3)]).toEqual([0xbf80, 0, 0x3f80]);
+  await checkpoint.read('c', 'f8_e4m3', part.subarray(0, 4), undefined, 4);
+  expect([...part.subarray(0, 4)]).toEqual([0x34, 0x35, 0x36, 0x37]);
+  await expect(checkpoint.read('f', 'f32', part, undefined, 9)).rejects.toThrow(
+    /expected a target of 48 bytes for f32 \[3, 4\], got 16 from element 9 on/,
+  );
+  await checkpoint.close();
+});
+
 it('reads weights as stored and converted', async () => {
   await writeSafetensors(join(folder, 'model.safetensors'), {
     f: one,

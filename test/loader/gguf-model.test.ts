@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { loadNetwork } from '../../src/engine/load-network.ts';
 import { openGguf } from '../../src/loader/gguf/open.ts';
-import { elements } from '../../src/tensor/dtype.ts';
+import { byteSize, elements } from '../../src/tensor/dtype.ts';
 import { ReferenceBackend } from '../../src/tensor/reference/backend.ts';
 import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { expectNear, readExpected, Runner } from '../support/fixtures.ts';
@@ -31,6 +31,23 @@ test.each(Object.keys(expected))('%s has the published names, shapes, values and
     expect(createHash('sha256').update(bytes).digest('hex'), tensor).toBe(sha256);
   }
   await model.checkpoint.close();
+});
+
+test.each(['qwen3-q4_1', 'llama-bf16'])('%s is read in parts', async (name) => {
+  const { checkpoint } = await openGguf(`${folder}${name}.gguf`);
+  const tensor = 'model.embed_tokens.weight';
+  const { shape } = checkpoint.tensors.get(tensor)!;
+  for (const dtype of ['f32', 'bf16'] as const) {
+    const width = byteSize(dtype);
+    const whole = new Uint8Array(elements(shape) * width);
+    await checkpoint.read(tensor, dtype, whole);
+    const part = new Uint8Array(96 * width);
+    await checkpoint.read(tensor, dtype, part, undefined, 64);
+    expect(part).toEqual(whole.slice(64 * width, 160 * width));
+  }
+  await expect(checkpoint.read(tensor, 'f32', new Uint8Array(128), undefined, elements(shape))).rejects.toThrow(/got f32 and 128 bytes from element \d+ on/); // prettier-ignore
+  if (name === 'qwen3-q4_1') await expect(checkpoint.read(tensor, 'f32', new Uint8Array(128), undefined, 5)).rejects.toThrow(/from element 5 on/); // prettier-ignore
+  await checkpoint.close();
 });
 
 // Stored without loss, and with every setting that the model has: not so Gemma 2, whose query scale llama.cpp infers.

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { expect } from 'vitest';
 import { layers as drive } from '../../src/engine/drive.ts';
 import { type LoadedNetwork, loadNetwork, type WeightOptions } from '../../src/engine/load-network.ts';
@@ -39,7 +39,22 @@ export const MODELS = [
   'gpt_neox_sequential',
 ] as const;
 
-export const modelFolder = (name: string): string => join(FIXTURES, 'models', name);
+/** The same, of mixtures of experts and latent attention. */
+export const MIXTURES = [
+  'mixtral',
+  'qwen3_moe',
+  'gpt_oss',
+  'gpt_oss_mxfp4',
+  'deepseek_v2',
+  'deepseek_v2_group',
+  'deepseek_v3',
+  'deepseek_v3_noqlora',
+  'deepseek_v3_fp8',
+  'deepseek_v3_fp8_aligned',
+] as const;
+
+/** The folder of a fixture by its name; a path of its own stays what it is. */
+export const modelFolder = (name: string): string => resolve(FIXTURES, 'models', name);
 
 export interface Expected {
   readonly shape: readonly number[];

@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import type { Backend, FusedKernels } from '../../src/tensor/backend.ts';
 import { ReferenceBackend } from '../../src/tensor/reference/backend.ts';
 import { BACKENDS, expectNothingLeft } from '../support/backends.ts';
+import { experts } from './conformance/experts.ts';
 import { ops } from './conformance/ops.ts';
+import { packed } from './conformance/packed.ts';
 import { primitives } from './conformance/primitives.ts';
 
 const KERNELS = Object.keys({ linear: 1, rmsNorm: 1, layerNorm: 1, rotate: 1, swiglu: 1 } satisfies Record<
@@ -16,8 +18,14 @@ describe.each(BACKENDS)('%s', (_, create) => {
   describe('primitives', () => {
     primitives(backend);
   });
+  describe('packed weights', () => {
+    packed(backend);
+  });
   describe('ops', () => {
     ops(backend);
+  });
+  describe('experts', () => {
+    experts(backend);
   });
 
   it('nothing of the contract went untested', () => {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import type { Format } from '../../src/tensor/formats/format.ts';
+import { mxfp4Ggml } from '../../src/tensor/formats/mxfp4-ggml.ts';
 import { q4_0 } from '../../src/tensor/formats/q4_0.ts';
 import { q4_1 } from '../../src/tensor/formats/q4_1.ts';
 import { q4_k } from '../../src/tensor/formats/q4_k.ts';
@@ -14,7 +15,7 @@ const fixture = JSON.parse(readFileSync(new URL('../fixtures/gguf/blocks.json', 
   { blocks: string; values: string }
 >;
 
-test.each<Format>([q8_0, q4_0, q4_1, q4_k, q6_k])('$name decodes bit for bit as llama.cpp', (format) => {
+test.each<Format>([q8_0, q4_0, q4_1, q4_k, q6_k, mxfp4Ggml])('$name decodes bit for bit as llama.cpp', (format) => {
   const blocks = Buffer.from(fixture[format.name].blocks, 'base64');
   const expected = Buffer.from(fixture[format.name].values, 'base64');
   const values = new Float32Array((blocks.length / format.blockBytes) * format.blockSize);

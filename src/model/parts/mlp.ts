@@ -9,21 +9,24 @@ export class GatedMlp {
   readonly gateUp: Linear; // [2F, D]
   readonly down: Linear; //   [D, F]
   readonly activation: Activation;
+  /** Prefix of its taps. */
+  readonly name: string;
 
-  constructor(layers: { readonly gateUp: Linear; readonly down: Linear }, activation: Activation) {
+  constructor(layers: { readonly gateUp: Linear; readonly down: Linear }, activation: Activation, name = 'mlp') {
     this.gateUp = layers.gateUp;
     this.down = layers.down;
     this.activation = activation;
+    this.name = name;
   }
 
   /** `[T, D]` to `[T, D]`. */
   forward(x: Tensor): Tensor {
-    return scope('', () => {
+    return scope(this.name, () => {
       const [gate, up] = linears(x, this.gateUp); //                                       [T, F] twice
-      const pre = tap('mlp.hook_pre', gate);
-      const preLinear = tap('mlp.hook_pre_linear', up);
-      const post = tap('mlp.hook_post', gated(pre, preLinear, this.activation)); //        [T, F]
-      return tap('mlp.hook_out', linear(post, this.down)); //                              [T, D]
+      const pre = tap('hook_pre', gate);
+      const preLinear = tap('hook_pre_linear', up);
+      const post = tap('hook_post', gated(pre, preLinear, this.activation)); //            [T, F]
+      return tap('hook_out', linear(post, this.down)); //                                  [T, D]
     });
   }
 }
@@ -33,10 +36,11 @@ export function gatedMlp(
   weights: Weights,
   sizes: { readonly dim: number; readonly mlpDim: number; readonly activation: Activation },
   bias = false,
+  name = 'mlp',
 ): GatedMlp {
   const { dim: D, mlpDim: F, activation } = sizes;
   const gateUp = weights.joined([['gate_proj', F], ['up_proj', F]], D, bias); // prettier-ignore
-  return new GatedMlp({ gateUp, down: weights.linear('down_proj', D, F, bias) }, activation);
+  return new GatedMlp({ gateUp, down: weights.linear('down_proj', D, F, bias) }, activation, name);
 }
 
 /** Feed-forward layer without a gate: `down(act(up(x)))`. */

@@ -1,6 +1,6 @@
 import { derive, scope, tap, watched } from '../scope.ts';
 import { concat, Tensor } from '../tensor.ts';
-import type { Linear } from './linear.ts';
+import { denseWeight, type Linear } from './linear.ts';
 import { pick, slotOrder } from './slot-order.ts';
 
 /**
@@ -111,7 +111,7 @@ export function headResults(z: Tensor, output: Linear): Tensor {
   const [, H, dv] = z.shape;
   const [D] = output.weight.shape;
   return scope('', () => {
-    const perHead = output.weight.tensor.cast('f32').reshape([D, H, dv]).transpose([1, 0, 2]); // [H, D, dv]
+    const perHead = denseWeight(output).reshape([D, H, dv]).transpose([1, 0, 2]); // [H, D, dv]
     return z.transpose([1, 0, 2]).matmul(perHead, { transposeB: true }).transpose([1, 0, 2]); //   [T, H, D]
   });
 }

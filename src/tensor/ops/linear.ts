@@ -1,11 +1,12 @@
+import { PackedParameter } from '../packed.ts';
 import type { Parameter } from '../parameter.ts';
 import { scope } from '../scope.ts';
 import { Tensor } from '../tensor.ts';
 
 /** One linear layer, or several that read the same input, joined row by row into one product. */
 export interface Linear {
-  /** `[out, in]`, as checkpoints hold it; f32 or bf16. */
-  readonly weight: Parameter;
+  /** `[out, in]`, as checkpoints hold it: f32, bf16 or packed. */
+  readonly weight: Parameter | PackedParameter;
   /** `[out]` */
   readonly bias: Parameter | undefined;
   /** Rows of each joined layer; they add up to `out`. */
@@ -27,9 +28,16 @@ export function linears(x: Tensor, layer: Linear): Tensor[] {
   return scope('', () => linear(x, layer).split(layer.sizes));
 }
 
-function multiply(x: Tensor, { weight: { tensor: weight }, compute }: Linear): Tensor {
+function multiply(x: Tensor, { weight: parameter, compute }: Linear): Tensor {
+  if (parameter instanceof PackedParameter) return parameter.multiply(x, compute);
+  const weight = parameter.tensor;
   const fused = x.backend.fused.linear?.(x, weight, compute);
   if (fused !== undefined) return new Tensor(x.backend, fused, [x.shape[0], weight.shape[0]], 'f32');
   if (compute === 'f32') return x.matmul(weight.cast('f32'), { transposeB: true });
   return x.cast('bf16').matmul(weight.cast('bf16'), { transposeB: true }).cast('f32');
+}
+
+/** The whole weight in f32, for what reads it in another way than a product does. */
+export function denseWeight({ weight }: Linear): Tensor {
+  return weight instanceof PackedParameter ? weight.dense() : weight.tensor.cast('f32');
 }

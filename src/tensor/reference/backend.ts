@@ -3,6 +3,7 @@ import { elements, isFloat, type DType } from '../dtype.ts';
 import { fromBf16, toBf16 } from '../formats/bf16.ts';
 import { fromF16, toF16 } from '../formats/f16.ts';
 import { floatFormat } from '../formats/index.ts';
+import { decodePacked, type PackedMatrix } from '../formats/packed.ts';
 import { broadcastShapes } from '../shape.ts';
 import { hostArray } from '../tensor.ts';
 import * as elementwise from './elementwise.ts';
@@ -120,6 +121,26 @@ export class ReferenceBackend implements Backend {
   cast(a: Value, dtype: DType): HostArray {
     if (dtype === 'i32') return this.#made(Int32Array.from(a.handle, Math.trunc));
     return this.#made(roundTo(dtype, Float32Array.from(a.handle)));
+  }
+
+  uploadPacked(matrix: PackedMatrix): PackedMatrix {
+    this.#live++;
+    return matrix;
+  }
+
+  downloadPacked(packed: PackedMatrix): Float32Array {
+    return decodePacked(packed);
+  }
+
+  matmulPacked(a: FloatValue, packed: PackedMatrix, compute: 'f32' | 'bf16'): Float32Array {
+    const [M, K] = a.shape;
+    const left = compute === 'f32' ? a.handle : roundTo(compute, a.handle.slice());
+    const right = roundTo(compute, decodePacked(packed));
+    return this.#made(matmul(left, right, { batch: 1, M, N: packed.blockRow.length, K, transposeB: true }));
+  }
+
+  freePacked(): void {
+    this.#live--;
   }
 
   createVariable(shape: Shape): Float32Array {

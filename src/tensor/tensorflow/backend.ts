@@ -2,13 +2,15 @@ import type { Backend, BinaryOp, FusedKernels, HostArray, Operand, ReduceOp, Sha
 import { CpuKernels } from '../cpu/kernels.ts';
 import type { Place } from '../cpu/memory.ts';
 import { hasBf16Products } from '../cpu/processor.ts';
-import { byteSize, isFloat, type DType } from '../dtype.ts';
+import { byteSize, elements, isFloat, type DType } from '../dtype.ts';
 import { roundToBf16 } from '../formats/bf16.ts';
 import { floatFormat } from '../formats/index.ts';
+import type { PackedMatrix } from '../formats/packed.ts';
 import { sameShape } from '../shape.ts';
 import { hostArray } from '../tensor.ts';
 import { loadAddon, TF, type Addon, type AddonOptions } from './addon.ts';
 import { boolAttr, Executor, Handle, intAttr, TF_DTYPE, typeAttr, type Value } from './handles.ts';
+import { DevicePacked, HostPacked, type PackedStore } from './packed.ts';
 import { type SmallKernels, smallKernels } from './small-kernels.ts';
 import { DeviceVariable, HostVariable, type VariableStore } from './variables.ts';
 
@@ -45,7 +47,7 @@ const FEW_CACHED_ROWS = 16;
 const FEW_ROWS = 8;
 
 export interface TensorflowOptions extends AddonOptions {
-  /** Where the KV cache lives: shared host memory (default on CPU) or TensorFlow's own variables (default on CUDA). */
+  /** Where the KV cache and packed weights live: host memory (default on CPU) or TensorFlow's own (default on CUDA). */
   variables?: 'host' | 'device';
 }
 
@@ -205,6 +207,38 @@ export class TensorflowBackend implements Backend {
     return this.#run('Cast', [typeAttr('DstT', TF_DTYPE[dtype])], [this.#executor.idOf(a.handle)]);
   }
 
+  uploadPacked(matrix: PackedMatrix): PackedStore {
+    const placed = { ...matrix, place: this.#places.get(matrix.codes) };
+    this.#places.delete(matrix.codes);
+    return this.#variables === 'host'
+      ? new HostPacked(this.#executor, this.#kernels!.memories, placed)
+      : new DevicePacked(this.#executor, placed);
+  }
+
+  downloadPacked(packed: PackedStore): Float32Array {
+    return packed.download();
+  }
+
+  matmulPacked(a: Value, packed: PackedStore, compute: 'f32' | 'bf16'): Handle {
+    const dtype = packed.dtype(compute);
+    const left = { handle: dtype === 'f32' ? a.handle : this.cast(a, dtype), shape: a.shape, dtype };
+    const parts: Handle[] = [];
+    try {
+      packed.decode(compute, (handle) => {
+        const part = { handle, shape: handle.shape, dtype };
+        parts.push(this.#linear(left, part, dtype) ?? this.matmul(left, part, true));
+      });
+      return this.#joinedColumns(parts, a.shape[0], dtype);
+    } finally {
+      if (left.handle !== a.handle) this.free(left.handle);
+    }
+  }
+
+  freePacked(packed: PackedStore): void {
+    packed.free();
+    if (packed.place !== undefined) this.#kernels?.memories.release(packed.place);
+  }
+
   createVariable(shape: Shape): VariableStore {
     return this.#variables === 'host'
       ? new HostVariable(this.#executor, this.#kernels!.memories, shape)
@@ -221,6 +255,22 @@ export class TensorflowBackend implements Backend {
 
   freeVariable(variable: VariableStore): void {
     variable.free();
+  }
+
+  /** Products `[rows, n]` side by side, in f32; they are freed. */
+  #joinedColumns(parts: readonly Handle[], rows: number, dtype: DType): Handle {
+    const columns = (handle: Handle): number => (rows === 0 ? handle.shape[1] : elements(handle.shape) / rows);
+    const values = parts.map((handle) => ({ handle, shape: [rows, columns(handle)], dtype }));
+    if (parts.length === 1 && dtype === 'f32') return parts[0];
+    try {
+      const joined = parts.length === 1 ? parts[0] : this.concat(values, 1);
+      if (dtype === 'f32') return joined;
+      const wide = this.cast({ handle: joined, shape: joined.shape, dtype }, 'f32');
+      if (joined !== parts[0]) this.free(joined);
+      return wide;
+    } finally {
+      for (const part of parts) this.free(part);
+    }
   }
 
   #run(...[op, attrs, inputs]: Parameters<Executor['run']>): Handle {

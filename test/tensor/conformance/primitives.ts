@@ -273,6 +273,24 @@ export function primitives(backend: Backend): void {
     });
   });
 
+  it.each([8, 9000])('the smaller and the larger of %i numbers, NaN if one is', (count) => {
+    scope('', () => {
+      const edge = [NaN, 1, -Infinity, Infinity];
+      const a = make(build([count], ([i]) => edge[i % 4]), 'whole'); // prettier-ignore
+      const b = make(build([count], ([i]) => edge[(i >> 2) % 4]), 'whole'); // prettier-ignore
+      expectClose(
+        a.minimum(b),
+        build([count], ([i]) => Math.min(edge[i % 4], edge[(i >> 2) % 4])),
+        TOLERANCE.exact,
+      );
+      expectClose(
+        a.maximum(b),
+        build([count], ([i]) => Math.max(edge[i % 4], edge[(i >> 2) % 4])),
+        TOLERANCE.exact,
+      );
+    });
+  });
+
   describe.each(Object.entries(UNARY))('%s', (op, { f, inputs, tolerance }) => {
     it.each([...SHAPES, [130, 70]])('%j', (...shape: number[]) => {
       const a = map(random(shape), op === 'sqrt' || op === 'log' ? Math.abs : (x) => x);

@@ -1,0 +1,198 @@
+// T new tokens, D model width, H heads, rq query rank, r latent rank, dn + dr numbers of a query head of which dr turn,
+// dv value width.
+import { attention, headResults } from '../../tensor/ops/attention.ts';
+import { headLinear } from '../../tensor/ops/head-linear.ts';
+import { linear, type Linear } from '../../tensor/ops/linear.ts';
+import { rmsNorm } from '../../tensor/ops/rms-norm.ts';
+import { rotate, type Rotation } from '../../tensor/ops/rotate.ts';
+import type { Parameter } from '../../tensor/parameter.ts';
+import { derive, scope, tap } from '../../tensor/scope.ts';
+import { concat, type Tensor } from '../../tensor/tensor.ts';
+import { type Arrangement, rows } from '../arrangement.ts';
+import type { LayerLayout } from '../cache.ts';
+import type { DecoderConfig, LatentConfig } from '../decoder-config.ts';
+import type { LayerStep } from '../step.ts';
+import type { Weights } from '../weights.ts';
+import type { Attention } from './block.ts';
+import type { RopeConfig } from './rope.ts';
+
+/** What the two forms of latent attention are built from. */
+export interface LatentOptions {
+  readonly config: DecoderConfig & { readonly latent: LatentConfig };
+  readonly rope: RopeConfig;
+  /** Whether the file has neighbours turn together, 2i and 2i + 1, instead of i and i + dr / 2. */
+  readonly interleaved: boolean;
+  /** Whether the projections from and to the residual stream have biases. */
+  readonly bias: boolean;
+}
+
+/** Multi-head latent attention in the form that the config asks for (DeepSeek-V2, arXiv 2405.04434, section 2.1). */
+export function latentAttention(weights: Weights, options: LatentOptions): Attention {
+  return options.config.latent.absorbed
+    ? new AbsorbedAttention(weights, options)
+    : new NaiveAttention(weights, options);
+}
+
+/** What a layer caches: a latent and a turned part that all heads share, or keys and values of every head. */
+export function latentLayout({ nHeads, latent }: LatentOptions['config']): LayerLayout {
+  const { rank, nopeDim, ropeDim, valueDim, absorbed } = latent;
+  return absorbed
+    ? { nKvHeads: 1, keyDim: rank + ropeDim, valueDim: 0, latentDim: rank, window: Infinity }
+    : { nKvHeads: nHeads, keyDim: nopeDim + ropeDim, valueDim, window: Infinity };
+}
+
+/** The norms inside do not follow the config's epsilon. */
+const EPSILON = 1e-6;
+
+/** Queries, and the latent that keys and values are made of. */
+class Inputs {
+  readonly config: LatentOptions['config'];
+  readonly qA: Linear | undefined; //        [rq, D], where queries have a low rank
+  readonly qNorm: Parameter | undefined; //  [rq]
+  readonly q: Linear; //                     [H (dn + dr), rq or D]
+  readonly kvA: Linear; //                   [r + dr, D]
+  readonly kvNorm: Parameter; //             [r]
+
+  constructor(weights: Weights, { config, interleaved, bias }: LatentOptions) {
+    const { dim: D, nHeads: H, latent } = config;
+    const { queryRank: rq, rank: r, nopeDim: dn, ropeDim: dr } = latent;
+    const qRows = interleaved ? halvesApart(H, dn, dr) : undefined;
+    this.config = config;
+    if (rq !== undefined) {
+      this.qA = weights.linear('q_a_proj', rq, D, bias);
+      this.qNorm = weights.vector('q_a_layernorm.weight', rq);
+    }
+    this.q = weights.linear(rq === undefined ? 'q_proj' : 'q_b_proj', H * (dn + dr), rq ?? D, false, qRows);
+    this.kvA = weights.linear('kv_a_proj_with_mqa', r + dr, D, bias, interleaved ? halvesApart(1, r, dr) : undefined);
+    this.kvNorm = weights.vector('kv_a_layernorm.weight', r);
+  }
+
+  /** The part of each query that does not turn `[T, H, dn]`, and the one that does `[T, H, dr]`. */
+  queries(x: Tensor, rope: Rotation): [nope: Tensor, rope: Tensor] {
+    const { nHeads: H, latent } = this.config;
+    const input =
+      this.qA && this.qNorm
+        ? tap('attn.hook_q_latent', rmsNorm(linear(x, this.qA), this.qNorm.tensor, EPSILON, '')) // [T, rq]
+        : x;
+    const heads = linear(input, this.q).reshape([-1, H, latent.nopeDim + latent.ropeDim]); //      [T, H, dn + dr]
+    const [nope, turning] = heads.split([latent.nopeDim, latent.ropeDim]);
+    return [tap('attn.hook_q_nope', nope), tap('attn.hook_q_rope', rotate(turning, rope))];
+  }
+
+  /** The latent `[T, r]`, and the part of the key that turns, one for all heads `[T, 1, dr]`. */
+  latents(x: Tensor, rope: Rotation): [latent: Tensor, rope: Tensor] {
+    const { rank: r, ropeDim: dr } = this.config.latent;
+    const [compressed, turning] = linear(x, this.kvA).split([r, dr]); //                           [T, r], [T, dr]
+    const latent = tap('attn.hook_kv_latent', rmsNorm(compressed, this.kvNorm.tensor, EPSILON, ''));
+    return [latent, tap('attn.hook_k_rope', rotate(turning.reshape([-1, 1, dr]), rope))];
+  }
+}
+
+/**
+ * Caches latents and attends to them: `W_UK` is multiplied into the query and `W_UV` into the result, so that no key and
+ * no value is ever made. All heads read one key, of which the first r numbers are also the value.
+ */
+class AbsorbedAttention implements Attention {
+  readonly inputs: Inputs;
+  readonly options: LatentOptions;
+  readonly keyUp: Linear; //   [H dn, r]
+  readonly valueUp: Linear; // [H dv, r]
+  readonly o: Linear; //       [D, H dv]
+
+  constructor(weights: Weights, options: LatentOptions) {
+    const { dim: D, nHeads: H, latent } = options.config;
+    const { rank: r, nopeDim: dn, valueDim: dv } = latent;
+    this.options = options;
+    this.inputs = new Inputs(weights, options);
+    this.keyUp = weights.rowsOf('kv_b_proj', rowsOfHeads(H, dn + dv, 0, dn), H * (dn + dv), r);
+    this.valueUp = weights.rowsOf('kv_b_proj', rowsOfHeads(H, dn + dv, dn, dv), H * (dn + dv), r);
+    this.o = weights.linear('o_proj', D, H * dv, options.bias);
+  }
+
+  forward(x: Tensor, step: LayerStep): Tensor {
+    const { nHeads: H, latent: sizes, attentionScale: scale } = this.options.config;
+    const { rank: r, valueDim: dv } = sizes;
+    const rope = step.rotation(this.options.rope);
+    return scope('', () => {
+      const [qNope, qRope] = this.inputs.queries(x, rope); //                                      [T, H, dn], [T, H, dr]
+      const [latent, kRope] = this.inputs.latents(x, rope); //                                     [T, r], [T, 1, dr]
+      this.#showExpanded(qNope, qRope, latent, kRope);
+      const absorbed = tap('attn.hook_q_absorbed', headLinear(qNope, this.keyUp)); //              [T, H, r]
+      const cached = step.append(concat([latent.reshape([-1, 1, r]), kRope], 2)); //               [1, S, r + dr]
+      const mixed = attention(concat([absorbed, qRope], 2), cached, { scale, valueDim: r });
+      const context = tap('attn.hook_ctx_latent', mixed); //                                       [T, H, r]
+      const z = tap('attn.hook_z', headLinear(context, this.valueUp, { transposed: true })); //    [T, H, dv]
+      derive('attn.hook_result', () => headResults(z, this.o)); //                                 [T, H, D]
+      return tap('attn.hook_out', linear(z.reshape([-1, H * dv]), this.o)); //                     [T, D]
+    });
+  }
+
+  /** To listeners: the queries, keys and values that the naive form would make. */
+  #showExpanded(qNope: Tensor, qRope: Tensor, latent: Tensor, kRope: Tensor): void {
+    const { nHeads: H, latent: sizes } = this.options.config;
+    derive('attn.hook_q', () => concat([qNope, qRope], 2)); //                                     [T, H, dn + dr]
+    derive('attn.hook_k', () => keysOf(linear(latent, this.keyUp).reshape([-1, H, sizes.nopeDim]), kRope));
+    derive('attn.hook_v', () => linear(latent, this.valueUp).reshape([-1, H, sizes.valueDim])); // [T, H, dv]
+  }
+}
+
+/** Expands latents to keys and values of every head, and caches these: the definition. */
+class NaiveAttention implements Attention {
+  readonly inputs: Inputs;
+  readonly options: LatentOptions;
+  readonly up: Linear; // [H (dn + dv), r]
+  readonly o: Linear; //  [D, H dv]
+
+  constructor(weights: Weights, options: LatentOptions) {
+    const { dim: D, nHeads: H, latent } = options.config;
+    const { rank: r, nopeDim: dn, valueDim: dv } = latent;
+    this.options = options;
+    this.inputs = new Inputs(weights, options);
+    this.up = weights.linear('kv_b_proj', H * (dn + dv), r);
+    this.o = weights.linear('o_proj', D, H * dv, options.bias);
+  }
+
+  forward(x: Tensor, step: LayerStep): Tensor {
+    const { nHeads: H, latent: sizes, attentionScale: scale } = this.options.config;
+    const { nopeDim: dn, valueDim: dv } = sizes;
+    const rope = step.rotation(this.options.rope);
+    return scope('', () => {
+      const [qNope, qRope] = this.inputs.queries(x, rope); //                                      [T, H, dn], [T, H, dr]
+      const [latent, kRope] = this.inputs.latents(x, rope); //                                     [T, r], [T, 1, dr]
+      const [kNope, values] = linear(latent, this.up)
+        .reshape([-1, H, dn + dv])
+        .split([dn, dv]); // [T, H, dn], [T, H, dv]
+      const q = tap('attn.hook_q', concat([qNope, qRope], 2)); //                                  [T, H, dn + dr]
+      const k = tap('attn.hook_k', keysOf(kNope, kRope)); //                                       [T, H, dn + dr]
+      const v = tap('attn.hook_v', values); //                                                     [T, H, dv]
+      const z = tap('attn.hook_z', attention(q, step.append(k, v), { scale })); //                 [T, H, dv]
+      derive('attn.hook_result', () => headResults(z, this.o)); //                                 [T, H, D]
+      return tap('attn.hook_out', linear(z.reshape([-1, H * dv]), this.o)); //                     [T, D]
+    });
+  }
+}
+
+/** Keys of every head: its own part `[T, H, dn]`, and the one that all share `[T, 1, dr]`. */
+function keysOf(nope: Tensor, rope: Tensor): Tensor {
+  const shared = concat(new Array<Tensor>(nope.shape[1]).fill(rope), 1); // [T, H, dr]
+  return concat([nope, shared], 2); //                                      [T, H, dn + dr]
+}
+
+/**
+ * Of each head's rows, `straight` stay and the `turning` ones after them go from pairs (2i, 2i + 1) to halves
+ * (i, i + turning / 2), for which `rotate` is made. Queries and keys alike, so their products stay what they are.
+ */
+function halvesApart(heads: number, straight: number, turning: number): Arrangement {
+  const width = straight + turning;
+  const half = turning / 2;
+  const order = Int32Array.from({ length: heads * width }, (_, row) => {
+    const at = (row % width) - straight;
+    if (at < 0) return row;
+    return row - at + (at < half ? 2 * at : 2 * (at - half) + 1);
+  });
+  return rows(order);
+}
+
+/** Rows `from` to `from + count` of each head. */
+const rowsOfHeads = (heads: number, width: number, from: number, count: number): Int32Array =>
+  Int32Array.from({ length: heads * count }, (_, i) => Math.floor(i / count) * width + from + (i % count));

@@ -1,0 +1,61 @@
+import { type Expert, experts, type GatedActivation } from '../../tensor/ops/experts.ts';
+import { scope, tap } from '../../tensor/scope.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import type { Weights } from '../weights.ts';
+import type { FeedForward } from './block.ts';
+import type { GatedMlp } from './mlp.ts';
+import type { Router } from './router.ts';
+
+/** A mixture of experts, with the expert that every token goes to where the family has one. */
+export class Mixture implements FeedForward {
+  readonly router: Router;
+  readonly experts: readonly Expert[];
+  readonly activation: GatedActivation;
+  readonly shared: GatedMlp | undefined;
+
+  constructor(parts: Pick<Mixture, 'router' | 'experts' | 'activation'> & { readonly shared?: GatedMlp | undefined }) {
+    this.router = parts.router;
+    this.experts = parts.experts;
+    this.activation = parts.activation;
+    this.shared = parts.shared;
+  }
+
+  /** `[T, D]` to `[T, D]`. */
+  forward(x: Tensor): Tensor {
+    return scope('', () => {
+      const routed = experts(x, this.router.forward(x), this.experts, this.activation); //   [T, D]
+      return tap('mlp.hook_out', this.shared ? routed.add(this.shared.forward(x)) : routed);
+    });
+  }
+}
+
+/** What a family calls the three matrices of an expert. */
+export interface ExpertNames {
+  readonly gate: string;
+  readonly up: string;
+  readonly down: string;
+}
+
+const LLAMA_NAMES: ExpertNames = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' };
+
+/**
+ * Experts `0`, `1`, ... under a path, each with its matrices `[F, D]`, `[F, D]` and `[D, F]`, as their makers publish
+ * them; or stacked in `gate_up_proj` `[E, 2F, D]` and `down_proj` `[E, D, F]`, as transformers 5 holds them.
+ */
+export function expertWeights(
+  weights: Weights,
+  { count, dim: D, expertDim: F }: { readonly count: number; readonly dim: number; readonly expertDim: number },
+  { gate, up, down } = LLAMA_NAMES,
+): Expert[] {
+  const stacked = weights.has('gate_up_proj');
+  return Array.from({ length: count }, (_, index) => {
+    if (!stacked) {
+      const own = weights.at(String(index));
+      return { gateUp: own.joined([[gate, F], [up, F]], D), down: own.linear(down, D, F) }; // prettier-ignore
+    }
+    const stack = { index, count };
+    const layer = (name: string, shape: readonly number[]) =>
+      weights.layer(`${name}.${index}`, [{ weight: { name, shape, stack } }]);
+    return { gateUp: { ...layer('gate_up_proj', [2 * F, D]), sizes: [F, F] }, down: layer('down_proj', [D, F]) };
+  });
+}

@@ -1,0 +1,75 @@
+import type { Routing } from '../../tensor/ops/experts.ts';
+import { linear, type Linear } from '../../tensor/ops/linear.ts';
+import {
+  type GroupLimit,
+  onlyGroups,
+  scatterColumns,
+  takeColumns,
+  topGroups,
+  topK,
+  topMargin,
+} from '../../tensor/ops/top-k.ts';
+import type { Parameter } from '../../tensor/parameter.ts';
+import { derive, scope, tap } from '../../tensor/scope.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+
+/** How a family chooses experts and weighs their answers. */
+export interface Choice {
+  /** k */
+  readonly perToken: number;
+  /** What is compared: a softmax or sigmoid of the logits, or the logits themselves. */
+  readonly scores: 'softmax' | 'sigmoid' | 'logits';
+  /** Only experts of the best groups can be chosen. Default: all can. */
+  readonly groups?: GroupLimit | undefined;
+  /** What is done to the scores of the chosen ones: they are divided by their sum and `epsilon`, or softmaxed. Default: nothing. */
+  readonly normalise?: { readonly by: 'sum'; readonly epsilon: number } | { readonly by: 'softmax' } | undefined;
+  /** Factor on the weights, at the end. Default 1. */
+  readonly scale?: number | undefined;
+}
+
+/** Decides which experts a token goes to. Always in f32: two scores may lie closer together than bf16 can tell. */
+export class Router {
+  readonly gate: Linear; // [E, D]
+  readonly bias: Parameter | undefined; // [E]
+  readonly choice: Choice;
+
+  /** @param bias Added to the scores for the choice, but not for the weights (DeepSeek-V3). */
+  constructor(gate: Linear, choice: Choice, bias?: Parameter) {
+    this.gate = gate;
+    this.choice = choice;
+    this.bias = bias;
+  }
+
+  /** `[T, D]` to the choice of each row. An edit of the chosen experts forces the choice; weights are those of the choice. */
+  forward(x: Tensor): Routing {
+    const { perToken: k, groups, scale = 1 } = this.choice;
+    return scope('mlp', () => {
+      const logits = tap('router.hook_logits', linear(tap('router.hook_in', x), this.gate)); //     [T, E]
+      const scores = this.#scores(logits); //                                                       [T, E]
+      const biased = this.bias ? tap('router.hook_biased_scores', scores.add(this.bias.tensor)) : scores;
+      const open = groups ? this.#limited(biased, groups) : biased; //                              [T, E]
+      derive('router.hook_margin', () => topMargin(open, k)); //                                    [T]
+      const ids = tap('hook_expert_indices', topK(open, k)); //                                     [T, k]
+      const chosen = this.#normalised(takeColumns(scores, ids)); //                                 [T, k]
+      const weights = tap('hook_topk_weights', scale === 1 ? chosen : chosen.mul(scale));
+      derive('hook_expert_weights', () => scatterColumns(weights, ids, logits.shape[1])); //        [T, E]
+      return { ids, weights };
+    });
+  }
+
+  #scores(logits: Tensor): Tensor {
+    if (this.choice.scores === 'logits') return logits;
+    return tap('router.hook_scores', this.choice.scores === 'softmax' ? logits.softmax() : logits.sigmoid());
+  }
+
+  #limited(scores: Tensor, limit: GroupLimit): Tensor {
+    const kept = tap('router.hook_group_indices', topGroups(scores, limit)); // [T, kept]
+    return onlyGroups(scores, kept, limit.groups);
+  }
+
+  #normalised(chosen: Tensor): Tensor {
+    const { normalise } = this.choice;
+    if (normalise === undefined) return chosen;
+    return normalise.by === 'softmax' ? chosen.softmax() : chosen.div(chosen.sum().add(normalise.epsilon));
+  }
+}

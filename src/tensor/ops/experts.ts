@@ -1,0 +1,85 @@
+import { derive, observed, scope, tap } from '../scope.ts';
+import { concat, Tensor } from '../tensor.ts';
+import { linear, linears, type Linear } from './linear.ts';
+import { expertIds } from './top-k.ts';
+
+/** One expert: a small gated feed-forward layer. */
+export interface Expert {
+  /** `[2F, D]`, gate above up. */
+  readonly gateUp: Linear;
+  /** `[D, F]` */
+  readonly down: Linear;
+}
+
+/** Which experts each row goes to, and with what weights their answers are mixed. */
+export interface Routing {
+  /** `[T, k]`, i32 */
+  readonly ids: Tensor;
+  /** `[T, k]` */
+  readonly weights: Tensor;
+}
+
+/** Of the gate and up branches, `[n, F]` each: what `down` reads. */
+export type GatedActivation = (gate: Tensor, up: Tensor) => Tensor;
+
+/**
+ * A mixture of experts (Shazeer et al., 2017): `sum over the chosen k of weight * down(activation(gate(x), up(x)))`,
+ * `[T, D]` to `[T, D]`. Rows are grouped by expert, and an expert that no row chose is not computed.
+ *
+ * Taps: for each expert J, `mlp.experts.J.hook_token_index` `[n]`, the rows that it got, `hook_pre`, `hook_pre_linear`,
+ * `hook_post` `[n, F]` and `hook_out` `[n, D]`, with n = 0 where it got none; `mlp.hook_expert_out` `[T, k, D]`.
+ */
+export function experts(x: Tensor, { ids, weights }: Routing, all: readonly Expert[], act: GatedActivation): Tensor {
+  return scope('', () => {
+    const [T, k] = ids.shape;
+    const slots = slotsByExpert(expertIds(ids, all.length)); // slot t * k + j: the j-th choice of row t
+    const outputs = [...slots].map(([expert, own]) => {
+      const rows = Int32Array.from(own, (slot) => Math.floor(slot / k));
+      return scope(`mlp.experts.${expert}`, () => answer(x, rows, all[expert], act)); // [n, D]
+    });
+    if (observed()) showIdle(x, all, slots);
+    const place = new Int32Array(T * k);
+    [...slots.values()].flat().forEach((slot, at) => (place[slot] = at));
+    const D = x.shape[1];
+    const bySlot = concat(outputs).gather(Tensor.from(x.backend, place)).reshape([T, k, D]);
+    const out = tap('mlp.hook_expert_out', bySlot); //                                  [T, k, D]
+    return out
+      .mul(weights.reshape([T, k, 1]))
+      .sum(1)
+      .reshape([T, D]); //                                                              [T, D]
+  });
+}
+
+function answer(x: Tensor, rows: Int32Array, { gateUp, down }: Expert, act: GatedActivation): Tensor {
+  derive('hook_token_index', () => Tensor.from(x.backend, rows));
+  const own = x.shape[0] === 1 && rows.length === 1 ? x : x.gather(Tensor.from(x.backend, rows)); // [n, D]
+  const [gate, up] = linears(own, gateUp); //                                           [n, F] twice
+  const post = tap('hook_post', act(tap('hook_pre', gate), tap('hook_pre_linear', up))); // [n, F]
+  return tap('hook_out', linear(post, down)); //                                        [n, D]
+}
+
+/** The slots of each expert that was chosen, experts in rising order. */
+function slotsByExpert(ids: Int32Array): Map<number, number[]> {
+  const slots = new Map<number, number[]>();
+  for (const expert of [...new Set(ids)].sort((a, b) => a - b)) slots.set(expert, []);
+  ids.forEach((expert, slot) => slots.get(expert)!.push(slot));
+  return slots;
+}
+
+/** To listeners, an expert that was not chosen shows activations of no rows. */
+function showIdle(
+  { backend, shape: [, D] }: Tensor,
+  all: readonly Expert[],
+  chosen: ReadonlyMap<number, unknown>,
+): void {
+  all.forEach(({ down }, expert) => {
+    if (chosen.has(expert)) return;
+    const F = down.weight.shape[1];
+    scope(`mlp.experts.${expert}`, () => {
+      derive('hook_token_index', () => Tensor.from(backend, new Int32Array()));
+      for (const hook of ['hook_pre', 'hook_pre_linear', 'hook_post'])
+        derive(hook, () => Tensor.from(backend, new Float32Array(), [0, F]));
+      derive('hook_out', () => Tensor.from(backend, new Float32Array(), [0, D]));
+    });
+  });
+}

@@ -1,0 +1,110 @@
+import { ShapeError } from '../errors.ts';
+import { show } from '../shape.ts';
+import { Tensor } from '../tensor.ts';
+
+/**
+ * The columns of the k largest numbers of each row, largest first; of equal ones the lower column first. NaN counts as
+ * the largest, as in PyTorch. `[T, E]` to `[T, k]`, i32; decided on the host.
+ */
+export function topK(x: Tensor, k: number): Tensor {
+  const [rows, width] = matrixShape('topK', x);
+  if (k > width) throw new ShapeError(`topK: expected at least ${k} columns, got ${show(x.shape)}.`);
+  const values = x.data();
+  const ids = new Int32Array(rows * k);
+  for (let row = 0; row < rows; row++) {
+    const scores = values.subarray(row * width, (row + 1) * width);
+    const order = Array.from(scores, (_, column) => column).sort((a, b) => descending(scores[a], scores[b]) || a - b);
+    ids.set(order.slice(0, k), row * k);
+  }
+  return Tensor.from(x.backend, ids, [rows, k]);
+}
+
+/** Of each row, the numbers in the columns `ids` `[T, k]`: `[T, E]` to `[T, k]`. */
+export function takeColumns(x: Tensor, ids: Tensor): Tensor {
+  const [rows, width] = matrixShape('takeColumns', x);
+  const k = ids.shape[1];
+  const columns = expertIds(ids, width);
+  const values = x.data();
+  const taken = Float32Array.from(columns, (column, i) => values[Math.floor(i / k) * width + column]);
+  return Tensor.from(x.backend, taken, [rows, k]);
+}
+
+/** Column ids as integers, which an edit may have changed. @throws ShapeError where one is not a column. */
+export function expertIds(ids: Tensor, width: number): Int32Array {
+  const values = ids.integers();
+  const wrong = values.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < width));
+  if (wrong >= 0)
+    throw new ShapeError(`expert ids ${show(ids.shape)}: expected whole numbers from 0 to ${width - 1}, got ${values[wrong]}.`); // prettier-ignore
+  return Int32Array.from(values);
+}
+
+export interface GroupLimit {
+  /** The columns are this many groups of neighbours. */
+  readonly groups: number;
+  /** So many groups stay. */
+  readonly kept: number;
+  /** A group's score is the sum of so many of its largest numbers. */
+  readonly best: 1 | 2;
+}
+
+/**
+ * The groups of columns that have the highest scores, best first, `[T, kept]` i32 (DeepSeek-V3, arXiv 2412.19437,
+ * section 2.1.2: a token goes to experts on few nodes).
+ */
+export function topGroups(x: Tensor, { groups, kept, best }: GroupLimit): Tensor {
+  const [rows, width] = matrixShape('topGroups', x);
+  const size = width / groups;
+  const values = x.data();
+  const scores = Float32Array.from({ length: rows * groups }, (_, i) => {
+    const members = values.slice(i * size, (i + 1) * size).sort((a, b) => descending(a, b));
+    return best === 1 ? members[0] : members[0] + members[1];
+  });
+  return topK(Tensor.from(x.backend, scores, [rows, groups]), kept);
+}
+
+/** `x` with -Infinity in all columns but those of the groups `kept` `[T, n]`. */
+export function onlyGroups(x: Tensor, kept: Tensor, groups: number): Tensor {
+  const [rows, width] = matrixShape('onlyGroups', x);
+  const size = width / groups;
+  const values = x.data();
+  const limited = new Float32Array(values.length).fill(-Infinity);
+  const perRow = kept.shape[1];
+  expertIds(kept, groups).forEach((group, i) => {
+    const from = Math.floor(i / perRow) * width + group * size;
+    limited.set(values.subarray(from, from + size), from);
+  });
+  return Tensor.from(x.backend, limited, [rows, width]);
+}
+
+/** The k-th largest number of each row less the next one, `[T]`: how near a choice of k was to another one. */
+export function topMargin(x: Tensor, k: number): Tensor {
+  const [rows, width] = matrixShape('topMargin', x);
+  const values = x.data();
+  const margins = Float32Array.from({ length: rows }, (_, row) => {
+    const sorted = values.slice(row * width, (row + 1) * width).sort((a, b) => descending(a, b));
+    return k < width ? sorted[k - 1] - sorted[k] : Infinity;
+  });
+  return Tensor.from(x.backend, margins, [rows]);
+}
+
+/** `weights` `[T, k]` at their columns `ids` of a row that is 0 elsewhere: `[T, width]`. A column named twice adds up. */
+export function scatterColumns(weights: Tensor, ids: Tensor, width: number): Tensor {
+  const [rows, k] = matrixShape('scatterColumns', weights);
+  const values = weights.data();
+  const dense = new Float32Array(rows * width);
+  expertIds(ids, width).forEach((column, i) => {
+    dense[Math.floor(i / k) * width + column] += values[i];
+  });
+  return Tensor.from(weights.backend, dense, [rows, width]);
+}
+
+function matrixShape(op: string, { shape }: Tensor): readonly [rows: number, columns: number] {
+  if (shape.length !== 2) throw new ShapeError(`${op}: expected a matrix, got ${show(shape)}.`);
+  return [shape[0], shape[1]];
+}
+
+/** Compares like `b - a`, with NaN before all numbers. */
+function descending(a: number, b: number): number {
+  if (Number.isNaN(a) || Number.isNaN(b)) return Number(Number.isNaN(b)) - Number(Number.isNaN(a));
+  return a === b ? 0 : b - a;
+}

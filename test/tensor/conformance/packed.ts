@@ -1,0 +1,151 @@
+import { describe, expect, it } from 'vitest';
+import type { Backend } from '../../../src/tensor/backend.ts';
+import { fp8Blocks } from '../../../src/tensor/formats/fp8-blocks.ts';
+import { mxfp4 } from '../../../src/tensor/formats/mxfp4.ts';
+import type { PackedMatrix } from '../../../src/tensor/formats/packed.ts';
+import { headResults } from '../../../src/tensor/ops/attention.ts';
+import { linear, linears, type Linear } from '../../../src/tensor/ops/linear.ts';
+import { PackedParameter } from '../../../src/tensor/packed.ts';
+import { scope } from '../../../src/tensor/scope.ts';
+import { at, build, type F64, random, sum } from '../../support/f64.ts';
+import { bothWays, expectClose, tensor, TOLERANCE } from './close.ts';
+
+/** E2M1 by its definition: 1 sign, 2 exponent bits of bias 1, 1 mantissa bit. */
+function e2m1(code: number): number {
+  const exponent = (code >> 1) & 3;
+  const magnitude = exponent === 0 ? (code & 1) / 2 : (1 + (code & 1) / 2) * 2 ** (exponent - 1);
+  return code & 8 ? -magnitude : magnitude;
+}
+
+/** E4M3 by its definition: 1 sign, 4 exponent bits of bias 7, 3 mantissa bits. */
+function e4m3(code: number): number {
+  const exponent = (code >> 3) & 15;
+  const magnitude = exponent === 0 ? (code & 7) / 512 : (1 + (code & 7) / 8) * 2 ** (exponent - 7);
+  return code & 128 ? -magnitude : magnitude;
+}
+
+const byte = (i: number): number => Math.imul(i + 1, 0x9e3779b1) >>> 24;
+
+interface Case {
+  readonly matrix: PackedMatrix;
+  /** Rows of the matrices that are joined in it. */
+  readonly sizes: readonly number[];
+  /** What it stands for. */
+  readonly numbers: F64;
+}
+
+/** `flipped`: the last row has the factors of the first one, as rows that were put in another order have. */
+interface Options {
+  readonly flipped?: boolean;
+  readonly e8m0?: boolean;
+}
+
+/** Random nibbles, `[rows, columns]`, with factors from 2^-6 to 2. */
+function mxfp4Case(
+  backend: Backend,
+  sizes: readonly number[],
+  columns: number,
+  { flipped = false }: Options = {},
+): Case {
+  const rows = sizes.reduce((a, b) => a + b, 0);
+  const codes = backend.allocate((rows * columns) / 2);
+  codes.forEach((_, i) => (codes[i] = byte(i)));
+  const scales = backend.allocate((rows * columns) / 32);
+  scales.forEach((_, i) => (scales[i] = 121 + (byte(7 * i) & 7)));
+  const numbers = build([rows, columns], ([r, c]) => {
+    const pair = codes[(r * columns + c) >> 1];
+    const factor = 2 ** (scales[(flipped ? rows - 1 - r : r) * (columns / 32) + (c >> 5)] - 127);
+    return e2m1(c % 2 === 0 ? pair % 16 : pair >> 4) * factor;
+  });
+  const blockRow = Int32Array.from({ length: rows }, (_, r) => (flipped ? rows - 1 - r : r));
+  return { matrix: { format: mxfp4, blockRow, columns, codes, scales }, sizes, numbers };
+}
+
+/** Random codes but NaN; joined matrices begin their blocks anew. */
+function fp8Case(backend: Backend, sizes: readonly number[], columns: number, options: Options = {}): Case {
+  const { flipped = false, e8m0 = false } = options;
+  const rows = sizes.reduce((a, b) => a + b, 0);
+  const codes = backend.allocate(rows * columns);
+  codes.forEach((_, i) => (codes[i] = byte(i) % 128 === 127 ? 0 : byte(i)));
+  const across = Math.ceil(columns / 128);
+  const starts = sizes.map((_, part) => sum(part, (p) => Math.ceil(sizes[p] / 128)));
+  const count = across * sum(sizes.length, (p) => Math.ceil(sizes[p] / 128));
+  const scales = e8m0
+    ? Uint8Array.from({ length: count }, (_, i) => 120 + (i % 5))
+    : Float32Array.from({ length: count }, (_, i) => (i + 1) / 300);
+  const blockRow = Int32Array.from({ length: rows }, (_, r) => {
+    let row = flipped ? rows - 1 - r : r;
+    let part = 0;
+    while (row >= sizes[part]) row -= sizes[part++];
+    return starts[part] + Math.floor(row / 128);
+  });
+  const numbers = build([rows, columns], ([r, c]) => {
+    const scale = scales[blockRow[r] * across + Math.floor(c / 128)];
+    return Math.fround(e4m3(codes[r * columns + c]) * (e8m0 ? 2 ** (scale - 127) : scale));
+  });
+  return { matrix: { format: fp8Blocks, blockRow, columns, codes, scales }, sizes, numbers };
+}
+
+// One block and less, ragged ends, joined matrices that end within a block, more rows than are decoded at a time.
+const CASES: readonly (readonly [string, (backend: Backend) => Case])[] = [
+  ['mxfp4 [1, 32]', (backend) => mxfp4Case(backend, [1], 32)],
+  ['mxfp4 [7, 96]', (backend) => mxfp4Case(backend, [3, 4], 96)],
+  ['mxfp4 [5, 64], rows in another order', (backend) => mxfp4Case(backend, [5], 64, { flipped: true })],
+  ['mxfp4 [1100, 1024]', (backend) => mxfp4Case(backend, [550, 550], 1024)],
+  ['fp8 [3, 5]', (backend) => fp8Case(backend, [3], 5)],
+  ['fp8 [128, 256]', (backend) => fp8Case(backend, [128], 256)],
+  ['fp8 [576, 160]', (backend) => fp8Case(backend, [576], 160)],
+  ['fp8 of 136 and 136 rows', (backend) => fp8Case(backend, [136, 136], 160)],
+  ['fp8 [300, 130], rows in another order', (backend) => fp8Case(backend, [300], 130, { flipped: true })],
+  ['fp8 of 1, 130 and 129 rows, E8M0', (backend) => fp8Case(backend, [1, 130, 129], 260, { e8m0: true })],
+  ['fp8 [700, 2048]', (backend) => fp8Case(backend, [700], 2048)],
+];
+
+/** Weights that stay in blocks, against the definitions of their formats. */
+export function packed(backend: Backend): void {
+  describe.each(CASES)('%s', (_, create) => {
+    const { matrix, sizes, numbers } = create(backend);
+    const [N, K] = numbers.shape;
+
+    it('decodes to its numbers', () => {
+      scope('', () => {
+        using weight = new PackedParameter('weight', matrix);
+        weight.fill(backend, matrix);
+        expectClose(weight.dense(), numbers, TOLERANCE.exact);
+      });
+    });
+
+    it.each([
+      [1, 'f32'],
+      [1, 'bf16'],
+      [3, 'f32'],
+      [3, 'bf16'],
+    ] as const)('times %i rows in %s', (M, compute) => {
+      const x = random([M, K], 1);
+      const product = build([M, N], ([m, n]) => sum(K, (k) => at(x, [m, k]) * at(numbers, [n, k])));
+      const scale = build([M, N], ([m, n]) => sum(K, (k) => Math.abs(at(x, [m, k]) * at(numbers, [n, k]))));
+      // Both operands and the result may be rounded, or none.
+      const tolerance = compute === 'bf16' ? 3 * TOLERANCE.bf16 : TOLERANCE.sum;
+      using weight = new PackedParameter('weight', matrix);
+      weight.fill(backend, matrix);
+      const layer: Linear = { weight, bias: undefined, sizes, compute };
+      bothWays((made) => {
+        expectClose(linear(tensor(backend, x, made), layer), product, tolerance, scale);
+        const parts = linears(tensor(backend, x, made), layer);
+        expect(parts.map(({ shape }) => shape[1])).toEqual(sizes);
+      });
+    });
+  });
+
+  it('headResults of a packed output', () => {
+    const { matrix, numbers } = mxfp4Case(backend, [5], 64);
+    using weight = new PackedParameter('weight', matrix);
+    weight.fill(backend, matrix);
+    const z = random([2, 4, 16], 3);
+    bothWays((made) => {
+      const output: Linear = { weight, bias: undefined, sizes: [5], compute: 'bf16' };
+      const expected = build([2, 4, 5], ([t, h, o]) => sum(16, (i) => at(z, [t, h, i]) * at(numbers, [o, h * 16 + i])));
+      expectClose(headResults(tensor(backend, z, made), output), expected, TOLERANCE.sum, 60);
+    });
+  });
+}
