@@ -19,10 +19,12 @@ export interface Checkpoint {
   /** The dtype in which a tensor can be read without loss and without growing: what `weights: 'auto'` means. */
   naturalDType(name: string): DType;
   /**
-   * Reads a whole tensor as `dtype` into `target` (`elements * byteSize(dtype)` bytes), decoding when the stored format
-   * is another. Bytes that need no decoding go straight from the file to `target`.
+   * Reads a tensor as `dtype` into `target` (`elements * byteSize(dtype)` bytes), decoding when the stored format is
+   * another. Bytes that need no decoding go straight from the file to `target`.
+   *
+   * @param first For a part of a tensor: the element that it begins with; `target` then says how many follow.
    */
-  read(name: string, dtype: DType, target: Uint8Array, signal?: AbortSignal): Promise<void>;
+  read(name: string, dtype: DType, target: Uint8Array, signal?: AbortSignal, first?: number): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -24,6 +24,10 @@ export class GgufCheckpoint implements Checkpoint {
   private readonly named: ReadonlyMap<string, NamedTensor>;
   private readonly file: InputFile;
 
+  get path(): string {
+    return this.file.path;
+  }
+
   /** @throws GgufError when a tensor is of a type that cannot be decoded */
   constructor(file: InputFile, named: readonly NamedTensor[]) {
     for (const { name, tensor } of named) {
@@ -50,20 +54,33 @@ export class GgufCheckpoint implements Checkpoint {
     return type.name === 'F32' ? 'f32' : type.name === 'F16' ? 'f16' : 'bf16';
   }
 
-  async read(name: string, dtype: DType, target: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async read(name: string, dtype: DType, target: Uint8Array, signal?: AbortSignal, first?: number): Promise<void> {
     const { tensor, interleavedHeads, restore } = this.find(name);
-    const conversion = floatConversion(tensor.type.format!, dtype);
-    const bytes = elements(tensor.shape) * byteSize(dtype);
-    if (conversion === undefined || target.length !== bytes) {
+    const format = tensor.type.format!;
+    const conversion = floatConversion(format, dtype);
+    const all = elements(tensor.shape);
+    const count = target.length / byteSize(dtype);
+    const isPart = first !== undefined;
+    const wholeBlocks = [first ?? 0, count].every((x) => x % format.blockSize === 0);
+    const inOrder = interleavedHeads === 0 && restore === undefined;
+    const fits = isPart ? inOrder && wholeBlocks && first + count <= all : count === all;
+    if (conversion === undefined || !fits) {
       throw new GgufError(
-        `${this.file.path}: tensor ${quote(name)}: it can be read as a float dtype into ${bytes} bytes, ` +
-          `got ${dtype} and ${target.length} bytes.`,
+        `${this.file.path}: tensor ${quote(name)}: it can be read as a float dtype into ${all * byteSize(dtype)} bytes, ` +
+          `got ${dtype} and ${target.length} bytes${isPart ? ` from element ${first} on` : ''}.`,
       );
     }
-    if (tensor.type.name === dtype.toUpperCase()) await this.file.read(target, tensor.position, signal);
-    else await readConverted({ file: this.file, ...tensor }, conversion, target, signal);
+    const blocks = count / format.blockSize;
+    const position = tensor.position + ((first ?? 0) / format.blockSize) * format.blockBytes;
+    if (tensor.type.name === dtype.toUpperCase()) await this.file.read(target, position, signal);
+    else await readConverted({ file: this.file, position, bytes: blocks * format.blockBytes }, conversion, target, signal); // prettier-ignore
     if (interleavedHeads > 0) deinterleave(target, interleavedHeads, tensor.shape[0] / interleavedHeads);
     restore?.(target, dtype, tensor.shape);
+  }
+
+  /** Some of a tensor's bytes as they are stored. */
+  readStored(name: string, from: number, target: Uint8Array, signal?: AbortSignal): Promise<void> {
+    return this.file.read(target, this.find(name).tensor.position + from, signal);
   }
 
   close(): Promise<void> {

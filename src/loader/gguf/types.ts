@@ -2,6 +2,7 @@ import { bf16 } from '../../tensor/formats/bf16.ts';
 import { f16 } from '../../tensor/formats/f16.ts';
 import { f32 } from '../../tensor/formats/f32.ts';
 import type { Format } from '../../tensor/formats/format.ts';
+import { mxfp4Ggml } from '../../tensor/formats/mxfp4-ggml.ts';
 import { q4_0 } from '../../tensor/formats/q4_0.ts';
 import { q4_1 } from '../../tensor/formats/q4_1.ts';
 import { q4_k } from '../../tensor/formats/q4_k.ts';
@@ -57,7 +58,7 @@ export const GGML_TYPES: ReadonlyMap<number, GgmlType> = new Map([
   [30, decoded(bf16)],
   [34, measured('TQ1_0', 256, 54)],
   [35, measured('TQ2_0', 256, 66)],
-  [39, measured('MXFP4', 32, 17)],
+  [39, decoded(mxfp4Ggml)],
   [40, measured('NVFP4', 64, 36)],
   [41, measured('Q1_0', 128, 18)],
 ]);

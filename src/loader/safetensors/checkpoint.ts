@@ -3,6 +3,7 @@ import type { Checkpoint, StoredTensor } from '../checkpoint.ts';
 import { readConverted } from '../decode.ts';
 import { LoadError, quote } from '../load-error.ts';
 import { conversionTo, isSameFormat, naturalDType } from './conversions.ts';
+import { bitsPerElement } from './dtypes.ts';
 import { SafetensorsError } from './error.ts';
 import type { SafetensorsEntry } from './header.ts';
 import type { SafetensorsFile } from './read.ts';
@@ -49,22 +50,27 @@ export class SafetensorsCheckpoint implements Checkpoint {
     return dtype;
   }
 
-  async read(name: string, dtype: DType, target: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async read(name: string, dtype: DType, target: Uint8Array, signal?: AbortSignal, first?: number): Promise<void> {
     const { file, entry } = this.find(name);
-    const expected = elements(entry.shape) * byteSize(dtype);
-    if (target.length !== expected) {
-      const what = `expected a target of ${expected} bytes for ${dtype} [${entry.shape.join(', ')}], got ${target.length}`;
+    const count = target.length / byteSize(dtype);
+    const all = elements(entry.shape);
+    if (first === undefined ? count !== all : !Number.isInteger(count) || first + count > all) {
+      const from = first === undefined ? '' : ` from element ${first} on`;
+      const what = `expected a target of ${all * byteSize(dtype)} bytes for ${dtype} [${entry.shape.join(', ')}], got ${target.length}${from}`;
       throw new SafetensorsError(file.path, 'InvalidTarget', what, name);
-    }
-    if (isSameFormat(entry.dtype, dtype)) {
-      await file.readInto(name, target, signal);
-      return;
     }
     const fail = (problem: string): never => {
       throw new SafetensorsError(file.path, 'UnsupportedDType', problem, name);
     };
+    const elementBytes = bitsPerElement(entry.dtype) / 8;
+    const whole = file.locate(name);
+    const stored = { ...whole, position: whole.position + (first ?? 0) * elementBytes, bytes: count * elementBytes };
+    if (isSameFormat(entry.dtype, dtype)) {
+      await stored.file.read(target, stored.position, signal);
+      return;
+    }
     const conversion = conversionTo(entry.dtype, dtype, fail) ?? fail(`cannot read ${entry.dtype} as ${dtype}`);
-    await readConverted(file.locate(name), conversion, target, signal);
+    await readConverted(stored, conversion, target, signal);
   }
 
   async close(): Promise<void> {
