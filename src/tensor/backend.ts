@@ -58,7 +58,7 @@ export interface Backend {
   reshape(a: Operand, shape: Shape): unknown;
   cast(a: Operand, dtype: DType): unknown;
 
-  /** Takes over a weight matrix in codes and factors; `allocate` gives the memory of both. */
+  /** Takes over a weight matrix in codes and factors; `allocate` gives the memory of the codes. */
   uploadPacked(matrix: PackedMatrix): unknown;
   /** A copy of its numbers, `[N, K]` f32. */
   downloadPacked(packed: unknown): Float32Array;

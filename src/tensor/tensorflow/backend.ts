@@ -210,11 +210,11 @@ export class TensorflowBackend implements Backend {
   }
 
   uploadPacked(matrix: PackedMatrix): PackedStore {
-    const placed = { ...matrix, place: this.#places.get(matrix.codes) };
+    const place = this.#places.get(matrix.codes);
     this.#places.delete(matrix.codes);
     return this.#variables === 'host'
-      ? new HostPacked(this.#executor, this.#kernels!.memories, placed)
-      : new DevicePacked(this.#executor, placed);
+      ? new HostPacked(this.#executor, this.#kernels!, matrix, place)
+      : new DevicePacked(this.#executor, matrix, () => place && this.#kernels?.memories.release(place));
   }
 
   downloadPacked(packed: PackedStore): Float32Array {
@@ -222,6 +222,8 @@ export class TensorflowBackend implements Backend {
   }
 
   matmulPacked(a: Value, packed: PackedStore, compute: 'f32' | 'bf16'): Handle {
+    const row = a.shape[0] === 1 ? packed.multiplyRow(this.#executor.read(a)) : undefined;
+    if (row !== undefined) return this.#executor.made(row, [1, row.length]);
     const dtype = packed.dtype(compute);
     const left = { handle: dtype === 'f32' ? a.handle : this.cast(a, dtype), shape: a.shape, dtype };
     const parts: Handle[] = [];
@@ -238,7 +240,6 @@ export class TensorflowBackend implements Backend {
 
   freePacked(packed: PackedStore): void {
     packed.free();
-    if (packed.place !== undefined) this.#kernels?.memories.release(packed.place);
   }
 
   createVariable(shape: Shape): VariableStore {

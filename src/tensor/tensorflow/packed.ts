@@ -1,6 +1,8 @@
+import type { CpuKernels, PlacedCodes } from '../cpu/kernels.ts';
+import type { Place } from '../cpu/memory.ts';
+import { VitrineError } from '../errors.ts';
 import { fromE8m0 } from '../formats/e8m0.ts';
 import { blocksAcross, decodePacked, type PackedLayout, type PackedMatrix, rowBytes } from '../formats/packed.ts';
-import type { Place, SharedMemories } from '../cpu/memory.ts';
 import { TF } from './addon.ts';
 import { type Executor, Handle, typeAttr } from './handles.ts';
 
@@ -8,10 +10,10 @@ type Compute = 'f32' | 'bf16';
 
 /** A packed matrix in the backend: it gives its numbers as TensorFlow tensors, some rows at a time. */
 export interface PackedStore {
-  /** Where its codes lie, if in memory of ours. */
-  readonly place: Place | undefined;
   /** The dtype of the numbers where `compute` is good enough. */
   dtype(compute: Compute): Compute;
+  /** The product with one row of numbers, where it needs no decoding first. */
+  multiplyRow(row: Float32Array): Float32Array | undefined;
   /** Calls `use` with `[some rows, columns]` from the top to the bottom, in `dtype(compute)`; valid only during the call. */
   decode(compute: Compute, use: (part: Handle) => void): void;
   download(): Float32Array;
@@ -21,43 +23,45 @@ export interface PackedStore {
 /** Numbers decoded at a time: 4 MB, which the product reads while they are in the processor's cache. */
 const PANEL = 2 ** 20;
 
-/** Codes in memory that `allocate` gave. */
-export interface Placed extends PackedMatrix {
-  readonly place: Place | undefined;
-}
-
 /**
- * On CPU: loops in JavaScript over tables, several times as fast as TensorFlow's gather. Always f32: the decoding takes
- * most of the time, and a product with one row is then faster than one in bf16.
+ * On CPU: kernels of our own on the codes where they lie. A row is multiplied code by code; for more rows, panels of numbers
+ * are decoded, always in f32, in which such products are at least as fast.
  */
 export class HostPacked implements PackedStore {
-  readonly place: Place | undefined;
   readonly #executor: Executor;
-  readonly #memories: SharedMemories;
+  readonly #kernels: CpuKernels;
   readonly #matrix: PackedMatrix;
+  readonly #placed: PlacedCodes;
 
-  constructor(executor: Executor, memories: SharedMemories, matrix: Placed) {
+  /** @throws VitrineError where the codes are not in memory that the kernels reach. */
+  constructor(executor: Executor, kernels: CpuKernels, matrix: PackedMatrix, place: Place | undefined) {
+    if (place === undefined)
+      throw new VitrineError(`uploadPacked: no shared memory for a matrix of ${matrix.codes.length} bytes.`);
     this.#executor = executor;
-    this.#memories = memories;
+    this.#kernels = kernels;
     this.#matrix = matrix;
-    this.place = matrix.place;
+    this.#placed = { codes: place, factors: factorsByRow(matrix), format: matrix.format.name };
   }
 
   dtype(): 'f32' {
     return 'f32';
   }
 
+  multiplyRow(row: Float32Array): Float32Array | undefined {
+    return this.#kernels.linearPacked(this.#placed, row, this.#matrix.blockRow.length);
+  }
+
   decode(_compute: Compute, use: (part: Handle) => void): void {
-    const { columns, format, blockRow } = this.#matrix;
+    const { columns, blockRow } = this.#matrix;
     const rows = blockRow.length;
-    const step = Math.max(1, Math.floor(PANEL / columns / format.blockRows)) * format.blockRows;
-    const { numbers, place } = panelMemory(this.#memories, Math.min(step, rows) * columns);
+    const step = Math.max(1, Math.floor(PANEL / columns));
     for (let from = 0; from < rows; from += step) {
-      const to = Math.min(from + step, rows);
-      if (format.name === 'mxfp4') decodeMxfp4(this.#matrix, from, to, numbers);
-      else decodeFp8(this.#matrix, from, to, numbers);
-      const shape = [to - from, columns];
-      const id = this.#executor.addon.createTensor(shape, TF.float, numbers.subarray(0, (to - from) * columns));
+      const count = Math.min(step, rows - from);
+      const place = this.#kernels.decodePacked(this.#placed, from, count, columns);
+      if (place === undefined) throw new VitrineError('matmulPacked: no memory for the numbers of a packed matrix.');
+      const values = place.memory.floats(place.address, count * columns);
+      const shape = [count, columns];
+      const id = this.#executor.addon.createTensor(shape, TF.float, values);
       use(new Handle(shape, { id, place }));
       this.#executor.addon.deleteTensor(id);
     }
@@ -68,91 +72,37 @@ export class HostPacked implements PackedStore {
   }
 
   free(): void {
-    // The garbage collector's.
+    this.#kernels.memories.release(this.#placed.codes);
   }
 }
 
-interface Panel {
-  readonly numbers: Float32Array;
-  readonly place: Place | undefined;
-}
-
-/** Shared with TensorFlow and our own kernels, and used again by every product. */
-let panel: Panel | undefined;
-
-function panelMemory(memories: SharedMemories, length: number): Panel {
-  if (panel !== undefined && panel.numbers.length >= length) return panel;
-  if (panel?.place !== undefined) memories.release(panel.place);
-  const place = memories.allocate(length * 4);
-  panel = { numbers: place?.memory.floats(place.address, length) ?? new Float32Array(length), place };
-  return panel;
-}
-
-/** By factor and byte: the two numbers of the byte, as the f64 that has their bits, so that one store writes both. */
-let pairsByFactor: Float64Array | undefined;
-
-function makePairs(values: Float32Array): Float64Array {
-  const pairs = new Float32Array(2 * 65536);
-  for (let i = 0; i < 65536; i++) {
-    const factor = fromE8m0(i >> 8);
-    pairs[2 * i] = values[i & 15] * factor;
-    pairs[2 * i + 1] = values[(i >> 4) & 15] * factor;
-  }
-  return new Float64Array(pairs.buffer);
-}
-
-function decodeMxfp4(matrix: PackedMatrix, from: number, to: number, numbers: Float32Array): void {
-  const { format, columns, blockRow, codes, scales } = matrix;
-  const groups = blocksAcross(format, columns);
-  const pairs = (pairsByFactor ??= makePairs(format.values));
-  const words = new Uint32Array(codes.buffer, codes.byteOffset, codes.length >> 2);
-  const out = new Float64Array(numbers.buffer, numbers.byteOffset, numbers.length >> 1);
-  for (let row = from, at = (from * columns) / 8, o = 0; row < to; row++) {
-    for (let group = blockRow[row] * groups, last = group + groups; group < last; group++) {
-      const table = scales[group] << 8;
-      for (const end = at + 4; at < end; at++, o += 4) {
-        const word = words[at];
-        out[o] = pairs[table | (word & 255)];
-        out[o + 1] = pairs[table | ((word >>> 8) & 255)];
-        out[o + 2] = pairs[table | ((word >>> 16) & 255)];
-        out[o + 3] = pairs[table | (word >>> 24)];
-      }
-    }
-  }
-}
-
-function decodeFp8(matrix: PackedMatrix, from: number, to: number, out: Float32Array): void {
-  const { format, codes, scales, columns, blockRow } = matrix;
+/** The factors of each row's blocks, row by row, in the form that the kernels read. */
+function factorsByRow({ format, columns, blockRow, scales }: PackedMatrix): PlacedCodes['factors'] {
+  const wide = format.name === 'fp8' && !(scales instanceof Float32Array);
+  const stored = wide ? Float32Array.from(scales, fromE8m0) : scales;
+  if (blockRow.every((block, row) => block === row)) return stored;
   const across = blocksAcross(format, columns);
-  const factor = scales instanceof Float32Array ? (i: number) => scales[i] : (i: number) => fromE8m0(scales[i]);
-  const table = new Float32Array(256);
-  for (let top = from, bottom = from; top < to; top = bottom) {
-    while (bottom < to && blockRow[bottom] === blockRow[top]) bottom++;
-    for (let block = 0; block < across; block++) {
-      const scale = factor(blockRow[top] * across + block);
-      for (let code = 0; code < 256; code++) table[code] = format.values[code] * scale;
-      const left = block * format.blockColumns;
-      const right = Math.min(left + format.blockColumns, columns);
-      for (let row = top; row < bottom; row++) {
-        const target = (row - from) * columns;
-        for (let column = left; column < right; column++) out[target + column] = table[codes[row * columns + column]];
-      }
-    }
-  }
+  const length = blockRow.length * across;
+  const byRow = stored instanceof Float32Array ? new Float32Array(length) : new Uint8Array(length);
+  blockRow.forEach((block, row) => {
+    byRow.set(stored.subarray(block * across, (block + 1) * across), row * across);
+  });
+  return byRow;
 }
 
 /** On CUDA: codes and factors lie in the device's memory and are decoded there, by table lookups. */
 export class DevicePacked implements PackedStore {
-  readonly place: Place | undefined;
   readonly #executor: Executor;
   readonly #layout: PackedLayout;
   readonly #codes: number;
   readonly #scales: number;
   readonly #scalesAreBytes: boolean;
+  readonly #release: () => void;
 
-  constructor(executor: Executor, matrix: Placed) {
+  /** @param release Gives back the memory of the codes, which TensorFlow may share. */
+  constructor(executor: Executor, matrix: PackedMatrix, release: () => void) {
     const { addon } = executor;
-    this.place = matrix.place;
+    this.#release = release;
     const { codes, scales, format, columns, blockRow } = matrix;
     const across = blocksAcross(format, columns);
     this.#executor = executor;
@@ -165,6 +115,10 @@ export class DevicePacked implements PackedStore {
 
   dtype(compute: Compute): Compute {
     return compute;
+  }
+
+  multiplyRow(): undefined {
+    return undefined;
   }
 
   decode(compute: Compute, use: (part: Handle) => void): void {
@@ -186,6 +140,7 @@ export class DevicePacked implements PackedStore {
   free(): void {
     this.#executor.addon.deleteTensor(this.#codes);
     this.#executor.addon.deleteTensor(this.#scales);
+    this.#release();
   }
 
   /** `[rows, columns]` f32 */
