@@ -1,11 +1,13 @@
 import { Command } from 'commander';
+import { formatBytes } from '../bytes.ts';
+import { describeNeed, type MemoryFit } from '../engine/memory.ts';
 import type { MachineInfo } from './info/machine.ts';
 import type { ModelInfo } from './info/model.ts';
 import { withProgress } from './model.ts';
-import { type ModelOptions, threadsOption, weightsOption } from './options.ts';
-import { colorsFor, formatBytes, oneLine } from './text.ts';
+import { contextOption, maxMemoryOption, type ModelOptions, threadsOption, weightsOption } from './options.ts';
+import { colorsFor, oneLine } from './text.ts';
 
-interface InfoFlags extends Pick<ModelOptions, 'revision' | 'weights' | 'threads'> {
+interface InfoFlags extends Pick<ModelOptions, 'revision' | 'weights' | 'threads' | 'context' | 'maxMemory'> {
   readonly json?: boolean;
 }
 
@@ -16,6 +18,8 @@ export function infoCommand(signal: AbortSignal): Command {
     .option('--revision <name>', 'branch, tag or commit of a hub model')
     .addOption(weightsOption())
     .addOption(threadsOption())
+    .addOption(contextOption())
+    .addOption(maxMemoryOption())
     .option('--json', 'print one JSON object: model, machine')
     .addHelpText('after', '\nExample:\n  $ vitrine info model.gguf')
     .action((model: string | undefined, flags: InfoFlags) => info(model, flags, signal));
@@ -27,7 +31,7 @@ async function info(source: string | undefined, flags: InfoFlags, signal: AbortS
     source === undefined
       ? undefined
       : await withProgress((onProgress) => modelInfo(source, { ...flags, onProgress, signal }));
-  const machine = machineInfo(flags.threads);
+  const machine = await machineInfo(flags.threads);
   if (flags.json) {
     process.stdout.write(`${JSON.stringify({ model: model ?? null, machine }, null, 2)}\n`);
     return;
@@ -56,6 +60,8 @@ function modelRows({ config, parameters, formats, context, memory, tokenizer, eo
       'memory',
       `${formatBytes(memory.weights)} weights, ${formatBytes(memory.cachePer1000Tokens)} cache per 1,000 tokens`,
     ],
+    ['needs', describeNeed(memory.need)],
+    ['fits', `${fitWords(memory)}, into ${formatBytes(memory.budget)}`],
     ['tokenizer', tokenizer ? `${count(tokenizer.vocabSize)} tokens, ${template}` : 'none'],
     ['end of text', eos.map(({ id, token }) => (token === null ? String(id) : `${id} ${token}`)).join(', ') || 'none'],
     ...notes.map((note): Row => ['note', note]),
@@ -68,6 +74,9 @@ function windowWords(windows: readonly number[]): string {
   const where = sliding.length < windows.length ? ` in ${sliding.length} of ${windows.length} layers` : '';
   return `, sliding window of ${count(Math.min(...sliding))} tokens${where}`;
 }
+
+const fitWords = ({ need, fitting }: MemoryFit): string =>
+  fitting === 0 ? 'no' : fitting === need.context ? 'yes' : `up to ${count(fitting)} tokens`;
 
 function machineRows({ node, platform, cpu, cores, memory, threads, backends }: MachineInfo): Row[] {
   return [

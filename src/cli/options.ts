@@ -1,9 +1,13 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { parseBytes } from '../bytes.ts';
 import type { LoadOptions } from '../engine/load.ts';
 import type { GenerateOptions } from '../engine/generate-options.ts';
 
 /** Where a model comes from and how it is held. */
-export interface ModelOptions extends Pick<LoadOptions, 'backend' | 'weights' | 'compute' | 'threads' | 'revision'> {
+export interface ModelOptions extends Pick<
+  LoadOptions,
+  'backend' | 'weights' | 'compute' | 'threads' | 'revision' | 'context' | 'maxMemory'
+> {
   readonly model?: string;
 }
 
@@ -18,7 +22,9 @@ export function addModelOptions(command: Command): Command {
     .addOption(
       new Option('--compute <dtype>', "dtype inside matrix products (default: the matrix's)").choices(['f32', 'bf16']),
     )
-    .addOption(threadsOption());
+    .addOption(threadsOption())
+    .addOption(contextOption())
+    .addOption(maxMemoryOption());
 }
 
 export const weightsOption = (): Option =>
@@ -26,6 +32,12 @@ export const weightsOption = (): Option =>
 
 export const threadsOption = (): Option =>
   new Option('--threads <n>', 'threads of the backend (default: all cores)').argParser(positive);
+
+export const contextOption = (): Option =>
+  new Option('--context <n>', "tokens of a text at most (default: the model's own, or what fits)").argParser(positive);
+
+export const maxMemoryOption = (): Option =>
+  new Option('--max-memory <size>', 'memory for the model, as in 8GB or 12GiB (default: 90% of what is left)').argParser(bytes); // prettier-ignore
 
 /** Sampling and limits; what is not given comes from the model's generation_config.json. */
 export type SamplingFlags = Pick<
@@ -80,6 +92,12 @@ export function number(value: string): number {
 export function whole(value: string): number {
   const parsed = number(value);
   if (!Number.isSafeInteger(parsed) || parsed < 0) throw new InvalidArgumentError('Expected a whole number from 0.');
+  return parsed;
+}
+
+function bytes(value: string): number {
+  const parsed = parseBytes(value);
+  if (parsed === undefined) throw new InvalidArgumentError('Expected a size as in 8GB, 1.5GiB or 500MB.');
   return parsed;
 }
 

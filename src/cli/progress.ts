@@ -1,6 +1,6 @@
 import { clearLine, cursorTo } from 'node:readline';
 import type { Progress } from '../loader/progress.ts';
-import { formatBytes } from './text.ts';
+import { formatBytes } from '../bytes.ts';
 
 /** How often a line is printed: on a terminal, where it replaces itself, and elsewhere, where each one stays. */
 const TERMINAL_MS = 100;

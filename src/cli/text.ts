@@ -10,12 +10,6 @@ export const printable = (text: string): string => text.replaceAll('\r', '').rep
 /** The same in one line, for messages. */
 export const oneLine = (text: string): string => printable(text.replaceAll(/\s+/g, ' ').trim());
 
-/** `1.07 GB`; decimal units, as disks and downloads are measured. */
-export function formatBytes(count: number): string {
-  if (count < 1e6) return `${(count / 1e3).toFixed(0)} kB`;
-  return count < 1e9 ? `${(count / 1e6).toFixed(1)} MB` : `${(count / 1e9).toFixed(2)} GB`;
-}
-
 /** Colours for a stream that is a terminal, unless NO_COLOR is set; elsewhere they leave text as it is, also in CI. */
 export const colorsFor = ({ fd }: { readonly fd: number }): ReturnType<typeof pc.createColors> =>
   pc.createColors(pc.isColorSupported && isatty(fd));

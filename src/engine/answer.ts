@@ -19,7 +19,7 @@ export interface AnswerStep {
   readonly spans?: readonly ChannelSpan[];
   /** On the last token: the tools that the answer calls, if any. */
   readonly toolCalls?: readonly ToolCall[];
-  /** On the last token: `stop` for an end-of-text token or a stop string, `length` for `maxTokens` or the last learned position. */
+  /** On the last token: `stop` for an end-of-text token or a stop string, `length` for `maxTokens` or where no text may be longer. */
   readonly finishReason?: 'stop' | 'length';
 }
 

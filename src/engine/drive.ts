@@ -48,8 +48,8 @@ export async function runPassAsync(pass: Pass, signal?: AbortSignal): Promise<Te
   }
 }
 
-/** Tokens of a cache that are computed anew at a time. */
-const RECOMPUTE_CHUNK = 512;
+/** Prompt tokens per pass: enough to keep the matrix products busy, few enough to bound memory. */
+export const PREFILL_CHUNK = 512;
 
 /** A forward pass that stops before every layer, and after the last. The caller drains it, or gives it up with `return`. */
 export function* layers(pass: Pass): Generator<undefined, Tensor, undefined> {
@@ -69,8 +69,8 @@ function* turnAnew(pass: Pass, sequence: Sequence): Generator<undefined, void, u
   const tokens = Int32Array.from(cache.tokens);
   const fresh = new KvCache(backend, network.cacheLayout);
   try {
-    for (let from = 0; from < tokens.length; from += RECOMPUTE_CHUNK) {
-      const part = { tokens: tokens.subarray(from, from + RECOMPUTE_CHUNK), cache: fresh, textLength: length };
+    for (let from = 0; from < tokens.length; from += PREFILL_CHUNK) {
+      const part = { tokens: tokens.subarray(from, from + PREFILL_CHUNK), cache: fresh, textLength: length };
       (yield* oneStep({ ...pass, sequences: [part], logits: 'last' })).dispose();
     }
     cache.replaceWith(fresh);

@@ -12,7 +12,7 @@ import type { Backend } from '../tensor/backend.ts';
 import { observe, scope, tap, watched } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { runPass, runPassAsync } from './drive.ts';
+import { PREFILL_CHUNK, runPass, runPassAsync } from './drive.ts';
 import type { ResolvedOptions } from './generate-options.ts';
 import { Answer, type AnswerStep } from './answer.ts';
 
@@ -34,12 +34,11 @@ export interface Generation {
   readonly prompt: readonly number[];
   readonly options: ResolvedOptions;
   readonly cache: KvCache;
+  /** Tokens that a text can have at most. */
+  readonly maxLength: number;
   readonly recorder: Recorder | undefined;
   readonly signal: AbortSignal | undefined;
 }
-
-/** Prompt tokens per pass: enough to keep the matrix products busy, few enough to bound memory. */
-const PREFILL_CHUNK = 512;
 
 /** The token loop: prompt, then choose, yield, and run the chosen token. */
 export async function* generateTokens(generation: Generation): AsyncGenerator<GeneratedToken, void, undefined> {
@@ -52,7 +51,7 @@ export async function* generateTokens(generation: Generation): AsyncGenerator<Ge
   for (let count = 1; ; count++) {
     const { token, acts } = choose(generation, logits, history, random);
     history.push(token);
-    const step = answer.push(token, count === options.maxTokens || cache.length >= generation.network.maxLength);
+    const step = answer.push(token, count === options.maxTokens || cache.length >= generation.maxLength);
     try {
       yield {
         token,

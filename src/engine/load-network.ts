@@ -10,6 +10,8 @@ import { Tensor } from '../tensor/tensor.ts';
 import type { Decoder } from '../model/parts/decoder.ts';
 import { readQuantisation } from '../model/quantisation.ts';
 import { architectureOf, IGNORED_TENSORS, type NetworkOptions } from '../model/registry.ts';
+import { availableMemory } from './available-memory.ts';
+import { admit, type PlannedMemory } from './memory.ts';
 import { type WeightPart, type WeightRequest, Weights } from '../model/weights.ts';
 
 export interface WeightOptions {
@@ -22,6 +24,10 @@ export interface WeightOptions {
   compute?: 'f32' | 'bf16' | undefined;
   /** How multi-head latent attention (DeepSeek) computes: see `NetworkOptions`. Default `absorbed`. */
   mla?: NetworkOptions['mla'];
+  /** Tokens that a text is to have at most. Default: as many as the model was made for or, where fewer fit, as fit. */
+  context?: number | undefined;
+  /** Bytes that the model may take, weights, cache and activations. Default: nine tenths of what the machine has left. */
+  maxMemory?: number | undefined;
   onProgress?: OnProgress | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -31,15 +37,14 @@ export interface LoadedNetwork {
   readonly network: Decoder;
   /** Bytes of the weights in memory. */
   readonly weightBytes: number;
+  /** Tokens that a text can have; Infinity where only the model itself sets a bound. */
+  readonly maxLength: number;
   dispose(): void;
 }
 
-/** A network whose weights are known, and not read yet. */
-export interface PlannedNetwork {
-  readonly network: Decoder;
+/** @see PlannedMemory */
+export interface PlannedNetwork extends PlannedMemory {
   readonly requests: readonly WeightRequest[];
-  /** Bytes that the weights will take in memory. */
-  readonly weightBytes: number;
 }
 
 /**
@@ -64,20 +69,27 @@ export function planNetwork(
   return { network, requests, weightBytes: requests.reduce((sum, { parameter }) => sum + bytesOf(parameter), 0) };
 }
 
-/** Builds the network and reads its weights; the errors are those of `planNetwork`, and the checkpoint's. */
+/**
+ * Builds the network and reads its weights.
+ *
+ * @throws LoadError where it does not fit into memory, before a weight is read; the errors of `planNetwork`, and the
+ *   checkpoint's.
+ */
 export async function loadNetwork(
   files: ModelFiles,
   backend: Backend,
-  { onProgress, signal, ...options }: WeightOptions = {},
+  { onProgress, signal, context, maxMemory, ...options }: WeightOptions = {},
 ): Promise<LoadedNetwork> {
-  const {
-    network,
-    requests,
-    weightBytes: total,
-  } = planNetwork(files, {
-    ...options,
-    compute: options.compute ?? (backend.multipliesBf16 ? undefined : 'f32'),
-  });
+  const compute = options.compute ?? (backend.multipliesBf16 ? undefined : 'f32');
+  const plan = planNetwork(files, { ...options, compute });
+  const { network, requests, weightBytes: total } = plan;
+  const available = backend.usesHostMemory ? await availableMemory() : Infinity;
+  const maxLength = admit(
+    files.source,
+    plan,
+    { available, maxMemory, context },
+    () => planNetwork(files, { ...options, compute, weights: 'bf16' }).weightBytes,
+  );
   const dispose = (): void => {
     for (const { parameter } of requests) parameter.dispose();
   };
@@ -93,7 +105,7 @@ export async function loadNetwork(
     dispose();
     throw error;
   }
-  return { network, weightBytes: total, dispose };
+  return { network, weightBytes: total, maxLength, dispose };
 }
 
 /** Where the numbers of parameters are read from. */

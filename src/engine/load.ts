@@ -6,7 +6,7 @@ import { downloadModel } from '../loader/hub/download.ts';
 import type { OnProgress } from '../loader/progress.ts';
 import { type BackendName, createBackend } from '../tensor/backends.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { loadNetwork, type WeightOptions } from './load-network.ts';
+import { type LoadedNetwork, loadNetwork, type WeightOptions } from './load-network.ts';
 import { Model } from './model.ts';
 
 export interface LoadOptions extends WeightOptions {
@@ -23,7 +23,7 @@ export interface LoadOptions extends WeightOptions {
  *
  * @param source A folder in the Hugging Face layout, a .gguf file, or a hub id `org/name`, which is downloaded into the
  *   Hugging Face cache first.
- * @throws VitrineError (its kinds: LoadError, HubError, ConfigError, CheckpointError, TokenizerError, AddonError) with
+ * @throws VitrineError (its kinds: LoadError, also where the model does not fit into memory, HubError, ConfigError, CheckpointError, TokenizerError, AddonError) with
  *   what was expected, what came, which file, and what to do.
  */
 export async function load(source: string, options: LoadOptions = {}): Promise<Model> {
@@ -32,10 +32,21 @@ export async function load(source: string, options: LoadOptions = {}): Promise<M
   try {
     const backend = createBackend(name, { threads });
     const tokenizer = files.tokenizer && new Tokenizer(files.tokenizer);
-    return new Model(files, backend, await loadNetwork(files, backend, weights), tokenizer);
+    const loaded = await loadNetwork(files, backend, weights);
+    return new Model(withNote(files, loaded, options), backend, loaded, tokenizer);
   } finally {
     await files.checkpoint.close();
   }
+}
+
+/** Tells where memory, and not the model, bounds a text. */
+function withNote(files: ModelFiles, { network, maxLength }: LoadedNetwork, { context }: LoadOptions): ModelFiles {
+  const { maxPositions } = network.config;
+  if (context !== undefined || maxLength >= maxPositions) return files;
+  const note =
+    `texts of up to ${maxLength} tokens fit into memory, of ${maxPositions} that the model was made for. ` +
+    'context (--context) and maxMemory (--max-memory) change that.';
+  return { ...files, notes: [...(files.notes ?? []), note] };
 }
 
 /** Opens what `load` takes, without reading weights. The caller closes the checkpoint. */

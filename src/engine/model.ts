@@ -67,6 +67,11 @@ export class Model {
     this.#tokenizer = tokenizer;
   }
 
+  /** Tokens that a text can have: what was learned or fits into memory; Infinity where nothing sets a bound. */
+  get maxLength(): number {
+    return Math.min(this.#loaded.network.maxLength, this.#loaded.maxLength);
+  }
+
   /** @throws VitrineError where the model came without a tokenizer. */
   get tokenizer(): Tokenizer {
     if (this.#tokenizer === undefined)
@@ -154,6 +159,7 @@ export class Model {
     const tokenizer = resolved.stopStrings.length > 0 ? this.tokenizer : this.#tokenizer;
     const listens = capture !== undefined || edit !== undefined;
     const recorder = listens ? new Recorder({ capture, edit }, hookNames(this.config, { sampler: true })) : undefined;
+    this.#expectRoom((options.cache?.length ?? 0) + tokens.length);
     const cache = options.cache ?? this.newCache();
     try {
       yield* generateTokens({
@@ -163,6 +169,7 @@ export class Model {
         prompt: [...tokens],
         options: resolved,
         cache,
+        maxLength: this.maxLength,
         recorder,
         signal,
       });
@@ -216,7 +223,18 @@ export class Model {
   }
 
   #pass(sequences: readonly Sequence[], logits: 'last' | 'all'): Pass {
+    for (const { tokens, cache } of sequences) this.#expectRoom(cache.length + tokens.length);
     return { network: this.#network(), backend: this.backend, sequences, logits };
+  }
+
+  /** Learned positions are the network's own matter. */
+  #expectRoom(length: number): void {
+    const { maxLength } = this.#loaded;
+    if (length <= maxLength) return;
+    throw new VitrineError(
+      `the text would have ${length} tokens, and ${this.files.source} was loaded for at most ${maxLength}. ` +
+        'Shorten it, or load the model with a larger context (--context).',
+    );
   }
 
   #withCache<R>(cache: KvCache | undefined, body: (cache: KvCache) => R): R {

@@ -78,6 +78,8 @@ export interface Backend {
   readonly fused: FusedKernels;
   /** Whether products of bf16 operands are fast here; else a bf16 weight is better multiplied in f32. */
   readonly multipliesBf16: boolean;
+  /** Whether tensors lie in the memory of this machine, not in that of a GPU. */
+  readonly usesHostMemory: boolean;
 }
 
 export interface FusedKernels {

@@ -41,6 +41,15 @@ describe('vitrine info', () => {
     expect(info).toMatchObject({ model: { memory: { weights: 4 * 106_816 } } });
   });
 
+  it('says what a text of the context that is asked for takes, and whether it fits', async () => {
+    const args = ['info', MODEL, '--json', '--context', '1000', '--max-memory', '60MB'];
+    const { model } = (await runJson(args)) as { model: { memory: Record<string, unknown> } };
+    expect(model.memory).toMatchObject({ need: { context: 1000, cache: 512_000 }, budget: 60e6, fitting: 1000 });
+    const small = await runCli(['info', MODEL, '--max-memory', '20MB']);
+    expect(small.stdout).toMatch(/needs .*214 kB weights, 1\.0 MB cache .* for 2,?048 tokens/);
+    expect(small.stdout).toMatch(/fits +up to [\d,]+ tokens, into 20\.0 MB/);
+  });
+
   it('tells the machine, and which backend is used', async () => {
     const { model, machine } = (await runJson(['info', '--json'])) as {
       model: unknown;

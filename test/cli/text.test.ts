@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { formatBytes, oneLine, printable } from '../../src/cli/text.ts';
+import { oneLine, printable } from '../../src/cli/text.ts';
 
 it.each([
   ['plain, 日本語, 👩‍👩‍👧 and\ttabs\n', 'plain, 日本語, 👩‍👩‍👧 and\ttabs\n'],
@@ -12,13 +12,4 @@ it.each([
 
 it('puts a message in one line', () => {
   expect(oneLine(' a\n\n  b\r\n\x1bc ')).toBe('a b \ufffdc');
-});
-
-it.each([
-  [0, '0 kB'],
-  [213_632, '214 kB'],
-  [269_030_016, '269.0 MB'],
-  [1_070_000_000, '1.07 GB'],
-])('%i bytes are %s', (count, words) => {
-  expect(formatBytes(count)).toBe(words);
 });

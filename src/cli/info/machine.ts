@@ -1,4 +1,5 @@
-import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'node:os';
+import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
+import { availableMemory } from '../../engine/available-memory.ts';
 import { backendStatus } from '../../tensor/backends.ts';
 
 /** What there is to compute with. */
@@ -7,7 +8,7 @@ export interface MachineInfo {
   readonly platform: string;
   readonly cpu: string;
   readonly cores: number;
-  /** Bytes. */
+  /** Bytes; `free` is what this process can still take, within the limits of its control groups. */
   readonly memory: { readonly total: number; readonly free: number };
   /** Threads that the backend uses. */
   readonly threads: number;
@@ -21,7 +22,7 @@ export interface MachineInfo {
   }[];
 }
 
-export function machineInfo(threads: number | undefined): MachineInfo {
+export async function machineInfo(threads: number | undefined): Promise<MachineInfo> {
   const status = backendStatus({ threads });
   const used = status.find(({ backend }) => backend !== undefined);
   return {
@@ -29,7 +30,7 @@ export function machineInfo(threads: number | undefined): MachineInfo {
     platform: `${platform()}-${arch()}`,
     cpu: cpus().at(0)?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
-    memory: { total: totalmem(), free: freemem() },
+    memory: { total: totalmem(), free: await availableMemory() },
     threads: used?.name === 'reference' ? 1 : (threads ?? availableParallelism()),
     backends: status.map((entry) => ({
       name: entry.name,

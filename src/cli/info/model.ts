@@ -1,9 +1,10 @@
+import { availableMemory } from '../../engine/available-memory.ts';
 import { eosIds } from '../../engine/generate-options.ts';
 import { openModel } from '../../engine/load.ts';
 import { planNetwork, type WeightOptions } from '../../engine/load-network.ts';
+import { assess, cacheBytes, type MemoryFit } from '../../engine/memory.ts';
 import type { ModelFiles } from '../../loader/checkpoint.ts';
 import type { DecoderConfig } from '../../model/decoder-config.ts';
-import type { LayerLayout } from '../../model/cache.ts';
 import { elements } from '../../tensor/dtype.ts';
 import { Tokenizer } from '../../tokenizer/tokenizer.ts';
 
@@ -17,7 +18,7 @@ export interface ModelInfo {
   readonly formats: Readonly<Record<string, { tensors: number; bytes: number }>>;
   /** Tokens that the model was made for. */
   readonly context: number;
-  readonly memory: {
+  readonly memory: MemoryFit & {
     /** Bytes of the weights, as `load` holds them. */
     readonly weights: number;
     /** Bytes of the KV cache for the first 1,000 tokens. */
@@ -29,7 +30,10 @@ export interface ModelInfo {
   readonly notes: readonly string[];
 }
 
-export interface ModelInfoOptions extends Pick<WeightOptions, 'weights' | 'onProgress' | 'signal'> {
+export interface ModelInfoOptions extends Pick<
+  WeightOptions,
+  'weights' | 'context' | 'maxMemory' | 'onProgress' | 'signal'
+> {
   readonly revision?: string | undefined;
 }
 
@@ -37,14 +41,15 @@ export interface ModelInfoOptions extends Pick<WeightOptions, 'weights' | 'onPro
 export async function modelInfo(source: string, options: ModelInfoOptions): Promise<ModelInfo> {
   const files = await openModel(source, options);
   try {
-    return describe(files, options);
+    return describe(files, options, await availableMemory());
   } finally {
     await files.checkpoint.close();
   }
 }
 
-function describe(files: ModelFiles, { weights }: ModelInfoOptions): ModelInfo {
-  const { network, requests, weightBytes } = planNetwork(files, { weights });
+function describe(files: ModelFiles, { weights, context, maxMemory }: ModelInfoOptions, available: number): ModelInfo {
+  const plan = planNetwork(files, { weights });
+  const { network, requests, weightBytes } = plan;
   const tokenizer = files.tokenizer && new Tokenizer(files.tokenizer);
   const formats: Record<string, { tensors: number; bytes: number }> = {};
   for (const { format, bytes } of files.checkpoint.tensors.values()) {
@@ -59,17 +64,13 @@ function describe(files: ModelFiles, { weights }: ModelInfoOptions): ModelInfo {
     parameters: requests.reduce((sum, { parameter }) => sum + elements(parameter.shape), 0),
     formats,
     context: network.config.maxPositions,
-    memory: { weights: weightBytes, cachePer1000Tokens: cacheBytes(network.cacheLayout, 1000) },
+    memory: {
+      weights: weightBytes,
+      cachePer1000Tokens: cacheBytes(network.cacheLayout, 1000),
+      ...assess(plan, { available, maxMemory, context }),
+    },
     tokenizer: tokenizer ? { vocabSize: tokenizer.vocabSize, chatTemplate: tokenizer.hasChatTemplate } : null,
     eos: eos.map((id) => ({ id, token: tokenizer?.tokenOf(id) ?? null })),
     notes: files.notes ?? [],
   };
 }
-
-/** f32 keys and values; a layer with a sliding window keeps no more tokens than the window has. */
-const cacheBytes = (layout: readonly LayerLayout[], tokens: number): number =>
-  layout.reduce(
-    (sum, { nKvHeads, keyDim, valueDim, window }) =>
-      sum + nKvHeads * (keyDim + valueDim) * 4 * Math.min(tokens, window),
-    0,
-  );

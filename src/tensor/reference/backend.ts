@@ -22,6 +22,7 @@ export class ReferenceBackend implements Backend {
   readonly description = 'plain TypeScript on one thread';
   readonly fused: FusedKernels = {};
   readonly multipliesBf16 = true;
+  readonly usesHostMemory = true;
   #live = 0;
 
   liveHandles(): number {

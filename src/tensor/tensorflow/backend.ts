@@ -61,6 +61,7 @@ export class TensorflowBackend implements Backend {
   /** Of memory that was allocated and not uploaded yet. */
   readonly #places = new Map<Uint8Array, Place>();
   readonly multipliesBf16: boolean;
+  readonly usesHostMemory: boolean;
   /** Rows up to which a product with a weight is ours: what TensorFlow does with more is faster. */
   readonly #ownRows: number;
   readonly #variables: 'host' | 'device';
@@ -75,6 +76,7 @@ export class TensorflowBackend implements Backend {
     this.#kernels = gpu ? undefined : cpuKernels(this.#addon, options.threads);
     this.#executor = new Executor(this.#addon, this.#kernels?.memories);
     this.#variables = options.variables ?? (this.#kernels === undefined ? 'device' : 'host');
+    this.usesHostMemory = !gpu;
     this.multipliesBf16 = gpu || hasBf16Products();
     this.#ownRows = this.multipliesBf16 ? 1 : FEW_ROWS;
     const own = this.#kernels && `, few rows in WebAssembly on ${this.#kernels.threads} threads`;

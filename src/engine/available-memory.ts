@@ -1,0 +1,58 @@
+import { readFile } from 'node:fs/promises';
+import { freemem } from 'node:os';
+import { dirname, join } from 'node:path';
+
+/** Text of a file of the system; undefined where there is none. */
+export type ReadSystemFile = (path: string) => Promise<string | undefined>;
+
+const readSystemFile: ReadSystemFile = (path) => readFile(path, 'utf8').catch(() => undefined);
+
+/**
+ * Bytes that this process can still take: what the system has without swapping, and what the limits of its control groups
+ * leave. Files that the system keeps in memory count as free, since it gives them up; Node's own
+ * `process.availableMemory` counts them as taken within a control group, where a model that was just copied fills the limit.
+ */
+export async function availableMemory(read: ReadSystemFile = readSystemFile): Promise<number> {
+  const meminfo = await read('/proc/meminfo');
+  const kilobytes = /^MemAvailable:\s+(\d+) kB$/m.exec(meminfo ?? '')?.[1];
+  const system = kilobytes === undefined ? freemem() : Number(kilobytes) * 1024;
+  const groups = await controlGroups(read);
+  const left = await Promise.all(groups.map((group) => leftIn(group, read)));
+  return Math.max(0, Math.min(system, ...left.flat()));
+}
+
+interface ControlGroup {
+  readonly root: string;
+  /** Of the process, below the root. */
+  readonly path: string;
+  readonly files: { readonly limit: string; readonly usage: string; readonly reclaimable: string };
+}
+
+/** Version 2 has one hierarchy, version 1 one for memory; a system may have both. See cgroups(7). */
+async function controlGroups(read: ReadSystemFile): Promise<ControlGroup[]> {
+  const lines = (await read('/proc/self/cgroup'))?.split('\n') ?? [];
+  return lines.flatMap((line): ControlGroup[] => {
+    const parts = /^\d+:([^:]*):(\/.*)$/.exec(line);
+    if (parts === null) return [];
+    const [, controllers, path] = parts;
+    if (controllers === '')
+      return [{ root: '/sys/fs/cgroup', path, files: { limit: 'memory.max', usage: 'memory.current', reclaimable: 'inactive_file' } }]; // prettier-ignore
+    if (controllers.split(',').includes('memory'))
+      return [{ root: '/sys/fs/cgroup/memory', path, files: { limit: 'memory.limit_in_bytes', usage: 'memory.usage_in_bytes', reclaimable: 'total_inactive_file' } }]; // prettier-ignore
+    return [];
+  });
+}
+
+/** What each limit on the way from the process's group to the root leaves; a container sees its own group as the root. */
+async function leftIn({ root, path, files }: ControlGroup, read: ReadSystemFile): Promise<number[]> {
+  const left: number[] = [];
+  for (let at = path; ; at = dirname(at)) {
+    const number = async (file: string): Promise<number> => Number((await read(join(root, at, file))) ?? NaN);
+    const [limit, usage] = [await number(files.limit), await number(files.usage)];
+    const stat = (await read(join(root, at, 'memory.stat'))) ?? '';
+    const reclaimable = Number(new RegExp(`^${files.reclaimable} (\\d+)$`, 'm').exec(stat)?.[1] ?? 0);
+    // `max` in version 2 is no number, and means no limit.
+    if (Number.isFinite(limit) && Number.isFinite(usage)) left.push(limit - usage + reclaimable);
+    if (at === '/' || at === '.') return left;
+  }
+}
