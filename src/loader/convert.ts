@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
+import { isObject } from '../json.ts';
 import { byteSize, elements } from '../tensor/dtype.ts';
 import type { ModelFiles } from './checkpoint.ts';
 import { openGguf } from './gguf/open.ts';
@@ -10,7 +11,7 @@ import type { OnProgress } from './progress.ts';
 import { writeSafetensors, type TensorToWrite } from './safetensors/write.ts';
 
 export interface ConvertOptions {
-  /** The dtype of every tensor that is written. Default `bf16`. */
+  /** The dtype of every tensor that is written; MXFP4 stays as it is. Default `bf16`. */
   readonly dtype?: 'bf16' | 'f16' | 'f32';
   /** Bytes of weights written and to be written. */
   readonly onProgress?: OnProgress;
@@ -20,11 +21,8 @@ export interface ConvertOptions {
   readonly maxFileBytes?: number;
 }
 
-const DTYPES = {
-  bf16: { stored: 'BF16', torch: 'bfloat16' },
-  f16: { stored: 'F16', torch: 'float16' },
-  f32: { stored: 'F32', torch: 'float32' },
-} as const;
+const STORED = { bf16: 'BF16', f16: 'F16', f32: 'F32', u8: 'U8' } as const;
+const TORCH = { bf16: 'bfloat16', f16: 'float16', f32: 'float32' } as const;
 
 /** In config.json: marks a folder as an output, which a later conversion may replace. */
 const MARK = 'vitrine_converted_from';
@@ -49,7 +47,7 @@ export async function convert(
   const model = typeof source === 'string' ? await openGguf(source) : source;
   let temporary: string | undefined;
   try {
-    if (model.config.quantization_config !== undefined) {
+    if (hasScales(model.config)) {
       throw new LoadError(
         `convert ${model.source}: expected plain weights, got weights with scales of their own ` +
           `(quantization_config in config.json). Load the model as it is.`,
@@ -58,7 +56,7 @@ export async function convert(
     await mkdir(dirname(out), { recursive: true });
     temporary = `${out}.${randomBytes(6).toString('hex')}.tmp`;
     await mkdir(temporary);
-    await writeDescription(model, temporary, DTYPES[options.dtype ?? 'bf16'].torch);
+    await writeDescription(model, temporary, TORCH[options.dtype ?? 'bf16']);
     await writeWeights(model, temporary, options);
     options.signal?.throwIfAborted();
     await replaceFolder(out, temporary);
@@ -68,6 +66,11 @@ export async function convert(
   } finally {
     if (typeof source === 'string') await model.checkpoint.close();
   }
+}
+
+/** MXFP4 is bytes that can be written again. */
+function hasScales({ quantization_config: quantisation }: ModelFiles['config']): boolean {
+  return quantisation !== undefined && !(isObject(quantisation) && quantisation.quant_method === 'mxfp4');
 }
 
 async function refuseForeignFolder(folder: string): Promise<void> {
@@ -108,7 +111,8 @@ async function writeWeights(
   options: ConvertOptions,
 ): Promise<void> {
   const { dtype = 'bf16', onProgress, signal, maxFileBytes = 5e9 } = options;
-  const bytesOf = (name: string) => elements(checkpoint.tensors.get(name)!.shape) * byteSize(dtype);
+  const dtypeOf = (name: string) => (checkpoint.naturalDType(name) === 'u8' ? 'u8' : dtype);
+  const bytesOf = (name: string) => elements(checkpoint.tensors.get(name)!.shape) * byteSize(dtypeOf(name));
   const names = [...checkpoint.tensors.keys()].sort();
   const total = names.reduce((sum, name) => sum + bytesOf(name), 0);
   // The writer is done with a tensor's bytes before it asks for the next one's.
@@ -116,12 +120,12 @@ async function writeWeights(
   let loaded = 0;
 
   const tensor = (name: string): TensorToWrite => ({
-    dtype: DTYPES[dtype].stored,
+    dtype: STORED[dtypeOf(name)],
     shape: checkpoint.tensors.get(name)!.shape,
     data: async () => {
       const bytes = buffer.subarray(0, bytesOf(name));
-      await checkpoint.read(name, dtype, bytes, signal);
-      if (dtype === 'f16' && hasInfinity(bytes)) {
+      await checkpoint.read(name, dtypeOf(name), bytes, signal);
+      if (dtypeOf(name) === 'f16' && hasInfinity(bytes)) {
         throw new LoadError(`convert ${source}: tensor ${quote(name)} has values beyond f16. Choose bf16 or f32.`);
       }
       onProgress?.({ label: 'weights', loaded: (loaded += bytes.length), total });

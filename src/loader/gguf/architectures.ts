@@ -1,3 +1,6 @@
+import type { GgufCheckpoint } from './checkpoint.ts';
+import { type Composed, gptOssBias, gptOssExperts, latentKeysAndValues } from './composed.ts';
+import { deepseekConfig, gptOssConfig, mixtralConfig, qwen3MoeConfig } from './mixtures.ts';
 import { byHead, lessOne, type Restore } from './restore.ts';
 
 /**
@@ -12,6 +15,8 @@ export interface GgufArchitecture {
   readonly tensors: Readonly<Record<string, string>>;
   /** Tensors of a block: `blk.N.NAME` becomes `LAYERS.N.VALUE`. */
   readonly block: Readonly<Record<string, string>>;
+  /** Tensors of a block whose published names have no suffix, by their names with it. */
+  readonly whole?: Readonly<Record<string, string>>;
   /** Default: `model.layers`. */
   readonly layers?: string;
   /** Whether the rows of q and k were reordered, per head, from half-split to interleaved rotation. */
@@ -20,6 +25,12 @@ export interface GgufArchitecture {
   readonly restore?: (part: string, heads: number) => Restore | undefined;
   /** Matrices whose published shape is the other way round. */
   readonly turned?: RegExp;
+  /** Stacks of a block, of which each member is a published tensor of its own: `*` stands for its number. */
+  readonly stacks?: Readonly<Record<string, string>>;
+  /** Tensors of a block that are parts of published ones, by their names with the suffix. */
+  readonly parts?: readonly string[];
+  /** What is published of the parts of a block, whose tensors have names that begin with `from`. */
+  readonly compose?: (inner: GgufCheckpoint, from: string, published: string) => Composed[];
   /** What config.json says beyond, or instead of, what all architectures have in common. */
   readonly config?: (facts: ConfigFacts) => Readonly<Record<string, unknown>>;
 }
@@ -31,6 +42,8 @@ export interface ConfigFacts {
   readonly flag: (key: string) => boolean | undefined;
   /** Whether the file has a tensor, by llama.cpp's name. */
   readonly has: (name: string) => boolean;
+  /** The type of a tensor that the file has. */
+  readonly typeOf: (name: string) => string | undefined;
   readonly sizes: {
     readonly hiddenSize: number;
     readonly layers: number;
@@ -72,6 +85,27 @@ const gemmaNorms = (part: string): Restore | undefined => (part.endsWith('_norm.
 const rotaryPart = ({ number, sizes: { headDim } }: ConfigFacts): number =>
   (number('rope.dimension_count') ?? headDim) / headDim;
 
+const EXPERT_STACKS = {
+  ffn_gate_exps: 'mlp.experts.*.gate_proj',
+  ffn_up_exps: 'mlp.experts.*.up_proj',
+  ffn_down_exps: 'mlp.experts.*.down_proj',
+};
+
+/** llama.cpp has no architecture of its own for Mixtral: a llama that has experts is one. */
+export const MIXTRAL: GgufArchitecture = {
+  modelType: 'mixtral',
+  className: 'MixtralForCausalLM',
+  tensors: TENSORS,
+  block: { ...BLOCK, ffn_gate_inp: 'block_sparse_moe.gate' },
+  interleavedRope: true,
+  stacks: {
+    ffn_gate_exps: 'block_sparse_moe.experts.*.w1',
+    ffn_down_exps: 'block_sparse_moe.experts.*.w2',
+    ffn_up_exps: 'block_sparse_moe.experts.*.w3',
+  },
+  config: mixtralConfig,
+};
+
 /** By `general.architecture`. */
 export const ARCHITECTURES: Readonly<Record<string, GgufArchitecture>> = {
   // Llama 1 to 3.3, SmolLM2, TinyLlama, Mistral: llama.cpp calls them all llama.
@@ -95,6 +129,72 @@ export const ARCHITECTURES: Readonly<Record<string, GgufArchitecture>> = {
     tensors: TENSORS,
     block: { ...BLOCK, attn_q_norm: 'self_attn.q_norm', attn_k_norm: 'self_attn.k_norm' },
     interleavedRope: false,
+  },
+  qwen3moe: {
+    modelType: 'qwen3_moe',
+    className: 'Qwen3MoeForCausalLM',
+    tensors: TENSORS,
+    block: {
+      ...BLOCK,
+      attn_q_norm: 'self_attn.q_norm',
+      attn_k_norm: 'self_attn.k_norm',
+      ffn_gate_inp: 'mlp.gate',
+    },
+    interleavedRope: false,
+    stacks: EXPERT_STACKS,
+    config: qwen3MoeConfig,
+  },
+  'gpt-oss': {
+    modelType: 'gpt_oss',
+    className: 'GptOssForCausalLM',
+    tensors: TENSORS,
+    block: {
+      ...BLOCK,
+      post_attention_norm: 'post_attention_layernorm',
+      ffn_gate_inp: 'mlp.router',
+    },
+    whole: { 'attn_sinks.weight': 'self_attn.sinks' },
+    interleavedRope: false,
+    parts: ['gate', 'up', 'down'].flatMap((name) => [`ffn_${name}_exps.weight`, `ffn_${name}_exps.bias`]),
+    compose: (inner, from, published) => {
+      const [gate, up, down] = ['gate', 'up', 'down'].map((name) => `${from}ffn_${name}_exps`);
+      const [gateUp, downward] = ['gate_up_proj', 'down_proj'].map((name) => `${published}mlp.experts.${name}`);
+      return [
+        ...gptOssExperts(inner, gateUp, [`${gate}.weight`, `${up}.weight`]),
+        gptOssBias(inner, `${gateUp}_bias`, [`${gate}.bias`, `${up}.bias`]),
+        ...gptOssExperts(inner, downward, [`${down}.weight`]),
+        gptOssBias(inner, `${downward}_bias`, [`${down}.bias`]),
+      ];
+    },
+    config: gptOssConfig,
+  },
+  deepseek2: {
+    modelType: 'deepseek_v2',
+    className: 'DeepseekV2ForCausalLM',
+    tensors: TENSORS,
+    block: {
+      ...BLOCK,
+      attn_q_a: 'self_attn.q_a_proj',
+      attn_q_a_norm: 'self_attn.q_a_layernorm',
+      attn_q_b: 'self_attn.q_b_proj',
+      attn_kv_a_mqa: 'self_attn.kv_a_proj_with_mqa',
+      attn_kv_a_norm: 'self_attn.kv_a_layernorm',
+      attn_kv_b: 'self_attn.kv_b_proj',
+      ffn_gate_inp: 'mlp.gate',
+      ffn_gate_shexp: 'mlp.shared_experts.gate_proj',
+      ffn_up_shexp: 'mlp.shared_experts.up_proj',
+      ffn_down_shexp: 'mlp.shared_experts.down_proj',
+    },
+    whole: { 'exp_probs_b.bias': 'mlp.gate.e_score_correction_bias' },
+    interleavedRope: false,
+    stacks: EXPERT_STACKS,
+    // Newer conversions have kv_b in two parts.
+    parts: ['attn_k_b.weight', 'attn_v_b.weight'],
+    compose: (inner, from, published) =>
+      inner.tensors.has(`${from}attn_k_b.weight`)
+        ? [latentKeysAndValues(inner, `${published}self_attn.kv_b_proj.weight`, `${from}attn_k_b.weight`, `${from}attn_v_b.weight`)] // prettier-ignore
+        : [],
+    config: deepseekConfig,
   },
   granite: {
     modelType: 'granite',
@@ -237,15 +337,20 @@ export const ARCHITECTURES: Readonly<Record<string, GgufArchitecture>> = {
   },
 };
 
-/** The published name of a tensor, or undefined where the architecture has no such tensor. */
+/**
+ * The published name of a tensor, with `*` for the number of a member where it is a stack of published ones; undefined
+ * where the architecture has no such tensor.
+ */
 export function publishedName(
-  { tensors, block, layers = 'model.layers' }: GgufArchitecture,
+  { tensors, block, stacks = {}, whole = {}, layers = 'model.layers' }: GgufArchitecture,
   name: string,
 ): string | undefined {
   const parts = /^(?:blk\.(0|[1-9][0-9]*)\.)?([a-z_]+)\.(weight|bias)$/.exec(name);
   if (parts === null) return undefined;
   const [, layer, part, suffix] = parts as unknown as [string, string | undefined, string, string];
-  const table = layer === undefined ? tensors : block;
+  const own = `${part}.${suffix}`;
+  if (layer !== undefined && Object.hasOwn(whole, own)) return `${layers}.${layer}.${whole[own]}`;
+  const table = layer === undefined ? tensors : { ...block, ...stacks };
   if (!Object.hasOwn(table, part)) return undefined;
   return `${layer === undefined ? '' : `${layers}.${layer}.`}${table[part]}.${suffix}`;
 }

@@ -24,6 +24,10 @@ export class GgufCheckpoint implements Checkpoint {
   private readonly named: ReadonlyMap<string, NamedTensor>;
   private readonly file: InputFile;
 
+  get path(): string {
+    return this.file.path;
+  }
+
   /** @throws GgufError when a tensor is of a type that cannot be decoded */
   constructor(file: InputFile, named: readonly NamedTensor[]) {
     for (const { name, tensor } of named) {
@@ -72,6 +76,11 @@ export class GgufCheckpoint implements Checkpoint {
     else await readConverted({ file: this.file, position, bytes: blocks * format.blockBytes }, conversion, target, signal); // prettier-ignore
     if (interleavedHeads > 0) deinterleave(target, interleavedHeads, tensor.shape[0] / interleavedHeads);
     restore?.(target, dtype, tensor.shape);
+  }
+
+  /** Some of a tensor's bytes as they are stored. */
+  readStored(name: string, from: number, target: Uint8Array, signal?: AbortSignal): Promise<void> {
+    return this.file.read(target, this.find(name).tensor.position + from, signal);
   }
 
   close(): Promise<void> {

@@ -6,6 +6,7 @@ import { llama3Scaling } from './rope-scaling.ts';
 export interface TensorFacts {
   readonly architecture: GgufArchitecture;
   readonly has: (name: string) => boolean;
+  readonly typeOf: (name: string) => string | undefined;
   /** Rows of the embedding. */
   readonly vocabSize: number;
   /** `rope_freqs.weight`: by what each frequency is divided. */
@@ -66,6 +67,7 @@ export function ggufConfig(metadata: Metadata, facts: TensorFacts): Json {
       number,
       flag: (key) => metadata.get('flag', `${prefix}.${key}`),
       has,
+      typeOf: facts.typeOf,
       sizes: { hiddenSize, layers, heads, headDim },
       ropeFactors: facts.ropeFactors,
     }),

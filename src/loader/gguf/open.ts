@@ -2,17 +2,21 @@ import { f32 } from '../../tensor/formats/f32.ts';
 import type { ModelFiles } from '../checkpoint.ts';
 import { InputFile } from '../input-file.ts';
 import { quote } from '../load-error.ts';
-import { ARCHITECTURES, publishedName, type GgufArchitecture } from './architectures.ts';
+import { ARCHITECTURES, MIXTRAL, publishedName, type GgufArchitecture } from './architectures.ts';
 import { GgufCheckpoint, type NamedTensor } from './checkpoint.ts';
+import { ComposedCheckpoint } from './composed.ts';
 import { dimensions, ggufConfig, ggufGenerationConfig, type TensorFacts } from './config.ts';
 import { GgufError } from './error.ts';
-import { readGgufHeader, type GgufHeader } from './header.ts';
+import { readGgufHeader, type GgufHeader, type GgufTensor } from './header.ts';
 import { Metadata } from './metadata.ts';
 import { turnBack } from './restore.ts';
 import { ggufTokenizer } from './tokenizer.ts';
 
 /** Divisors of the rotary frequencies: they become `rope_scaling` in the configuration. */
 const ROPE_DIVISORS = 'rope_freqs.weight';
+
+/** No published model has so many experts. */
+const MAX_MEMBERS = 4096;
 
 /** Its factors for short and long texts: they too become `rope_scaling`. */
 const ROPE_FACTORS = { long: 'rope_factors_long.weight', short: 'rope_factors_short.weight' };
@@ -38,13 +42,14 @@ export async function openGguf(path: string): Promise<ModelFiles> {
       config: ggufConfig(metadata, {
         architecture,
         has: (name) => tensors.has(name),
+        typeOf: (name) => tensors.get(name)?.type.name,
         vocabSize: embedding[0],
         ropeDivisors: await readDivisors(file, header, ROPE_DIVISORS),
         ropeFactors: await readRopeFactors(file, header),
       }),
       generationConfig: ggufGenerationConfig(metadata),
       tokenizer: ggufTokenizer(metadata),
-      checkpoint: new GgufCheckpoint(file, namedTensors(path, header, metadata, architecture)),
+      checkpoint: checkpointOf(file, header, metadata, architecture),
     };
   } catch (error) {
     await file.close();
@@ -58,6 +63,7 @@ function architectureOf(metadata: Metadata): GgufArchitecture {
     metadata.fail('split.count', `this file is one of ${parts} parts`, 'Join them with llama-gguf-split --merge.');
   }
   const name = metadata.need('text', 'general.architecture');
+  if (name === 'llama' && (metadata.get('integer', 'llama.expert_count') ?? 0) > 0) return MIXTRAL;
   if (Object.hasOwn(ARCHITECTURES, name)) return ARCHITECTURES[name];
   const known = Object.keys(ARCHITECTURES).join(', ');
   return metadata.fail(
@@ -74,7 +80,9 @@ function namedTensors(path: string, header: GgufHeader, metadata: Metadata, row:
     part !== undefined && Object.hasOwn(interleaved, part);
   return [...header.tensors].flatMap(([stored, tensor]) => {
     if ([ROPE_DIVISORS, ROPE_FACTORS.long, ROPE_FACTORS.short].includes(stored)) return [];
-    const name = publishedName(row, stored);
+    const own = stored.replace(/^blk\.\d+\./, '');
+    // Under its own name: others are made of it.
+    const name = row.parts?.includes(own) ? stored : publishedName(row, stored);
     if (name === undefined) {
       throw new GgufError(
         `${path}: tensor ${quote(stored)} is no part of the architecture ${row.modelType}. ` +
@@ -88,12 +96,41 @@ function namedTensors(path: string, header: GgufHeader, metadata: Metadata, row:
         `${path}: tensor ${quote(stored)}: ${tensor.shape[0]} rows are no whole number of pairs for each of ${interleavedHeads} heads.`,
       );
     }
-    const own = stored.replace(/^blk\.\d+\./, '');
+    if (name.includes('*')) return membersOf(path, name, tensor);
     const turned = row.turned?.test(own) ?? false;
     const restore = turned ? turnBack : row.restore?.(own, heads);
     const published = turned ? { ...tensor, shape: tensor.shape.toReversed() } : tensor;
     return [{ name, tensor: published, interleavedHeads, restore }];
   });
+}
+
+/** Each member of a stack as a tensor of its own. */
+function membersOf(path: string, name: string, tensor: GgufTensor): NamedTensor[] {
+  const [count, ...shape] = tensor.shape;
+  if (count > MAX_MEMBERS || shape.length !== 2)
+    throw new GgufError(
+      `${path}: tensor of ${quote(name)}: expected a stack of up to ${MAX_MEMBERS} matrices, got [${tensor.shape.join(', ')}].`,
+    );
+  const bytes = tensor.bytes / count;
+  return Array.from({ length: count }, (_, index) => ({
+    name: name.replace('*', String(index)),
+    tensor: { ...tensor, shape, bytes, position: tensor.position + index * bytes },
+    interleavedHeads: 0,
+  }));
+}
+
+function checkpointOf(
+  file: InputFile,
+  header: GgufHeader,
+  metadata: Metadata,
+  row: GgufArchitecture,
+): GgufCheckpoint | ComposedCheckpoint {
+  const inner = new GgufCheckpoint(file, namedTensors(file.path, header, metadata, row));
+  const { compose, parts = [] } = row;
+  if (compose === undefined) return inner;
+  const layers = Array.from({ length: dimensions(metadata).layers }, (_, layer) => layer);
+  const composed = layers.flatMap((layer) => compose(inner, `blk.${layer}.`, `model.layers.${layer}.`));
+  return new ComposedCheckpoint(inner, composed, new Set(layers.flatMap((layer) => parts.map((part) => `blk.${layer}.${part}`)))); // prettier-ignore
 }
 
 async function readRopeFactors(file: InputFile, header: GgufHeader): Promise<TensorFacts['ropeFactors']> {
