@@ -95,9 +95,10 @@ export async function loadNetwork(
   };
   try {
     let loaded = 0;
+    const source = { checkpoint: files.checkpoint, signal, scratch: createScratch() };
     for (const request of requests) {
       signal?.throwIfAborted();
-      await fill(request, backend, { checkpoint: files.checkpoint, signal });
+      await fill(request, backend, source);
       loaded += bytesOf(request.parameter);
       onProgress?.({ label: 'weights', loaded, total });
     }
@@ -112,6 +113,17 @@ export async function loadNetwork(
 interface Source {
   readonly checkpoint: Checkpoint;
   readonly signal: AbortSignal | undefined;
+  /** Memory for what is not read straight into its place; valid until the next call. */
+  readonly scratch: (bytes: number) => Uint8Array;
+}
+
+/** One piece of memory for all tensors: a new one for each would have the garbage collector look at the heap each time. */
+function createScratch(): Source['scratch'] {
+  let memory = new Uint8Array();
+  return (bytes) => {
+    if (memory.length < bytes) memory = new Uint8Array(bytes);
+    return memory.subarray(0, bytes);
+  };
 }
 
 /** Reads the stored parts of a parameter end to end into the memory that the backend takes over. */
@@ -153,7 +165,7 @@ async function fillPacked(
     let at = 0;
     for (const part of parts) {
       const target = codes.subarray(at, (at += part.shape[0] * rowBytes(format, columns)));
-      await arranged(part, target, 1, (stored) => readCodes(part, stored, source));
+      await arranged(part, target, 1, source, (stored) => readCodes(part, stored, source));
       scales.push(await readScales(part, source));
     }
   });
@@ -163,7 +175,7 @@ async function fillPacked(
 /** Reads a part as `dtype`, decoding it if it is in codes and factors. */
 async function readPart(part: WeightPart, dtype: DType, target: Uint8Array, source: Source): Promise<void> {
   const { packed } = part;
-  await arranged(part, target, byteSize(dtype), async (stored) => {
+  await arranged(part, target, byteSize(dtype), source, async (stored) => {
     if (packed === undefined) return read(part.name, part, dtype, stored, source);
     const [rows, columns] = storedShape(part);
     const codes = new Uint8Array(rows * rowBytes(packed.format, columns));
@@ -179,11 +191,12 @@ async function arranged(
   part: WeightPart,
   target: Uint8Array,
   width: number,
+  { scratch }: Source,
   fillStored: (stored: Uint8Array) => Promise<void>,
 ): Promise<void> {
   const { shape, arrangement } = part;
   if (arrangement === undefined) return fillStored(target);
-  const stored = new Uint8Array((target.length / elements(shape)) * elements(storedShape(part)));
+  const stored = scratch((target.length / elements(shape)) * elements(storedShape(part)));
   await fillStored(stored);
   arrangement.arrange(stored, target, shape, width);
 }

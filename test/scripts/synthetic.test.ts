@@ -20,7 +20,9 @@ const parts: Parts = {
 };
 
 let folder: string;
-beforeAll(async () => void (folder = await mkdtemp(join(tmpdir(), 'vitrine-synthetic-'))));
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'vitrine-synthetic-'));
+});
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 // Of the published files: metadata.total_size of the index of gpt-oss-20b, and what is known of the others' parameters.
