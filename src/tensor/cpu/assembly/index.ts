@@ -4,26 +4,24 @@
 
 /** `Y = X W^T`, a unit per row of W: W `[N, K]` bf16, X `[M, K]`, Y `[M, N]`. */
 export function linearBf16(w: usize, _: usize, x: usize, y: usize, K: i32, N: i32, M: i32, from: i32, to: i32): void {
-  const rowBytes = (<usize>K) << 1;
-  let row = from;
-  if (M === 1) row = streamsBf16(w, x, y, K, from, to);
-  for (; row < to; row++) {
-    const weight = w + <usize>row * rowBytes;
-    for (let m = 0; m < M; m++) {
-      store<f32>(y + ((<usize>(m * N + row)) << 2), dotBf16(weight, x + (((<usize>m) * K) << 2), K));
-    }
-  }
+  linear<u16>(w, x, y, K, N, M, from, to);
 }
 
 /** The same with f32 weights. */
 export function linearF32(w: usize, _: usize, x: usize, y: usize, K: i32, N: i32, M: i32, from: i32, to: i32): void {
-  const rowBytes = (<usize>K) << 2;
+  linear<f32>(w, x, y, K, N, M, from, to);
+}
+
+/** Weights are `f32`, or `u16` for bf16. */
+// @ts-ignore: decorator
+@inline
+function linear<W>(w: usize, x: usize, y: usize, K: i32, N: i32, M: i32, from: i32, to: i32): void {
   let row = from;
-  if (M === 1) row = streamsF32(w, x, y, K, from, to);
+  if (M === 1) row = streams<W>(w, x, y, K, from, to);
   for (; row < to; row++) {
-    const weight = w + <usize>row * rowBytes;
+    const weight = w + (<usize>row) * K * sizeof<W>();
     for (let m = 0; m < M; m++) {
-      store<f32>(y + ((<usize>(m * N + row)) << 2), dotF32(weight, x + (((<usize>m) * K) << 2), K));
+      store<f32>(y + ((<usize>(m * N + row)) << 2), dot<W>(weight, x + (((<usize>m) * K) << 2), K));
     }
   }
 }
@@ -32,12 +30,12 @@ export function linearF32(w: usize, _: usize, x: usize, y: usize, K: i32, N: i32
  * One row of X by a quarter of the rows at a time: four streams, far from each other, keep more reads of memory in flight
  * than one does, and share the activations that they load. Gives the first row that is left over.
  */
-function streamsBf16(w: usize, x: usize, y: usize, K: i32, from: i32, to: i32): i32 {
+function streams<W>(w: usize, x: usize, y: usize, K: i32, from: i32, to: i32): i32 {
   const quarter = (to - from) >> 2;
-  const apart = ((<usize>quarter) * K) << 1;
-  let w0 = w + (((<usize>from) * K) << 1);
-  let out = y + ((<usize>from) << 2);
+  const apart = (<usize>quarter) * K * sizeof<W>();
   const outApart = (<usize>quarter) << 2;
+  let w0 = w + (<usize>from) * K * sizeof<W>();
+  let out = y + ((<usize>from) << 2);
   for (let n = 0; n < quarter; n++, out += 4) {
     let a0 = f32x4.splat(0);
     let a1 = f32x4.splat(0);
@@ -49,80 +47,32 @@ function streamsBf16(w: usize, x: usize, y: usize, K: i32, from: i32, to: i32): 
     let b3 = f32x4.splat(0);
     let value = x;
     let k = 0;
-    for (; k + 8 <= K; k += 8, w0 += 16, value += 32) {
+    for (; k + 8 <= K; k += 8, w0 += 8 * sizeof<W>(), value += 32) {
       const v0 = v128.load(w0);
       const v1 = v128.load(w0 + apart);
       const v2 = v128.load(w0 + 2 * apart);
       const v3 = v128.load(w0 + 3 * apart);
       const low = v128.load(value);
       const high = v128.load(value, 16);
-      a0 = f32x4.add(a0, f32x4.mul(lowHalf(v0), low));
-      b0 = f32x4.add(b0, f32x4.mul(highHalf(v0), high));
-      a1 = f32x4.add(a1, f32x4.mul(lowHalf(v1), low));
-      b1 = f32x4.add(b1, f32x4.mul(highHalf(v1), high));
-      a2 = f32x4.add(a2, f32x4.mul(lowHalf(v2), low));
-      b2 = f32x4.add(b2, f32x4.mul(highHalf(v2), high));
-      a3 = f32x4.add(a3, f32x4.mul(lowHalf(v3), low));
-      b3 = f32x4.add(b3, f32x4.mul(highHalf(v3), high));
+      a0 = f32x4.add(a0, f32x4.mul(first4<W>(v0), low));
+      b0 = f32x4.add(b0, f32x4.mul(next4<W>(v0, w0), high));
+      a1 = f32x4.add(a1, f32x4.mul(first4<W>(v1), low));
+      b1 = f32x4.add(b1, f32x4.mul(next4<W>(v1, w0 + apart), high));
+      a2 = f32x4.add(a2, f32x4.mul(first4<W>(v2), low));
+      b2 = f32x4.add(b2, f32x4.mul(next4<W>(v2, w0 + 2 * apart), high));
+      a3 = f32x4.add(a3, f32x4.mul(first4<W>(v3), low));
+      b3 = f32x4.add(b3, f32x4.mul(next4<W>(v3, w0 + 3 * apart), high));
     }
     let s0 = total(f32x4.add(a0, b0));
     let s1 = total(f32x4.add(a1, b1));
     let s2 = total(f32x4.add(a2, b2));
     let s3 = total(f32x4.add(a3, b3));
-    for (; k < K; k++, w0 += 2, value += 4) {
+    for (; k < K; k++, w0 += sizeof<W>(), value += 4) {
       const xk = load<f32>(value);
-      s0 += bf16At(w0) * xk;
-      s1 += bf16At(w0 + apart) * xk;
-      s2 += bf16At(w0 + 2 * apart) * xk;
-      s3 += bf16At(w0 + 3 * apart) * xk;
-    }
-    store<f32>(out, s0);
-    store<f32>(out + outApart, s1);
-    store<f32>(out + 2 * outApart, s2);
-    store<f32>(out + 3 * outApart, s3);
-  }
-  return from + 4 * quarter;
-}
-
-function streamsF32(w: usize, x: usize, y: usize, K: i32, from: i32, to: i32): i32 {
-  const quarter = (to - from) >> 2;
-  const apart = ((<usize>quarter) * K) << 2;
-  let w0 = w + (((<usize>from) * K) << 2);
-  let out = y + ((<usize>from) << 2);
-  const outApart = (<usize>quarter) << 2;
-  for (let n = 0; n < quarter; n++, out += 4) {
-    let a0 = f32x4.splat(0);
-    let a1 = f32x4.splat(0);
-    let a2 = f32x4.splat(0);
-    let a3 = f32x4.splat(0);
-    let b0 = f32x4.splat(0);
-    let b1 = f32x4.splat(0);
-    let b2 = f32x4.splat(0);
-    let b3 = f32x4.splat(0);
-    let value = x;
-    let k = 0;
-    for (; k + 8 <= K; k += 8, w0 += 32, value += 32) {
-      const low = v128.load(value);
-      const high = v128.load(value, 16);
-      a0 = f32x4.add(a0, f32x4.mul(v128.load(w0), low));
-      b0 = f32x4.add(b0, f32x4.mul(v128.load(w0, 16), high));
-      a1 = f32x4.add(a1, f32x4.mul(v128.load(w0 + apart), low));
-      b1 = f32x4.add(b1, f32x4.mul(v128.load(w0 + apart, 16), high));
-      a2 = f32x4.add(a2, f32x4.mul(v128.load(w0 + 2 * apart), low));
-      b2 = f32x4.add(b2, f32x4.mul(v128.load(w0 + 2 * apart, 16), high));
-      a3 = f32x4.add(a3, f32x4.mul(v128.load(w0 + 3 * apart), low));
-      b3 = f32x4.add(b3, f32x4.mul(v128.load(w0 + 3 * apart, 16), high));
-    }
-    let s0 = total(f32x4.add(a0, b0));
-    let s1 = total(f32x4.add(a1, b1));
-    let s2 = total(f32x4.add(a2, b2));
-    let s3 = total(f32x4.add(a3, b3));
-    for (; k < K; k++, w0 += 4, value += 4) {
-      const xk = load<f32>(value);
-      s0 += load<f32>(w0) * xk;
-      s1 += load<f32>(w0 + apart) * xk;
-      s2 += load<f32>(w0 + 2 * apart) * xk;
-      s3 += load<f32>(w0 + 3 * apart) * xk;
+      s0 += number<W>(w0) * xk;
+      s1 += number<W>(w0 + apart) * xk;
+      s2 += number<W>(w0 + 2 * apart) * xk;
+      s3 += number<W>(w0 + 3 * apart) * xk;
     }
     store<f32>(out, s0);
     store<f32>(out + outApart, s1);
@@ -138,7 +88,7 @@ export function dotsF32(b: usize, _: usize, a: usize, c: usize, K: i32, N: i32, 
     const x = a + (((<usize>row) * K) << 2);
     let other = b + (((<usize>(row / M)) * N * K) << 2);
     let out = c + (((<usize>row) * N) << 2);
-    for (let n = 0; n < N; n++, other += (<usize>K) << 2, out += 4) store<f32>(out, dotF32(other, x, K));
+    for (let n = 0; n < N; n++, other += (<usize>K) << 2, out += 4) store<f32>(out, dot<f32>(other, x, K));
   }
 }
 
@@ -358,43 +308,41 @@ function exp4(x: v128): v128 {
   return v128.andnot(e, f32x4.lt(x, f32x4.splat(-87.3365447505531)));
 }
 
-// The sums below are in the order of the streams above: a row is the same wherever it falls.
-
+/** In the order of the streams above, so that a row is the same wherever it falls. */
 // @ts-ignore: decorator
 @inline
-function dotF32(a: usize, b: usize, K: i32): f32 {
+function dot<W>(a: usize, b: usize, K: i32): f32 {
   let s = f32x4.splat(0);
   let t = f32x4.splat(0);
   let k = 0;
-  for (; k + 8 <= K; k += 8, a += 32, b += 32) {
-    s = f32x4.add(s, f32x4.mul(v128.load(a), v128.load(b)));
-    t = f32x4.add(t, f32x4.mul(v128.load(a, 16), v128.load(b, 16)));
-  }
-  let sum = total(f32x4.add(s, t));
-  for (; k < K; k++, a += 4, b += 4) sum += load<f32>(a) * load<f32>(b);
-  return sum;
-}
-
-// @ts-ignore: decorator
-@inline
-function dotBf16(a: usize, b: usize, K: i32): f32 {
-  let s = f32x4.splat(0);
-  let t = f32x4.splat(0);
-  let k = 0;
-  for (; k + 8 <= K; k += 8, a += 16, b += 32) {
+  for (; k + 8 <= K; k += 8, a += 8 * sizeof<W>(), b += 32) {
     const v = v128.load(a);
-    s = f32x4.add(s, f32x4.mul(lowHalf(v), v128.load(b)));
-    t = f32x4.add(t, f32x4.mul(highHalf(v), v128.load(b, 16)));
+    s = f32x4.add(s, f32x4.mul(first4<W>(v), v128.load(b)));
+    t = f32x4.add(t, f32x4.mul(next4<W>(v, a), v128.load(b, 16)));
   }
   let sum = total(f32x4.add(s, t));
-  for (; k < K; k++, a += 2, b += 4) sum += bf16At(a) * load<f32>(b);
+  for (; k < K; k++, a += sizeof<W>(), b += 4) sum += number<W>(a) * load<f32>(b);
   return sum;
+}
+
+/** Of weights at an address, of which `v` was loaded: the first four as f32. */
+// @ts-ignore: decorator
+@inline
+function first4<W>(v: v128): v128 {
+  return isFloat<W>() ? v : lowHalf(v);
+}
+
+/** The four after them. */
+// @ts-ignore: decorator
+@inline
+function next4<W>(v: v128, address: usize): v128 {
+  return isFloat<W>() ? v128.load(address, 16) : highHalf(v);
 }
 
 // @ts-ignore: decorator
 @inline
-function bf16At(address: usize): f32 {
-  return reinterpret<f32>((<u32>load<u16>(address)) << 16);
+function number<W>(address: usize): f32 {
+  return isFloat<W>() ? load<f32>(address) : reinterpret<f32>((<u32>load<u16>(address)) << 16);
 }
 
 /** The E2M1 numbers of the first eight of 16 codes, as upper halves of f32: each byte of a half is looked up. */
