@@ -103,7 +103,9 @@ test('an abort leaves nothing behind', async () => {
   const writing = writeModel(gptOss20b({ num_hidden_layers: 1, vocab_size: 250000 }), out, {
     parts,
     signal: stop.signal,
-    onProgress: () => stop.abort(new Error('enough')),
+    onProgress: () => {
+      stop.abort(new Error('enough'));
+    },
   });
   await expect(writing).rejects.toThrow('enough');
   expect((await readdir(folder)).filter((entry) => entry.startsWith('aborted'))).toEqual([]);
