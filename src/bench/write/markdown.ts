@@ -1,0 +1,32 @@
+import type { Report } from '../report.ts';
+import { casesOf, cellsOf, HEADINGS, percent, titleOf } from './columns.ts';
+import { predictionLine } from './table.ts';
+
+/** The report as Markdown: a table for each case, with the command that measures it again. */
+export function toMarkdown(report: Report): string {
+  const { fingerprint, limits, predictions } = report;
+  const rowOf = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  const headings = Object.values(HEADINGS) as string[];
+  const sections = [
+    `${fingerprint.cpu}, ${fingerprint.cores} cores; Node ${fingerprint.node}; ${Object.values(fingerprint.backends).join('; ')}; ${fingerprint.date}`,
+    [
+      rowOf(['threads', 'memory, GB/s', 'cache, GB/s', 'GFLOP/s', 'by']),
+      rowOf(['---', '---', '---', '---', '---']),
+      ...limits.map(({ threads, memory, cache, flops, product }) =>
+        rowOf([String(threads), ...[memory, cache, flops].map((limit) => (limit / 1e9).toFixed(1)), product]),
+      ),
+    ].join('\n'),
+  ];
+  for (const rows of casesOf(report)) {
+    const [{ control, minEffect, command }] = rows;
+    const table = [headings, headings.map(() => '---'), ...rows.map((row) => Object.values(cellsOf(row)) as string[])];
+    const noise =
+      control === undefined
+        ? ''
+        : ` Base against itself: ${percent(control.low)} to ${percent(control.high)}; differences from ${(100 * minEffect).toFixed(1)}% on count.`;
+    sections.push(`### ${titleOf(rows[0])}`, table.map(rowOf).join('\n'), `\`${command}\`.${noise}`);
+  }
+  if (predictions.length > 0) sections.push(predictions.map((one) => `- ${predictionLine(one)}`).join('\n'));
+  return `${sections.join('\n\n')}\n`;
+}
