@@ -19,9 +19,14 @@ export interface LaneTimes {
 
 /** A timed sample is several calls, so that reading the clock (30 ns) is nothing beside it. */
 const SAMPLE_MS = 0.1;
-/** A cell is several samples, whose median counts: a scheduler's slice takes 3 ms and more, and spoils one or none. */
+/**
+ * A cell is several samples, whose median counts: a scheduler's slice takes 3 ms and more, and spoils one or none. Only calls of
+ * many milliseconds are cells by themselves.
+ */
 const CELL_MS = 1;
+const LEAST_SAMPLES = 3;
 const MOST_SAMPLES = 15;
+const LONG_CALL_MS = 10;
 const MOST_BLOCKS = 500;
 const LEAST_BLOCKS = 3;
 
@@ -79,7 +84,8 @@ export function measureOverhead(): Overhead {
 /** tinybench takes the samples; a cell is one run of its task. */
 function timer({ name, call }: Lane, callMs: number, next: () => number): { cell: () => number[] } {
   const batch = Math.max(1, Math.ceil(SAMPLE_MS / callMs));
-  const iterations = Math.min(MOST_SAMPLES, Math.max(1, Math.round(CELL_MS / (batch * callMs))));
+  const least = callMs > LONG_CALL_MS ? 1 : LEAST_SAMPLES;
+  const iterations = Math.min(MOST_SAMPLES, Math.max(least, Math.round(CELL_MS / (batch * callMs))));
   const bench = new Bench({ iterations, time: 0, warmup: false, retainSamples: true, throws: true });
   const task = new Task(bench, name, () => {
     for (let i = 0; i < batch; i++) call(next());
@@ -99,7 +105,8 @@ function warmUp(call: () => void): number {
   const windows: number[] = [];
   for (;;) {
     const start = performance.now();
-    let [calls, now] = [0, start];
+    let calls = 0;
+    let now: number;
     do {
       call();
       calls++;

@@ -27,18 +27,20 @@ export interface KernelModule {
 /** A variant in a file of the user's: JavaScript, or TypeScript whose types can be stripped. @throws VitrineError */
 export async function fileVariant(file: string, name: string): Promise<Variant> {
   const module = await importKernel(file);
-  const { default: kernel, prepare = (inputs) => inputs, weights = 'f32', compute = 'f32' } = module;
+  const { default: kernel, prepare = (inputs: KernelInputs) => inputs, weights = 'f32', compute = 'f32' } = module;
   return {
     name,
     weights,
     compute,
     prepare: ({ inputs, operands, sizes, copies }: Task): Prepared => {
-      const sets = Array.from({ length: copies }, () => {
-        const own = Object.entries(operands).map(([key, { kind }]) => {
-          if (kind === 'matrix' && weights === 'bf16') return [key, Uint16Array.from(inputs[key], toBf16)] as const;
-          return [key, kind === 'matrix' || kind === 'store' ? inputs[key].slice() : inputs[key]] as const;
-        });
-        return prepare(Object.fromEntries(own), sizes);
+      const given = (name: string): Float32Array | Uint16Array => {
+        const { kind } = operands[name];
+        if (kind === 'matrix' && weights === 'bf16') return Uint16Array.from(inputs[name], toBf16);
+        return kind === 'matrix' || kind === 'store' ? inputs[name].slice() : inputs[name];
+      };
+      const sets = Array.from({ length: copies }, (): KernelInputs => {
+        const own = Object.fromEntries(Object.keys(operands).map((name) => [name, given(name)]));
+        return prepare(own, sizes);
       });
       return {
         run: (copy) => {

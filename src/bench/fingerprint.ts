@@ -91,8 +91,8 @@ export function lastCacheBytes(): number {
   for (const index of [3, 2]) {
     try {
       const text = readFileSync(`/sys/devices/system/cpu/cpu0/cache/index${index}/size`, 'utf8').trim();
-      const [, count, unit] = /^(\d+)([KM])$/.exec(text) ?? [];
-      if (count !== undefined) return Number(count) * (unit === 'M' ? 2 ** 20 : 2 ** 10);
+      const size = /^(\d+)([KM])$/.exec(text);
+      if (size !== null) return Number(size[1]) * (size[2] === 'M' ? 2 ** 20 : 2 ** 10);
     } catch {
       // Another system, or no such cache.
     }
@@ -102,8 +102,8 @@ export function lastCacheBytes(): number {
 
 function instructions(): string[] {
   try {
-    const [, flags] = /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'latin1')) ?? [];
-    return (flags ?? '')
+    const flags = /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'latin1'));
+    return (flags?.[1] ?? '')
       .split(' ')
       .filter((flag) => /^(avx|fma|amx|f16c|sse4|vnni|asimd|sve|bf16|i8mm)/.test(flag))
       .sort();

@@ -4,7 +4,7 @@ export type { CompareOptions, Comparison, RowComparison } from './compare.ts';
 export type { KernelInputs, KernelModule } from './file-variant.ts';
 export { fingerprint, unlike, type Fingerprint, type FingerprintSubject } from './fingerprint.ts';
 export { EXIT, gate, type GateOptions } from './gate.ts';
-export { DISTRIBUTIONS, type Distribution } from './inputs.ts';
+export { DISTRIBUTIONS, type Distribution } from './distributions.ts';
 export { measureLimits, type Limits } from './limits.ts';
 export { parsePhase, readShapes, type MatrixSite, type ModelShapes } from './model-shapes.ts';
 export type { Prediction, Report, Row } from './report.ts';

@@ -1,9 +1,6 @@
 import { createRandom } from '../model/sampling/random.ts';
 import { fromBf16, toBf16 } from '../tensor/formats/bf16.ts';
-
-/** How the activations of a case are drawn. `recorded`: what a real run of the model had there. */
-export const DISTRIBUTIONS = ['normal', 'outliers', 'denormal', 'recorded'] as const;
-export type Distribution = (typeof DISTRIBUTIONS)[number];
+import type { Distribution } from './distributions.ts';
 
 /** Draws arrays; the same for the same seed. */
 export interface Draw {

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { matmul } from '../tensor/reference/matmul.ts';
@@ -37,7 +38,7 @@ export async function measureLimits(threads: number = availableParallelism()): P
 async function readBandwidth(threads: number, bytes: number): Promise<number> {
   const readers = Array.from({ length: threads }, () => {
     const reader = new Worker(new URL('../../dist/bench/reader.js', import.meta.url), { workerData: { bytes } });
-    return { reader, read: () => timesRead(reader) };
+    return { reader, read: () => oneRound(reader) };
   });
   try {
     await Promise.all(readers.map(({ read }) => read()));
@@ -55,12 +56,12 @@ async function readBandwidth(threads: number, bytes: number): Promise<number> {
 }
 
 /** Asks a reader for one round; gives the bytes that it read. */
-const timesRead = (reader: Worker): Promise<number> =>
-  new Promise((resolve, reject) => {
-    reader.once('message', resolve);
-    reader.once('error', reject);
-    reader.postMessage('read');
-  });
+async function oneRound(reader: Worker): Promise<number> {
+  const answered = once(reader, 'message'); // Rejects where the thread fails.
+  reader.postMessage('read');
+  const [bytes] = (await answered) as [number];
+  return bytes;
+}
 
 function fastestProduct(threads: number): { flops: number; product: string } {
   const candidates = [plainLoop(), ...tensorflowProducts(threads)];

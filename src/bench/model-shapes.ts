@@ -68,9 +68,9 @@ const DEPTH = 512;
 
 /** `decode`, `decode:2048` (behind so many tokens) or `prefill:512` (so many tokens at once). */
 export function parsePhase(text: string): Phase {
-  const [, kind, number] = /^(decode|prefill)(?::(\d+))?$/.exec(text) ?? [];
-  const count = number === undefined ? DEPTH : Number(number);
-  if (!(count >= 1 && count <= 2 ** 20))
+  const match = /^(decode|prefill)(?::(\d+))?$/.exec(text);
+  const count = Number(match?.[2] ?? DEPTH);
+  if (match === null || count < 1 || count > 2 ** 20)
     throw new VitrineError(`shape "${text}": expected decode, decode:DEPTH or prefill:TOKENS, from 1 to 1048576.`);
-  return kind === 'decode' ? { name: text, tokens: 1, depth: count } : { name: text, tokens: count, depth: 0 };
+  return match[1] === 'decode' ? { name: text, tokens: 1, depth: count } : { name: text, tokens: count, depth: 0 };
 }

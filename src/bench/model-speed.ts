@@ -23,9 +23,10 @@ export async function measureModel({ source, depth, ...options }: ModelSpeedSpec
   const prompt = Array.from({ length: Math.max(1, depth - TOKENS) }, (_, i) => (i * 7919) % model.config.vocabSize);
   const tokenSeconds: number[] = [];
   let start = 0;
-  for await (const _ of model.generate(prompt, { maxTokens: 2 * TOKENS, temperature: 0, ignoreEos: true })) {
+  const tokens = model.generate(prompt, { maxTokens: 2 * TOKENS, temperature: 0, ignoreEos: true });
+  while (!(await tokens.next()).done) {
     const now = performance.now();
-    if (start > 0) tokenSeconds.push((now - start) / 1000);
+    if (start > 0) tokenSeconds.push((now - start) / 1000); // The first token is the prompt's.
     start = now;
   }
   return { tokenSeconds };

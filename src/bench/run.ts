@@ -5,7 +5,7 @@ import { openModel } from '../engine/load.ts';
 import { VitrineError } from '../tensor/errors.ts';
 import { engineVariants } from './engine-variants.ts';
 import { fingerprint, lastCacheBytes } from './fingerprint.ts';
-import type { Distribution } from './inputs.ts';
+import type { Distribution } from './distributions.ts';
 import { bestOf, type Limits } from './limits.ts';
 import { coldBytesOf, type CaseResult, type CaseSpec, type VariantSpec } from './measure.ts';
 import { type ModelShapes, parsePhase, readShapes } from './model-shapes.ts';
@@ -29,7 +29,7 @@ export interface RunOptions {
   readonly inputs?: readonly Distribution[] | undefined;
   /** Only cases whose site contains one of these. Default: all. */
   readonly sites?: readonly string[] | undefined;
-  /** Names of the engine's variants. Default: all but `reference`, which is the oracle and far slower. */
+  /** Names of the engine's variants, or `['none']`. Default: all but `reference`, which is the oracle and far slower. */
   readonly variants?: readonly string[] | undefined;
   /** Files with kernels, which are variants too. */
   readonly files?: readonly string[] | undefined;
@@ -206,10 +206,12 @@ function variantsOf(suite: string, { sizes }: Case, { variants, files = [], base
   const chosen = known.filter(({ name }) => variants?.includes(name) ?? name !== 'reference');
   const names = new Set(known.map(({ name }) => name));
   for (const name of variants ?? [])
-    if (!names.has(name))
+    if (name !== 'none' && !names.has(name))
       throw new VitrineError(`bench ${suite}: there is no variant "${name}". Choose ${[...names].join(', ')}.`);
   const own = files.map((file) => ({ name: fileName(file, files), file }));
   const all: VariantSpec[] = [...chosen, ...own];
+  if (all.length === 0)
+    throw new VitrineError('bench: there is nothing to measure. Name variants, or files with kernels.');
   if (baseline === undefined) return all;
   const first = all.find(({ name }) => name === baseline) ?? known.find(({ name }) => name === baseline);
   if (first === undefined)

@@ -71,15 +71,14 @@ export function slope(points: readonly (readonly [x: number, y: number])[]): num
   return mean(([x, y]) => (x - meanX) * (y - meanY)) / mean(([x]) => (x - meanX) ** 2);
 }
 
+/** The median of samples drawn anew: as many groups, and in each that was drawn as many samples as it has. */
 function resampledMedian(groups: readonly (readonly number[])[], random: Random): number {
-  const total = groups.reduce((sum, group) => sum + group.length, 0);
-  const drawn = new Float64Array(total + Math.max(...groups.map(({ length }) => length)) * groups.length);
-  let count = 0;
-  for (let process = 0; process < groups.length; process++) {
-    const group = groups[Math.floor(random() * groups.length)];
-    for (let i = 0; i < group.length; i++) drawn[count++] = group[Math.floor(random() * group.length)];
-  }
-  return quantileOfSorted(drawn.subarray(0, count).sort(), 0.5);
+  const draw = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)];
+  const drawn = groups.flatMap(() => {
+    const group = draw(groups);
+    return group.map(() => draw(group));
+  });
+  return quantileOfSorted(Float64Array.from(drawn).sort(), 0.5);
 }
 
 function quantileOfSorted(sorted: Float64Array, q: number): number {

@@ -11,7 +11,7 @@ interface Loaded {
 }
 
 interface Compiler {
-  transpileModule(source: string, options: object): { readonly outputText: string };
+  readonly transpileModule: (source: string, options: object) => { readonly outputText: string };
   readonly ModuleKind: { readonly ESNext: number };
   readonly ScriptTarget: { readonly ES2022: number };
 }

@@ -1,5 +1,5 @@
-import { Command, Option } from 'commander';
-import type { Distribution } from '../bench/inputs.ts';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { DISTRIBUTIONS, type Distribution } from '../bench/distributions.ts';
 import type { ReportFiles } from '../bench/write/index.ts';
 import { benchCompareCommand } from './bench/compare.ts';
 import { GateFailed } from './failure.ts';
@@ -31,14 +31,26 @@ export function benchCommand(signal: AbortSignal): Command {
   const command = new Command('bench')
     .description('Measure kernels: is one right, is it faster, by how much, and what does a token gain by it.')
     .argument('<suites...>', 'rms-norm, linear, rotate, attention, softmax, swiglu, or all')
-    .option('-m, --model <sources...>', 'whose shapes are taken (default: the default model)')
-    .option('--shape <names...>', 'decode, decode:DEPTH or prefill:TOKENS (default: decode)')
-    .option('--site <parts...>', 'only where the name of the place in the model has one of these')
-    .addOption(
-      new Option('--inputs <kinds...>', 'activations (default: normal)').choices(['normal', 'outliers', 'denormal', 'recorded']), // prettier-ignore
+    .option(
+      '-m, --model <source>',
+      'whose shapes are taken; may be given several times (default: the default model)',
+      repeated,
     )
-    .option('--variants <names...>', 'of the engine: tensorflow-bf16, tensorflow-f32, tensorflow, reference')
-    .option('--variant <files...>', 'your own kernels: a .ts or .mjs file whose default export computes the op')
+    .option('--shape <names>', 'decode, decode:DEPTH or prefill:TOKENS, several with commas (default: decode)', list)
+    .option('--site <parts>', 'only where the name of the place in the model has one of these', list)
+    .addOption(
+      new Option('--inputs <kinds>', 'activations: normal, outliers, denormal, recorded (default: normal)').argParser(distributions), // prettier-ignore
+    )
+    .option(
+      '--variants <names>',
+      'of the engine: tensorflow-bf16, tensorflow-f32, tensorflow, reference, or none',
+      list,
+    )
+    .option(
+      '--variant <file>',
+      'your own kernel, a .ts or .mjs file that computes the op; may be given several times',
+      repeated,
+    )
     .option('--baseline <name>', "what others are compared with (default: the engine's first)")
     .addOption(new Option('--cold', 'read weights from memory (default: while decoding)').conflicts('warm'))
     .addOption(new Option('--warm', 'read weights from the cache (default: for prompts)'))
@@ -65,6 +77,15 @@ export function benchCommand(signal: AbortSignal): Command {
     .enablePositionalOptions()
     .action((suites: string[], flags: BenchFlags) => bench(suites, flags, signal));
   return command.addCommand(benchCompareCommand());
+}
+
+const repeated = (value: string, all: readonly string[] = []): string[] => [...all, value];
+const list = (value: string, all: readonly string[] = []): string[] => [...all, ...value.split(',')];
+
+function distributions(value: string, all: readonly Distribution[] = []): Distribution[] {
+  const kinds = value.split(',').map((name) => DISTRIBUTIONS.find((kind) => kind === name));
+  if (kinds.includes(undefined)) throw new InvalidArgumentError(`Expected ${DISTRIBUTIONS.join(', ')}.`);
+  return [...all, ...kinds.filter((kind) => kind !== undefined)];
 }
 
 async function bench(suites: readonly string[], flags: BenchFlags, signal: AbortSignal): Promise<void> {

@@ -13,6 +13,9 @@ export interface Cells {
   readonly kernels: string;
 }
 
+/** The cells in the order of the columns. */
+export const inOrder = (cells: Cells): string[] => Object.values<string>({ ...cells });
+
 export const HEADINGS: Cells = {
   variant: 'variant',
   verdict: 'verdict',

@@ -1,5 +1,5 @@
 import type { Report } from '../report.ts';
-import { casesOf, cellsOf, HEADINGS, percent, titleOf } from './columns.ts';
+import { casesOf, cellsOf, HEADINGS, inOrder, percent, titleOf } from './columns.ts';
 import { predictionLine } from './table.ts';
 
 /** The report as Markdown: a table for each case, with the command that measures it again. */
@@ -7,7 +7,7 @@ export function toMarkdown(report: Report): string {
   const { fingerprint, limits, predictions } = report;
   const rowOf = (cells: readonly string[]): string =>
     `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  const headings = Object.values(HEADINGS) as string[];
+  const headings = inOrder(HEADINGS);
   const sections = [
     `${fingerprint.cpu}, ${fingerprint.cores} cores; Node ${fingerprint.node}; ${Object.values(fingerprint.backends).join('; ')}; ${fingerprint.date}`,
     [
@@ -20,7 +20,7 @@ export function toMarkdown(report: Report): string {
   ];
   for (const rows of casesOf(report)) {
     const [{ control, minEffect, command }] = rows;
-    const table = [headings, headings.map(() => '---'), ...rows.map((row) => Object.values(cellsOf(row)) as string[])];
+    const table = [headings, headings.map(() => '---'), ...rows.map((row) => inOrder(cellsOf(row)))];
     const noise =
       control === undefined
         ? ''

@@ -1,5 +1,5 @@
 import type { Prediction, Report } from '../report.ts';
-import { casesOf, cellsOf, HEADINGS, percent, titleOf } from './columns.ts';
+import { casesOf, cellsOf, HEADINGS, inOrder, percent, titleOf } from './columns.ts';
 
 /** The report for a terminal: a table for each case, bars of the times, limits and predictions. */
 export function toTable(report: Report): string {
@@ -19,8 +19,8 @@ export function toTable(report: Report): string {
     const slowest = Math.max(...rows.map(({ seconds }) => seconds?.median ?? 0));
     const bars = rows.map(({ seconds }) => (seconds === undefined ? '' : bar(seconds.median / slowest)));
     const lines = aligned([
-      [...Object.values(HEADINGS).slice(0, -1), '', HEADINGS.kernels],
-      ...cells.map((row, i) => [...Object.values(row).slice(0, -1), bars[i], row.kernels] as string[]),
+      [...inOrder(HEADINGS).slice(0, -1), '', HEADINGS.kernels],
+      ...cells.map((row, i) => [...inOrder(row).slice(0, -1), bars[i], row.kernels]),
     ]);
     const noise =
       control === undefined
