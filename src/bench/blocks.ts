@@ -1,6 +1,6 @@
 import { Bench, Task } from 'tinybench';
 import type { Random } from '../model/sampling/random.ts';
-import { median } from './statistics.ts';
+import { blockRatios, median } from './statistics.ts';
 
 /** A call to be timed. It is called with a number that goes up with each call of any lane. */
 export interface Lane {
@@ -17,6 +17,13 @@ export interface LaneTimes {
   samples: number;
 }
 
+/** How long to measure. */
+export interface Effort {
+  readonly milliseconds: number;
+  /** The standard error of ratios that is enough. */
+  readonly precision: number;
+}
+
 /** A timed sample is several calls, so that reading the clock (30 ns) is nothing beside it. */
 const SAMPLE_MS = 0.1;
 /**
@@ -29,6 +36,7 @@ const MOST_SAMPLES = 15;
 const LONG_CALL_MS = 10;
 const MOST_BLOCKS = 500;
 const LEAST_BLOCKS = 3;
+const PATIENCE = 4;
 
 /** Warm-up ends when three windows in a row agree within this, or when its time is up. */
 const STABLE = 0.03;
@@ -37,9 +45,14 @@ const WARMUP_MS = 400;
 
 /**
  * Times lanes against each other. A block is all lanes in a random order and then in the reverse of it (of two: ABBA or
- * BAAB), so whatever drifts in time meets all alike; blocks follow each other until the time is up.
+ * BAAB), so whatever drifts in time meets all alike; blocks follow each other until the time is up, and where ratios to the first lane are not known well enough by then,
+ * on a machine that others use, for up to four times as long.
  */
-export function measureBlocks(lanes: readonly Lane[], milliseconds: number, random: Random): LaneTimes[] {
+export function measureBlocks(
+  lanes: readonly Lane[],
+  { milliseconds, precision }: Effort,
+  random: Random,
+): LaneTimes[] {
   let turn = 0;
   const timers = shuffled(lanes, random).map((lane) => {
     const once = warmUp(() => {
@@ -50,8 +63,12 @@ export function measureBlocks(lanes: readonly Lane[], milliseconds: number, rand
   const times = new Map(
     lanes.map(({ name }): [string, LaneTimes] => [name, { name, cells: [], outliers: 0, samples: 0 }]),
   );
-  const end = performance.now() + milliseconds;
-  for (let block = 0; block < MOST_BLOCKS && (block < LEAST_BLOCKS || performance.now() < end); block++) {
+  const begin = performance.now();
+  for (let block = 0; block < MOST_BLOCKS; block++) {
+    const spent = performance.now() - begin;
+    const isEnough =
+      spent > milliseconds && (spent > PATIENCE * milliseconds || isPrecise([...times.values()], precision));
+    if (block >= LEAST_BLOCKS && isEnough) break;
     const order = shuffled(timers, random);
     for (const { lane, cell } of [...order, ...order.toReversed()]) {
       const samples = cell();
@@ -63,6 +80,16 @@ export function measureBlocks(lanes: readonly Lane[], milliseconds: number, rand
     }
   }
   return [...times.values()];
+}
+
+/** Whether the median of each lane's ratios to the first has a standard error below `precision`, by their spread. */
+function isPrecise([base, ...others]: readonly LaneTimes[], precision: number): boolean {
+  return others.every(({ cells }) => {
+    const logs = blockRatios(cells, base.cells).map(Math.log);
+    const middle = median(logs);
+    const deviation = 1.48 * median(logs.map((log) => Math.abs(log - middle))); // As of a normal distribution.
+    return logs.length > 5 && (1.25 * deviation) / Math.sqrt(logs.length) < precision;
+  });
 }
 
 /** What the harness adds, in seconds: to each sample (reading the clock), and to each of the calls in it (the loop). */

@@ -3,7 +3,7 @@ import { VitrineError } from '../tensor/errors.ts';
 import { unlike } from './fingerprint.ts';
 import { keyOf, type Report, type Row } from './report.ts';
 import { type Estimate, estimateRatio } from './statistics.ts';
-import { noiseFloor, type Verdict, verdictOf } from './verdict.ts';
+import { MIN_EFFECT, noiseFloor, type Verdict, verdictOf } from './verdict.ts';
 
 /** The same measurement in two reports. */
 export interface RowComparison {
@@ -11,7 +11,8 @@ export interface RowComparison {
   readonly after: Row;
   /** Of the time before; undefined where one of them was wrong. */
   readonly ratio: Estimate | undefined;
-  readonly minEffect: number;
+  /** The larger of the noise floors of the two: no smaller difference counts. */
+  readonly noise: number;
   readonly verdict: Exclude<Verdict, 'BASE'>;
 }
 
@@ -25,7 +26,7 @@ export interface Comparison {
 }
 
 export interface CompareOptions {
-  /** The least difference that counts. Default 0.03; never less than the noise floors of the reports. */
+  /** The least difference that counts. Default 0.05. */
   readonly minEffect?: number | undefined;
 }
 
@@ -57,12 +58,12 @@ export async function readReport(path: string): Promise<Report> {
  * What changed from one report to another, by the same rows. The two were not measured in turns, so what drifted in between
  * counts as a change: to compare two kernels, give one run both (`--variant`), or confirm what is found here.
  */
-export function compare(before: Report, after: Report, { minEffect: asked = 0.03 }: CompareOptions = {}): Comparison {
+export function compare(before: Report, after: Report, { minEffect = MIN_EFFECT }: CompareOptions = {}): Comparison {
   const earlier = new Map(before.rows.map((row) => [keyOf(row), row]));
   const later = new Map(after.rows.map((row) => [keyOf(row), row]));
   const rows = after.rows.flatMap((row): RowComparison[] => {
     const known = earlier.get(keyOf(row));
-    return known === undefined ? [] : [compareRows(known, row, asked)];
+    return known === undefined ? [] : [compareRows(known, row, minEffect)];
   });
   return {
     rows,
@@ -72,14 +73,14 @@ export function compare(before: Report, after: Report, { minEffect: asked = 0.03
   };
 }
 
-function compareRows(before: Row, after: Row, asked: number): RowComparison {
+function compareRows(before: Row, after: Row, minEffect: number): RowComparison {
   const floors = [before, after].map(({ control }) => (control === undefined ? 0 : noiseFloor(control)));
-  const minEffect = Math.max(asked, ...floors);
+  const noise = Math.max(...floors);
   for (const verdict of ['WRONG', 'UNTRUSTED'] as const)
     if (after.verdict === verdict || (before.verdict === verdict && verdict === 'UNTRUSTED'))
-      return { before, after, ratio: undefined, minEffect, verdict };
+      return { before, after, ratio: undefined, noise, verdict };
   if (before.seconds === undefined || after.seconds === undefined)
-    return { before, after, ratio: undefined, minEffect, verdict: 'UNSURE' };
+    return { before, after, ratio: undefined, noise, verdict: 'UNSURE' };
   const ratio = estimateRatio(before.samples, after.samples);
-  return { before, after, ratio, minEffect, verdict: verdictOf(ratio, minEffect) };
+  return { before, after, ratio, noise, verdict: verdictOf(ratio, minEffect, noise) };
 }

@@ -53,7 +53,7 @@ export interface FingerprintSubject {
 }
 
 /** Describes this machine, this runtime and what is measured. */
-export function fingerprint({ threads = availableParallelism(), model }: FingerprintSubject): Fingerprint {
+export function fingerprint({ threads, model }: FingerprintSubject): Fingerprint {
   const environment = Object.entries(process.env).filter(([name]) => /^(TF|ONEDNN|DNNL|OMP|NVIDIA|CUDA)_/.test(name));
   const backends = Object.fromEntries(backendStatus({ threads }).map(({ name, description }) => [name, description]));
   return {
@@ -66,7 +66,7 @@ export function fingerprint({ threads = availableParallelism(), model }: Fingerp
     node: version,
     v8: versions.v8,
     flags: [...execArgv, ...(process.env.NODE_OPTIONS ?? '').split(' ').filter(Boolean)],
-    threads,
+    threads: threads ?? availableParallelism(),
     backends,
     environment: Object.fromEntries(environment.filter((entry): entry is [string, string] => entry[1] !== undefined)),
     model: createHash('sha256').update(JSON.stringify(model)).digest('hex').slice(0, 16),

@@ -25,6 +25,8 @@ export interface CaseSpec {
   readonly coldBytes: number;
   readonly variants: readonly VariantSpec[];
   readonly milliseconds: number;
+  /** The standard error of ratios below which more blocks are not needed. */
+  readonly precision: number;
   readonly threads: number | undefined;
   readonly seed: number;
 }
@@ -80,7 +82,7 @@ export async function measureCase(spec: CaseSpec): Promise<CaseResult> {
     const lanes = right.map(laneOf);
     if (right.length > 0 && right[0].variant === variants[0])
       lanes.push({ ...laneOf(right[0]), name: `${variants[0].name}${CONTROL}` });
-    const times = lanes.length === 0 ? [] : measureBlocks(lanes, spec.milliseconds, random);
+    const times = lanes.length === 0 ? [] : measureBlocks(lanes, spec, random);
     // A kernel may do well once and go wrong later, or know only the numbers that it saw first.
     for (const entrant of right)
       recheck(

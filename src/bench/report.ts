@@ -28,7 +28,7 @@ export interface Row {
   readonly seconds: Estimate | undefined;
   /** Of the baseline's time, from blocks. */
   readonly ratio: Estimate | undefined;
-  /** What a difference has to exceed to count. */
+  /** The least difference that was asked to count. */
   readonly minEffect: number;
   /** Where the baseline against itself came out. */
   readonly control: Estimate | undefined;

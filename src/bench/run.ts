@@ -3,7 +3,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { basename, extname, join } from 'node:path';
 import { openModel } from '../engine/load.ts';
 import { VitrineError } from '../tensor/errors.ts';
-import { engineVariants } from './engine-variants.ts';
+import { type EngineVariant, engineVariants } from './engine-variants.ts';
 import { fingerprint, lastCacheBytes } from './fingerprint.ts';
 import type { Distribution } from './distributions.ts';
 import { bestOf, type Limits } from './limits.ts';
@@ -13,10 +13,10 @@ import { predict } from './predict.ts';
 import { type MeasuringProcess, startProcess } from './processes.ts';
 import { record } from './recording.ts';
 import type { Report, Row } from './report.ts';
-import { blockRatio, estimate, type Estimate } from './statistics.ts';
+import { blockRatios, estimate, type Estimate } from './statistics.ts';
 import type { Case, Phase } from './suite.ts';
 import { suiteOf } from './suites/index.ts';
-import { noiseFloor, type Verdict, verdictOf } from './verdict.ts';
+import { MIN_EFFECT, noiseFloor, type Verdict, verdictOf } from './verdict.ts';
 
 export interface RunOptions {
   /** Names of suites. */
@@ -39,9 +39,9 @@ export interface RunOptions {
   readonly cold?: boolean | undefined;
   /** Processes at least, and at most: more are started while a verdict is open. Default 5 and 10. */
   readonly processes?: readonly [least: number, most: number] | undefined;
-  /** Seconds that a case is timed in one process. Default 1. */
+  /** Seconds that a case is timed in one process; up to four times that where the machine is noisy. Default 1. */
   readonly seconds?: number | undefined;
-  /** The least difference that counts. Default 0.03. */
+  /** The least difference that counts. Default 0.05. */
   readonly minEffect?: number | undefined;
   readonly threads?: number | undefined;
   readonly seed?: number | undefined;
@@ -90,10 +90,10 @@ export async function run(options: RunOptions): Promise<Report> {
         }
       });
     }
+    onProgress('measuring what the machine can do, once more');
     const second = await limitsOf(threads, signal);
     const limits = first.map((limit, i) => bestOf(limit, second[i]));
     const rows = measured.flatMap((one) => rowsOf(one, options, limits.at(-1)!));
-    onProgress('measuring the model');
     return {
       format: 'vitrine-bench',
       version: 1,
@@ -179,6 +179,7 @@ async function casesOf(
                 coldBytes: (options.cold ?? phase.tokens === 1) ? 2 * lastCacheBytes() : 0,
                 variants,
                 milliseconds: 1000 * (options.seconds ?? 1),
+                precision: (options.minEffect ?? MIN_EFFECT) / 4,
                 threads: options.threads,
                 seed: options.seed ?? 1,
               },
@@ -200,25 +201,29 @@ async function configOf(source: string): Promise<unknown> {
   return config;
 }
 
+/** Names that `variants` may hold: a backend stands for all that it has, and the way to store matrices for ops without any. */
+const VARIANT_NAMES = ['tensorflow-bf16', 'tensorflow-f32', 'tensorflow', 'reference', 'none'];
+
 /** The baseline first. */
 function variantsOf(suite: string, { sizes }: Case, { variants, files = [], baseline }: RunOptions): VariantSpec[] {
-  const known = engineVariants(suiteOf(suite), sizes);
-  const chosen = known.filter(({ name }) => variants?.includes(name) ?? name !== 'reference');
-  const names = new Set(known.map(({ name }) => name));
   for (const name of variants ?? [])
-    if (name !== 'none' && !names.has(name))
-      throw new VitrineError(`bench ${suite}: there is no variant "${name}". Choose ${[...names].join(', ')}.`);
+    if (!VARIANT_NAMES.includes(name))
+      throw new VitrineError(`bench: there is no variant "${name}". Choose ${VARIANT_NAMES.join(', ')}.`);
+  const known = engineVariants(suiteOf(suite), sizes);
+  const means = (asked: string, { name, backend }: EngineVariant): boolean =>
+    asked === name || asked === backend || asked.startsWith(`${name}-`);
+  const chosen = known.filter((one) => variants?.some((asked) => means(asked, one)) ?? one.name !== 'reference');
   const own = files.map((file) => ({ name: fileName(file, files), file }));
   const all: VariantSpec[] = [...chosen, ...own];
   if (all.length === 0)
     throw new VitrineError('bench: there is nothing to measure. Name variants, or files with kernels.');
   if (baseline === undefined) return all;
-  const first = all.find(({ name }) => name === baseline) ?? known.find(({ name }) => name === baseline);
+  const first = own.find(({ name }) => name === baseline) ?? known.find((one) => means(baseline, one));
   if (first === undefined)
     throw new VitrineError(
-      `bench ${suite}: --baseline ${baseline} is none of ${[...names, ...own.map(({ name }) => name)].join(', ')}.`,
+      `bench ${suite}: --baseline ${baseline} is none of ${[...known, ...own].map(({ name }) => name).join(', ')}.`,
     );
-  return [first, ...all.filter(({ name }) => name !== baseline)];
+  return [first, ...all.filter(({ name }) => name !== first.name)];
 }
 
 /** A file's name without its ending, or all of it where two would be the same. */
@@ -236,45 +241,34 @@ interface Comparison {
   readonly name: string;
   readonly ratio: Estimate | undefined;
   readonly control: Estimate | undefined;
-  readonly minEffect: number;
   readonly verdict: Verdict;
 }
 
-function comparisonsOf({ spec, results }: Measured, { minEffect: asked = 0.03 }: RunOptions): Comparison[] {
+function comparisonsOf({ spec, results }: Measured, { minEffect = MIN_EFFECT }: RunOptions): Comparison[] {
   const [base] = spec.variants;
   const cellsOf = (name: string): (number[] | undefined)[] =>
     results.map(({ variants }) => variants.find((one) => one.name === name)?.times?.cells);
   const baseCells = cellsOf(base.name);
   const ratios = (cells: readonly (number[] | undefined)[]): Estimate | undefined => {
-    const processes = cells.map((own, i) => blockRatios(own, baseCells[i]));
+    const processes = cells.map((own, i) => blockRatios(own ?? [], baseCells[i] ?? []));
     return processes.some((process) => process.length > 0) ? estimate(processes) : undefined;
   };
   const control = ratios(results.map((result) => result.control?.cells));
-  const minEffect = Math.max(asked, control === undefined ? 0 : noiseFloor(control));
+  const noise = control === undefined ? 0 : noiseFloor(control);
   return spec.variants.map(({ name }): Comparison => {
     const isWrong = results.some(({ variants }) => variants.some((one) => one.name === name && !one.check.ok));
-    if (isWrong) return { name, ratio: undefined, control, minEffect, verdict: 'WRONG' };
-    if (name === base.name) return { name, ratio: undefined, control, minEffect, verdict: 'BASE' };
+    if (isWrong) return { name, ratio: undefined, control, verdict: 'WRONG' };
+    if (name === base.name) return { name, ratio: undefined, control, verdict: 'BASE' };
     const ratio = ratios(cellsOf(name));
     // Without a right baseline there is nothing to compare with.
-    return { name, ratio, control, minEffect, verdict: ratio === undefined ? 'UNSURE' : verdictOf(ratio, minEffect) };
+    return { name, ratio, control, verdict: ratio === undefined ? 'UNSURE' : verdictOf(ratio, minEffect, noise) };
   });
-}
-
-function blockRatios(own: readonly number[] | undefined, base: readonly number[] | undefined): number[] {
-  if (own === undefined || base === undefined) return [];
-  return Array.from({ length: own.length / 2 }, (_, block) =>
-    blockRatio({
-      variant: [own[2 * block], own[2 * block + 1]],
-      baseline: [base[2 * block], base[2 * block + 1]],
-    }),
-  );
 }
 
 function rowsOf(one: Measured, options: RunOptions, limits: Limits): Row[] {
   const { model, phase, spec, results } = one;
   const { suite, site, sizes, distribution } = spec;
-  return comparisonsOf(one, options).map(({ name, ratio, control, minEffect, verdict }): Row => {
+  return comparisonsOf(one, options).map(({ name, ratio, control, verdict }): Row => {
     const found = results.map(({ variants }) => variants.find((variant) => variant.name === name)!);
     const [{ weights, compute, kernels }] = found;
     const worst = found.reduce((a, b) => (b.check.worst.ofAllowed > a.check.worst.ofAllowed ? b : a)).check;
@@ -302,7 +296,7 @@ function rowsOf(one: Measured, options: RunOptions, limits: Limits): Row[] {
       verdict: attained !== undefined && attained > DISBELIEF ? 'UNTRUSTED' : verdict,
       seconds,
       ratio,
-      minEffect,
+      minEffect: options.minEffect ?? MIN_EFFECT,
       control,
       flops,
       bytes: read + rest,

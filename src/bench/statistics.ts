@@ -7,12 +7,6 @@ export interface Estimate {
   readonly high: number;
 }
 
-/** What one process measured: the times of two cells of a variant and of the baseline in each of its blocks. */
-export interface PairedBlock {
-  readonly variant: readonly [first: number, second: number];
-  readonly baseline: readonly [first: number, second: number];
-}
-
 const RESAMPLES = 1000;
 const TAIL = 0.025;
 
@@ -25,11 +19,16 @@ export function quantile(values: readonly number[], q: number): number {
 export const median = (values: readonly number[]): number => quantile(values, 0.5);
 
 /**
- * The ratio variant / baseline of a block: the geometric mean of its two cells over that of the baseline's. In the order
- * ABBA a drift of the machine that is linear in time cancels.
+ * The ratio variant / baseline of each block, from the times of its cells, two to a block: the geometric mean of the two of the
+ * variant over that of the baseline's. In the order ABBA a drift of the machine that is even in time cancels.
  */
-export const blockRatio = ({ variant, baseline }: PairedBlock): number =>
-  Math.sqrt((variant[0] * variant[1]) / (baseline[0] * baseline[1]));
+export function blockRatios(variant: readonly number[], baseline: readonly number[]): number[] {
+  const blocks = Math.floor(Math.min(variant.length, baseline.length) / 2);
+  return Array.from({ length: blocks }, (_, block) => {
+    const [first, second] = [2 * block, 2 * block + 1];
+    return Math.sqrt((variant[first] * variant[second]) / (baseline[first] * baseline[second]));
+  });
+}
 
 /**
  * The median of samples that come in groups, one per process, with a bootstrap interval (percentiles of 1,000 resamples).

@@ -57,7 +57,7 @@ export function benchCommand(signal: AbortSignal): Command {
     .option('--processes <n>', 'processes at least', positive, 5)
     .option('--max-processes <n>', 'and at most, while a verdict is open (default: twice as many)', positive)
     .option('--seconds <x>', 'time for a case in one process', number, 1)
-    .option('--min-effect <percent>', 'the least difference that counts', number, 3)
+    .option('--min-effect <percent>', 'the least difference that counts', number, 5)
     .addOption(threadsOption())
     .option('--seed <n>', 'same seed, same inputs', positive)
     .option('--no-measure', 'do not run the model beside the prediction')

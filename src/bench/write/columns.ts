@@ -1,5 +1,6 @@
 import type { Report, Row } from '../report.ts';
 import type { Estimate } from '../statistics.ts';
+import { noiseFloor } from '../verdict.ts';
 
 /** The figures of a row in words, for tables: what `write/table.ts` and `write/markdown.ts` share. */
 export interface Cells {
@@ -47,6 +48,14 @@ export function titleOf({ suite, model, site, phase, sizes, inputs, cold, calls 
   const letters = Object.entries(sizes).map(([letter, size]) => `${letter} ${size}`);
   const weights = cold ? ', weights from memory' : '';
   return `${suite} at ${site} of ${model}, ${phase}: ${letters.join(', ')}; ${calls} calls; ${inputs} inputs${weights}`;
+}
+
+/** What noise alone came to, and from where on a difference counts. */
+export function noiseOf({ control, minEffect }: Row): string {
+  if (control === undefined) return '';
+  const counts = (100 * Math.max(minEffect, noiseFloor(control))).toFixed(1);
+  const { median, low, high } = control;
+  return `base against itself: ${percent(median)} [${percent(low)}, ${percent(high)}]; a difference counts from ${counts}% on`;
 }
 
 /** Rows of one case together, in their order. */

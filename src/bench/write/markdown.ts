@@ -1,5 +1,5 @@
 import type { Report } from '../report.ts';
-import { casesOf, cellsOf, HEADINGS, inOrder, percent, titleOf } from './columns.ts';
+import { casesOf, cellsOf, HEADINGS, inOrder, noiseOf, titleOf } from './columns.ts';
 import { predictionLine } from './table.ts';
 
 /** The report as Markdown: a table for each case, with the command that measures it again. */
@@ -19,13 +19,12 @@ export function toMarkdown(report: Report): string {
     ].join('\n'),
   ];
   for (const rows of casesOf(report)) {
-    const [{ control, minEffect, command }] = rows;
     const table = [headings, headings.map(() => '---'), ...rows.map((row) => inOrder(cellsOf(row)))];
-    const noise =
-      control === undefined
-        ? ''
-        : ` Base against itself: ${percent(control.low)} to ${percent(control.high)}; differences from ${(100 * minEffect).toFixed(1)}% on count.`;
-    sections.push(`### ${titleOf(rows[0])}`, table.map(rowOf).join('\n'), `\`${command}\`.${noise}`);
+    sections.push(
+      `### ${titleOf(rows[0])}`,
+      table.map(rowOf).join('\n'),
+      [`\`${rows[0].command}\``, noiseOf(rows[0])].filter((part) => part !== '').join('; '),
+    );
   }
   if (predictions.length > 0) sections.push(predictions.map((one) => `- ${predictionLine(one)}`).join('\n'));
   return `${sections.join('\n\n')}\n`;

@@ -1,5 +1,5 @@
 import type { Prediction, Report } from '../report.ts';
-import { casesOf, cellsOf, HEADINGS, inOrder, percent, titleOf } from './columns.ts';
+import { casesOf, cellsOf, HEADINGS, inOrder, noiseOf, titleOf } from './columns.ts';
 
 /** The report for a terminal: a table for each case, bars of the times, limits and predictions. */
 export function toTable(report: Report): string {
@@ -14,7 +14,6 @@ export function toTable(report: Report): string {
   const backends = Object.values(fingerprint.backends);
   const sections = [[machine, ...backends, ...able, own].join('\n')];
   for (const rows of casesOf(report)) {
-    const [{ control, minEffect }] = rows;
     const cells = rows.map(cellsOf);
     const slowest = Math.max(...rows.map(({ seconds }) => seconds?.median ?? 0));
     const bars = rows.map(({ seconds }) => (seconds === undefined ? '' : bar(seconds.median / slowest)));
@@ -22,12 +21,7 @@ export function toTable(report: Report): string {
       [...inOrder(HEADINGS).slice(0, -1), '', HEADINGS.kernels],
       ...cells.map((row, i) => [...inOrder(row).slice(0, -1), bars[i], row.kernels]),
     ]);
-    const noise =
-      control === undefined
-        ? ''
-        : `base against itself: ${percent(control.median)} [${percent(control.low)}, ${percent(control.high)}]; ` +
-          `a difference counts from ${(100 * minEffect).toFixed(1)}% on`;
-    sections.push([titleOf(rows[0]), ...lines, noise].filter((line) => line !== '').join('\n'));
+    sections.push([titleOf(rows[0]), ...lines, noiseOf(rows[0])].filter((line) => line !== '').join('\n'));
   }
   if (predictions.length > 0) sections.push(predictions.map(predictionLine).join('\n'));
   return `${sections.join('\n\n')}\n`;

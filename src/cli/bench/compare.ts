@@ -14,7 +14,7 @@ export function benchCompareCommand(): Command {
     .description('Compare two reports of `vitrine bench --json` and fail where the later one is worse.')
     .argument('<before>', 'a JSON file')
     .argument('<after>', 'a JSON file')
-    .option('--min-effect <percent>', 'the least difference that counts', number, 3)
+    .option('--min-effect <percent>', 'the least difference that counts', number, 5)
     .option('--force', 'compare reports of different machines or settings too')
     .option('--fail-on-unsure', 'exit with 3 where a verdict is open')
     .option('--json', 'print one JSON object instead of the table')
