@@ -12,6 +12,24 @@ export class UsageError extends VitrineError {
   override readonly name = 'UsageError';
 }
 
+/** A command did what it was asked, and what it found is not fine: scripts go by the exit code. */
+export class GateFailed extends VitrineError {
+  override readonly name = 'GateFailed';
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode: number) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+
+  /** Throws for an exit code that is not 0, counting the verdicts. */
+  static unlessFine(exitCode: number, verdicts: readonly string[]): void {
+    if (exitCode === 0) return;
+    const counts = [...new Set(verdicts)].map((name) => `${verdicts.filter((one) => one === name).length} ${name}`);
+    throw new GateFailed(`bench: ${counts.join(', ')}`, exitCode);
+  }
+}
+
 /** Says on stderr, in one line, why a command ended; `verbose` adds the stack. Returns the exit code. */
 export function report(error: unknown, verbose: boolean): number {
   if (error instanceof Interrupted) return 130;
@@ -20,7 +38,7 @@ export function report(error: unknown, verbose: boolean): number {
     return error.exitCode;
   process.stderr.write(`vitrine: ${oneLine(explain(error))}\n`);
   if (verbose && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-  return 1;
+  return error instanceof GateFailed ? error.exitCode : 1;
 }
 
 function explain(error: unknown): string {

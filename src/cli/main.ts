@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { benchCommand } from './bench.ts';
 import { chatCommand } from './chat.ts';
 import { convertCommand } from './convert.ts';
 import { Interrupted, report } from './failure.ts';
@@ -17,13 +18,14 @@ const COMMANDS: readonly CommandFactory[] = [
   infoCommand,
   pullCommand,
   convertCommand,
+  benchCommand,
   setupCommand,
 ];
 
 /**
  * Runs `vitrine` with the arguments after its name.
  *
- * @returns The exit code: 0, 1 after an error (told in one line on stderr), 130 after Ctrl-C.
+ * @returns The exit code: 0, 1 after an error (told in one line on stderr), 130 after Ctrl-C; of `bench`, see there.
  */
 export async function main(argv: readonly string[]): Promise<number> {
   const stop = new AbortController();
@@ -44,7 +46,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     stop.signal.throwIfAborted();
     return 0;
   } catch (error) {
-    const verbose = program.commands.some((command) => command.opts<{ verbose?: boolean }>().verbose);
+    const verbose = withCommands(program).some((command) => command.opts<{ verbose?: boolean }>().verbose);
     return report(stop.signal.aborted ? stop.signal.reason : error, verbose);
   } finally {
     process.off('SIGINT', interrupt);
@@ -63,13 +65,16 @@ function createProgram(signal: AbortSignal): Command {
     .version(version)
     .addHelpText('after', '\nExample:\n  $ vitrine generate "Why is the sky blue?"');
   for (const create of COMMANDS) program.addCommand(create(signal));
-  for (const command of [program, ...program.commands]) {
+  for (const command of withCommands(program)) {
     // The error is told by main, once and in one line.
     command.exitOverride().configureOutput({ outputError: () => undefined });
     if (command !== program) command.option('--verbose', 'show the stack of an error');
   }
   return program;
 }
+
+/** A command and those inside it. */
+const withCommands = (command: Command): Command[] => [command, ...command.commands.flatMap(withCommands)];
 
 /** What was printed has reached its reader, or the error event has been emitted. */
 async function written(): Promise<void> {

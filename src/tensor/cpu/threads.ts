@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { type Arguments, instantiate, type KernelName, KERNELS, type Kernels, WORD, WORDS, work } from './control.ts';
+import { kernelRuns } from '../trace.ts';
 import { Wasm, type WasmMemory } from './wasm.ts';
 import type { MemoryMessage, WorkerData } from './worker.ts';
 
@@ -63,6 +64,7 @@ export class Threads {
   }
 
   run({ kernel, memory, numbers, units, step }: Job): void {
+    kernelRuns('WebAssembly', kernel);
     if (units <= step || this.count === 1 || performance.now() < this.#aloneUntil) {
       this.#memories.get(memory)![kernel](...numbers, 0, units);
       return;

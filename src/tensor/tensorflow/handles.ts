@@ -3,6 +3,7 @@ import type { Place, SharedMemories } from '../cpu/memory.ts';
 import type { DType } from '../dtype.ts';
 import { VitrineError } from '../errors.ts';
 import { sameShape } from '../shape.ts';
+import { kernelRuns } from '../trace.ts';
 import { TF, TF_ATTR, type Addon, type OpAttr } from './addon.ts';
 
 /**
@@ -74,6 +75,7 @@ export class Executor {
   }
 
   runMany(op: string, attrs: readonly OpAttr[], inputs: readonly number[], outputs: number): Handle[] {
+    kernelRuns('TensorFlow', op);
     try {
       return this.addon.executeOp(op, attrs, inputs, outputs).map(({ id, shape }) => new Handle(shape, { id }));
     } catch (error) {

@@ -1,6 +1,7 @@
 import type { BinaryOp, FusedKernels, Shape } from '../backend.ts';
 import type { CpuKernels } from '../cpu/kernels.ts';
 import { elements } from '../dtype.ts';
+import { kernelRuns } from '../trace.ts';
 import type { Executor, Handle, Value } from './handles.ts';
 
 /** Beyond this many numbers TensorFlow's vectorised ops win over a loop in JavaScript. */
@@ -33,6 +34,7 @@ export function smallKernels(executor: Executor, kernels: CpuKernels): SmallKern
   return {
     rmsNorm(x, weight, epsilon) {
       if (!isSmall(x)) return undefined;
+      kernelRuns('JavaScript', 'rmsNorm');
       const values = read(x);
       const gain = read(weight);
       const width = gain.length;
@@ -48,6 +50,7 @@ export function smallKernels(executor: Executor, kernels: CpuKernels): SmallKern
 
     layerNorm(x, weight, bias, epsilon) {
       if (!isSmall(x)) return undefined;
+      kernelRuns('JavaScript', 'layerNorm');
       const values = read(x);
       const gain = read(weight);
       const offset = read(bias);
@@ -67,6 +70,7 @@ export function smallKernels(executor: Executor, kernels: CpuKernels): SmallKern
 
     rotate(x, cos, sin) {
       if (!isSmall(x)) return undefined;
+      kernelRuns('JavaScript', 'rotate');
       const out = read(x).slice();
       const c = read(cos);
       const s = read(sin);
@@ -100,6 +104,7 @@ export function smallKernels(executor: Executor, kernels: CpuKernels): SmallKern
 
     binary(op, a, b) {
       if (!isSmall(a)) return undefined;
+      kernelRuns('JavaScript', op);
       const out = read(a).slice();
       const others = read(b);
       const period = others.length;
@@ -116,6 +121,7 @@ export function smallKernels(executor: Executor, kernels: CpuKernels): SmallKern
 
     split(row, sizes) {
       if (!isSmall(row) || row.shape.at(-1) !== elements(row.shape)) return undefined;
+      kernelRuns('JavaScript', 'split');
       const values = read(row);
       let from = 0;
       return sizes.map((size) => make(values.slice(from, (from += size)), row.shape.with(-1, size)));

@@ -1,0 +1,38 @@
+// Does the harness find what is there? `node bench/trial.mjs [runs]` measures a kernel in plain JavaScript against an identical
+// copy of it, against one that does a tenth of its work twice, and against one with an error of 0.01 in one number; again
+// and again, and counts the verdicts. Run it in a clone, after `npm run build`.
+import { fileURLToPath } from 'node:url';
+import { ensureDefaultModel } from '../dist/setup/index.js';
+import { run } from 'vitrine/bench';
+
+const runs = Number(process.argv[2] ?? 10);
+const kernels = ['kernel', 'copy', 'slower', 'wrong'];
+const files = kernels.map((name) => fileURLToPath(new URL(`trial/${name}.mjs`, import.meta.url)));
+const { folder } = await ensureDefaultModel();
+
+/** @type {Record<string, Record<string, number>>} */
+const counts = {};
+for (let i = 0; i < runs; i++) {
+  const start = performance.now();
+  const { rows, fingerprint } = await run({
+    suites: ['linear'],
+    models: [folder],
+    sites: ['o_proj'],
+    variants: ['none'],
+    files,
+    baseline: 'kernel',
+    measureModel: false,
+    seed: 1 + 1_000_000 * i,
+  });
+  const percent = (/** @type {number} */ ratio) => `${(100 * (ratio - 1)).toFixed(1)}%`;
+  const found = rows.map(({ variant, verdict, ratio, samples }) => {
+    counts[variant] ??= {};
+    counts[variant][verdict] = (counts[variant][verdict] ?? 0) + 1;
+    if (ratio === undefined) return `${variant} ${verdict}`;
+    const { median, low, high } = ratio;
+    return `${variant} ${verdict} ${percent(median)} [${percent(low)}, ${percent(high)}] of ${samples.length} processes`;
+  });
+  const seconds = ((performance.now() - start) / 1000).toFixed(0);
+  console.log(`run ${i + 1}, ${seconds} s, load ${fingerprint.load.toFixed(1)}: ${found.join('; ')}`);
+}
+console.log(counts);

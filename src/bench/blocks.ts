@@ -1,0 +1,156 @@
+import { Bench, Task } from 'tinybench';
+import type { Random } from '../model/sampling/random.ts';
+import { blockRatios, median } from './statistics.ts';
+
+/** A call to be timed. It is called with a number that goes up with each call of any lane. */
+export interface Lane {
+  readonly name: string;
+  readonly call: (turn: number) => void;
+}
+
+/** The times of a lane, in seconds per call: two cells for each block, the first and the second of ABBA. */
+export interface LaneTimes {
+  readonly name: string;
+  readonly cells: number[];
+  /** Samples of more than three times their cell's median: another process had the core. They are counted, and stay. */
+  outliers: number;
+  samples: number;
+}
+
+/** How long to measure. */
+export interface Effort {
+  readonly milliseconds: number;
+  /** The standard error of ratios that is enough. */
+  readonly precision: number;
+}
+
+/** A timed sample is several calls, so that reading the clock (30 ns) is nothing beside it. */
+const SAMPLE_MS = 0.1;
+/**
+ * A cell is several samples, whose median counts: a scheduler's slice takes 3 ms and more, and spoils one or none. Only calls of
+ * many milliseconds are cells by themselves.
+ */
+const CELL_MS = 1;
+const LEAST_SAMPLES = 3;
+const MOST_SAMPLES = 15;
+const LONG_CALL_MS = 10;
+const MOST_BLOCKS = 500;
+const LEAST_BLOCKS = 3;
+const PATIENCE = 4;
+
+/** Warm-up ends when three windows in a row agree within this, or when its time is up. */
+const STABLE = 0.03;
+const WINDOW_MS = 15;
+const WARMUP_MS = 400;
+
+/**
+ * Times lanes against each other. A block is all lanes in a random order and then in the reverse of it (of two: ABBA or
+ * BAAB), so whatever drifts in time meets all alike; blocks follow each other until the time is up, and where ratios to the first lane are not known well enough by then,
+ * on a machine that others use, for up to four times as long.
+ */
+export function measureBlocks(
+  lanes: readonly Lane[],
+  { milliseconds, precision }: Effort,
+  random: Random,
+): LaneTimes[] {
+  let turn = 0;
+  const timers = shuffled(lanes, random).map((lane) => {
+    const once = warmUp(() => {
+      lane.call(turn++);
+    });
+    return { lane, ...timer(lane, once, () => turn++) };
+  });
+  const times = new Map(
+    lanes.map(({ name }): [string, LaneTimes] => [name, { name, cells: [], outliers: 0, samples: 0 }]),
+  );
+  const begin = performance.now();
+  for (let block = 0; block < MOST_BLOCKS; block++) {
+    const spent = performance.now() - begin;
+    const isEnough =
+      spent > milliseconds && (spent > PATIENCE * milliseconds || isPrecise([...times.values()], precision));
+    if (block >= LEAST_BLOCKS && isEnough) break;
+    const order = shuffled(timers, random);
+    for (const { lane, cell } of [...order, ...order.toReversed()]) {
+      const samples = cell();
+      const middle = median(samples);
+      const result = times.get(lane.name)!;
+      result.cells.push(middle);
+      result.samples += samples.length;
+      result.outliers += samples.filter((sample) => sample > 3 * middle).length;
+    }
+  }
+  return [...times.values()];
+}
+
+/** Whether the median of each lane's ratios to the first has a standard error below `precision`, by their spread. */
+function isPrecise([base, ...others]: readonly LaneTimes[], precision: number): boolean {
+  return others.every(({ cells }) => {
+    const logs = blockRatios(cells, base.cells).map(Math.log);
+    const middle = median(logs);
+    const deviation = 1.48 * median(logs.map((log) => Math.abs(log - middle))); // As of a normal distribution.
+    return logs.length > 5 && (1.25 * deviation) / Math.sqrt(logs.length) < precision;
+  });
+}
+
+/** What the harness adds, in seconds: to each sample (reading the clock), and to each of the calls in it (the loop). */
+export interface Overhead {
+  readonly sample: number;
+  readonly call: number;
+}
+
+/** Measured with a call that does nothing, in samples of one call and of a thousand. */
+export function measureOverhead(): Overhead {
+  const nothing: Lane = { name: 'nothing', call: () => undefined };
+  const perCall = (calls: number): number => {
+    const { cell } = timer(nothing, SAMPLE_MS / calls, () => 0);
+    return median(Array.from({ length: 50 }, cell).slice(10).flat());
+  };
+  return { sample: perCall(1), call: perCall(1000) };
+}
+
+/** tinybench takes the samples; a cell is one run of its task. */
+function timer({ name, call }: Lane, callMs: number, next: () => number): { cell: () => number[] } {
+  const batch = Math.max(1, Math.ceil(SAMPLE_MS / callMs));
+  const least = callMs > LONG_CALL_MS ? 1 : LEAST_SAMPLES;
+  const iterations = Math.min(MOST_SAMPLES, Math.max(least, Math.round(CELL_MS / (batch * callMs))));
+  const bench = new Bench({ iterations, time: 0, warmup: false, retainSamples: true, throws: true });
+  const task = new Task(bench, name, () => {
+    for (let i = 0; i < batch; i++) call(next());
+  });
+  const cell = (): number[] => {
+    task.reset(false);
+    const { result } = task.runSync();
+    if (!('latency' in result) || result.latency.samples === undefined) throw new Error('tinybench kept no samples.');
+    return result.latency.samples.map((milliseconds) => milliseconds / 1000 / batch);
+  };
+  return { cell };
+}
+
+/** Calls until times are stable; gives the milliseconds of a call. */
+function warmUp(call: () => void): number {
+  const begin = performance.now();
+  const windows: number[] = [];
+  for (;;) {
+    const start = performance.now();
+    let calls = 0;
+    let now: number;
+    do {
+      call();
+      calls++;
+      now = performance.now();
+    } while (now - start < WINDOW_MS);
+    windows.push((now - start) / calls);
+    const last = windows.slice(-3);
+    const isStable = last.length === 3 && Math.max(...last) < Math.min(...last) * (1 + STABLE);
+    if (isStable || now - begin > WARMUP_MS) return Math.min(...last);
+  }
+}
+
+function shuffled<T>(items: readonly T[], random: Random): T[] {
+  const order = [...items];
+  for (let i = order.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [order[i], order[j]] = [order[j], order[i]];
+  }
+  return order;
+}

@@ -1,0 +1,87 @@
+import { register } from 'node:module';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { VitrineError } from '../tensor/errors.ts';
+import { toBf16 } from '../tensor/formats/bf16.ts';
+import type { Sizes } from './suite.ts';
+import type { Prepared, Task, Variant } from './variant.ts';
+
+/** Matrices come as f32, or as the bits of bf16 where the module exports `weights = 'bf16'`. */
+export type KernelInputs = Readonly<Record<string, Float32Array | Uint16Array>>;
+
+/**
+ * What a file given to `--variant` exports. The sizes have the suite's letters; the result is row-major. All is
+ * synchronous.
+ */
+export interface KernelModule {
+  /** The op: called, and timed, again and again. */
+  readonly default: (inputs: KernelInputs, sizes: Sizes) => Float32Array;
+  /** Called once for each copy of the weights, untimed: what it gives is what the op gets. Default: the inputs as they are. */
+  readonly prepare?: (inputs: KernelInputs, sizes: Sizes) => KernelInputs;
+  /** How matrices are handed over. Default `f32`. */
+  readonly weights?: 'f32' | 'bf16';
+  /** Whether it rounds activations to bf16 before a product: it is then held to bf16's precision. Default `f32`. */
+  readonly compute?: 'f32' | 'bf16';
+}
+
+/** A variant in a file of the user's: JavaScript, or TypeScript whose types can be stripped. @throws VitrineError */
+export async function fileVariant(file: string, name: string): Promise<Variant> {
+  const module = await importKernel(file);
+  const { default: kernel, prepare = (inputs: KernelInputs) => inputs, weights = 'f32', compute = 'f32' } = module;
+  return {
+    name,
+    weights,
+    compute,
+    prepare: ({ inputs, operands, sizes, copies }: Task): Prepared => {
+      const given = (name: string): Float32Array | Uint16Array => {
+        const { kind } = operands[name];
+        if (kind === 'matrix' && weights === 'bf16') return Uint16Array.from(inputs[name], toBf16);
+        return kind === 'matrix' || kind === 'store' ? inputs[name].slice() : inputs[name];
+      };
+      const sets = Array.from({ length: copies }, (): KernelInputs => {
+        const own = Object.fromEntries(Object.keys(operands).map((name) => [name, given(name)]));
+        return prepare(own, sizes);
+      });
+      return {
+        run: (copy) => {
+          latest = kernel(sets[copy], sizes);
+        },
+        result: (copy) => kernel(sets[copy], sizes),
+        kernels: () => [file],
+        dispose: () => {
+          sets.length = 0;
+        },
+      };
+    },
+  };
+}
+
+/** Keeps the compiler from leaving out a call whose result nobody reads. */
+export let latest: unknown;
+
+async function importKernel(file: string): Promise<KernelModule> {
+  const path = resolve(file);
+  if (/\.m?ts$/.test(path) && !('typescript' in process.features && process.features.typescript))
+    register('./typescript-loader.js', import.meta.url);
+  let module: Partial<KernelModule>;
+  try {
+    module = (await import(pathToFileURL(path).href)) as Partial<KernelModule>;
+  } catch (error) {
+    throw new VitrineError(
+      `--variant ${file}: cannot be imported: ${error instanceof Error ? error.message : String(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+  const problem =
+    typeof module.default !== 'function'
+      ? 'expected its default export to be a function (inputs, sizes) => Float32Array'
+      : module.prepare !== undefined && typeof module.prepare !== 'function'
+        ? 'expected its export "prepare" to be a function'
+        : (['weights', 'compute'] as const).some((key) => ![undefined, 'f32', 'bf16'].includes(module[key]))
+          ? 'expected its exports "weights" and "compute" to be f32 or bf16'
+          : undefined;
+  if (problem !== undefined) throw new VitrineError(`--variant ${file}: ${problem}.`);
+  return module as KernelModule;
+}

@@ -1,0 +1,184 @@
+import { elements } from '../tensor/dtype.ts';
+import { createRandom } from '../model/sampling/random.ts';
+import { type Lane, type LaneTimes, measureBlocks } from './blocks.ts';
+import { check, type CheckResult, expectedOf } from './check.ts';
+import { backendOf, type EngineVariant, onBackend } from './engine-variants.ts';
+import { fileVariant } from './file-variant.ts';
+import type { Distribution } from './distributions.ts';
+import { createDraw } from './inputs.ts';
+import { readRecording } from './recording.ts';
+import type { Sizes } from './suite.ts';
+import { suiteOf } from './suites/index.ts';
+import type { Inputs, Prepared, Task, Variant } from './variant.ts';
+
+export type VariantSpec = EngineVariant | { readonly name: string; readonly file: string };
+
+/** One case for one process, in plain data. The first of the variants is the baseline. */
+export interface CaseSpec {
+  readonly suite: string;
+  readonly site: string;
+  readonly sizes: Sizes;
+  readonly distribution: Distribution;
+  /** For `recorded`: the safetensors file with the activations. */
+  readonly recording: string | undefined;
+  /** Bytes that copies of the weights shall exceed together; 0 for one copy, which is then warm. */
+  readonly coldBytes: number;
+  readonly variants: readonly VariantSpec[];
+  readonly milliseconds: number;
+  /** The standard error of ratios below which more blocks are not needed. */
+  readonly precision: number;
+  readonly threads: number | undefined;
+  readonly seed: number;
+}
+
+/** What a process found out about a variant. */
+export interface VariantResult {
+  readonly name: string;
+  readonly weights: 'f32' | 'bf16';
+  readonly compute: 'f32' | 'bf16';
+  readonly kernels: readonly string[];
+  readonly copies: number;
+  /** The worst of the checks before and after timing. */
+  readonly check: CheckResult;
+  /** Absent for a variant that gave a wrong result. */
+  readonly times: LaneTimes | undefined;
+}
+
+export interface CaseResult {
+  readonly variants: readonly VariantResult[];
+  /** The baseline against itself: its second lane. */
+  readonly control: LaneTimes | undefined;
+}
+
+interface Entrant {
+  readonly variant: Variant;
+  readonly prepared: Prepared;
+  readonly task: Task;
+  readonly kernels: readonly string[];
+  checks: CheckResult;
+}
+
+const CONTROL = ' (control)';
+
+/** Checks every variant, times those that are right against each other, and checks them again. */
+export async function measureCase(spec: CaseSpec): Promise<CaseResult> {
+  const random = createRandom(spec.seed);
+  const variants = await Promise.all(spec.variants.map((one) => variantOf(one, spec.threads)));
+  const inputs = await drawInputs(spec, spec.seed);
+  const entrants = variants.map((variant): Entrant => {
+    const task = taskOf(spec, inputs, copiesOf(spec, variant));
+    const prepared = variant.prepare(task);
+    return {
+      variant,
+      prepared,
+      task,
+      kernels: [],
+      checks: check(prepared.result(0), task, variant, expected(task, variant)),
+    };
+  });
+  try {
+    const known = entrants.map((entrant) => ({ ...entrant, kernels: entrant.prepared.kernels() }));
+    const right = known.filter(({ checks }) => checks.ok);
+    const lanes = right.map(laneOf);
+    if (right.length > 0 && right[0].variant === variants[0])
+      lanes.push({ ...laneOf(right[0]), name: `${variants[0].name}${CONTROL}` });
+    const times = lanes.length === 0 ? [] : measureBlocks(lanes, spec, random);
+    // A kernel may do well once and go wrong later, or know only the numbers that it saw first.
+    for (const entrant of right)
+      recheck(
+        entrant,
+        check(
+          entrant.prepared.result(entrant.task.copies - 1),
+          entrant.task,
+          entrant.variant,
+          expected(entrant.task, entrant.variant),
+        ),
+      );
+    const fresh = await drawInputs(spec, spec.seed + 1);
+    for (const entrant of right) {
+      const task = taskOf(spec, fresh, 1);
+      const prepared = entrant.variant.prepare(task);
+      try {
+        recheck(entrant, check(prepared.result(0), task, entrant.variant, expected(task, entrant.variant)));
+      } finally {
+        prepared.dispose();
+      }
+    }
+    return {
+      variants: known.map(({ variant, kernels, checks, task }) => ({
+        name: variant.name,
+        weights: variant.weights,
+        compute: variant.compute,
+        kernels,
+        copies: task.copies,
+        check: checks,
+        times: checks.ok ? times.find(({ name }) => name === variant.name) : undefined,
+      })),
+      control: times.find(({ name }) => name.endsWith(CONTROL)),
+    };
+  } finally {
+    for (const { prepared } of entrants) prepared.dispose();
+  }
+
+  function expected(task: Task, variant: Variant): ReturnType<typeof expectedOf> {
+    return expectedOf(task, variant, random);
+  }
+}
+
+const laneOf = ({ variant, prepared, task: { copies } }: Entrant): Lane => ({
+  name: variant.name,
+  call: (turn) => {
+    prepared.run(turn % copies);
+  },
+});
+
+/** Keeps the worse of two checks. */
+function recheck(entrant: Entrant, next: CheckResult): void {
+  if (!next.ok || next.worst.ofAllowed > entrant.checks.worst.ofAllowed) entrant.checks = next;
+}
+
+async function variantOf(spec: VariantSpec, threads: number | undefined): Promise<Variant> {
+  if ('file' in spec) return fileVariant(spec.file, spec.name);
+  return onBackend(spec, backendOf(spec.backend, threads));
+}
+
+function taskOf({ suite: name, site, sizes }: CaseSpec, inputs: Inputs, copies: number): Task {
+  const suite = suiteOf(name);
+  return { suite, site, sizes, operands: suite.operands(sizes, site), inputs, copies };
+}
+
+/** Enough copies that each has left the cache of the processor when its turn comes again. */
+function copiesOf({ suite: name, site, sizes, coldBytes }: CaseSpec, { weights }: Variant): number {
+  const { read } = coldBytesOf(name, site, sizes, weights);
+  return coldBytes === 0 || read === 0 ? 1 : Math.max(2, Math.ceil(coldBytes / read));
+}
+
+/** Bytes of a case's weights and stores, of which there are cold copies, and of all else that it reads and writes. */
+export function coldBytesOf(
+  name: string,
+  site: string,
+  sizes: Sizes,
+  weights: 'f32' | 'bf16',
+): { read: number; rest: number } {
+  const suite = suiteOf(name);
+  let [read, rest] = [0, 4 * elements(suite.output(sizes))];
+  for (const { kind, shape } of Object.values(suite.operands(sizes, site))) {
+    if (kind === 'matrix') read += elements(shape) * (weights === 'bf16' ? 2 : 4);
+    else if (kind === 'store') read += 4 * elements(shape);
+    else rest += 4 * elements(shape);
+  }
+  return { read, rest };
+}
+
+async function drawInputs(spec: CaseSpec, seed: number): Promise<Inputs> {
+  const { suite, site, sizes, distribution, recording } = spec;
+  const draw = createDraw(seed, distribution);
+  const recorded = recording === undefined ? undefined : await readRecording(recording, seed);
+  const inputs: Record<string, Float32Array> = {};
+  for (const [name, operand] of Object.entries(suiteOf(suite).operands(sizes, site))) {
+    const { shape, fill, hook } = operand;
+    const real = hook === undefined ? undefined : recorded?.(hook, operand);
+    inputs[name] = real ?? fill(draw, elements(shape));
+  }
+  return inputs;
+}

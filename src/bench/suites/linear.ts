@@ -1,0 +1,59 @@
+import { linear as apply } from '../../tensor/ops/linear.ts';
+import { Parameter } from '../../tensor/parameter.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { defineSuite, F32_TOLERANCE } from '../suite.ts';
+
+/** Where the input of a matrix shows in a real pass, by the matrix' name in any family. */
+const HOOKS: readonly (readonly [RegExp, string])[] = [
+  [/^lm_head$/, 'ln_final.hook_out'],
+  [/(q_proj|qkv_proj|c_attn|query_key_value)/, 'hook_attn_in'],
+  [/(o_proj|attn\.c_proj|attention\.dense)$/, 'attn.hook_z'],
+  [/(gate_proj|gate_up_proj|c_fc|dense_h_to_4h)/, 'hook_mlp_in'],
+  [/(down_proj|mlp\.c_proj|dense_4h_to_h)$/, 'mlp.hook_post'],
+];
+
+/** `x W^T`, `[T, K]` by `[N, K]`: the products with weights, where nearly all time goes. */
+export const linear = defineSuite({
+  name: 'linear',
+  cases: ({ matrices }, { tokens }) =>
+    matrices.map(({ site, shape: [N, K], count, isHead }) => ({
+      site,
+      sizes: { T: isHead ? 1 : tokens, K, N },
+      calls: count,
+    })),
+  operands: ({ T, K, N }, site) => ({
+    x: {
+      kind: 'activation',
+      shape: [T, K],
+      rows: true,
+      hook: HOOKS.find(([pattern]) => pattern.test(site))?.[1],
+      fill: (draw, count) => draw.activations(count),
+    },
+    w: { kind: 'matrix', shape: [N, K], rows: false, fill: (draw, count) => draw.weights(count, K ** -0.5) },
+  }),
+  apply: ({ x, w }, { N }, compute) => apply(x, { weight: filled(w), bias: undefined, sizes: [N], compute }),
+  output: ({ T, N }) => [T, N],
+  flops: ({ T, K, N }) => 2 * T * K * N,
+  signedSums: ({ x, w }, { T, K, N }, signs) => {
+    const direction = new Float64Array(K); // W^T signs
+    for (let n = 0; n < N; n++) for (let k = 0; k < K; k++) direction[k] += signs[n] * w[n * K + k];
+    return Float64Array.from({ length: T }, (_, t) => {
+      let sum = 0;
+      for (let k = 0; k < K; k++) sum += x[t * K + k] * direction[k];
+      return sum;
+    });
+  },
+  tolerance: F32_TOLERANCE,
+});
+
+const parameters = new WeakMap<Tensor, Parameter>();
+
+/** A tensor as the weight of a layer; the same parameter each time, since to make one is not part of the op. */
+function filled(tensor: Tensor): Parameter {
+  const known = parameters.get(tensor);
+  if (known !== undefined) return known;
+  const parameter = new Parameter('w', tensor.shape, tensor.dtype);
+  parameter.fill(tensor);
+  parameters.set(tensor, parameter);
+  return parameter;
+}

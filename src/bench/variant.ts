@@ -1,0 +1,40 @@
+import type { OperandSpec, Sizes, Suite, Tolerance } from './suite.ts';
+import { BF16_TOLERANCE } from './suite.ts';
+
+/** The arrays that an op reads, by name; weights are numbers that bf16 holds. */
+export type Inputs = Readonly<Record<string, Float32Array>>;
+
+/** What a variant gets ready for: fresh inputs of one case. */
+export interface Task {
+  readonly suite: Suite;
+  readonly site: string;
+  readonly sizes: Sizes;
+  readonly operands: Readonly<Record<string, OperandSpec>>;
+  readonly inputs: Inputs;
+  /** How many copies of the weights to lay out in memory; a call names the one that it reads. */
+  readonly copies: number;
+}
+
+/** A variant with the inputs of a case in its hands. */
+export interface Prepared {
+  /** One call of the op. */
+  run(copy: number): void;
+  /** The result of one more call. */
+  result(copy: number): Float32Array;
+  /** The kernels that one more call really runs, in order. */
+  kernels(): readonly string[];
+  dispose(): void;
+}
+
+/** One way to compute an op. */
+export interface Variant {
+  readonly name: string;
+  /** How the matrices are stored; */
+  readonly weights: 'f32' | 'bf16';
+  /** What operands are rounded to inside a product. The oracle then gets them rounded. */
+  readonly compute: 'f32' | 'bf16';
+  prepare(task: Task): Prepared;
+}
+
+export const toleranceOf = ({ tolerance }: Suite, { compute }: Pick<Variant, 'compute'>): Tolerance =>
+  compute === 'bf16' ? BF16_TOLERANCE : tolerance;

@@ -1,0 +1,91 @@
+import type { Report, Row } from '../report.ts';
+import type { Estimate } from '../statistics.ts';
+import { noiseFloor } from '../verdict.ts';
+
+/** The figures of a row in words, for tables: what `write/table.ts` and `write/markdown.ts` share. */
+export interface Cells {
+  readonly variant: string;
+  readonly verdict: string;
+  readonly time: string;
+  readonly ratio: string;
+  readonly rate: string;
+  readonly attained: string;
+  readonly error: string;
+  readonly kernels: string;
+}
+
+/** The cells in the order of the columns. */
+export const inOrder = (cells: Cells): string[] => Object.values<string>({ ...cells });
+
+export const HEADINGS: Cells = {
+  variant: 'variant',
+  verdict: 'verdict',
+  time: 'time',
+  ratio: 'of base',
+  rate: 'GFLOP/s, GB/s',
+  attained: 'of limit',
+  error: 'error',
+  kernels: 'kernels',
+};
+
+export function cellsOf(row: Row): Cells {
+  const { variant, verdict, seconds, ratio, flops, bytes, attained, check, kernels } = row;
+  const trusted = verdict !== 'UNTRUSTED' && seconds !== undefined;
+  return {
+    variant,
+    verdict,
+    time: seconds === undefined ? '' : formatTime(seconds),
+    ratio: ratio === undefined ? '' : `${percent(ratio.median)} [${percent(ratio.low)}, ${percent(ratio.high)}]`,
+    rate: trusted ? `${rate(flops / seconds.median)}, ${rate(bytes / seconds.median)}` : '',
+    attained: attained === undefined ? '' : `${(100 * attained).toFixed(0)}%`,
+    error: check.ok ? check.worst.ofRow.toExponential(0) : check.reason,
+    kernels: summaryOf(kernels),
+  };
+}
+
+/** `linear at layers.*.mlp.down_proj, decode: T 1, K 1536, N 576, 30 calls` */
+export function titleOf({ suite, model, site, phase, sizes, inputs, cold, calls }: Row): string {
+  const letters = Object.entries(sizes).map(([letter, size]) => `${letter} ${size}`);
+  const weights = cold ? ', weights from memory' : '';
+  return `${suite} at ${site} of ${model}, ${phase}: ${letters.join(', ')}; ${calls} calls; ${inputs} inputs${weights}`;
+}
+
+/** What noise alone came to, and from where on a difference counts. */
+export function noiseOf({ control, minEffect }: Row): string {
+  if (control === undefined) return '';
+  const counts = (100 * Math.max(minEffect, noiseFloor(control))).toFixed(1);
+  const { median, low, high } = control;
+  return `base against itself: ${percent(median)} [${percent(low)}, ${percent(high)}]; a difference counts from ${counts}% on`;
+}
+
+/** Rows of one case together, in their order. */
+export function casesOf({ rows }: Pick<Report, 'rows'>): Row[][] {
+  const groups = new Map<string, Row[]>();
+  for (const row of rows) {
+    const title = titleOf(row);
+    groups.set(title, [...(groups.get(title) ?? []), row]);
+  }
+  return [...groups.values()];
+}
+
+/** `1.23 ms [1.20, 1.30]`, in the unit that the median asks for. */
+export function formatTime({ median, low, high }: Estimate): string {
+  const [scale, unit] = median < 1e-3 ? [1e6, 'us'] : median < 1 ? [1e3, 'ms'] : [1, 's'];
+  const digits = (seconds: number): string => (seconds * scale).toPrecision(3);
+  return `${digits(median)} ${unit} [${digits(low)}, ${digits(high)}]`;
+}
+
+/** The part of another, with the difference's sign: `+9.8%`. */
+export function percent(ratio: number): string {
+  const difference = 100 * (ratio - 1);
+  return `${difference < 0 ? '' : '+'}${difference.toFixed(Math.abs(difference) < 100 ? 1 : 0)}%`;
+}
+
+const rate = (perSecond: number): string => (perSecond / 1e9).toPrecision(3);
+
+/** `WebAssembly linearBf16` or `TensorFlow Mul x3, TensorFlow Sub`. */
+function summaryOf(kernels: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const kernel of kernels) counts.set(kernel, (counts.get(kernel) ?? 0) + 1);
+  return [...counts].map(([kernel, count]) => (count === 1 ? kernel : `${kernel} x${count}`)).join(', ');
+}

@@ -1,0 +1,51 @@
+import type { Report } from '../report.ts';
+
+const COLUMNS = [
+  'suite',
+  'model',
+  'site',
+  'phase',
+  'sizes',
+  'inputs',
+  'cold',
+  'variant',
+  'kernels',
+  'verdict',
+  'seconds',
+  'seconds_low',
+  'seconds_high',
+  'ratio',
+  'ratio_low',
+  'ratio_high',
+  'gflops',
+  'gbps',
+  'attained',
+  'nmse',
+  'worst_error_of_row',
+] as const;
+
+/** One line for each row, RFC 4180; what a wrong variant does not have is empty. */
+export function toCsv({ rows }: Pick<Report, 'rows'>): string {
+  const lines = rows.map((row) => {
+    const { seconds, ratio, sizes, kernels, check, flops, bytes } = row;
+    const figures: Record<(typeof COLUMNS)[number], string | number | boolean | undefined> = {
+      ...row,
+      sizes: Object.entries(sizes).map(([letter, size]) => `${letter}=${size}`).join(' '), // prettier-ignore
+      kernels: kernels.join(' + '),
+      seconds: seconds?.median,
+      seconds_low: seconds?.low,
+      seconds_high: seconds?.high,
+      ratio: ratio?.median,
+      ratio_low: ratio?.low,
+      ratio_high: ratio?.high,
+      gflops: seconds && flops / seconds.median / 1e9,
+      gbps: seconds && bytes / seconds.median / 1e9,
+      nmse: check.nmse,
+      worst_error_of_row: check.worst.ofRow,
+    };
+    return COLUMNS.map((column) => quoted(String(figures[column] ?? ''))).join(',');
+  });
+  return [COLUMNS.join(','), ...lines, ''].join('\r\n');
+}
+
+const quoted = (text: string): string => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
