@@ -4,6 +4,7 @@ import { planNetwork } from '../engine/load-network.ts';
 import type { LayerLayout } from '../model/cache.ts';
 import type { DecoderConfig } from '../model/decoder-config.ts';
 import type { Shape } from '../tensor/backend.ts';
+import { PackedParameter } from '../tensor/packed.ts';
 import type { Phase } from './suite.ts';
 import { VitrineError } from '../tensor/errors.ts';
 
@@ -15,6 +16,8 @@ export interface ModelShapes {
   readonly cacheLayout: readonly LayerLayout[];
   /** Its matrices, each with the number of layers that have one of this name and shape. */
   readonly matrices: readonly MatrixSite[];
+  /** False where a token also goes through matrices that are not listed: experts, packed weights. */
+  readonly isComplete: boolean;
 }
 
 export interface MatrixSite {
@@ -34,7 +37,13 @@ export async function readShapes(source: string): Promise<ModelShapes> {
     const { network, requests } = planNetwork(files);
     const sites = new Map<string, MatrixSite>();
     const head = network.lmHead.weight;
+    let isComplete = true;
     for (const { parameter } of requests) {
+      // Of a mixture's experts a token uses few, and packed weights have kernels of their own.
+      if (parameter instanceof PackedParameter || /\.experts\.\d+\./.test(parameter.name)) {
+        isComplete = false;
+        continue;
+      }
       const { name, shape, dtype } = parameter;
       const isHead = parameter === head;
       // A table that is looked up is no product, unless the head shares it.
@@ -50,6 +59,7 @@ export async function readShapes(source: string): Promise<ModelShapes> {
       config: network.config,
       cacheLayout: network.cacheLayout,
       matrices: [...sites.values()],
+      isComplete,
     };
   } finally {
     await files.checkpoint.close();

@@ -22,6 +22,7 @@ export async function predict(
     subjects.filter(({ phase }) => phase.tokens === 1).map((one) => [`${one.model.source} ${one.phase.name}`, one]),
   );
   for (const { model, phase } of decoding.values()) {
+    if (!model.isComplete) continue;
     const own = rows.filter(
       (row) => row.model === model.name && row.phase === phase.name && row.inputs === rows[0].inputs,
     );
