@@ -6,5 +6,6 @@ export default defineConfig({
     // The addon lives in the process, so each test file gets a process of its own.
     pool: 'forks',
     testTimeout: 60_000,
+    hookTimeout: 120_000,
   },
 });
