@@ -309,7 +309,10 @@ function rowsOf(one: Measured, options: RunOptions, limits: Limits): Row[] {
 }
 
 /** The command line that measures a case again. */
-function commandOf({ model, phase, spec }: Measured, { cold, minEffect, threads, files = [] }: RunOptions): string {
+function commandOf(
+  { model, phase, spec }: Measured,
+  { cold, minEffect, threads, variants, files = [] }: RunOptions,
+): string {
   const quoted = (text: string): string => (/^[\w./:@+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
   const flags: (readonly [string, string | number | undefined])[] = [
     ['--model', model.source],
@@ -317,6 +320,7 @@ function commandOf({ model, phase, spec }: Measured, { cold, minEffect, threads,
     ['--site', spec.site],
     ['--inputs', spec.distribution],
     ['--baseline', spec.variants[0].name],
+    ['--variants', variants?.join(',')],
     ...files.map((file) => ['--variant', file] as const),
     ['--min-effect', minEffect === undefined ? undefined : 100 * minEffect],
     ['--threads', threads],
