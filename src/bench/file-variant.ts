@@ -62,7 +62,7 @@ export let latest: unknown;
 async function importKernel(file: string): Promise<KernelModule> {
   const path = resolve(file);
   if (/\.m?ts$/.test(path) && !('typescript' in process.features && process.features.typescript))
-    register('./typescript-loader.js', import.meta.url);
+    register('../../dist/bench/typescript-loader.js', import.meta.url);
   let module: Partial<KernelModule>;
   try {
     module = (await import(pathToFileURL(path).href)) as Partial<KernelModule>;

@@ -75,7 +75,7 @@ export async function run(options: RunOptions): Promise<Report> {
   try {
     const { measured, configs } = await casesOf(options, folder, onProgress);
     onProgress('measuring what the machine can do');
-    const first = await limitsOf(threads, signal);
+    const [single, first] = [await limitsOf(1, signal), await limitsOf(threads, signal)];
     const overhead = await inProcess(signal, (child) => child.ask({ kind: 'overhead' }));
     for (let round = 0; round < most; round++) {
       const open = measured.filter((one) => round < least || isOpen(one, options));
@@ -91,9 +91,10 @@ export async function run(options: RunOptions): Promise<Report> {
       });
     }
     onProgress('measuring what the machine can do, once more');
-    const second = await limitsOf(threads, signal);
-    const limits = first.map((limit, i) => bestOf(limit, second[i]));
-    const rows = measured.flatMap((one) => rowsOf(one, options, limits.at(-1)!));
+    // More threads do not do less; where it seems so, others used the machine.
+    const best = bestOf(bestOf(first, await limitsOf(threads, signal)), single);
+    const limits = threads === 1 ? [best] : [single, best];
+    const rows = measured.flatMap((one) => rowsOf(one, options, best));
     return {
       format: 'vitrine-bench',
       version: 1,
@@ -112,14 +113,9 @@ export async function run(options: RunOptions): Promise<Report> {
   }
 }
 
-/** With one thread and with all; TensorFlow takes a number of threads once per process. */
-async function limitsOf(threads: number, signal: AbortSignal | undefined): Promise<Limits[]> {
-  const limits: Limits[] = [];
-  for (const count of new Set([1, threads]))
-    limits.push(await inProcess(signal, (child) => child.ask({ kind: 'limits', threads: count })));
-  // More threads do not do less; where it seems so, others used the machine.
-  return limits.map((limit) => ({ ...bestOf(limit, limits[0]), threads: limit.threads }));
-}
+/** In a process of its own, since TensorFlow takes a number of threads once per process. */
+const limitsOf = (threads: number, signal: AbortSignal | undefined): Promise<Limits> =>
+  inProcess(signal, (child) => child.ask({ kind: 'limits', threads }));
 
 async function inProcess<T>(
   signal: AbortSignal | undefined,
@@ -309,7 +305,10 @@ function rowsOf(one: Measured, options: RunOptions, limits: Limits): Row[] {
 }
 
 /** The command line that measures a case again. */
-function commandOf({ model, phase, spec }: Measured, { cold, minEffect, threads, files = [] }: RunOptions): string {
+function commandOf(
+  { model, phase, spec }: Measured,
+  { cold, minEffect, threads, variants, files = [] }: RunOptions,
+): string {
   const quoted = (text: string): string => (/^[\w./:@+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
   const flags: (readonly [string, string | number | undefined])[] = [
     ['--model', model.source],
@@ -317,6 +316,7 @@ function commandOf({ model, phase, spec }: Measured, { cold, minEffect, threads,
     ['--site', spec.site],
     ['--inputs', spec.distribution],
     ['--baseline', spec.variants[0].name],
+    ['--variants', variants?.join(',')],
     ...files.map((file) => ['--variant', file] as const),
     ['--min-effect', minEffect === undefined ? undefined : 100 * minEffect],
     ['--threads', threads],

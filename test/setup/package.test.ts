@@ -41,6 +41,9 @@ test('the import has full types', () => {
   writeFileSync(
     join(project, 'use.ts'),
     `import { load, type Model, type Tensor } from 'vitrine';
+     import { run, type Report } from 'vitrine/bench';
+     const report: Report = await run({ suites: ['linear'], models: ['folder'] });
+     console.log(report.rows.map(({ verdict }) => verdict));
      using model: Model = await load('folder', { backend: 'reference' });
      const logits: Tensor = model.forward([1, 2], { logits: 'last' });
      const values: Float32Array = logits.data();
@@ -69,6 +72,12 @@ test('the import has full types', () => {
 test('the import works in Node', () => {
   const program = "const { load } = await import('vitrine'); console.log(typeof load);";
   expect(run(process.execPath, '--input-type=module', '-e', program)).toBe('function\n');
+});
+
+test('the harness comes along', () => {
+  const program = "const { compare, run } = await import('vitrine/bench'); console.log(typeof run, typeof compare);";
+  expect(run(process.execPath, '--input-type=module', '-e', program)).toBe('function function\n');
+  expect(run(join(project, 'node_modules/.bin/vitrine'), 'bench', '--help')).toMatch(/--variant <file>/);
 });
 
 test('the command runs', () => {
