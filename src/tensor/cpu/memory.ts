@@ -10,6 +10,8 @@ const ALIGNMENT = 64;
 const WORTH_KEEPING = 2 ** 26;
 
 const LEAST_SCRATCH = 2 ** 18;
+/** What weights leave free of a memory, 128 MiB: kernels need room beside them for operands and panels. */
+const ROOM_FOR_SCRATCH = 2048;
 
 const aligned = (bytes: number): number => Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
 
@@ -47,7 +49,7 @@ export class SharedMemory {
 
   /** Undefined where there is no room. What is in it is whatever was there before. */
   allocate(bytes: number): Place | undefined {
-    const place = this.#take(bytes);
+    const place = this.#take(bytes, MAX_PAGES - ROOM_FOR_SCRATCH);
     if (place !== undefined) this.#places++;
     return place;
   }
@@ -63,14 +65,14 @@ export class SharedMemory {
     if (known !== undefined && known.bytes >= bytes) return known;
     if (known !== undefined) this.#giveBack(known);
     this.#scratch.delete(use);
-    const place = this.#take(Math.max(bytes, LEAST_SCRATCH));
+    const place = this.#take(Math.max(bytes, LEAST_SCRATCH), MAX_PAGES);
     if (place !== undefined) this.#scratch.set(use, place);
     return place;
   }
 
-  #take(bytes: number): Place | undefined {
+  #take(bytes: number, maxPages: number): Place | undefined {
     const size = aligned(bytes);
-    const address = this.#takeHole(size) ?? this.#takeEnd(size);
+    const address = this.#takeHole(size) ?? this.#takeEnd(size, maxPages);
     return address === undefined ? undefined : { memory: this, address, bytes };
   }
 
@@ -110,10 +112,10 @@ export class SharedMemory {
     return address;
   }
 
-  #takeEnd(size: number): number | undefined {
+  #takeEnd(size: number, maxPages: number): number | undefined {
     const address = this.#end;
     const pages = Math.ceil((address + size) / PAGE);
-    if (pages > MAX_PAGES) return undefined;
+    if (pages > maxPages) return undefined;
     const missing = pages - this.memory.buffer.byteLength / PAGE;
     try {
       if (missing > 0) this.memory.grow(missing);

@@ -42,6 +42,17 @@ describe('a shared memory', () => {
     expect([...memory.view(place).subarray(0, 3)]).toEqual([1, 2, 3]);
   });
 
+  test('keeps room for kernels when it is full of weights', () => {
+    const memory = new SharedMemory();
+    let places = 0;
+    while (memory.allocate(2 ** 28 - 64) !== undefined) places++;
+    expect(places).toBe(15);
+    while (memory.allocate(2 ** 22) !== undefined) places++;
+    expect(memory.scratch('panel', 2 ** 23)).toBeDefined();
+    expect(memory.scratch('operands', 2 ** 25)).toBeDefined();
+    expect(memory.allocate(2 ** 22)).toBeUndefined();
+  });
+
   test('refuses more than a 32-bit address reaches', () => {
     expect(new SharedMemory().allocate(2 ** 32)).toBeUndefined();
   });
