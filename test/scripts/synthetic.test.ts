@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { bytesOf, deepseekV3, filesOf, gptOss20b, MODELS } from '../../scripts/synthetic/models.mjs';
+import { bytesOf, deepseekV2Lite, deepseekV3, filesOf, gptOss20b, MODELS } from '../../scripts/synthetic/models.mjs';
 import { type Parts, writeModel } from '../../scripts/synthetic/write.mjs';
 import { planNetwork } from '../../src/engine/load-network.ts';
 import { load } from '../../src/engine/load.ts';
@@ -65,6 +65,14 @@ const small = { hidden_size: 64, num_attention_heads: 4, num_key_value_heads: 2,
 
 test.each([
   ['gpt_oss', gptOss20b({ ...small, intermediate_size: 96, num_hidden_layers: 3, num_local_experts: 8, head_dim: 32 })],
+  [
+    'deepseek_v2',
+    deepseekV2Lite({
+      ...small,
+      ...{ num_key_value_heads: 4, intermediate_size: 200, moe_intermediate_size: 40, n_routed_experts: 8 },
+      ...{ num_hidden_layers: 2, kv_lora_rank: 32, qk_nope_head_dim: 16, qk_rope_head_dim: 8, v_head_dim: 16 },
+    }),
+  ],
   [
     'deepseek_v3',
     deepseekV3({
