@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import type { GgufValue } from '../../src/loader/gguf/header.ts';
 import { Metadata } from '../../src/loader/gguf/metadata.ts';
+import { PRE_TOKENIZERS } from '../../src/loader/gguf/pre-tokenizers.ts';
 import { ggufTokenizer } from '../../src/loader/gguf/tokenizer.ts';
 import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 
@@ -107,4 +108,11 @@ test.each<[string, Record<string, GgufValue>, RegExp]>([
   ],
 ])('refuses %s', (_, more, message) => {
   expect(() => ggufTokenizer(small(more))).toThrow(message);
+});
+
+test.each([...PRE_TOKENIZERS.keys()])('the pre-tokenizer %s can be built', (pre) => {
+  const original = readJson('bpe_chatml/tokenizer.json') as TokenizerJson;
+  const tokenizer = new Tokenizer(ggufTokenizer(metadataOf(original, null, { model: 'gpt2', pre }))!);
+  const text = "Ώρα, it's 1234 o'clock! 日本\n";
+  expect(tokenizer.decode(tokenizer.encode(text, { addSpecialTokens: false }))).toBe(text);
 });
