@@ -11,15 +11,16 @@ export function addModelOptions(command: Command): Command {
   return command
     .option('-m, --model <source>', 'a folder, a .gguf file, or org/name of the hub (default: SmolLM2-135M-Instruct)')
     .option('--revision <name>', 'branch, tag or commit of a hub model')
-    .addOption(
-      new Option('--backend <name>', 'what computes (default: auto)').choices(['auto', 'tensorflow', 'reference']),
-    )
+    .addOption(backendOption())
     .addOption(weightsOption())
     .addOption(
       new Option('--compute <dtype>', "dtype inside matrix products (default: the matrix's)").choices(['f32', 'bf16']),
     )
     .addOption(threadsOption());
 }
+
+export const backendOption = (): Option =>
+  new Option('--backend <name>', 'what computes (default: auto)').choices(['auto', 'tensorflow', 'reference']);
 
 export const weightsOption = (): Option =>
   new Option('--weights <dtype>', 'dtype of matrices in memory (default: as stored)').choices(['f32', 'bf16']);

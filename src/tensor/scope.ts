@@ -95,6 +95,9 @@ export function watched(name: string): boolean {
   return observer?.wants(joinPath(current?.path ?? '', name)) ?? false;
 }
 
+/** The path under which taps are known here, such as `blocks.3.ln1`; '' outside of named scopes. */
+export const scopePath = (): string => current?.path ?? '';
+
 /** Runs a synchronous body with `listener` at its taps. */
 export function observe<R>(listener: Observer | undefined, body: () => R): R {
   const outer = observer;
