@@ -1,12 +1,12 @@
 // `npm run bench:steady`: whether a long generation holds on to anything. Counts of tensors must not change. Memory does
 // change, since the cache grows and is copied as it grows; so a second generation shows what it needs beyond the first.
 import { liveTensors, load } from 'vitrine';
-import { benchOptions } from './options.ts';
-import { slope } from './statistics.ts';
+import { slope } from 'vitrine/bench';
+import { steadyOptions } from './options.ts';
 
 const TOKENS = 2000;
 
-const { model: source, backend, weights, threads } = benchOptions(process.argv.slice(2));
+const { model: source, backend, weights, threads } = steadyOptions(process.argv.slice(2));
 const model = await load(source, { backend, weights, threads });
 for (const round of ['warm-up', 'measured']) {
   const memory: [token: number, bytes: number][] = [];

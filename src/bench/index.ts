@@ -6,10 +6,27 @@ export { fingerprint, unlike, type Fingerprint, type FingerprintSubject } from '
 export { EXIT, gate, type GateOptions } from './gate.ts';
 export { DISTRIBUTIONS, type Distribution } from './distributions.ts';
 export { measureLimits, type Limits } from './limits.ts';
+export {
+  benchModel,
+  type ModelBenchOptions,
+  type ModelReport,
+  type ModelRow,
+  type ModelTest,
+} from './model/measure.ts';
+export { modelCsv, modelJson, modelMarkdown, modelTable } from './model/write.ts';
 export { parsePhase, readShapes, type MatrixSite, type ModelShapes } from './model-shapes.ts';
+export {
+  profileModel,
+  type LayerProfile,
+  type OpProfile,
+  type PassProfile,
+  type Profile,
+  type ProfileOptions,
+} from './profile/profile.ts';
+export { profileTable } from './profile/write.ts';
 export type { Prediction, Report, Row } from './report.ts';
 export { run, type RunOptions } from './run.ts';
-export { estimate, estimateRatio, median, quantile, type Estimate } from './statistics.ts';
+export { estimate, estimateRatio, median, quantile, slope, type Estimate } from './statistics.ts';
 export type { Case, OperandSpec, Phase, Sizes, Suite, Tolerance } from './suite.ts';
 export { SUITES } from './suites/index.ts';
 export { noiseFloor, verdictOf, type Verdict } from './verdict.ts';

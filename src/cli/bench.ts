@@ -2,6 +2,8 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { DISTRIBUTIONS, type Distribution } from '../bench/distributions.ts';
 import type { ReportFiles } from '../bench/write/index.ts';
 import { benchCompareCommand } from './bench/compare.ts';
+import { benchModelCommand } from './bench/model.ts';
+import { benchProfileCommand } from './bench/profile.ts';
 import { GateFailed } from './failure.ts';
 import { defaultModel } from './model.ts';
 import { number, positive, threadsOption } from './options.ts';
@@ -76,7 +78,10 @@ export function benchCommand(signal: AbortSignal): Command {
     )
     .enablePositionalOptions()
     .action((suites: string[], flags: BenchFlags) => bench(suites, flags, signal));
-  return command.addCommand(benchCompareCommand());
+  return command
+    .addCommand(benchModelCommand(signal))
+    .addCommand(benchProfileCommand(signal))
+    .addCommand(benchCompareCommand());
 }
 
 const repeated = (value: string, all: readonly string[] = []): string[] => [...all, value];

@@ -63,6 +63,8 @@ function createProgram(signal: AbortSignal): Command {
   const program = new Command('vitrine')
     .description('A transformer inference engine that you can see through.')
     .version(version)
+    // So that an option after `bench model` is its own, and not one of `bench`.
+    .enablePositionalOptions()
     .addHelpText('after', '\nExample:\n  $ vitrine generate "Why is the sky blue?"');
   for (const create of COMMANDS) program.addCommand(create(signal));
   for (const command of withCommands(program)) {

@@ -30,6 +30,8 @@ export interface OpProfile {
   /** Read: weights, cache and activations. */
   readonly bytes: number;
   readonly bytesPerSecond: number;
+  /** All kernels that the backend ran for it, each once. None where it only moved a handle. */
+  readonly kernels: readonly string[];
 }
 
 /** A stretch of a pass: a layer, or what comes before and after all of them. */
@@ -168,11 +170,14 @@ async function recordPass(recorder: CallRecorder, pass: () => Promise<unknown>):
 export function summarize(passes: readonly RecordedPass[]): Omit<PassProfile, 'tokens' | 'depth' | 'seconds'> {
   const quiet = quieterHalf(passes, ({ start, end }) => end - start);
   const recordedSeconds = mean(quiet.map(({ start, end }) => end - start)) / 1000;
-  const byOp = sums(quiet, ({ calls }) => calls.map((call) => ({ ...call, key: `${call.op} ${call.weight}`, between: 0 }))); // prettier-ignore
+  const byOp = sums(quiet, ({ calls }) => calls.map((call) => ({ ...call, key: keyOf(call), between: 0 })));
+  const kernels = (key: string): string[] => [
+    ...new Set(quiet[0].calls.flatMap((call) => (keyOf(call) === key ? call.kernels : []))),
+  ];
   const ops = [...byOp].map(([key, { calls, seconds, bytes }]) => {
     const [op, ...weight] = key.split(' ');
     const share = seconds / recordedSeconds;
-    return { op, weight: weight.join(' '), calls, seconds, share, bytes, bytesPerSecond: bytes / seconds };
+    return { op, weight: weight.join(' '), calls, seconds, share, bytes, bytesPerSecond: bytes / seconds, kernels: kernels(key) }; // prettier-ignore
   });
   return {
     recordedSeconds,
@@ -182,6 +187,8 @@ export function summarize(passes: readonly RecordedPass[]): Omit<PassProfile, 't
     layers: [...sums(quiet, stretches)].map(([layer, figures]) => ({ layer, ...figures })),
   };
 }
+
+const keyOf = ({ op, weight }: Call): string => `${op} ${weight}`;
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
@@ -204,9 +211,9 @@ function stretches({ start, end, calls }: RecordedPass): Part[] {
   let layer = 'embedding';
   let last = start;
   const parts: Part[] = calls.map((call) => {
-    const [, number] = /^blocks\.(\d+)/.exec(call.path) ?? [];
+    const inBlock = /^blocks\.(\d+)/.exec(call.path);
     // What a layer leaves behind is freed when its scope has ended.
-    if (number !== undefined) layer = number;
+    if (inBlock !== null) layer = inBlock[1];
     else if (call.op !== 'free' && layer !== 'embedding') layer = 'head';
     const between = call.start - last;
     last = call.end;

@@ -1,6 +1,7 @@
 import type { Backend, Operand } from '../../tensor/backend.ts';
 import { byteSize, elements } from '../../tensor/dtype.ts';
 import { scopePath } from '../../tensor/scope.ts';
+import { tracedKernels } from '../../tensor/trace.ts';
 
 /** A call of a backend's op. Times are those of `performance.now()`. */
 export interface Call {
@@ -10,6 +11,8 @@ export interface Call {
   readonly weight: string;
   /** The scope that it ran in: `blocks.3.ln1`. */
   readonly path: string;
+  /** What the backend ran for it, in order: `WebAssembly linearBf16`. */
+  readonly kernels: readonly string[];
   readonly start: number;
   readonly end: number;
   /** Bytes of what it reads: weights, cache and activations. */
@@ -70,13 +73,16 @@ export class CallRecorder {
       const calls = this.#calls;
       if (calls === undefined) return method(...args);
       const path = scopePath();
+      let result: unknown;
       const start = performance.now();
-      const result = method(...args);
+      const kernels = tracedKernels(() => {
+        result = method(...args);
+      });
       const end = performance.now();
       // A fused kernel that declines does nothing: the composed ops that follow are calls of their own.
       if (result === undefined && !GIVES_NOTHING.includes(name)) return result;
       const op = NAMED_BY_ARGUMENT.includes(name) ? String(args[0]) : name;
-      calls.push({ op, weight: weightOf(name, args), path, start, end, bytes: bytesRead(name, args) });
+      calls.push({ op, weight: weightOf(name, args), path, kernels, start, end, bytes: bytesRead(name, args) });
       return result;
     };
   }

@@ -19,8 +19,8 @@ function passTable(title: string, pass: PassProfile): string {
   const { seconds, recordedSeconds, unaccounted, calls } = pass;
   const share = (part: number): string => `${((100 * part) / recordedSeconds).toFixed(1)}%`;
   const byOp = [
-    ['op', 'weight', 'calls', 'ms', 'share', 'MB read', 'GB/s'],
-    ...pass.ops.map(({ op, weight, calls, seconds, bytes, bytesPerSecond }) => [
+    ['op', 'weight', 'calls', 'ms', 'share', 'MB read', 'GB/s', 'kernels'],
+    ...pass.ops.map(({ op, weight, calls, seconds, bytes, bytesPerSecond, kernels }) => [
       op,
       weight,
       count(calls),
@@ -28,8 +28,9 @@ function passTable(title: string, pass: PassProfile): string {
       share(seconds),
       bytes === 0 ? '' : (bytes / 1e6).toFixed(2),
       bytes < 1e5 ? '' : (bytesPerSecond / 1e9).toFixed(1),
+      kernels.join(', '),
     ]),
-    ['not in ops', '', '', ms(unaccounted), share(unaccounted), '', ''],
+    ['not in ops', '', '', ms(unaccounted), share(unaccounted), '', '', ''],
   ];
   const byLayer = [
     ['layer', 'calls', 'ms in ops', 'ms between', 'share', 'MB read'],
