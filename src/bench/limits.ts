@@ -30,9 +30,13 @@ const SIDE = 768;
 
 /** Measures them: the best of many short rounds, since whatever disturbs makes a machine slower. Takes some 3 seconds. */
 export async function measureLimits(threads: number = availableParallelism()): Promise<Limits> {
-  const [memory, cache] = [await readBandwidth(threads, FROM_MEMORY), await readBandwidth(threads, FROM_CACHE)];
+  const [memory, cache] = [await memoryBandwidth(threads), await readBandwidth(threads, FROM_CACHE)];
   return { threads, memory, cache, ...fastestProduct(threads) };
 }
+
+/** Bytes per second that threads together can read from memory. */
+export const memoryBandwidth = (threads: number = availableParallelism()): Promise<number> =>
+  readBandwidth(threads, FROM_MEMORY);
 
 /** Bytes per second that threads together read by comparing equal buffers: the plainest read at the speed of memory. */
 async function readBandwidth(threads: number, bytes: number): Promise<number> {

@@ -72,7 +72,7 @@ describe('profile', () => {
     expect(callsOf(decode, 'linear')).toBe(4 * LAYERS + 1);
     expect(callsOf(decode, 'rmsNorm')).toBe(2 * LAYERS + 1);
     const linear = decode.ops.filter(({ op }) => op === 'linear');
-    expect(linear.flatMap(({ kernels }) => kernels)).toEqual(linear.map(() => expect.stringMatching(/^WebAssembly /)));
+    for (const { kernels } of linear) expect(kernels.join()).toMatch(/^WebAssembly \w+$/);
   });
 
   it('gives back what the backend gives, listening or not', async () => {

@@ -7,7 +7,7 @@ import { elements } from '../../tensor/dtype.ts';
 import { type BackendName } from '../../tensor/backends.ts';
 import { VitrineError } from '../../tensor/errors.ts';
 import { fingerprint, type Fingerprint } from '../fingerprint.ts';
-import { bestOf, type Limits, measureLimits } from '../limits.ts';
+import { memoryBandwidth } from '../limits.ts';
 import { estimate, type Estimate } from '../statistics.ts';
 import type { LaunchFigures, LaunchSpec } from './launch.ts';
 
@@ -56,7 +56,8 @@ export interface ModelReport {
   readonly format: 'vitrine-bench-model';
   readonly version: 1;
   readonly fingerprint: Fingerprint;
-  readonly limits: Limits;
+  /** Bytes per second that all threads together can read from memory: the better of before and after. */
+  readonly memory: number;
   readonly model: string;
   readonly repetitions: number;
   readonly rows: readonly ModelRow[];
@@ -80,7 +81,7 @@ export async function benchModel(options: ModelBenchOptions): Promise<ModelRepor
   const { source, threads, pp = 512, tg = 128, depths = [0], repetitions = 5, signal } = options;
   const { backends = ['auto'], weights = ['auto'], onProgress = () => undefined } = options;
   const { config, plans } = await plan(source, weights);
-  const before = await measureLimits(threads);
+  const before = await memoryBandwidth(threads);
   const configurations = backends.flatMap(
     (backend) =>
     plans.map(({ asked, ...known }): Configuration => ({ spec: { source, backend, weights: asked, threads, pp, tg, depths }, ...known, figures: [] })), // prettier-ignore
@@ -92,15 +93,15 @@ export async function benchModel(options: ModelBenchOptions): Promise<ModelRepor
       if (round > 0) figures.push(measured);
     }
   }
-  const limits = bestOf(before, await measureLimits(threads));
+  const memory = Math.max(before, await memoryBandwidth(threads));
   return {
     format: 'vitrine-bench-model',
     version: 1,
     fingerprint: fingerprint({ threads, model: config }),
-    limits,
+    memory,
     model: source,
     repetitions,
-    rows: configurations.flatMap((configuration) => rowsOf(configuration, limits)),
+    rows: configurations.flatMap((configuration) => rowsOf(configuration, memory)),
   };
 }
 
@@ -134,7 +135,7 @@ async function launch(spec: LaunchSpec, signal: AbortSignal | undefined): Promis
 }
 
 /** The rows of a configuration, in the order in which they are printed. */
-export function rowsOf({ spec, dtype, bytesPerToken, figures }: Configuration, limits: Limits): ModelRow[] {
+export function rowsOf({ spec, dtype, bytesPerToken, figures }: Configuration, memory: number): ModelRow[] {
   const { pp, tg, depths } = spec;
   const [{ backend, weightBytes }] = figures;
   const row = (
@@ -145,7 +146,7 @@ export function rowsOf({ spec, dtype, bytesPerToken, figures }: Configuration, l
   ): ModelRow => {
     const samples = figures.map(of);
     const value = estimate(samples.map((sample) => [sample]));
-    const attained = test === 'decode' ? (value.median * bytesPerToken) / limits.memory : undefined;
+    const attained = test === 'decode' ? (value.median * bytesPerToken) / memory : undefined;
     return {
       backend,
       weights: String(spec.weights),

@@ -41,13 +41,13 @@ export async function writeModelReport(report: ModelReport, { json, markdown, cs
   if (csv !== undefined) await writeFile(csv, modelCsv(report));
 }
 
-function about({ fingerprint, limits, model, repetitions, rows }: ModelReport): string[] {
+function about({ fingerprint, memory, model, repetitions, rows }: ModelReport): string[] {
   const { cpu, cores, threads, load, node, backends, date } = fingerprint;
   const used = new Set(rows.map(({ backend }) => backends[backend] ?? backend));
   return [
     model,
     `${cpu}, ${cores} cores, ${threads} threads, load ${load.toFixed(1)}; Node ${node}; ${[...used].join('; ')}; ${date}`,
-    `Medians of ${repetitions} processes, with 95% intervals. Memory can be read at ${(limits.memory / 1e9).toFixed(1)} GB/s: ` +
+    `Medians of ${repetitions} processes, with 95% intervals. Memory can be read at ${(memory / 1e9).toFixed(1)} GB/s: ` +
       'the limit of decoding is one reading of the weights per token.',
   ];
 }
