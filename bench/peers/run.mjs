@@ -82,7 +82,7 @@ const chosen = ROWS.filter(({ name, weights }, i) => i === 0 || !words || words.
 
 const tokenizer = await loadTokenizer(model);
 const text = tokenizer.encode('Once upon a time, in a museum by the sea,');
-const long = Array.from({ length: pp }, (_, i) => 5 + ((i * 7919) % 40000));
+const long = Array.from({ length: pp }, (_, i) => (i * 7919) % tokenizer.vocabSize);
 const began = { date: new Date().toISOString(), load: loadavg()[0] };
 
 const peers = [];

@@ -29,7 +29,17 @@ export function comparePeers(peers) {
   });
 }
 
-/** @param {any} result What `run.mjs` writes as JSON. */
+/**
+ * @param {object} result What `run.mjs` writes as JSON.
+ * @param {string} result.model
+ * @param {{ pp: number, tg: number, rounds: number, threads: number }} result.options
+ * @param {{ cpu: string, cores: number, node: string }} result.machine
+ * @param {string} result.date
+ * @param {number[]} result.load Before and after.
+ * @param {ReturnType<typeof comparePeers>} result.rows
+ * @param {string[]} result.leftOut
+ * @returns {string}
+ */
 export function printPeers({ model, options, machine, date, load, rows, leftOut }) {
   const { pp, tg, rounds, threads } = options;
   const cells = [
@@ -70,5 +80,9 @@ export function printPeers({ model, options, machine, date, load, rows, leftOut 
   ].join('\n');
 }
 
+/**
+ * @param {{ median: number, low: number, high: number }} estimate
+ * @param {number} digits
+ */
 const spread = ({ median: middle, low, high }, digits) =>
   `${middle.toFixed(digits)} (${low.toFixed(digits)} to ${high.toFixed(digits)})`;
