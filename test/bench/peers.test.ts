@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { comparePeers, printPeers } from '../../bench/peers/table.mjs';
+import { takeTurns } from '../../bench/peers/turns.mjs';
 import { load } from '../../src/index.ts';
 import { modelFolder } from '../support/fixtures.ts';
 
@@ -15,6 +16,10 @@ const peer = (name: string, rates: readonly number[], tokens: number[]) => ({
   ready: 1.5,
   samples: rates.map((rate) => ({ prefill: 10 * rate, decode: rate })),
   tokens,
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
 });
 
 describe('bench:peers', () => {
@@ -66,15 +71,24 @@ describe('bench:peers', () => {
     expect([reply.first, reply.rest]).toEqual([expect.any(Number), expect.any(Number)]);
   });
 
-  it('leaves out what it cannot have, and says so', () => {
-    const args = ['--model', SOURCE, '--only', 'as in the GGUF', '--pp', '4', '--tg', '2', '-r', '1'];
-    const { stdout, status } = spawnSync(process.execPath, [join(PEERS, 'run.mjs'), ...args], { encoding: 'utf8' });
-    expect(stdout).toMatch(
-      /\| vitrine \| bf16 \| [\d.]+ \([\d.]+ to [\d.]+\) \| 1\.00 \(1\.00 to 1\.00\) \|.*\| 3 of 3 \|/,
-    );
-    expect(stdout).toContain(
-      '- left out: node-llama-cpp, as in the GGUF file: no GGUF file of this model was given: name it with --gguf',
-    );
-    expect(status).toBe(0);
+  it('asks in turns, and leaves out what cannot be had or ends early', async () => {
+    vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    const engine = (model: string) => ({ command: process.execPath, program: 'vitrine.mjs', settings: { model, weights: 'bf16' } }); // prettier-ignore
+    const rows = [
+      { name: 'vitrine', weights: 'bf16', start: () => engine(SOURCE) },
+      { name: 'absent', weights: 'f32', start: () => Promise.reject(new Error('no such package')) },
+      { name: 'broken', weights: 'f32', start: () => engine('/nonexistent') },
+      { name: 'missing', weights: 'f32', start: () => ({ ...engine(SOURCE), command: '/nonexistent/python' }) },
+    ];
+    const options = { prompts: { long: [1, 2, 3, 4], text: [5, 6] }, tg: 2, rounds: 2, threads: 2 };
+    const { peers, leftOut } = await takeTurns(rows, options);
+    expect(peers.map(({ name, samples, tokens }) => [name, samples.length, tokens.length])).toEqual([
+      ['vitrine', 2, 3],
+    ]);
+    expect(leftOut).toEqual([
+      'absent, f32: no such package',
+      expect.stringMatching(/^broken, f32: ended early: .*\/nonexistent: no such folder/),
+      'missing, f32: ended early: Error: spawn /nonexistent/python ENOENT',
+    ]);
   });
 });
