@@ -76,13 +76,12 @@ export class CpuKernels {
     { batch, M, K, N, transposeB }: { batch: number; M: number; K: number; N: number; transposeB: boolean },
   ): Float32Array | undefined {
     const rows = batch * M;
-    const parts = rows * K * N < WORTH_SHARING ? 1 : rows;
     return this.#run(store.memory, [a], rows * N, ([input], output) => ({
       kernel: transposeB ? 'dotsF32' : 'mixesF32',
       memory: store.memory.id,
       numbers: [store.address, 0, input, output, K, N, M],
       units: rows,
-      step: Math.ceil(rows / parts),
+      step: rows * K * N < WORTH_SHARING ? rows : 1,
     }));
   }
 
