@@ -3,6 +3,7 @@ import { LoadError } from '../loader/load-error.ts';
 import type { LayerLayout } from '../model/cache.ts';
 import type { Decoder } from '../model/parts/decoder.ts';
 import { VitrineError } from '../tensor/errors.ts';
+import { mostRows } from '../tensor/ops/query-blocks.ts';
 import { PREFILL_CHUNK } from './drive.ts';
 
 /** Bytes that a model takes in memory with a text of `context` tokens. */
@@ -70,9 +71,9 @@ function workingBytes({ config, cacheLayout }: Decoder, context: number): number
   const T = Math.min(context, PREFILL_CHUNK);
   const columns = (window: number): number => Math.min(withSpare(context), window + T);
   const S = cacheLayout.reduce((most, { window }) => Math.max(most, columns(window)), 0);
-  // Dots, masked scores and pattern; a bound or a sink takes more copies.
+  // Dots, masked scores and pattern of a block of queries; a bound or a sink takes more copies.
   const copies = 3 + (attentionSoftCap === undefined ? 0 : 3) + (traits.includes('sinks') ? 2 : 0);
-  const attention = (copies * nHeads + 2) * T * S;
+  const attention = copies * nHeads * Math.min(T, mostRows(nHeads, S)) * S + 2 * T * S;
   const rows = T * (8 * dim + 6 * nHeads * headDim + 4 * mlpDim);
   const spare = cacheLayout.reduce((sum, layer) => {
     const slots = Math.min(withSpare(context), layer.window) - Math.min(context, layer.window);

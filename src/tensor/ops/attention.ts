@@ -1,6 +1,7 @@
 import { derive, scope, tap, watched } from '../scope.ts';
 import { concat, Tensor } from '../tensor.ts';
 import { denseWeight, type Linear } from './linear.ts';
+import { cutBlocks, joinBlocks, type QueryBlock, queryBlocks } from './query-blocks.ts';
 import { pick, slotOrder } from './slot-order.ts';
 
 /**
@@ -52,58 +53,135 @@ export function attention(q: Tensor, sequences: readonly KeyValues[], options: A
   });
 }
 
-function attend(q: Tensor, { keys, values, mask, positions }: KeyValues, options: AttentionOptions): Tensor {
-  const [T, H, d] = q.shape;
-  const [K, S, dv] = values.shape;
-  const G = H / K;
-  const { scale, softCap, sinks, valueDim = dv } = options;
+/** The taps that show numbers of all queries. */
+const TAPS = ['attn.hook_attn_scores', 'attn.hook_pattern', 'attn.hook_entropy', 'attn.hook_sink_prob'];
+
+function attend(q: Tensor, sequence: KeyValues, options: AttentionOptions): Tensor {
+  const [T, H] = q.shape;
   return scope('', () => {
-    const grouped = q
-      .mul(scale)
-      .reshape([T, K, G, d])
-      .transpose([1, 2, 0, 3])
-      .reshape([K, G * T, d]); // [K, GT, d]
-    const dots = grouped.matmul(keys, { transposeB: true }).reshape([H, T, S]); //                         [H, T, S]
-    const capped = softCap === undefined ? dots : dots.div(softCap).tanh().mul(softCap);
-    const masked = mask ? capped.add(mask) : capped;
-    const scores = tapByPosition('attn.hook_attn_scores', masked, positions, -Infinity);
-    const pattern = tapByPosition('attn.hook_pattern', probabilities(scores, sinks), positions, 0);
-    derive('attn.hook_entropy', () => entropy(pattern)); //                                                [H, T]
-    const mixed = pattern.reshape([K, G * T, S]).matmul(values); //                                        [K, GT, dv]
-    const wanted = valueDim === dv ? mixed : mixed.slice([0, 0, 0], [-1, -1, valueDim]);
-    return wanted.reshape([K, G, T, valueDim]).transpose([2, 0, 1, 3]).reshape([T, H, valueDim]); //        [T, H, dv]
+    const blocks = queryBlocks(T, H, sequence.positions);
+    // Block by block, of which each frees its scores; who listens sees those of all blocks at once.
+    const groups = TAPS.some(watched) ? [blocks] : blocks.map((block) => [block]);
+    const parts = groups.flatMap((group) => scope('', () => attendBlocks(q, group, sequence, options)));
+    return parts.length === 1 ? parts[0] : concat(parts); // [T, H, dv]
   });
 }
 
-/** Softmax of `[H, T, S]`; a sink is one column more, which is then left out. */
-function probabilities(scores: Tensor, sinks: Tensor | undefined): Tensor {
-  if (sinks === undefined) return scores.softmax();
-  const [H, T, S] = scores.shape;
-  const column = Tensor.from(scores.backend, new Float32Array(H * T), [H, T, 1]).add(sinks.reshape([H, 1, 1]));
-  const [pattern, sink] = concat([scores, column], 2).softmax().split([S, 1]); // [H, T, S], [H, T, 1]
-  derive('attn.hook_sink_prob', () => sink.reshape([H, T]));
-  return pattern;
+/** What consecutive blocks of queries mix, `[rows, H, dv]` each. */
+function attendBlocks(
+  q: Tensor,
+  blocks: readonly QueryBlock[],
+  sequence: KeyValues,
+  options: AttentionOptions,
+): Tensor[] {
+  const { positions } = sequence;
+  const scored = blocks.map((block) => ({ block, numbers: scoresOf(q, block, sequence, options) }));
+  const scores = tapByPosition('attn.hook_attn_scores', scored, positions, -Infinity);
+  const likely = scores.map(({ block, numbers }) => ({ block, ...probabilities(numbers, options.sinks) }));
+  if (options.sinks)
+    derive('attn.hook_sink_prob', () =>
+      concat(
+        likely.map(({ sink }) => sink!),
+        1,
+      ),
+    ); //                      [H, T]
+  const patterns = tapByPosition('attn.hook_pattern', likely, positions, 0);
+  derive('attn.hook_entropy', () =>
+    concat(
+      patterns.map(({ numbers }) => entropy(numbers)),
+      1,
+    ),
+  ); //        [H, T]
+  return patterns.map(({ block, numbers }) => mixOf(numbers, block, sequence, options));
 }
 
-/** `-sum p ln p` over the keys, `[H, T]`. */
+/** Scaled, bounded and masked, `[H, rows, columns]`. */
+function scoresOf(
+  q: Tensor,
+  { begin, end, columns }: QueryBlock,
+  { keys, mask }: KeyValues,
+  { scale, softCap }: AttentionOptions,
+): Tensor {
+  const [T, H, d] = q.shape;
+  const [K, S] = keys.shape;
+  const n = end - begin;
+  const G = H / K;
+  return scope('', () => {
+    const rows = n === T ? q : q.slice([begin, 0, 0], [n, -1, -1]);
+    const grouped = rows
+      .mul(scale)
+      .reshape([n, K, G, d])
+      .transpose([1, 2, 0, 3])
+      .reshape([K, G * n, d]); // [K, Gn, d]
+    const dots = grouped.matmul(firstColumns(keys, columns), { transposeB: true }).reshape([H, n, columns]); // [H, n, S]
+    const capped = softCap === undefined ? dots : dots.div(softCap).tanh().mul(softCap);
+    if (mask === undefined) return capped;
+    return capped.add(n === T && columns === S ? mask : mask.slice([begin, 0], [n, columns]));
+  });
+}
+
+/** `pattern [H, rows, columns]` times the values, `[rows, H, dv]`. */
+function mixOf(pattern: Tensor, { columns }: QueryBlock, { values }: KeyValues, options: AttentionOptions): Tensor {
+  const [H, n] = pattern.shape;
+  const [K, , dv] = values.shape;
+  const G = H / K;
+  const { valueDim = dv } = options;
+  return scope('', () => {
+    const mixed = pattern.reshape([K, G * n, columns]).matmul(firstColumns(values, columns)); // [K, Gn, dv]
+    const wanted = valueDim === dv ? mixed : mixed.slice([0, 0, 0], [-1, -1, valueDim]);
+    return wanted.reshape([K, G, n, valueDim]).transpose([2, 0, 1, 3]).reshape([n, H, valueDim]); // [n, H, dv]
+  });
+}
+
+const firstColumns = (store: Tensor, columns: number): Tensor =>
+  columns === store.shape[1] ? store : store.slice([0, 0, 0], [-1, columns, -1]);
+
+/** Softmax of `[H, rows, columns]`; a sink is one column more, which is then left out, `[H, rows]`. */
+function probabilities(scores: Tensor, sinks: Tensor | undefined): { numbers: Tensor; sink?: Tensor } {
+  if (sinks === undefined) return { numbers: scores.softmax() };
+  const [H, n, S] = scores.shape;
+  return scope('', () => {
+    const column = Tensor.from(scores.backend, new Float32Array(H * n), [H, n, 1]).add(sinks.reshape([H, 1, 1]));
+    const [numbers, sink] = concat([scores, column], 2).softmax().split([S, 1]); // [H, n, S], [H, n, 1]
+    return { numbers, sink: sink.reshape([H, n]) };
+  });
+}
+
+/** `-sum p ln p` over the keys, `[H, rows]`. */
 function entropy(pattern: Tensor): Tensor {
-  const [H, T] = pattern.shape;
+  const [H, n] = pattern.shape;
   // p ln p is 0 at p = 0, where ln gives -Infinity: the smallest normal f32 stands in
   // (TensorFlow takes smaller ones for 0).
   return pattern
     .mul(pattern.add(2 ** -126).log())
     .sum()
     .mul(-1)
-    .reshape([H, T]);
+    .reshape([H, n]);
 }
 
-/** Shows `[H, T, slots]` to listeners as `[H, T, positions]`, and takes their edit back into the order of the slots. */
-function tapByPosition(name: string, bySlot: Tensor, positions: Int32Array, empty: number): Tensor {
-  if (!watched(name)) return bySlot;
+interface Piece {
+  readonly block: QueryBlock;
+  /** `[H, rows, columns]` */
+  readonly numbers: Tensor;
+}
+
+/** Shows the pieces to listeners as `[H, T, positions]`, and takes their edit back into the order of the slots. */
+function tapByPosition(name: string, pieces: readonly Piece[], positions: Int32Array, empty: number): readonly Piece[] {
+  if (!watched(name)) return pieces;
+  const blocks = pieces.map(({ block }) => block);
   const { slotOf, positionOf } = slotOrder(positions);
-  const shown = pick(bySlot, slotOf, 2, empty); // [H, T, positions]
+  const bySlot = joinBlocks(
+    pieces.map(({ numbers }) => numbers),
+    positions.length,
+    empty,
+  ); // [H, T, S]
+  const shown = pick(bySlot, slotOf, 2, empty); //                                            [H, T, positions]
   const used = tap(name, shown);
-  return used === shown ? bySlot : pick(used, positionOf, 2, empty); // [H, T, S]
+  if (used === shown) return pieces;
+  const edited = pick(used, positionOf, 2, empty); //                                         [H, T, S]
+  const cut = cutBlocks(edited, blocks, empty);
+  if (cut !== undefined) return cut.map((numbers, i) => ({ block: blocks[i], numbers }));
+  return [{ block: { begin: 0, end: edited.shape[1], columns: positions.length }, numbers: edited }];
 }
 
 /** What each head adds to the residual stream: `z [T, H, dv]` through its own columns of W_O, `[T, H, D]`. */

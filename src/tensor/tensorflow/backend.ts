@@ -113,6 +113,8 @@ export class TensorflowBackend implements Backend {
     this.#places.delete(bytes);
     if (dtype === 'f32' || dtype === 'i32' || dtype === 'u8') {
       const values = hostArray(bytes, dtype);
+      if (this.#kernels !== undefined && place === undefined && !(values instanceof Uint8Array))
+        return this.#executor.made(values, shape);
       const id = this.#addon.createTensor(shape, TF_DTYPE[dtype], values);
       return new Handle(shape, { id, place, ...(this.#kernels && { values }) });
     }
@@ -174,6 +176,8 @@ export class TensorflowBackend implements Backend {
   }
 
   gather(a: Value, indices: Operand<Handle>, axis: number): Handle {
+    const small = axis === 0 ? this.#small?.gather(a, indices) : undefined;
+    if (small !== undefined) return small;
     return this.#run('GatherV2', [], [this.#id(a), this.#id(indices), this.#executor.int(axis)]);
   }
 

@@ -87,8 +87,8 @@ export class Executor {
     }
   }
 
-  /** f32 numbers of our own as a handle, which takes them over. */
-  made(values: Float32Array, shape: Shape): Handle {
+  /** f32 or i32 numbers of our own as a handle, which takes them over. */
+  made(values: Float32Array | Int32Array, shape: Shape): Handle {
     this.#hostHandles++;
     return new Handle(shape, { values });
   }
@@ -101,7 +101,8 @@ export class Executor {
   /** The handle's id, in the shape that TensorFlow knows. */
   idOf(handle: Handle): number {
     if (handle.id === undefined) {
-      handle.id = this.addon.createTensor(handle.shape, TF.float, handle.values!);
+      const dtype = handle.values instanceof Int32Array ? TF.int32 : TF.float;
+      handle.id = this.addon.createTensor(handle.shape, dtype, handle.values!);
       this.#hostHandles--;
     }
     return handle.id;

@@ -22,6 +22,8 @@ export interface SmallKernels extends FusedKernels {
   softmax(x: Value): Handle | undefined;
   /** Of operands of one shape, or where the right one has the last axes of the left: a number, a bias, a mask. */
   binary(op: BinaryOp, a: Value, b: Value): Handle | undefined;
+  /** Slices along the first axis. */
+  gather(a: Value, indices: Value): Handle | undefined;
   /** Of a single row along its last axis. */
   split(row: Value, sizes: readonly number[]): Handle[] | undefined;
 }
@@ -117,6 +119,19 @@ export function smallKernels(executor: Executor, kernels: CpuKernels): SmallKern
         else for (let i = 0; i < period; i++) out[row + i] = Math.min(out[row + i], others[i]);
       }
       return make(out, a.shape);
+    },
+
+    gather(a, indices) {
+      const count = elements(indices.shape);
+      const width = elements(a.shape.slice(1));
+      if (a.handle.values === undefined || a.dtype !== 'f32' || count * width > SMALL) return undefined;
+      kernelRuns('JavaScript', 'gather');
+      const values = read(a);
+      const out = new Float32Array(count * width);
+      read(indices).forEach((index, i) => {
+        out.set(values.subarray(index * width, (index + 1) * width), i * width);
+      });
+      return make(out, a.shape.with(0, count));
     },
 
     split(row, sizes) {

@@ -42,8 +42,21 @@ function normalDistribution(x: number): number {
 // [T, H, d, R]: nothing, one token, one head, part of a head, up to the limit of the kernels for few numbers and beyond.
 const ROTATED = [[0, 2, 4, 4], [1, 3, 8, 8], [3, 1, 6, 6], [4, 5, 10, 4], [16, 8, 64, 64], [33, 4, 64, 64], [17, 8, 64, 16]]; // prettier-ignore
 
-// [T, H, K, d, dv, S]: one token, no token, groups of 1, 3 and 8 query heads, values of another width, odd sizes.
-const ATTENTIONS = [[1, 1, 1, 4, 4, 1], [1, 4, 4, 8, 8, 9], [0, 2, 1, 4, 4, 3], [5, 3, 3, 6, 6, 5], [1, 6, 2, 8, 8, 64], [7, 6, 2, 5, 5, 11], [3, 8, 1, 16, 4, 7], [13, 16, 2, 8, 8, 33]] as const; // prettier-ignore
+// [T, H, K, d, dv, S, order of the slots]: one token, no token, groups of 1, 3 and 8 query heads, values of another width, odd
+// sizes; a block of queries that does not see the spare slots, and two blocks.
+const ATTENTIONS = [
+  [1, 1, 1, 4, 4, 1, 'backward'],
+  [1, 4, 4, 8, 8, 9, 'backward'],
+  [0, 2, 1, 4, 4, 3, 'backward'],
+  [5, 3, 3, 6, 6, 5, 'backward'],
+  [1, 6, 2, 8, 8, 64, 'backward'],
+  [7, 6, 2, 5, 5, 11, 'backward'],
+  [3, 8, 1, 16, 4, 7, 'backward'],
+  [13, 16, 2, 8, 8, 33, 'backward'],
+  [40, 3, 1, 4, 4, 52, 'forward'],
+  [260, 2, 1, 4, 4, 275, 'forward'],
+  [260, 2, 1, 4, 4, 262, 'backward'],
+] as const;
 
 /** The ops that networks are made of, against their formulas. */
 export function ops(backend: Backend): void {
@@ -255,18 +268,23 @@ export function ops(backend: Backend): void {
     });
   });
 
-  describe.each(ATTENTIONS)('attention: T %i, H %i, K %i, d %i, dv %i, S %i', (T, H, K, d, dv, S) => {
+  describe.each(ATTENTIONS)('attention: T %i, H %i, K %i, d %i, dv %i, S %i %s', (T, H, K, d, dv, S, order) => {
     const [q, k, v] = [random([T, H, d], 1), random([K, S, d], 2), random([K, S, dv], 3)];
     const scale = d ** -0.5;
-    // The slots hold the last position first, and where there are several, the last of them is empty.
+    // Where there are several slots, the last of them is empty.
     const end = Math.max(S - 1, 1);
-    const positions = Int32Array.from({ length: S }, (_, s) => Math.max(end - 1 - s, -1));
+    const positions = Int32Array.from({ length: S }, (_, s) =>
+      order === 'backward' ? Math.max(end - 1 - s, -1) : s < end ? s : -1,
+    );
     const visible = (t: number, s: number): boolean => positions[s] >= 0 && positions[s] <= Math.max(0, end - T) + t;
     const mask = build([T, S], ([t, s]) => (visible(t, s) ? 0 : -Infinity));
     const keyHead = (h: number): number => Math.floor(h / (H / K));
     const score = (h: number, t: number, s: number): number =>
       visible(t, s) ? scale * sum(d, (i) => at(q, [t, h, i]) * at(k, [keyHead(h), s, i])) : -Infinity;
-    const rowOf = (h: number, t: number): number[] => softmaxRow(Array.from({ length: S }, (_, s) => score(h, t, s)));
+    const rows = Array.from({ length: H * T }, (_, i) =>
+      softmaxRow(Array.from({ length: S }, (_, s) => score(Math.floor(i / T), i % T, s))),
+    );
+    const rowOf = (h: number, t: number): number[] => rows[h * T + t];
     const mixed = (weight: (h: number, t: number) => readonly number[]): F64 =>
       build([T, H, dv], ([t, h, i]) => {
         const row = weight(h, t);
@@ -310,19 +328,28 @@ export function ops(backend: Backend): void {
       });
     });
 
-    it('takes an edited pattern back into the order of its slots', () => {
+    // The last position is one that early queries do not see by themselves.
+    it.each([0, end - 1])('takes an edited pattern back into the order of its slots: only position %i', (seen) => {
       bothWays((made) => {
-        const firstOnly = build([H, T, end], ([, , p]) => (p === 0 ? 1 : 0));
+        const only = build([H, T, end], ([, , p]) => (p === seen ? 1 : 0));
         const edited = withTaps(
-          (name) => (name === 'attn.hook_pattern' ? make(firstOnly, made) : undefined),
+          (name) => (name === 'attn.hook_pattern' ? make(only, made) : undefined),
           () => attention(make(q, made), [sequence(made)], { scale }),
         );
-        const only = Array.from(positions, (position) => (position === 0 ? 1 : 0));
+        const bySlot = Array.from(positions, (position) => (position === seen ? 1 : 0));
         expectClose(
           edited,
-          mixed(() => only),
+          mixed(() => bySlot),
           TOLERANCE.composed,
         );
+      });
+    });
+
+    it('gives the same, bit for bit, where each edit puts back what it saw', () => {
+      bothWays((made) => {
+        const run = (): Tensor => attention(make(q, made), [sequence(made)], { scale });
+        const edited = withTaps((name, value) => (name === 'attn.hook_entropy' ? undefined : value.clone()), run);
+        expect(edited.data()).toEqual(run().data());
       });
     });
   });
