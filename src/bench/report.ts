@@ -5,6 +5,7 @@ import type { Limits } from './limits.ts';
 import type { Estimate } from './statistics.ts';
 import type { Sizes } from './suite.ts';
 import type { Verdict } from './verdict.ts';
+import type { WeightFormat } from './weight-format.ts';
 
 /** One variant of one case. */
 export interface Row {
@@ -18,7 +19,9 @@ export interface Row {
   readonly cold: boolean;
   readonly calls: number;
   readonly variant: string;
-  readonly weights: 'f32' | 'bf16';
+  readonly weights: WeightFormat;
+  /** How the model stores the matrices that are read; undefined where there are none. */
+  readonly stored: WeightFormat | undefined;
   readonly compute: 'f32' | 'bf16';
   /** What really ran. */
   readonly kernels: readonly string[];

@@ -7,16 +7,17 @@ import { type EngineVariant, engineVariants } from './engine-variants.ts';
 import { fingerprint, lastCacheBytes } from './fingerprint.ts';
 import type { Distribution } from './distributions.ts';
 import { bestOf, type Limits } from './limits.ts';
-import { coldBytesOf, type CaseResult, type CaseSpec, type VariantSpec } from './measure.ts';
+import { type CaseResult, type CaseSpec, type VariantSpec } from './measure.ts';
 import { type ModelShapes, parsePhase, readShapes } from './model-shapes.ts';
 import { predict } from './predict.ts';
 import { type MeasuringProcess, startProcess } from './processes.ts';
 import { record } from './recording.ts';
 import type { Report, Row } from './report.ts';
-import { blockRatios, estimate, type Estimate } from './statistics.ts';
+import { blockRatios, estimate, type Estimate, median } from './statistics.ts';
 import type { Case, Phase } from './suite.ts';
 import { suiteOf } from './suites/index.ts';
 import { MIN_EFFECT, noiseFloor, type Verdict, verdictOf } from './verdict.ts';
+import { WEIGHT_FORMATS } from './weight-format.ts';
 
 export interface RunOptions {
   /** Names of suites. */
@@ -170,6 +171,7 @@ async function casesOf(
                 suite: suite.name,
                 site: one.site,
                 sizes: one.sizes,
+                stored: one.stored,
                 distribution,
                 recording,
                 coldBytes: (options.cold ?? phase.tokens === 1) ? 2 * lastCacheBytes() : 0,
@@ -198,23 +200,32 @@ async function configOf(source: string): Promise<unknown> {
 }
 
 /** Names that `variants` may hold: a backend stands for all that it has, and the way to store matrices for ops without any. */
-const VARIANT_NAMES = ['tensorflow-bf16', 'tensorflow-f32', 'tensorflow', 'reference', 'none'];
+const VARIANT_NAMES = ['tensorflow', ...WEIGHT_FORMATS.map((format) => `tensorflow-${format}`), 'reference', 'none'];
+
+const PACKED_NAMES = ['tensorflow-mxfp4', 'tensorflow-fp8'];
 
 /** The baseline first. */
-function variantsOf(suite: string, { sizes }: Case, { variants, files = [], baseline }: RunOptions): VariantSpec[] {
+function variantsOf(suite: string, one: Case, { variants, files = [], baseline }: RunOptions): VariantSpec[] {
   for (const name of variants ?? [])
     if (!VARIANT_NAMES.includes(name))
       throw new VitrineError(`bench: there is no variant "${name}". Choose ${VARIANT_NAMES.join(', ')}.`);
-  const known = engineVariants(suiteOf(suite), sizes);
+  const known = engineVariants(suiteOf(suite), one);
+  // Of a model in codes, a matrix that has none is measured as it is stored.
+  const inCase = (asked: string): string =>
+    PACKED_NAMES.includes(asked) && !known.some(({ name }) => name === asked)
+      ? `tensorflow-${one.stored ?? 'f32'}`
+      : asked;
   const means = (asked: string, { name, backend }: EngineVariant): boolean =>
     asked === name || asked === backend || asked.startsWith(`${name}-`);
-  const chosen = known.filter((one) => variants?.some((asked) => means(asked, one)) ?? one.name !== 'reference');
+  const chosen = known.filter(
+    (variant) => variants?.some((asked) => means(inCase(asked), variant)) ?? variant.name !== 'reference',
+  );
   const own = files.map((file) => ({ name: fileName(file, files), file }));
   const all: VariantSpec[] = [...chosen, ...own];
   if (all.length === 0)
     throw new VitrineError('bench: there is nothing to measure. Name variants, or files with kernels.');
   if (baseline === undefined) return all;
-  const first = own.find(({ name }) => name === baseline) ?? known.find((one) => means(baseline, one));
+  const first = own.find(({ name }) => name === baseline) ?? known.find((variant) => means(inCase(baseline), variant));
   if (first === undefined)
     throw new VitrineError(
       `bench ${suite}: --baseline ${baseline} is none of ${[...known, ...own].map(({ name }) => name).join(', ')}.`,
@@ -270,7 +281,8 @@ function rowsOf(one: Measured, options: RunOptions, limits: Limits): Row[] {
     const worst = found.reduce((a, b) => (b.check.worst.ofAllowed > a.check.worst.ofAllowed ? b : a)).check;
     const samples = verdict === 'WRONG' ? [] : found.map(({ times }) => times?.cells ?? []);
     const seconds = verdict === 'WRONG' ? undefined : estimate(samples);
-    const { read, rest } = coldBytesOf(suite, site, sizes, weights);
+    // Which experts a call reads differs from process to process.
+    const [read, rest] = (['read', 'rest'] as const).map((key) => median(found.map(({ bytes }) => bytes[key])));
     const flops = suiteOf(suite).flops(sizes);
     const cold = spec.coldBytes > 0 && read > 0;
     const least = Math.max(flops / limits.flops, cold ? read / limits.memory : (read + rest) / limits.cache);
@@ -286,6 +298,7 @@ function rowsOf(one: Measured, options: RunOptions, limits: Limits): Row[] {
       calls: one.case.calls,
       variant: name,
       weights,
+      stored: spec.stored,
       compute,
       kernels,
       check: worst,

@@ -49,6 +49,7 @@ function row(seconds: number, more: Partial<Row> = {}): Row {
     calls: 1,
     variant: 'tensorflow-bf16',
     weights: 'bf16',
+    stored: 'bf16',
     compute: 'f32',
     kernels: ['WebAssembly linearBf16'],
     check: { ok: true, reason: '', worst: { ofAllowed: 0, ofRow: 0 }, nmse: 0, rowsChecked: 1 },
