@@ -8,6 +8,7 @@ import { fingerprint, lastCacheBytes } from './fingerprint.ts';
 import type { Distribution } from './distributions.ts';
 import { bestOf, type Limits } from './limits.ts';
 import { type CaseResult, type CaseSpec, type VariantSpec } from './measure.ts';
+import { modelHash } from './model-hash.ts';
 import { type ModelShapes, parsePhase, readShapes } from './model-shapes.ts';
 import { predict } from './predict.ts';
 import { type MeasuringProcess, startProcess } from './processes.ts';
@@ -74,7 +75,7 @@ export async function run(options: RunOptions): Promise<Report> {
   const [least, most] = options.processes ?? [5, 10];
   const folder = await mkdtemp(join(tmpdir(), 'vitrine-bench-'));
   try {
-    const { measured, configs } = await casesOf(options, folder, onProgress);
+    const { measured, hashes } = await casesOf(options, folder, onProgress);
     onProgress('measuring what the machine can do');
     const [single, first] = [await limitsOf(1, signal), await limitsOf(threads, signal)];
     const overhead = await inProcess(signal, (child) => child.ask({ kind: 'overhead' }));
@@ -99,7 +100,7 @@ export async function run(options: RunOptions): Promise<Report> {
     return {
       format: 'vitrine-bench',
       version: 1,
-      fingerprint: fingerprint({ threads: options.threads, model: configs }),
+      fingerprint: fingerprint({ threads: options.threads, model: hashes.join() }),
       limits,
       overhead,
       rows,
@@ -135,14 +136,14 @@ async function casesOf(
   options: RunOptions,
   folder: string,
   onProgress: (text: string) => void,
-): Promise<{ measured: Measured[]; configs: unknown[] }> {
+): Promise<{ measured: Measured[]; hashes: string[] }> {
   const suites = options.suites.map(suiteOf);
   const phases = (options.shapes ?? ['decode']).map(parsePhase);
   const measured: Measured[] = [];
-  const configs: unknown[] = [];
+  const hashes: string[] = [];
   for (const source of options.models) {
     const model = await readShapes(source);
-    configs.push(await configOf(source));
+    hashes.push(await hashOf(source));
     for (const phase of phases)
       for (const distribution of options.inputs ?? ['normal']) {
         let recording: string | undefined;
@@ -190,13 +191,16 @@ async function casesOf(
       `bench: no case is left of ${options.suites.join(', ')} in ${options.models.join(', ')}: ` +
         'the model does not have the op, or --site leaves nothing over.',
     );
-  return { measured, configs };
+  return { measured, hashes };
 }
 
-async function configOf(source: string): Promise<unknown> {
-  const { config, checkpoint } = await openModel(source);
-  await checkpoint.close();
-  return config;
+async function hashOf(source: string): Promise<string> {
+  const files = await openModel(source);
+  try {
+    return await modelHash(files);
+  } finally {
+    await files.checkpoint.close();
+  }
 }
 
 /** Names that `variants` may hold: a backend stands for all that it has, and the way to store matrices for ops without any. */
