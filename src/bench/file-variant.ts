@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { VitrineError } from '../tensor/errors.ts';
 import { toBf16 } from '../tensor/formats/bf16.ts';
 import type { Sizes } from './suite.ts';
+import { tierOf } from './tier.ts';
 import type { Prepared, Task, Variant } from './variant.ts';
 import { packedFormat, WEIGHT_FORMATS, type WeightFormat } from './weight-format.ts';
 
@@ -52,7 +53,7 @@ export async function fileVariant(file: string, name: string): Promise<Variant> 
         return { [name]: codes.slice(), [`${name}Scales`]: scales.slice() };
       };
       const sets = Array.from({ length: copies }, (): KernelInputs => {
-        const own: KernelInputs = Object.assign({}, ...Object.keys(operands).map(given));
+        const own = Object.fromEntries(Object.keys(operands).flatMap((name) => Object.entries(given(name))));
         return prepare(own, sizes);
       });
       return {
@@ -61,6 +62,7 @@ export async function fileVariant(file: string, name: string): Promise<Variant> 
         },
         result: (copy) => kernel(sets[copy], sizes),
         kernels: () => [file],
+        tier: () => tierOf(kernel),
         dispose: () => {
           sets.length = 0;
         },

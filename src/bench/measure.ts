@@ -93,7 +93,7 @@ export async function measureCase(spec: CaseSpec): Promise<CaseResult> {
     const lanes = right.map(laneOf);
     if (right.length > 0 && right[0].variant === variants[0])
       lanes.push({ ...laneOf(right[0]), name: `${variants[0].name}${CONTROL}` });
-    const times = lanes.length === 0 ? [] : measureBlocks(lanes, spec, random);
+    const times = lanes.length === 0 ? [] : await measureBlocks(lanes, spec, random);
     // A kernel may do well once and go wrong later, or know only the numbers that it saw first.
     for (const entrant of right)
       recheck(
@@ -142,6 +142,7 @@ const laneOf = ({ variant, prepared, task: { copies } }: Entrant): Lane => ({
   call: (turn) => {
     prepared.run(turn % copies);
   },
+  tier: prepared.tier,
 });
 
 /** Keeps the worse of two checks. */
@@ -184,7 +185,7 @@ async function drawInputs(spec: CaseSpec, seed: number): Promise<Drawn> {
   const inputs: Record<string, Float32Array> = {};
   const packed: Record<string, PackedMatrix> = {};
   for (const [name, operand] of Object.entries(suiteOf(suite).operands(sizes, site))) {
-    const { kind, shape, fill, hook, fit = (values) => values } = operand;
+    const { kind, shape, fill, hook, fit = (values: Float32Array) => values } = operand;
     const real = hook === undefined ? undefined : recorded?.(hook, operand);
     const drawn = real === undefined ? fill(draw, elements(shape)) : fit(real);
     if (kind === 'matrix' && format !== undefined) packed[name] = pack(format, drawn, shape[1]);

@@ -3,6 +3,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { basename, extname, join } from 'node:path';
 import { openModel } from '../engine/load.ts';
 import { VitrineError } from '../tensor/errors.ts';
+import type { Compiled, LaneTimes } from './blocks.ts';
 import { type EngineVariant, engineVariants } from './engine-variants.ts';
 import { fingerprint, lastCacheBytes } from './fingerprint.ts';
 import type { Distribution } from './distributions.ts';
@@ -282,6 +283,8 @@ function rowsOf(one: Measured, options: RunOptions, limits: Limits): Row[] {
   return comparisonsOf(one, options).map(({ name, ratio, control, verdict }): Row => {
     const found = results.map(({ variants }) => variants.find((variant) => variant.name === name)!);
     const [{ weights, compute, kernels }] = found;
+    const sum = (pick: (times: LaneTimes) => number): number =>
+      found.reduce((total, { times }) => total + (times === undefined ? 0 : pick(times)), 0);
     const worst = found.reduce((a, b) => (b.check.worst.ofAllowed > a.check.worst.ofAllowed ? b : a)).check;
     const samples = verdict === 'WRONG' ? [] : found.map(({ times }) => times?.cells ?? []);
     const seconds = verdict === 'WRONG' ? undefined : estimate(samples);
@@ -314,11 +317,21 @@ function rowsOf(one: Measured, options: RunOptions, limits: Limits): Row[] {
       flops,
       bytes: read + rest,
       attained,
-      outliers: found.reduce((sum, { times }) => sum + (times?.outliers ?? 0), 0),
+      taken: sum(({ samples: count }) => count),
+      outliers: sum(({ outliers }) => outliers),
+      pauses: { any: sum(({ pauses }) => pauses.any), major: sum(({ pauses }) => pauses.major) },
+      compiled: worstCompiled(found.flatMap(({ times }) => times?.compiled ?? [])),
       samples,
       command: commandOf(one, options),
     };
   });
+}
+
+/** Of processes the one in which a function was optimised least, with the deoptimisations of all. */
+function worstCompiled(found: readonly Compiled[]): Compiled | undefined {
+  if (found.length === 0) return undefined;
+  const worst = found.reduce((a, b) => (b.optimised < a.optimised ? b : a));
+  return { ...worst, deopts: found.reduce((total, { deopts }) => total + deopts, 0) };
 }
 
 /** The command line that measures a case again. */

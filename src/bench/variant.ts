@@ -1,6 +1,7 @@
 import type { PackedMatrix } from '../tensor/formats/packed.ts';
 import type { OperandSpec, Sizes, Suite, Tolerance } from './suite.ts';
 import { BF16_TOLERANCE } from './suite.ts';
+import type { Tier } from './tier.ts';
 import type { WeightFormat } from './weight-format.ts';
 
 /** The arrays that an op reads, by name; weights are numbers that bf16 holds. */
@@ -27,6 +28,8 @@ export interface Prepared {
   result(copy: number): Float32Array;
   /** The kernels that one more call really runs, in order. */
   kernels(): readonly string[];
+  /** How the code that computes it is compiled now. Default: not known. */
+  readonly tier?: () => Tier | undefined;
   dispose(): void;
 }
 

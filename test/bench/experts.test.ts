@@ -208,7 +208,10 @@ describe('a prediction', () => {
     flops: 1,
     bytes: 1,
     attained: undefined,
+    taken: 0,
     outliers: 0,
+    pauses: { any: 0, major: 0 },
+    compiled: undefined,
     samples: [],
     command: '',
   });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { modelHash, samplesOf } from '../../src/bench/model-hash.ts';
-import type { Checkpoint, StoredTensor } from '../../src/loader/checkpoint.ts';
+import type { StoredTensor } from '../../src/loader/checkpoint.ts';
 import { openFolder } from '../../src/loader/folder.ts';
 import { writeSafetensors } from '../../src/loader/safetensors/write.ts';
 import { modelFolder } from '../support/fixtures.ts';
@@ -84,7 +84,7 @@ test("a tensor's name, dtype and shape count, whatever the samples hold", async 
     const table = new Map(tensors);
     table.delete(name);
     table.set(key, { ...tensor, ...other });
-    return modelHash({ config: files.config, checkpoint: { ...files.checkpoint, tensors: table } as Checkpoint });
+    return modelHash({ config: files.config, checkpoint: { ...files.checkpoint, tensors: table } });
   };
   const known = await modelHash(files);
   expect(await withOther(name, {})).toBe(known);

@@ -79,7 +79,9 @@ export const experts = defineSuite({
   },
   apply: ({ x, ids, weights, ...biases }, call) => {
     const { limit, alpha } = call.sizes;
-    const act = limit === undefined ? swiglu : (gate: Tensor, up: Tensor) => clampedSwiglu(gate, up, { limit, alpha });
+    const act = !('limit' in call.sizes)
+      ? swiglu
+      : (gate: Tensor, up: Tensor) => clampedSwiglu(gate, up, { limit, alpha });
     return apply(x, { ids, weights }, layersOf(biases, call), act);
   },
   output: ({ T, D }) => [T, D],
