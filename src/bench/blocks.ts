@@ -1,11 +1,15 @@
 import { Bench, Task } from 'tinybench';
 import type { Random } from '../model/sampling/random.ts';
+import { countPauses, watchPauses } from './pauses.ts';
 import { blockRatios, median } from './statistics.ts';
+import { isOptimised, type Tier } from './tier.ts';
 
 /** A call to be timed. It is called with a number that goes up with each call of any lane. */
 export interface Lane {
   readonly name: string;
   readonly call: (turn: number) => void;
+  /** How its code is compiled now, where that is known. */
+  readonly tier?: (() => Tier | undefined) | undefined;
 }
 
 /** The times of a lane, in seconds per call: two cells for each block, the first and the second of ABBA. */
@@ -15,6 +19,20 @@ export interface LaneTimes {
   /** Samples of more than three times their cell's median: another process had the core. They are counted, and stay. */
   outliers: number;
   samples: number;
+  /** Samples with a pause of the garbage collector in them, and with one that looked at all memory. They stay, too. */
+  pauses: { readonly any: number; readonly major: number };
+  /** Where it is known how the lane's code is compiled. */
+  compiled: Compiled | undefined;
+}
+
+/** How a function was compiled, seen after each sample: code that was thrown away may soon be made again. */
+export interface Compiled {
+  /** At the end. */
+  readonly tier: Tier;
+  /** The part of the samples after which it was optimised. */
+  readonly optimised: number;
+  /** How often it no longer was. */
+  readonly deopts: number;
 }
 
 /** How long to measure. */
@@ -48,11 +66,11 @@ const WARMUP_MS = 400;
  * BAAB), so whatever drifts in time meets all alike; blocks follow each other until the time is up, and where ratios to the first lane are not known well enough by then,
  * on a machine that others use, for up to four times as long.
  */
-export function measureBlocks(
+export async function measureBlocks(
   lanes: readonly Lane[],
   { milliseconds, precision }: Effort,
   random: Random,
-): LaneTimes[] {
+): Promise<LaneTimes[]> {
   let turn = 0;
   const timers = shuffled(lanes, random).map((lane) => {
     const once = warmUp(() => {
@@ -61,8 +79,12 @@ export function measureBlocks(
     return { lane, ...timer(lane, once, () => turn++) };
   });
   const times = new Map(
-    lanes.map(({ name }): [string, LaneTimes] => [name, { name, cells: [], outliers: 0, samples: 0 }]),
+    lanes.map(({ name }): [string, LaneTimes] => [
+      name,
+      { name, cells: [], outliers: 0, samples: 0, pauses: { any: 0, major: 0 }, compiled: undefined },
+    ]),
   );
+  const pauses = watchPauses();
   const begin = performance.now();
   for (let block = 0; block < MOST_BLOCKS; block++) {
     const spent = performance.now() - begin;
@@ -78,6 +100,12 @@ export function measureBlocks(
       result.samples += samples.length;
       result.outliers += samples.filter((sample) => sample > 3 * middle).length;
     }
+  }
+  const found = await pauses.end();
+  for (const { lane, seen } of timers) {
+    const result = times.get(lane.name)!;
+    result.pauses = countPauses(seen.spans, found);
+    result.compiled = compiledOf(seen.tiers);
   }
   return [...times.values()];
 }
@@ -108,22 +136,49 @@ export function measureOverhead(): Overhead {
   return { sample: perCall(1), call: perCall(1000) };
 }
 
+/** What is noted of samples beside their times. */
+interface Seen {
+  /** When each began and ended: `[begin, end, begin, end, ...]`. */
+  readonly spans: number[];
+  /** After each. */
+  readonly tiers: Tier[];
+}
+
 /** tinybench takes the samples; a cell is one run of its task. */
-function timer({ name, call }: Lane, callMs: number, next: () => number): { cell: () => number[] } {
+function timer({ name, call, tier }: Lane, callMs: number, next: () => number): { cell: () => number[]; seen: Seen } {
   const batch = Math.max(1, Math.ceil(SAMPLE_MS / callMs));
   const least = callMs > LONG_CALL_MS ? 1 : LEAST_SAMPLES;
   const iterations = Math.min(MOST_SAMPLES, Math.max(least, Math.round(CELL_MS / (batch * callMs))));
   const bench = new Bench({ iterations, time: 0, warmup: false, retainSamples: true, throws: true });
-  const task = new Task(bench, name, () => {
+  const seen: Seen = { spans: [], tiers: [] };
+  const beforeEach = (): void => {
+    seen.spans.push(performance.now());
+  };
+  const afterEach = (): void => {
+    seen.spans.push(performance.now());
+    const now = tier?.();
+    if (now !== undefined) seen.tiers.push(now);
+  };
+  const body = (): void => {
     for (let i = 0; i < batch; i++) call(next());
-  });
+  };
+  const task = new Task(bench, name, body, { beforeEach, afterEach });
   const cell = (): number[] => {
     task.reset(false);
     const { result } = task.runSync();
     if (!('latency' in result) || result.latency.samples === undefined) throw new Error('tinybench kept no samples.');
     return result.latency.samples.map((milliseconds) => milliseconds / 1000 / batch);
   };
-  return { cell };
+  return { cell, seen };
+}
+
+/** What the tiers after each sample come to; undefined where none is known. */
+export function compiledOf(tiers: readonly Tier[]): Compiled | undefined {
+  const tier = tiers.at(-1);
+  if (tier === undefined) return undefined;
+  const optimised = tiers.map(isOptimised);
+  const deopts = optimised.filter((is, i) => i > 0 && optimised[i - 1] && !is).length;
+  return { tier, optimised: optimised.filter(Boolean).length / tiers.length, deopts };
 }
 
 /** Calls until times are stable; gives the milliseconds of a call. */

@@ -1,6 +1,7 @@
 import type { Random } from '../model/sampling/random.ts';
 import { elements } from '../tensor/dtype.ts';
 import { fromBf16, toBf16 } from '../tensor/formats/bf16.ts';
+import { Parameter } from '../tensor/parameter.ts';
 import { ReferenceBackend } from '../tensor/reference/backend.ts';
 import { scope } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
@@ -46,13 +47,18 @@ export function expectedOf(task: Task, { compute }: Pick<Variant, 'compute'>, ra
       if (kind === 'activation') rounded[name] = inputs[name].map((x) => fromBf16(toBf16(x)));
   let values: Float32Array = new Float32Array();
   scope('', () => {
-    const tensors = Object.entries(operands).map(([name, { shape, rows: byRow }]) => {
+    const tensors: Record<string, Tensor> = {};
+    const matrices: Record<string, Parameter> = {};
+    for (const [name, { kind, shape, rows: byRow }] of Object.entries(operands)) {
       const [count, ...inner] = shape;
       const width = elements(inner);
       const chosen = byRow && rows.length < count ? gatherRows(rounded[name], width, rows) : rounded[name];
-      return [name, Tensor.from(backend, chosen, byRow ? [rows.length, ...inner] : shape)] as const;
-    });
-    values = suite.apply(Object.fromEntries(tensors), { ...sizes, T: rows.length }, 'f32').data();
+      const numbers = kind === 'indices' ? Int32Array.from(chosen) : chosen;
+      const tensor = Tensor.from(backend, numbers, byRow ? [rows.length, ...inner] : shape);
+      if (kind === 'matrix') (matrices[name] = new Parameter(name, shape, 'f32')).fill(tensor);
+      else tensors[name] = tensor;
+    }
+    values = suite.apply(tensors, { sizes: { ...sizes, T: rows.length }, matrices, compute: 'f32' }).data();
   });
   const width = elements(rest);
   let sums: Expected['sums'];

@@ -1,30 +1,38 @@
-import type { Backend } from '../tensor/backend.ts';
+import type { Backend, Shape } from '../tensor/backend.ts';
 import { type BackendName, createBackend } from '../tensor/backends.ts';
 import { byteSize, elements } from '../tensor/dtype.ts';
 import { floatFormat } from '../tensor/formats/index.ts';
+import type { PackedMatrix } from '../tensor/formats/packed.ts';
+import { PackedParameter } from '../tensor/packed.ts';
+import { Parameter } from '../tensor/parameter.ts';
 import { scope } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { tracedKernels } from '../tensor/trace.ts';
 import { Variable } from '../tensor/variable.ts';
-import type { OperandSpec, Suite } from './suite.ts';
+import type { Call, Case, OperandSpec, Suite } from './suite.ts';
 import type { Prepared, Task, Variant } from './variant.ts';
+import { packedFormat, type WeightFormat } from './weight-format.ts';
 
 /** A variant of the engine, before a process makes its backend. */
 export interface EngineVariant {
   readonly name: string;
   readonly backend: BackendName;
-  readonly weights: 'f32' | 'bf16';
+  readonly weights: WeightFormat;
 }
 
 /**
- * What the engine has for an op, best first. Where it has matrices, there is one for each way to store them; the others
- * only know f32.
+ * What the engine has for an op, best first. Where it has matrices, there is one for each way to store them: in numbers, and
+ * in the model's codes where it has such; the others only know f32.
  */
-export function engineVariants({ operands }: Suite, sizes: Record<string, number>): EngineVariant[] {
-  const hasMatrices = Object.values(operands(sizes, '')).some(({ kind }) => kind === 'matrix');
+export function engineVariants(
+  { operands }: Suite,
+  { sizes, site, stored }: Pick<Case, 'sizes' | 'site' | 'stored'>,
+): EngineVariant[] {
+  const hasMatrices = Object.values(operands(sizes, site)).some(({ kind }) => kind === 'matrix');
   if (!hasMatrices)
     return (['tensorflow', 'reference'] as const).map((backend) => ({ name: backend, backend, weights: 'f32' }));
   return [
+    ...(stored !== undefined && packedFormat(stored) ? ([{ name: `tensorflow-${stored}`, backend: 'tensorflow', weights: stored }] as const) : []), // prettier-ignore
     { name: 'tensorflow-bf16', backend: 'tensorflow', weights: 'bf16' },
     { name: 'tensorflow-f32', backend: 'tensorflow', weights: 'f32' },
     { name: 'reference', backend: 'reference', weights: 'f32' },
@@ -42,14 +50,16 @@ export function backendOf(name: BackendName, threads: number | undefined): Backe
 
 /** The variant on a backend, which runs the op as the model does: through `src/tensor/ops`. */
 export function onBackend({ name, weights }: EngineVariant, backend: Backend): Variant {
-  const compute = weights === 'bf16' && backend.multipliesBf16 ? 'bf16' : 'f32';
+  // Codes are multiplied in f32 on the CPU, whatever else it can do.
+  const rounds = packedFormat(weights) === undefined ? weights === 'bf16' : !backend.usesHostMemory;
+  const compute = rounds && backend.multipliesBf16 ? 'bf16' : 'f32';
   return { name, weights, compute, prepare: (task) => prepare(task, backend, weights, compute) };
 }
 
 function prepare(
-  { suite, sizes, operands, inputs, copies }: Task,
+  { suite, sizes, operands, inputs, packed, copies }: Task,
   backend: Backend,
-  weights: 'f32' | 'bf16',
+  weights: WeightFormat,
   compute: 'f32' | 'bf16',
 ): Prepared {
   const owned: { dispose(): void }[] = [];
@@ -59,7 +69,7 @@ function prepare(
   };
   const place = (name: string, { kind, shape }: OperandSpec): Tensor => {
     const values = inputs[name];
-    if (kind === 'matrix') return own(placeMatrix(backend, values, shape, weights));
+    if (kind === 'indices') return own(Tensor.from(backend, Int32Array.from(values), shape));
     if (kind !== 'store') return own(Tensor.from(backend, values, shape));
     const variable = own(new Variable(backend, shape));
     scope('', () => {
@@ -71,17 +81,29 @@ function prepare(
     return own(variable.read());
   };
   const specs = Object.entries(operands);
-  const isCold = ({ kind }: OperandSpec): boolean => kind === 'matrix' || kind === 'store';
-  const shared = specs.filter(([, spec]) => !isCold(spec)).map(([name, spec]) => [name, place(name, spec)] as const);
-  const sets = Array.from({ length: copies }, (): Readonly<Record<string, Tensor>> => {
-    const cold = specs.filter(([, spec]) => isCold(spec)).map(([name, spec]) => [name, place(name, spec)] as const);
-    return Object.fromEntries([...shared, ...cold]);
+  const placed = (isWanted: (kind: OperandSpec['kind']) => boolean): [string, Tensor][] =>
+    specs.filter(([, { kind }]) => isWanted(kind)).map(([name, spec]) => [name, place(name, spec)]);
+  const shared = placed((kind) => kind !== 'matrix' && kind !== 'store');
+  const matrix = (name: string, shape: Shape) =>
+    own(
+      packedFormat(weights) === undefined
+        ? placeMatrix(backend, inputs[name], shape, weights === 'bf16' ? weights : 'f32')
+        : placePacked(backend, packed[name]),
+    );
+  const sets = Array.from({ length: copies }, (): { tensors: Record<string, Tensor>; call: Call } => {
+    const stores = placed((kind) => kind === 'store');
+    const matrices = specs.filter(([, { kind }]) => kind === 'matrix').map(([name, { shape }]) => [name, matrix(name, shape)] as const); // prettier-ignore
+    return {
+      tensors: Object.fromEntries([...shared, ...stores]),
+      call: { sizes, compute, matrices: Object.fromEntries(matrices) },
+    };
   });
+  const apply = (copy: number): Tensor => suite.apply(sets[copy].tensors, sets[copy].call);
   // On a GPU ops are only queued; to read the result is to wait for it.
   const waits = backend.description.includes('CUDA');
   const run = (copy: number): void => {
     scope('', () => {
-      const out = suite.apply(sets[copy], sizes, compute);
+      const out = apply(copy);
       if (waits) out.data();
     });
   };
@@ -90,7 +112,7 @@ function prepare(
     result: (copy) => {
       let values: Float32Array = new Float32Array();
       scope('', () => {
-        values = suite.apply(sets[copy], sizes, compute).data();
+        values = apply(copy).data();
       });
       return values;
     },
@@ -107,13 +129,18 @@ function prepare(
 }
 
 /** As a loaded weight lies: in memory that the backend gave out. */
-function placeMatrix(
-  backend: Backend,
-  values: Float32Array,
-  shape: OperandSpec['shape'],
-  dtype: 'f32' | 'bf16',
-): Tensor {
+function placeMatrix(backend: Backend, values: Float32Array, shape: Shape, dtype: 'f32' | 'bf16'): Parameter {
   const bytes = backend.allocate(elements(shape) * byteSize(dtype));
   floatFormat(dtype).encode(values, bytes);
-  return new Tensor(backend, backend.upload(bytes, shape, dtype), shape, dtype);
+  const parameter = new Parameter('w', shape, dtype);
+  parameter.fill(new Tensor(backend, backend.upload(bytes, shape, dtype), shape, dtype));
+  return parameter;
+}
+
+function placePacked(backend: Backend, matrix: PackedMatrix): PackedParameter {
+  const codes = backend.allocate(matrix.codes.length);
+  codes.set(matrix.codes);
+  const parameter = new PackedParameter('w', matrix);
+  parameter.fill(backend, { ...matrix, codes, scales: matrix.scales.slice() });
+  return parameter;
 }

@@ -4,10 +4,15 @@ import { pathToFileURL } from 'node:url';
 import { VitrineError } from '../tensor/errors.ts';
 import { toBf16 } from '../tensor/formats/bf16.ts';
 import type { Sizes } from './suite.ts';
+import { tierOf } from './tier.ts';
 import type { Prepared, Task, Variant } from './variant.ts';
+import { packedFormat, WEIGHT_FORMATS, type WeightFormat } from './weight-format.ts';
 
-/** Matrices come as f32, or as the bits of bf16 where the module exports `weights = 'bf16'`. */
-export type KernelInputs = Readonly<Record<string, Float32Array | Uint16Array>>;
+/**
+ * Matrices come as f32, or as the bits of bf16 where the module exports `weights = 'bf16'`. With `weights = 'mxfp4'` or `'fp8'` a
+ * matrix `w` is its codes, and `wScales` its factors: as in `src/tensor/formats`, E8M0 bytes or f32. Indices are i32.
+ */
+export type KernelInputs = Readonly<Record<string, Float32Array | Int32Array | Uint16Array | Uint8Array>>;
 
 /**
  * What a file given to `--variant` exports. The sizes have the suite's letters; the result is row-major. All is
@@ -19,7 +24,7 @@ export interface KernelModule {
   /** Called once for each copy of the weights, untimed: what it gives is what the op gets. Default: the inputs as they are. */
   readonly prepare?: (inputs: KernelInputs, sizes: Sizes) => KernelInputs;
   /** How matrices are handed over. Default `f32`. */
-  readonly weights?: 'f32' | 'bf16';
+  readonly weights?: WeightFormat;
   /** Whether it rounds activations to bf16 before a product: it is then held to bf16's precision. Default `f32`. */
   readonly compute?: 'f32' | 'bf16';
 }
@@ -32,14 +37,23 @@ export async function fileVariant(file: string, name: string): Promise<Variant> 
     name,
     weights,
     compute,
-    prepare: ({ inputs, operands, sizes, copies }: Task): Prepared => {
-      const given = (name: string): Float32Array | Uint16Array => {
+    prepare: ({ inputs, packed, operands, site, sizes, copies }: Task): Prepared => {
+      const given = (name: string): KernelInputs => {
         const { kind } = operands[name];
-        if (kind === 'matrix' && weights === 'bf16') return Uint16Array.from(inputs[name], toBf16);
-        return kind === 'matrix' || kind === 'store' ? inputs[name].slice() : inputs[name];
+        if (kind === 'indices') return { [name]: Int32Array.from(inputs[name]) };
+        if (kind !== 'matrix') return { [name]: kind === 'store' ? inputs[name].slice() : inputs[name] };
+        const format = packedFormat(weights);
+        if (format === undefined)
+          return { [name]: weights === 'bf16' ? Uint16Array.from(inputs[name], toBf16) : inputs[name].slice() };
+        if (!(name in packed) || packed[name].format !== format)
+          throw new VitrineError(
+            `--variant ${file}: it takes ${weights} matrices, and those at ${site} are stored otherwise. Choose with --site.`,
+          );
+        const { codes, scales } = packed[name];
+        return { [name]: codes.slice(), [`${name}Scales`]: scales.slice() };
       };
       const sets = Array.from({ length: copies }, (): KernelInputs => {
-        const own = Object.fromEntries(Object.keys(operands).map((name) => [name, given(name)]));
+        const own = Object.fromEntries(Object.keys(operands).flatMap((name) => Object.entries(given(name))));
         return prepare(own, sizes);
       });
       return {
@@ -48,6 +62,7 @@ export async function fileVariant(file: string, name: string): Promise<Variant> 
         },
         result: (copy) => kernel(sets[copy], sizes),
         kernels: () => [file],
+        tier: () => tierOf(kernel),
         dispose: () => {
           sets.length = 0;
         },
@@ -79,9 +94,11 @@ async function importKernel(file: string): Promise<KernelModule> {
       ? 'expected its default export to be a function (inputs, sizes) => Float32Array'
       : module.prepare !== undefined && typeof module.prepare !== 'function'
         ? 'expected its export "prepare" to be a function'
-        : (['weights', 'compute'] as const).some((key) => ![undefined, 'f32', 'bf16'].includes(module[key]))
-          ? 'expected its exports "weights" and "compute" to be f32 or bf16'
-          : undefined;
+        : module.weights !== undefined && !WEIGHT_FORMATS.includes(module.weights)
+          ? `expected its export "weights" to be one of ${WEIGHT_FORMATS.join(', ')}`
+          : ![undefined, 'f32', 'bf16'].includes(module.compute)
+            ? 'expected its export "compute" to be f32 or bf16'
+            : undefined;
   if (problem !== undefined) throw new VitrineError(`--variant ${file}: ${problem}.`);
   return module as KernelModule;
 }

@@ -14,6 +14,7 @@ export {
   type ModelTest,
 } from './model/measure.ts';
 export { modelCsv, modelJson, modelMarkdown, modelTable } from './model/write.ts';
+export { modelHash } from './model-hash.ts';
 export { parsePhase, readShapes, type MatrixSite, type ModelShapes } from './model-shapes.ts';
 export {
   profileModel,

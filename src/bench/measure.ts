@@ -1,4 +1,5 @@
 import { elements } from '../tensor/dtype.ts';
+import { decodePacked, type PackedMatrix } from '../tensor/formats/packed.ts';
 import { createRandom } from '../model/sampling/random.ts';
 import { type Lane, type LaneTimes, measureBlocks } from './blocks.ts';
 import { check, type CheckResult, expectedOf } from './check.ts';
@@ -9,7 +10,8 @@ import { createDraw } from './inputs.ts';
 import { readRecording } from './recording.ts';
 import type { Sizes } from './suite.ts';
 import { suiteOf } from './suites/index.ts';
-import type { Inputs, Prepared, Task, Variant } from './variant.ts';
+import type { Prepared, Task, Variant } from './variant.ts';
+import { bytesPerNumber, pack, packedFormat, type WeightFormat } from './weight-format.ts';
 
 export type VariantSpec = EngineVariant | { readonly name: string; readonly file: string };
 
@@ -18,6 +20,8 @@ export interface CaseSpec {
   readonly suite: string;
   readonly site: string;
   readonly sizes: Sizes;
+  /** How the model stores the matrices. */
+  readonly stored: WeightFormat | undefined;
   readonly distribution: Distribution;
   /** For `recorded`: the safetensors file with the activations. */
   readonly recording: string | undefined;
@@ -34,14 +38,21 @@ export interface CaseSpec {
 /** What a process found out about a variant. */
 export interface VariantResult {
   readonly name: string;
-  readonly weights: 'f32' | 'bf16';
+  readonly weights: WeightFormat;
   readonly compute: 'f32' | 'bf16';
+  readonly bytes: BytesMoved;
   readonly kernels: readonly string[];
   readonly copies: number;
   /** The worst of the checks before and after timing. */
   readonly check: CheckResult;
   /** Absent for a variant that gave a wrong result. */
   readonly times: LaneTimes | undefined;
+}
+
+/** What a call moves: bytes of weights and stores, of which there are cold copies, and of all else. */
+export interface BytesMoved {
+  readonly read: number;
+  readonly rest: number;
 }
 
 export interface CaseResult {
@@ -66,7 +77,7 @@ export async function measureCase(spec: CaseSpec): Promise<CaseResult> {
   const variants = await Promise.all(spec.variants.map((one) => variantOf(one, spec.threads)));
   const inputs = await drawInputs(spec, spec.seed);
   const entrants = variants.map((variant): Entrant => {
-    const task = taskOf(spec, inputs, copiesOf(spec, variant));
+    const task = taskOf(spec, inputs, variant);
     const prepared = variant.prepare(task);
     return {
       variant,
@@ -82,7 +93,7 @@ export async function measureCase(spec: CaseSpec): Promise<CaseResult> {
     const lanes = right.map(laneOf);
     if (right.length > 0 && right[0].variant === variants[0])
       lanes.push({ ...laneOf(right[0]), name: `${variants[0].name}${CONTROL}` });
-    const times = lanes.length === 0 ? [] : measureBlocks(lanes, spec, random);
+    const times = lanes.length === 0 ? [] : await measureBlocks(lanes, spec, random);
     // A kernel may do well once and go wrong later, or know only the numbers that it saw first.
     for (const entrant of right)
       recheck(
@@ -96,7 +107,7 @@ export async function measureCase(spec: CaseSpec): Promise<CaseResult> {
       );
     const fresh = await drawInputs(spec, spec.seed + 1);
     for (const entrant of right) {
-      const task = taskOf(spec, fresh, 1);
+      const task = { ...taskOf(spec, fresh, entrant.variant), copies: 1 };
       const prepared = entrant.variant.prepare(task);
       try {
         recheck(entrant, check(prepared.result(0), task, entrant.variant, expected(task, entrant.variant)));
@@ -109,6 +120,7 @@ export async function measureCase(spec: CaseSpec): Promise<CaseResult> {
         name: variant.name,
         weights: variant.weights,
         compute: variant.compute,
+        bytes: bytesMoved(task, variant),
         kernels,
         copies: task.copies,
         check: checks,
@@ -130,6 +142,7 @@ const laneOf = ({ variant, prepared, task: { copies } }: Entrant): Lane => ({
   call: (turn) => {
     prepared.run(turn % copies);
   },
+  tier: prepared.tier,
 });
 
 /** Keeps the worse of two checks. */
@@ -142,43 +155,41 @@ async function variantOf(spec: VariantSpec, threads: number | undefined): Promis
   return onBackend(spec, backendOf(spec.backend, threads));
 }
 
-function taskOf({ suite: name, site, sizes }: CaseSpec, inputs: Inputs, copies: number): Task {
+function taskOf({ suite: name, site, sizes, coldBytes }: CaseSpec, drawn: Drawn, variant: Variant): Task {
   const suite = suiteOf(name);
-  return { suite, site, sizes, operands: suite.operands(sizes, site), inputs, copies };
+  const task = { suite, site, sizes, operands: suite.operands(sizes, site), ...drawn, copies: 1 };
+  const { read } = bytesMoved(task, variant);
+  // Enough copies that each has left the cache of the processor when its turn comes again.
+  return coldBytes === 0 || read === 0 ? task : { ...task, copies: Math.max(2, Math.ceil(coldBytes / read)) };
 }
 
-/** Enough copies that each has left the cache of the processor when its turn comes again. */
-function copiesOf({ suite: name, site, sizes, coldBytes }: CaseSpec, { weights }: Variant): number {
-  const { read } = coldBytesOf(name, site, sizes, weights);
-  return coldBytes === 0 || read === 0 ? 1 : Math.max(2, Math.ceil(coldBytes / read));
-}
-
-/** Bytes of a case's weights and stores, of which there are cold copies, and of all else that it reads and writes. */
-export function coldBytesOf(
-  name: string,
-  site: string,
-  sizes: Sizes,
-  weights: 'f32' | 'bf16',
-): { read: number; rest: number } {
-  const suite = suiteOf(name);
-  let [read, rest] = [0, 4 * elements(suite.output(sizes))];
-  for (const { kind, shape } of Object.values(suite.operands(sizes, site))) {
-    if (kind === 'matrix') read += elements(shape) * (weights === 'bf16' ? 2 : 4);
+function bytesMoved({ suite, sizes, operands, inputs }: Task, { weights }: Pick<Variant, 'weights'>): BytesMoved {
+  let [numbers, read, rest] = [0, 0, 4 * elements(suite.output(sizes))];
+  for (const { kind, shape } of Object.values(operands)) {
+    if (kind === 'matrix') numbers += elements(shape);
     else if (kind === 'store') read += 4 * elements(shape);
     else rest += 4 * elements(shape);
   }
+  read += (suite.numbersRead?.(inputs, sizes) ?? numbers) * bytesPerNumber(weights);
   return { read, rest };
 }
 
-async function drawInputs(spec: CaseSpec, seed: number): Promise<Inputs> {
-  const { suite, site, sizes, distribution, recording } = spec;
+type Drawn = Pick<Task, 'inputs' | 'packed'>;
+
+/** Matrices that the model stores in codes are drawn as such, so that every variant has the numbers that these stand for. */
+async function drawInputs(spec: CaseSpec, seed: number): Promise<Drawn> {
+  const { suite, site, sizes, stored, distribution, recording } = spec;
   const draw = createDraw(seed, distribution);
   const recorded = recording === undefined ? undefined : await readRecording(recording, seed);
+  const format = stored && packedFormat(stored);
   const inputs: Record<string, Float32Array> = {};
+  const packed: Record<string, PackedMatrix> = {};
   for (const [name, operand] of Object.entries(suiteOf(suite).operands(sizes, site))) {
-    const { shape, fill, hook } = operand;
+    const { kind, shape, fill, hook, fit = (values: Float32Array) => values } = operand;
     const real = hook === undefined ? undefined : recorded?.(hook, operand);
-    inputs[name] = real ?? fill(draw, elements(shape));
+    const drawn = real === undefined ? fill(draw, elements(shape)) : fit(real);
+    if (kind === 'matrix' && format !== undefined) packed[name] = pack(format, drawn, shape[1]);
+    inputs[name] = name in packed ? decodePacked(packed[name]) : drawn;
   }
-  return inputs;
+  return { inputs, packed };
 }

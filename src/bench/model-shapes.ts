@@ -3,10 +3,14 @@ import { openModel } from '../engine/load.ts';
 import { planNetwork } from '../engine/load-network.ts';
 import type { LayerLayout } from '../model/cache.ts';
 import type { DecoderConfig } from '../model/decoder-config.ts';
+import { Block } from '../model/parts/block.ts';
+import { Mixture } from '../model/parts/mixture.ts';
 import type { Shape } from '../tensor/backend.ts';
 import { PackedParameter } from '../tensor/packed.ts';
-import type { Phase } from './suite.ts';
+import type { Parameter } from '../tensor/parameter.ts';
 import { VitrineError } from '../tensor/errors.ts';
+import type { Phase } from './suite.ts';
+import type { WeightFormat } from './weight-format.ts';
 
 /** The true shapes of a model, found without reading a weight. */
 export interface ModelShapes {
@@ -14,17 +18,26 @@ export interface ModelShapes {
   readonly source: string;
   readonly config: DecoderConfig;
   readonly cacheLayout: readonly LayerLayout[];
-  /** Its matrices, each with the number of layers that have one of this name and shape. */
+  /** The matrices that every token goes through, each with the number of layers that have one of this name and shape. */
   readonly matrices: readonly MatrixSite[];
-  /** False where a token also goes through matrices that are not listed: experts, packed weights. */
-  readonly isComplete: boolean;
+  /** Where experts are, of which a token goes through those that a router chooses; how many, `config.experts` says. */
+  readonly mixtures: readonly MixtureSite[];
+}
+
+export interface MixtureSite {
+  /** The layer's number is a star. */
+  readonly site: string;
+  readonly stored: WeightFormat;
+  readonly biased: boolean;
+  /** Layers that have one. */
+  readonly count: number;
 }
 
 export interface MatrixSite {
   /** The layer's number is a star. */
   readonly site: string;
   readonly shape: Shape;
-  readonly dtype: 'f32' | 'bf16';
+  readonly stored: WeightFormat;
   readonly count: number;
   /** The head: it sees the last row of a text only. */
   readonly isHead: boolean;
@@ -37,21 +50,18 @@ export async function readShapes(source: string): Promise<ModelShapes> {
     const { network, requests } = planNetwork(files);
     const sites = new Map<string, MatrixSite>();
     const head = network.lmHead.weight;
-    let isComplete = true;
+    const mixtures = network.blocks.flatMap((block) => (block instanceof Block && block.mlp instanceof Mixture ? [block.mlp] : [])); // prettier-ignore
+    const ofExperts = new Set(mixtures.flatMap((one) => one.experts.flatMap(({ gateUp, down }) => [gateUp.weight, down.weight]))); // prettier-ignore
     for (const { parameter } of requests) {
-      // Of a mixture's experts a token uses few, and packed weights have kernels of their own.
-      if (parameter instanceof PackedParameter || /\.experts\.\d+\./.test(parameter.name)) {
-        isComplete = false;
-        continue;
-      }
-      const { name, shape, dtype } = parameter;
+      const { name, shape } = parameter;
+      if (ofExperts.has(parameter)) continue;
       const isHead = parameter === head;
       // A table that is looked up is no product, unless the head shares it.
       if (shape.length !== 2 || (parameter === network.embed && !isHead)) continue;
       const site = isHead ? 'lm_head' : siteOf(name);
       const known = sites.get(`${site} ${shape.join()}`);
-      const entry = { site, shape, dtype: dtype === 'bf16' ? dtype : 'f32', isHead } as const;
-      sites.set(`${site} ${shape.join()}`, { ...entry, count: (known?.count ?? 0) + 1 });
+      const entry = { site, shape, stored: storedAs(parameter), isHead, count: (known?.count ?? 0) + 1 };
+      sites.set(`${site} ${shape.join()}`, entry);
     }
     return {
       name: basename(source),
@@ -59,11 +69,31 @@ export async function readShapes(source: string): Promise<ModelShapes> {
       config: network.config,
       cacheLayout: network.cacheLayout,
       matrices: [...sites.values()],
-      isComplete,
+      mixtures: mixtureSites(mixtures),
     };
   } finally {
     await files.checkpoint.close();
   }
+}
+
+/** Mixtures whose experts are stored alike are one site. */
+function mixtureSites(mixtures: readonly Mixture[]): MixtureSite[] {
+  const sites = new Map<string, MixtureSite>();
+  for (const {
+    experts: [{ gateUp }],
+  } of mixtures) {
+    // prettier-ignore
+    const site = siteOf(gateUp.weight.name).replace(/\.experts\..*$/, '.experts');
+    const stored = storedAs(gateUp.weight);
+    const known = sites.get(`${site} ${stored}`);
+    sites.set(`${site} ${stored}`, { site, stored, biased: gateUp.bias !== undefined, count: (known?.count ?? 0) + 1 });
+  }
+  return [...sites.values()];
+}
+
+function storedAs(parameter: Parameter | PackedParameter): WeightFormat {
+  if (parameter instanceof PackedParameter) return parameter.layout.format.name;
+  return parameter.dtype === 'bf16' ? 'bf16' : 'f32';
 }
 
 /** `model.layers.3.self_attn.q_proj+k_proj.weight` without the number, and without what all names share. */

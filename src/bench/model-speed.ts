@@ -4,7 +4,7 @@ import type { BackendName } from '../tensor/backends.ts';
 export interface ModelSpeedSpec {
   readonly source: string;
   readonly backend: BackendName;
-  readonly weights: 'f32' | 'bf16';
+  readonly weights: 'auto' | 'f32' | 'bf16';
   readonly threads: number | undefined;
   /** Tokens before those that are timed. */
   readonly depth: number;

@@ -15,7 +15,7 @@ export interface MeasuringProcess {
 export function startProcess(signal?: AbortSignal): MeasuringProcess {
   signal?.throwIfAborted();
   const child = fork(fileURLToPath(new URL('../../dist/bench/child.js', import.meta.url)), {
-    execArgv: [],
+    execArgv: ['--allow-natives-syntax'], // For `tier.ts`.
     serialization: 'advanced',
     stdio: ['ignore', 2, 2, 'ipc'],
   });

@@ -1,10 +1,11 @@
-import type { Overhead } from './blocks.ts';
+import type { Compiled, Overhead } from './blocks.ts';
 import type { CheckResult } from './check.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import type { Limits } from './limits.ts';
 import type { Estimate } from './statistics.ts';
 import type { Sizes } from './suite.ts';
 import type { Verdict } from './verdict.ts';
+import type { WeightFormat } from './weight-format.ts';
 
 /** One variant of one case. */
 export interface Row {
@@ -18,7 +19,9 @@ export interface Row {
   readonly cold: boolean;
   readonly calls: number;
   readonly variant: string;
-  readonly weights: 'f32' | 'bf16';
+  readonly weights: WeightFormat;
+  /** How the model stores the matrices that are read; undefined where there are none. */
+  readonly stored: WeightFormat | undefined;
   readonly compute: 'f32' | 'bf16';
   /** What really ran. */
   readonly kernels: readonly string[];
@@ -36,7 +39,12 @@ export interface Row {
   readonly bytes: number;
   /** The part of what the machine can do at best, by memory or by arithmetic, whichever takes longer. */
   readonly attained: number | undefined;
+  /** How many samples were taken, and of these: far beyond the others of their cell, with a pause of the garbage collector. */
+  readonly taken: number;
   readonly outliers: number;
+  readonly pauses: { readonly any: number; readonly major: number };
+  /** How the function of a file was compiled while it was timed, where V8 tells; of several processes, the worst. */
+  readonly compiled: Compiled | undefined;
   /** Seconds per call of each cell, by process. */
   readonly samples: readonly (readonly number[])[];
   /** The command that measures this row again. */

@@ -3,20 +3,23 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { basename, extname, join } from 'node:path';
 import { openModel } from '../engine/load.ts';
 import { VitrineError } from '../tensor/errors.ts';
+import type { Compiled, LaneTimes } from './blocks.ts';
 import { type EngineVariant, engineVariants } from './engine-variants.ts';
 import { fingerprint, lastCacheBytes } from './fingerprint.ts';
 import type { Distribution } from './distributions.ts';
 import { bestOf, type Limits } from './limits.ts';
-import { coldBytesOf, type CaseResult, type CaseSpec, type VariantSpec } from './measure.ts';
+import { type CaseResult, type CaseSpec, type VariantSpec } from './measure.ts';
+import { modelHash } from './model-hash.ts';
 import { type ModelShapes, parsePhase, readShapes } from './model-shapes.ts';
 import { predict } from './predict.ts';
 import { type MeasuringProcess, startProcess } from './processes.ts';
 import { record } from './recording.ts';
 import type { Report, Row } from './report.ts';
-import { blockRatios, estimate, type Estimate } from './statistics.ts';
+import { blockRatios, estimate, type Estimate, median } from './statistics.ts';
 import type { Case, Phase } from './suite.ts';
 import { suiteOf } from './suites/index.ts';
 import { MIN_EFFECT, noiseFloor, type Verdict, verdictOf } from './verdict.ts';
+import { WEIGHT_FORMATS } from './weight-format.ts';
 
 export interface RunOptions {
   /** Names of suites. */
@@ -73,7 +76,7 @@ export async function run(options: RunOptions): Promise<Report> {
   const [least, most] = options.processes ?? [5, 10];
   const folder = await mkdtemp(join(tmpdir(), 'vitrine-bench-'));
   try {
-    const { measured, configs } = await casesOf(options, folder, onProgress);
+    const { measured, hashes } = await casesOf(options, folder, onProgress);
     onProgress('measuring what the machine can do');
     const [single, first] = [await limitsOf(1, signal), await limitsOf(threads, signal)];
     const overhead = await inProcess(signal, (child) => child.ask({ kind: 'overhead' }));
@@ -98,7 +101,7 @@ export async function run(options: RunOptions): Promise<Report> {
     return {
       format: 'vitrine-bench',
       version: 1,
-      fingerprint: fingerprint({ threads: options.threads, model: configs }),
+      fingerprint: fingerprint({ threads: options.threads, model: hashes.join() }),
       limits,
       overhead,
       rows,
@@ -134,14 +137,14 @@ async function casesOf(
   options: RunOptions,
   folder: string,
   onProgress: (text: string) => void,
-): Promise<{ measured: Measured[]; configs: unknown[] }> {
+): Promise<{ measured: Measured[]; hashes: string[] }> {
   const suites = options.suites.map(suiteOf);
   const phases = (options.shapes ?? ['decode']).map(parsePhase);
   const measured: Measured[] = [];
-  const configs: unknown[] = [];
+  const hashes: string[] = [];
   for (const source of options.models) {
     const model = await readShapes(source);
-    configs.push(await configOf(source));
+    hashes.push(await hashOf(source));
     for (const phase of phases)
       for (const distribution of options.inputs ?? ['normal']) {
         let recording: string | undefined;
@@ -170,6 +173,7 @@ async function casesOf(
                 suite: suite.name,
                 site: one.site,
                 sizes: one.sizes,
+                stored: one.stored,
                 distribution,
                 recording,
                 coldBytes: (options.cold ?? phase.tokens === 1) ? 2 * lastCacheBytes() : 0,
@@ -188,33 +192,45 @@ async function casesOf(
       `bench: no case is left of ${options.suites.join(', ')} in ${options.models.join(', ')}: ` +
         'the model does not have the op, or --site leaves nothing over.',
     );
-  return { measured, configs };
+  return { measured, hashes };
 }
 
-async function configOf(source: string): Promise<unknown> {
-  const { config, checkpoint } = await openModel(source);
-  await checkpoint.close();
-  return config;
+async function hashOf(source: string): Promise<string> {
+  const files = await openModel(source);
+  try {
+    return await modelHash(files);
+  } finally {
+    await files.checkpoint.close();
+  }
 }
 
 /** Names that `variants` may hold: a backend stands for all that it has, and the way to store matrices for ops without any. */
-const VARIANT_NAMES = ['tensorflow-bf16', 'tensorflow-f32', 'tensorflow', 'reference', 'none'];
+const VARIANT_NAMES = ['tensorflow', ...WEIGHT_FORMATS.map((format) => `tensorflow-${format}`), 'reference', 'none'];
+
+const PACKED_NAMES = ['tensorflow-mxfp4', 'tensorflow-fp8'];
 
 /** The baseline first. */
-function variantsOf(suite: string, { sizes }: Case, { variants, files = [], baseline }: RunOptions): VariantSpec[] {
+function variantsOf(suite: string, one: Case, { variants, files = [], baseline }: RunOptions): VariantSpec[] {
   for (const name of variants ?? [])
     if (!VARIANT_NAMES.includes(name))
       throw new VitrineError(`bench: there is no variant "${name}". Choose ${VARIANT_NAMES.join(', ')}.`);
-  const known = engineVariants(suiteOf(suite), sizes);
+  const known = engineVariants(suiteOf(suite), one);
+  // Of a model in codes, a matrix that has none is measured as it is stored.
+  const inCase = (asked: string): string =>
+    PACKED_NAMES.includes(asked) && !known.some(({ name }) => name === asked)
+      ? `tensorflow-${one.stored ?? 'f32'}`
+      : asked;
   const means = (asked: string, { name, backend }: EngineVariant): boolean =>
     asked === name || asked === backend || asked.startsWith(`${name}-`);
-  const chosen = known.filter((one) => variants?.some((asked) => means(asked, one)) ?? one.name !== 'reference');
+  const chosen = known.filter(
+    (variant) => variants?.some((asked) => means(inCase(asked), variant)) ?? variant.name !== 'reference',
+  );
   const own = files.map((file) => ({ name: fileName(file, files), file }));
   const all: VariantSpec[] = [...chosen, ...own];
   if (all.length === 0)
     throw new VitrineError('bench: there is nothing to measure. Name variants, or files with kernels.');
   if (baseline === undefined) return all;
-  const first = own.find(({ name }) => name === baseline) ?? known.find((one) => means(baseline, one));
+  const first = own.find(({ name }) => name === baseline) ?? known.find((variant) => means(inCase(baseline), variant));
   if (first === undefined)
     throw new VitrineError(
       `bench ${suite}: --baseline ${baseline} is none of ${[...known, ...own].map(({ name }) => name).join(', ')}.`,
@@ -267,10 +283,13 @@ function rowsOf(one: Measured, options: RunOptions, limits: Limits): Row[] {
   return comparisonsOf(one, options).map(({ name, ratio, control, verdict }): Row => {
     const found = results.map(({ variants }) => variants.find((variant) => variant.name === name)!);
     const [{ weights, compute, kernels }] = found;
+    const sum = (pick: (times: LaneTimes) => number): number =>
+      found.reduce((total, { times }) => total + (times === undefined ? 0 : pick(times)), 0);
     const worst = found.reduce((a, b) => (b.check.worst.ofAllowed > a.check.worst.ofAllowed ? b : a)).check;
     const samples = verdict === 'WRONG' ? [] : found.map(({ times }) => times?.cells ?? []);
     const seconds = verdict === 'WRONG' ? undefined : estimate(samples);
-    const { read, rest } = coldBytesOf(suite, site, sizes, weights);
+    // Which experts a call reads differs from process to process.
+    const [read, rest] = (['read', 'rest'] as const).map((key) => median(found.map(({ bytes }) => bytes[key])));
     const flops = suiteOf(suite).flops(sizes);
     const cold = spec.coldBytes > 0 && read > 0;
     const least = Math.max(flops / limits.flops, cold ? read / limits.memory : (read + rest) / limits.cache);
@@ -286,6 +305,7 @@ function rowsOf(one: Measured, options: RunOptions, limits: Limits): Row[] {
       calls: one.case.calls,
       variant: name,
       weights,
+      stored: spec.stored,
       compute,
       kernels,
       check: worst,
@@ -297,11 +317,21 @@ function rowsOf(one: Measured, options: RunOptions, limits: Limits): Row[] {
       flops,
       bytes: read + rest,
       attained,
-      outliers: found.reduce((sum, { times }) => sum + (times?.outliers ?? 0), 0),
+      taken: sum(({ samples: count }) => count),
+      outliers: sum(({ outliers }) => outliers),
+      pauses: { any: sum(({ pauses }) => pauses.any), major: sum(({ pauses }) => pauses.major) },
+      compiled: worstCompiled(found.flatMap(({ times }) => times?.compiled ?? [])),
       samples,
       command: commandOf(one, options),
     };
   });
+}
+
+/** Of processes the one in which a function was optimised least, with the deoptimisations of all. */
+function worstCompiled(found: readonly Compiled[]): Compiled | undefined {
+  if (found.length === 0) return undefined;
+  const worst = found.reduce((a, b) => (b.optimised < a.optimised ? b : a));
+  return { ...worst, deopts: found.reduce((total, { deopts }) => total + deopts, 0) };
 }
 
 /** The command line that measures a case again. */

@@ -1,7 +1,10 @@
 import type { Shape } from '../tensor/backend.ts';
+import type { PackedParameter } from '../tensor/packed.ts';
+import type { Parameter } from '../tensor/parameter.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Draw } from './inputs.ts';
 import type { ModelShapes } from './model-shapes.ts';
+import type { WeightFormat } from './weight-format.ts';
 
 /** Sizes by their letters: `{ T: 1, K: 576, N: 1536 }`. T is the rows of the result. */
 export type Sizes = Readonly<Record<string, number>>;
@@ -20,23 +23,37 @@ export interface Case {
   readonly sizes: Sizes;
   /** How often one pass of the model calls it. */
   readonly calls: number;
+  /** How the model stores the matrices that are read here; undefined where there are none. */
+  readonly stored?: WeightFormat | undefined;
 }
 
 /**
  * An array that an op reads.
  * `activation`: drawn anew by the distribution that is measured, and in the cache of the processor as in a real pass.
- * `matrix`: a weight, in f32 or bf16, of which there are cold copies while a token is decoded.
+ * `matrix`: a weight, in numbers or in codes, of which there are cold copies while a token is decoded.
  * `store`: keys or values of a KV cache, f32, cold as well.
  * `vector`: a gain, angles, a mask: f32, read by many.
+ * `indices`: whole numbers, i32.
  */
 export interface OperandSpec {
-  readonly kind: 'activation' | 'matrix' | 'store' | 'vector';
+  readonly kind: 'activation' | 'matrix' | 'store' | 'vector' | 'indices';
   readonly shape: Shape;
   readonly fill: (draw: Draw, count: number) => Float32Array;
   /** Whether its first axis is the rows of the result. */
   readonly rows: boolean;
   /** The hook point that holds such an array in a real pass. Default: none, it is drawn. */
   readonly hook?: string | undefined;
+  /** What the op is given for what was recorded. Default: the same. */
+  readonly fit?: ((recorded: Float32Array) => Float32Array) | undefined;
+}
+
+/** What an op has beside its tensors. */
+export interface Call {
+  readonly sizes: Sizes;
+  /** The operands that are matrices, by name, as the layers of a model have them. */
+  readonly matrices: Readonly<Record<string, Parameter | PackedParameter>>;
+  /** What operands of products may be rounded to. */
+  readonly compute: 'f32' | 'bf16';
 }
 
 /** How far from the oracle a result may be: `|y - e| <= relative |e| + ofRow (root mean square of e's row) + absolute`. */
@@ -57,7 +74,7 @@ export interface Suite {
    * The op on tensors, as the model calls it. On the `reference` backend, whose sums are in f64, it is the oracle; on
    * another it is what is measured.
    */
-  readonly apply: (tensors: Readonly<Record<string, Tensor>>, sizes: Sizes, compute: 'f32' | 'bf16') => Tensor;
+  readonly apply: (tensors: Readonly<Record<string, Tensor>>, call: Call) => Tensor;
   readonly output: (sizes: Sizes) => Shape;
   /**
    * Of each row of the result, the sum of its numbers times `signs`, in f64 and without computing the row: so that no element
@@ -69,8 +86,12 @@ export interface Suite {
     signs: Float64Array,
   ) => Float64Array;
   readonly flops: (sizes: Sizes) => number;
+  /** How many numbers of its matrices a call reads. Default: all, once. */
+  readonly numbersRead?: (inputs: Readonly<Record<string, Float32Array>>, sizes: Sizes) => number;
   /** For f32 kernels. */
   readonly tolerance: Tolerance;
+  /** For kernels that round to bf16. Default: that of one product. */
+  readonly bf16Tolerance?: Tolerance;
 }
 
 /** Checks a suite's types where it is declared. */

@@ -1,5 +1,8 @@
+import type { PackedMatrix } from '../tensor/formats/packed.ts';
 import type { OperandSpec, Sizes, Suite, Tolerance } from './suite.ts';
 import { BF16_TOLERANCE } from './suite.ts';
+import type { Tier } from './tier.ts';
+import type { WeightFormat } from './weight-format.ts';
 
 /** The arrays that an op reads, by name; weights are numbers that bf16 holds. */
 export type Inputs = Readonly<Record<string, Float32Array>>;
@@ -11,6 +14,8 @@ export interface Task {
   readonly sizes: Sizes;
   readonly operands: Readonly<Record<string, OperandSpec>>;
   readonly inputs: Inputs;
+  /** The matrices in codes, where the model stores them so: the same numbers as in `inputs`. */
+  readonly packed: Readonly<Record<string, PackedMatrix>>;
   /** How many copies of the weights to lay out in memory; a call names the one that it reads. */
   readonly copies: number;
 }
@@ -23,18 +28,22 @@ export interface Prepared {
   result(copy: number): Float32Array;
   /** The kernels that one more call really runs, in order. */
   kernels(): readonly string[];
+  /** How the code that computes it is compiled now. Default: not known. */
+  readonly tier?: () => Tier | undefined;
   dispose(): void;
 }
 
 /** One way to compute an op. */
 export interface Variant {
   readonly name: string;
-  /** How the matrices are stored; */
-  readonly weights: 'f32' | 'bf16';
+  /** How it has the matrices stored. */
+  readonly weights: WeightFormat;
   /** What operands are rounded to inside a product. The oracle then gets them rounded. */
   readonly compute: 'f32' | 'bf16';
   prepare(task: Task): Prepared;
 }
 
-export const toleranceOf = ({ tolerance }: Suite, { compute }: Pick<Variant, 'compute'>): Tolerance =>
-  compute === 'bf16' ? BF16_TOLERANCE : tolerance;
+export const toleranceOf = (
+  { tolerance, bf16Tolerance = BF16_TOLERANCE }: Suite,
+  { compute }: Pick<Variant, 'compute'>,
+): Tolerance => (compute === 'bf16' ? bf16Tolerance : tolerance);

@@ -32,7 +32,7 @@ interface BenchFlags extends Pick<ReportFiles, 'markdown' | 'csv' | 'svg'> {
 export function benchCommand(signal: AbortSignal): Command {
   const command = new Command('bench')
     .description('Measure kernels: is one right, is it faster, by how much, and what does a token gain by it.')
-    .argument('<suites...>', 'rms-norm, linear, rotate, attention, softmax, swiglu, or all')
+    .argument('<suites...>', 'rms-norm, linear, rotate, attention, softmax, swiglu, experts, or all')
     .option(
       '-m, --model <source>',
       'whose shapes are taken; may be given several times (default: the default model)',
@@ -45,7 +45,7 @@ export function benchCommand(signal: AbortSignal): Command {
     )
     .option(
       '--variants <names>',
-      'of the engine: tensorflow-bf16, tensorflow-f32, tensorflow, reference, or none',
+      'of the engine: tensorflow-bf16, tensorflow-f32, tensorflow-mxfp4, tensorflow-fp8, tensorflow, reference, or none',
       list,
     )
     .option(

@@ -1,4 +1,5 @@
 import type { Activation } from '../tensor/ops/activation.ts';
+import type { ClampedSwigluOptions } from '../tensor/ops/clamped-swiglu.ts';
 import { readActivation } from './activations.ts';
 import { ConfigError } from './config-error.ts';
 import { above, fields, upTo } from './fields.ts';
@@ -52,6 +53,8 @@ export interface ExpertsConfig {
   readonly dim: number;
   /** Width of the expert that every token goes to; 0 for none. */
   readonly sharedDim: number;
+  /** Where the branches of an expert are clamped; undefined where they meet as in an MLP, by `activation`. */
+  readonly clamped?: ClampedSwigluOptions | undefined;
   /** Whether each layer is one. */
   readonly layers: readonly boolean[];
 }

@@ -34,9 +34,7 @@ export function gptOss(raw: Json, weights: Weights): Decoder {
   const base = readDecoderConfig(raw, familyOf(raw));
   const config = { ...base, experts: expertsOf(raw, base) };
   const { dim: D, normEpsilon } = config;
-  const { count, perToken } = config.experts;
-  const limit = fields(raw).number('swiglu_limit', above(0)) ?? 7;
-  const alpha = fields(raw).number('swiglu_alpha', above(0)) ?? 1.702;
+  const { count, perToken, clamped } = config.experts;
   return decoder(config, weights, (layer, index) => {
     const mlp = layer.at('mlp');
     const choice = { perToken, scores: 'logits', normalise: { by: 'softmax' } } as const;
@@ -47,7 +45,7 @@ export function gptOss(raw: Json, weights: Weights): Decoder {
       mlp: new Mixture({
         router: new Router(mlp.router('router', count, D, true), choice), // [E, D]
         experts: gptOssExperts(mlp.at('experts'), D, config.experts),
-        activation: (gate, up) => clampedSwiglu(gate, up, { limit, alpha }),
+        activation: (gate, up) => clampedSwiglu(gate, up, clamped),
       }),
     });
   });
@@ -69,12 +67,16 @@ function familyOf(raw: Json): Family {
   };
 }
 
-function expertsOf(raw: Json, { nLayers, mlpDim }: DecoderConfig): ExpertsConfig {
+function expertsOf(raw: Json, { nLayers, mlpDim }: DecoderConfig) {
   const read = fields(raw);
   const count = read.integer('num_local_experts', upTo(LIMITS.experts)) ?? 128;
   const key = raw.num_experts_per_tok === undefined ? 'experts_per_token' : 'num_experts_per_tok';
   const perToken = read.integer(key, upTo(count)) ?? 4;
-  return { count, perToken, dim: mlpDim, sharedDim: 0, layers: repeat(true, nLayers) };
+  const clamped = {
+    limit: read.number('swiglu_limit', above(0)) ?? 7,
+    alpha: read.number('swiglu_alpha', above(0)) ?? 1.702,
+  };
+  return { count, perToken, dim: mlpDim, sharedDim: 0, clamped, layers: repeat(true, nLayers) } satisfies ExpertsConfig;
 }
 
 /**

@@ -21,8 +21,9 @@ afterAll(() => {
 });
 
 const model = await readShapes(modelFolder('llama_gqa_tied'));
-const caseOf = (suite: Suite, phase: string, site = '') => {
-  const found = suite.cases(model, parsePhase(phase)).find((one) => one.site.includes(site));
+const mixture = await readShapes(modelFolder('gpt_oss_mxfp4'));
+const caseOf = (suite: Suite, phase: string, site = '', of = suite.name === 'experts' ? mixture : model) => {
+  const found = suite.cases(of, parsePhase(phase)).find((one) => one.site.includes(site));
   return found ?? expect.fail(`${suite.name} has no case at ${site}`);
 };
 
@@ -40,7 +41,7 @@ function taskOf(name: string, phase: string, site?: string, seed = 1): Task {
       ),
     ]),
   );
-  return { suite, site: at, sizes, operands, inputs, copies: 1 };
+  return { suite, site: at, sizes, operands, inputs, packed: {}, copies: 1 };
 }
 
 const spec = (
@@ -49,13 +50,13 @@ const spec = (
   variants: readonly VariantSpec[],
   more: Partial<CaseSpec> = {},
 ): CaseSpec => {
-  const { site, sizes } = caseOf(suiteOf(name), phase, more.site);
+  const { site, sizes, stored } = caseOf(suiteOf(name), phase, more.site);
   const rest = { coldBytes: 0, milliseconds: 1, precision: 1, threads: undefined, seed: 1 };
-  return { suite: name, distribution: 'normal', recording: undefined, variants, ...rest, ...more, site, sizes };
+  return { suite: name, distribution: 'normal', recording: undefined, variants, ...rest, stored, ...more, site, sizes };
 };
 
 const engine = (name: string, phase: string): VariantSpec[] =>
-  engineVariants(suiteOf(name), caseOf(suiteOf(name), phase).sizes);
+  engineVariants(suiteOf(name), caseOf(suiteOf(name), phase));
 
 const F32: Pick<Variant, 'name' | 'weights' | 'compute'> = { name: 'f32', weights: 'f32', compute: 'f32' };
 
@@ -63,11 +64,11 @@ describe('shapes', () => {
   test('are those of the model, with the calls of a pass', () => {
     const sites = suiteOf('linear').cases(model, parsePhase('prefill:7'));
     expect(sites).toEqual([
-      { site: 'lm_head', sizes: { T: 1, K: 64, N: 512 }, calls: 1 },
-      { site: 'layers.*.self_attn.q_proj+k_proj+v_proj', sizes: { T: 7, K: 64, N: 128 }, calls: 2 },
-      { site: 'layers.*.self_attn.o_proj', sizes: { T: 7, K: 64, N: 64 }, calls: 2 },
-      { site: 'layers.*.mlp.gate_proj+up_proj', sizes: { T: 7, K: 64, N: 256 }, calls: 2 },
-      { site: 'layers.*.mlp.down_proj', sizes: { T: 7, K: 128, N: 64 }, calls: 2 },
+      { site: 'lm_head', sizes: { T: 1, K: 64, N: 512 }, calls: 1, stored: 'bf16' },
+      { site: 'layers.*.self_attn.q_proj+k_proj+v_proj', sizes: { T: 7, K: 64, N: 128 }, calls: 2, stored: 'bf16' },
+      { site: 'layers.*.self_attn.o_proj', sizes: { T: 7, K: 64, N: 64 }, calls: 2, stored: 'bf16' },
+      { site: 'layers.*.mlp.gate_proj+up_proj', sizes: { T: 7, K: 64, N: 256 }, calls: 2, stored: 'bf16' },
+      { site: 'layers.*.mlp.down_proj', sizes: { T: 7, K: 128, N: 64 }, calls: 2, stored: 'bf16' },
     ]);
     expect(caseOf(suiteOf('attention'), 'decode:100').sizes).toEqual({ T: 1, S: 100, H: 4, K: 2, d: 16 });
   });
@@ -113,6 +114,23 @@ describe('the oracle agrees with the formula, written down in f64', () => {
         const other = item(x, t, h, isFirst ? i + d / 2 : i - d / 2);
         return item(x, t, h, i) * item(cos, t, pair) + (isFirst ? -1 : 1) * other * item(sin, t, pair);
       }),
+    experts: ({ x, ids, weights, ...own }, { T, D, F, k, limit, alpha }) => {
+      const count = Object.keys(own).length / 4;
+      const answer = (t: number, e: number): number[] => {
+        const branch = (f: number) =>
+          sum(D, (i) => item(x, t, i) * item(own[`gateUp${e}`], f, i)) + item(own[`gateUpBias${e}`], f);
+        const post = Array.from({ length: F }, (_, f) => {
+          const gate = Math.min(branch(f), limit);
+          const up = Math.max(-limit, Math.min(branch(F + f), limit));
+          return ((up + 1) * gate) / (1 + Math.exp(-alpha * gate));
+        });
+        return Array.from({ length: D }, (_, d) => sum(F, (f) => post[f] * item(own[`down${e}`], d, f)) + item(own[`downBias${e}`], d)); // prettier-ignore
+      };
+      const answers = Array.from({ length: T }, (_, t) =>
+        Array.from({ length: k }, (_, j) => answer(t, item(ids, t, j) % count)),
+      );
+      return build([T, D], ([t, d]) => sum(k, (j) => item(weights, t, j) * answers[t][j][d]));
+    },
     attention: ({ q, keys, values }, { T, S, H, K, d }) =>
       build([T, H, d], ([t, h, i]) => {
         const group = Math.floor(h / (H / K));
@@ -164,7 +182,7 @@ describe('a check', () => {
     const operands = suite.operands(sizes, '');
     const draw = createDraw(3, 'normal');
     const inputs = { x: draw.activations(512 * 576), w: draw.weights(576 * 1024, 576 ** -0.5) };
-    const task: Task = { suite, site: '', sizes, operands, inputs, copies: 1 };
+    const task: Task = { suite, site: '', sizes, operands, inputs, packed: {}, copies: 1 };
     const variant = onBackend(
       { name: 'f32', backend: 'tensorflow', weights: 'f32' },
       backendOf('tensorflow', undefined),
@@ -307,7 +325,7 @@ describe("a user's kernel", () => {
   test('a file that is no kernel is refused, with what it lacks', async () => {
     const bad = (name: string, text: string) => measureCase(spec('linear', 'decode', [file(name, text)]));
     await expect(bad('none.mjs', 'export const linear = 1;')).rejects.toThrow(/none\.mjs: expected its default export to be a function/); // prettier-ignore
-    await expect(bad('odd.mjs', "export const weights = 'q4'; export default () => {};")).rejects.toThrow(/"weights" and "compute" to be f32 or bf16/); // prettier-ignore
+    await expect(bad('odd.mjs', "export const weights = 'q4'; export default () => {};")).rejects.toThrow(/"weights" to be one of f32, bf16, mxfp4, fp8/); // prettier-ignore
     await expect(bad('broken.mjs', 'export default (')).rejects.toThrow(/broken\.mjs: cannot be imported/);
     await expect(measureCase(spec('linear', 'decode', [{ name: 'x', file: 'no/such/file.mjs' }]))).rejects.toThrow(/no\/such\/file\.mjs: cannot be imported/); // prettier-ignore
   });

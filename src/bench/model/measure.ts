@@ -7,6 +7,7 @@ import { elements } from '../../tensor/dtype.ts';
 import { type BackendName } from '../../tensor/backends.ts';
 import { VitrineError } from '../../tensor/errors.ts';
 import { fingerprint, type Fingerprint } from '../fingerprint.ts';
+import { modelHash } from '../model-hash.ts';
 import { memoryBandwidth } from '../limits.ts';
 import { estimate, type Estimate } from '../statistics.ts';
 import type { LaunchFigures, LaunchSpec } from './launch.ts';
@@ -80,7 +81,7 @@ interface Configuration {
 export async function benchModel(options: ModelBenchOptions): Promise<ModelReport> {
   const { source, threads, pp = 512, tg = 128, depths = [0], repetitions = 5, signal } = options;
   const { backends = ['auto'], weights = ['auto'], onProgress = () => undefined } = options;
-  const { config, plans } = await plan(source, weights);
+  const { hash, plans } = await plan(source, weights);
   const before = await memoryBandwidth(threads);
   const configurations = backends.flatMap(
     (backend) =>
@@ -97,7 +98,7 @@ export async function benchModel(options: ModelBenchOptions): Promise<ModelRepor
   return {
     format: 'vitrine-bench-model',
     version: 1,
-    fingerprint: fingerprint({ threads, model: config }),
+    fingerprint: fingerprint({ threads, model: hash }),
     memory,
     model: source,
     repetitions,
@@ -115,7 +116,7 @@ async function plan(source: string, weights: readonly NonNullable<WeightOptions[
       const lookedUp = lmHead.weight === embed ? 0 : elements(embed.shape) * (embed.dtype === 'f32' ? 4 : 2);
       return { asked, dtype: embed.dtype, bytesPerToken: weightBytes - lookedUp, figures: [] };
     });
-    return { config: files.config, plans };
+    return { hash: await modelHash(files), plans };
   } finally {
     await files.checkpoint.close();
   }

@@ -4,6 +4,7 @@ import { Model } from '../../engine/model.ts';
 import { type BackendName, createBackend } from '../../tensor/backends.ts';
 import { VitrineError } from '../../tensor/errors.ts';
 import { fingerprint, type Fingerprint } from '../fingerprint.ts';
+import { modelHash } from '../model-hash.ts';
 import { type Call, CallRecorder } from './recorder.ts';
 
 export interface ProfileOptions extends Pick<WeightOptions, 'weights' | 'signal'> {
@@ -95,7 +96,7 @@ export async function profileModel(options: ProfileOptions): Promise<Profile> {
     return {
       format: 'vitrine-bench-profile',
       version: 1,
-      fingerprint: fingerprint({ threads, model: files.config }),
+      fingerprint: fingerprint({ threads, model: await modelHash(files) }),
       model: source,
       backend: backend.description,
       weightBytes: model.weightBytes,

@@ -39,7 +39,7 @@ export const attention = defineSuite({
     },
     ...(T > 1 && { mask: { kind: 'vector', shape: [T, S], rows: true, fill: () => causalMask(T, S) } }),
   }),
-  apply: ({ q, keys, values, mask }, { d }) => {
+  apply: ({ q, keys, values, mask }, { sizes: { d } }) => {
     const positions = Int32Array.from({ length: keys.shape[1] }, (_, slot) => slot);
     return apply(q, [{ begin: 0, end: q.shape[0], keys, values, mask, positions }], { scale: d ** -0.5 });
   },

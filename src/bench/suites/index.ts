@@ -1,6 +1,7 @@
 import { VitrineError } from '../../tensor/errors.ts';
 import type { Suite } from '../suite.ts';
 import { attention } from './attention.ts';
+import { experts } from './experts.ts';
 import { linear } from './linear.ts';
 import { rmsNorm } from './rms-norm.ts';
 import { rotate } from './rotate.ts';
@@ -8,7 +9,7 @@ import { softmax } from './softmax.ts';
 import { swiglu } from './swiglu.ts';
 
 /** In the order in which a token passes them. `softmax` is a part of `attention`, so no sum of ops counts it. */
-export const SUITES: readonly Suite[] = [rmsNorm, linear, rotate, attention, softmax, swiglu];
+export const SUITES: readonly Suite[] = [rmsNorm, linear, rotate, attention, softmax, swiglu, experts];
 
 /** @throws VitrineError that names the suites there are. */
 export function suiteOf(name: string): Suite {

@@ -1,6 +1,4 @@
 import { linear as apply } from '../../tensor/ops/linear.ts';
-import { Parameter } from '../../tensor/parameter.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
 import { defineSuite, F32_TOLERANCE } from '../suite.ts';
 
 /** Where the input of a matrix shows in a real pass, by the matrix' name in any family. */
@@ -8,6 +6,8 @@ const HOOKS: readonly (readonly [RegExp, string])[] = [
   [/^lm_head$/, 'ln_final.hook_out'],
   [/(q_proj|qkv_proj|c_attn|query_key_value)/, 'hook_attn_in'],
   [/(o_proj|attn\.c_proj|attention\.dense)$/, 'attn.hook_z'],
+  [/\.mlp\.(gate|router)$|block_sparse_moe\.gate$/, 'mlp.router.hook_in'],
+  [/shared_experts\.down_proj$/, 'mlp.shared.hook_post'],
   [/(gate_proj|gate_up_proj|c_fc|dense_h_to_4h)/, 'hook_mlp_in'],
   [/(down_proj|mlp\.c_proj|dense_4h_to_h)$/, 'mlp.hook_post'],
 ];
@@ -16,10 +16,11 @@ const HOOKS: readonly (readonly [RegExp, string])[] = [
 export const linear = defineSuite({
   name: 'linear',
   cases: ({ matrices }, { tokens }) =>
-    matrices.map(({ site, shape: [N, K], count, isHead }) => ({
+    matrices.map(({ site, shape: [N, K], stored, count, isHead }) => ({
       site,
       sizes: { T: isHead ? 1 : tokens, K, N },
       calls: count,
+      stored,
     })),
   operands: ({ T, K, N }, site) => ({
     x: {
@@ -31,7 +32,8 @@ export const linear = defineSuite({
     },
     w: { kind: 'matrix', shape: [N, K], rows: false, fill: (draw, count) => draw.weights(count, K ** -0.5) },
   }),
-  apply: ({ x, w }, { N }, compute) => apply(x, { weight: filled(w), bias: undefined, sizes: [N], compute }),
+  apply: ({ x }, { sizes: { N }, matrices: { w }, compute }) =>
+    apply(x, { weight: w, bias: undefined, sizes: [N], compute }),
   output: ({ T, N }) => [T, N],
   flops: ({ T, K, N }) => 2 * T * K * N,
   signedSums: ({ x, w }, { T, K, N }, signs) => {
@@ -45,15 +47,3 @@ export const linear = defineSuite({
   },
   tolerance: F32_TOLERANCE,
 });
-
-const parameters = new WeakMap<Tensor, Parameter>();
-
-/** A tensor as the weight of a layer; the same parameter each time, since to make one is not part of the op. */
-function filled(tensor: Tensor): Parameter {
-  const known = parameters.get(tensor);
-  if (known !== undefined) return known;
-  const parameter = new Parameter('w', tensor.shape, tensor.dtype);
-  parameter.fill(tensor);
-  parameters.set(tensor, parameter);
-  return parameter;
-}

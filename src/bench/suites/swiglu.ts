@@ -4,20 +4,26 @@ import { defineSuite, F32_TOLERANCE } from '../suite.ts';
 /** `silu(gate) * up`, `[T, F]`. */
 export const swiglu = defineSuite({
   name: 'swiglu',
-  cases: ({ config }, { tokens }) =>
-    config.traits.includes('gated-mlp') && config.activation === 'silu'
-      ? [{ site: 'layers.*.mlp', sizes: { T: tokens, F: config.mlpDim }, calls: config.nLayers }]
-      : [],
-  operands: ({ T, F }) => {
+  // Experts that are chosen have theirs in the suite `experts`.
+  cases: ({ config: { traits, activation, mlpDim, nLayers, experts } }, { tokens: T }) => {
+    if (!traits.includes('gated-mlp') || activation !== 'silu') return [];
+    const mixtures = experts?.layers.filter(Boolean).length ?? 0;
+    const cases = [
+      { site: 'layers.*.mlp', sizes: { T, F: mlpDim }, calls: nLayers - mixtures },
+      { site: 'layers.*.mlp.shared', sizes: { T, F: experts?.sharedDim ?? 0 }, calls: mixtures },
+    ];
+    return cases.filter(({ sizes: { F }, calls }) => F > 0 && calls > 0);
+  },
+  operands: ({ T, F }, site) => {
     const branch = (hook: string) =>
       ({
         kind: 'activation',
         shape: [T, F],
         rows: true,
-        hook,
+        hook: site.replace('layers.*.', '') + hook,
         fill: (draw, count) => draw.activations(count),
       }) satisfies ReturnType<typeof swiglu.operands>[string];
-    return { gate: branch('mlp.hook_pre'), up: branch('mlp.hook_pre_linear') };
+    return { gate: branch('.hook_pre'), up: branch('.hook_pre_linear') };
   },
   apply: ({ gate, up }) => apply(gate, up),
   output: ({ T, F }) => [T, F],

@@ -1,3 +1,4 @@
+import type { Compiled } from '../blocks.ts';
 import type { Report, Row } from '../report.ts';
 import type { Estimate } from '../statistics.ts';
 import { noiseFloor } from '../verdict.ts';
@@ -56,6 +57,27 @@ export function noiseOf({ control, minEffect }: Row): string {
   const counts = (100 * Math.max(minEffect, noiseFloor(control))).toFixed(1);
   const { median, low, high } = control;
   return `base against itself: ${percent(median)} [${percent(low)}, ${percent(high)}]; a difference counts from ${counts}% on`;
+}
+
+/**
+ * What happened while a row was timed, in words: `my-kernel: of 320 samples 3 were outliers, 2 had a GC pause (1 a major one);
+ * code of TurboFan, optimised in 100% of samples`. Empty where nothing did.
+ */
+export function labelsOf({ variant, taken, outliers, pauses, compiled }: Row): string {
+  const happened = [
+    outliers > 0 ? `${outliers} were outliers` : '',
+    pauses.any > 0 ? `${pauses.any} had a GC pause${pauses.major > 0 ? ` (${pauses.major} a major one)` : ''}` : '',
+  ].filter((part) => part !== '');
+  const parts = [
+    happened.length > 0 ? `of ${taken} samples ${happened.join(', ')}` : '',
+    compiled === undefined ? '' : compilationOf(compiled),
+  ].filter((part) => part !== '');
+  return parts.length === 0 ? '' : `${variant}: ${parts.join('; ')}`;
+}
+
+function compilationOf({ tier, optimised, deopts }: Compiled): string {
+  const lost = deopts === 0 ? '' : `, deoptimised ${deopts} ${deopts === 1 ? 'time' : 'times'}`;
+  return `code of ${tier}, optimised in ${(100 * optimised).toFixed(0)}% of samples${lost}`;
 }
 
 /** Rows of one case together, in their order. */

@@ -22,6 +22,13 @@ const COLUMNS = [
   'attained',
   'nmse',
   'worst_error_of_row',
+  'samples',
+  'outliers',
+  'gc_pauses',
+  'major_gc_pauses',
+  'tier',
+  'optimised',
+  'deopts',
 ] as const;
 
 /** One line for each row, RFC 4180; what a wrong variant does not have is empty. */
@@ -42,6 +49,12 @@ export function toCsv({ rows }: Pick<Report, 'rows'>): string {
       gbps: seconds && bytes / seconds.median / 1e9,
       nmse: check.nmse,
       worst_error_of_row: check.worst.ofRow,
+      samples: row.taken,
+      gc_pauses: row.pauses.any,
+      major_gc_pauses: row.pauses.major,
+      tier: row.compiled?.tier,
+      optimised: row.compiled?.optimised,
+      deopts: row.compiled?.deopts,
     };
     return COLUMNS.map((column) => quoted(String(figures[column] ?? ''))).join(',');
   });

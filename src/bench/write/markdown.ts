@@ -1,5 +1,5 @@
 import type { Report } from '../report.ts';
-import { casesOf, cellsOf, HEADINGS, inOrder, noiseOf, titleOf } from './columns.ts';
+import { casesOf, cellsOf, HEADINGS, inOrder, labelsOf, noiseOf, titleOf } from './columns.ts';
 import { predictionLine } from './table.ts';
 
 /** The report as Markdown: a table for each case, with the command that measures it again. */
@@ -23,7 +23,7 @@ export function toMarkdown(report: Report): string {
     sections.push(
       `### ${titleOf(rows[0])}`,
       table.map(rowOf).join('\n'),
-      [`\`${rows[0].command}\``, noiseOf(rows[0])].filter((part) => part !== '').join('; '),
+      [`\`${rows[0].command}\``, noiseOf(rows[0]), ...rows.map(labelsOf)].filter((part) => part !== '').join('; '),
     );
   }
   if (predictions.length > 0) sections.push(predictions.map((one) => `- ${predictionLine(one)}`).join('\n'));

@@ -1,5 +1,5 @@
 import type { Prediction, Report } from '../report.ts';
-import { casesOf, cellsOf, HEADINGS, inOrder, noiseOf, titleOf } from './columns.ts';
+import { casesOf, cellsOf, HEADINGS, inOrder, labelsOf, noiseOf, titleOf } from './columns.ts';
 
 /** The report for a terminal: a table for each case, bars of the times, limits and predictions. */
 export function toTable(report: Report): string {
@@ -21,7 +21,9 @@ export function toTable(report: Report): string {
       [...inOrder(HEADINGS).slice(0, -1), '', HEADINGS.kernels],
       ...cells.map((row, i) => [...inOrder(row).slice(0, -1), bars[i], row.kernels]),
     ]);
-    sections.push([titleOf(rows[0]), ...lines, noiseOf(rows[0])].filter((line) => line !== '').join('\n'));
+    sections.push(
+      [titleOf(rows[0]), ...lines, ...rows.map(labelsOf), noiseOf(rows[0])].filter((line) => line !== '').join('\n'),
+    );
   }
   if (predictions.length > 0) sections.push(predictions.map(predictionLine).join('\n'));
   return `${sections.join('\n\n')}\n`;
