@@ -79,10 +79,8 @@ export async function readShapes(source: string): Promise<ModelShapes> {
 /** Mixtures whose experts are stored alike are one site. */
 function mixtureSites(mixtures: readonly Mixture[]): MixtureSite[] {
   const sites = new Map<string, MixtureSite>();
-  for (const {
-    experts: [{ gateUp }],
-  } of mixtures) {
-    // prettier-ignore
+  for (const { experts } of mixtures) {
+    const [{ gateUp }] = experts;
     const site = siteOf(gateUp.weight.name).replace(/\.experts\..*$/, '.experts');
     const stored = storedAs(gateUp.weight);
     const known = sites.get(`${site} ${stored}`);

@@ -6,7 +6,7 @@ import { check, expectedOf } from '../../src/bench/check.ts';
 import { backendOf, engineVariants, onBackend } from '../../src/bench/engine-variants.ts';
 import { createDraw } from '../../src/bench/inputs.ts';
 import { type CaseSpec, measureCase, type VariantSpec } from '../../src/bench/measure.ts';
-import { parsePhase, readShapes } from '../../src/bench/model-shapes.ts';
+import { type ModelShapes, parsePhase, readShapes } from '../../src/bench/model-shapes.ts';
 import { record } from '../../src/bench/recording.ts';
 import type { Suite } from '../../src/bench/suite.ts';
 import { SUITES, suiteOf } from '../../src/bench/suites/index.ts';
@@ -22,14 +22,15 @@ afterAll(() => {
 
 const model = await readShapes(modelFolder('llama_gqa_tied'));
 const mixture = await readShapes(modelFolder('gpt_oss_mxfp4'));
+const latent = await readShapes(modelFolder('deepseek_v3'));
 const caseOf = (suite: Suite, phase: string, site = '', of = suite.name === 'experts' ? mixture : model) => {
   const found = suite.cases(of, parsePhase(phase)).find((one) => one.site.includes(site));
   return found ?? expect.fail(`${suite.name} has no case at ${site}`);
 };
 
-function taskOf(name: string, phase: string, site?: string, seed = 1): Task {
+function taskOf(name: string, phase: string, site?: string, seed = 1, of?: ModelShapes): Task {
   const suite = suiteOf(name);
-  const { sizes, site: at } = caseOf(suite, phase, site);
+  const { sizes, site: at } = caseOf(suite, phase, site, of);
   const operands = suite.operands(sizes, at);
   const draw = createDraw(seed, 'normal');
   const inputs = Object.fromEntries(
@@ -70,7 +71,7 @@ describe('shapes', () => {
       { site: 'layers.*.mlp.gate_proj+up_proj', sizes: { T: 7, K: 64, N: 256 }, calls: 2, stored: 'bf16' },
       { site: 'layers.*.mlp.down_proj', sizes: { T: 7, K: 128, N: 64 }, calls: 2, stored: 'bf16' },
     ]);
-    expect(caseOf(suiteOf('attention'), 'decode:100').sizes).toEqual({ T: 1, S: 100, H: 4, K: 2, d: 16 });
+    expect(caseOf(suiteOf('attention'), 'decode:100').sizes).toEqual({ T: 1, S: 100, H: 4, K: 2, d: 16, dv: 16 });
   });
 
   test('a layer with a window decodes behind no more than that', async () => {
@@ -79,6 +80,16 @@ describe('shapes', () => {
     expect(cases.map(({ sizes }) => sizes.S).sort((a, b) => a - b)).toEqual([...new Set(sliding.config.windows.map((w) => Math.min(w, 1000)))].sort((a, b) => a - b)); // prettier-ignore
     expect(cases.reduce((calls, one) => calls + one.calls, 0)).toBe(sliding.config.nLayers);
     expect(suiteOf('swiglu').cases(sliding, parsePhase('decode'))).toEqual([]); // GELU
+  });
+
+  test('a cache of latents is read once, as keys and as values', () => {
+    const [{ sizes, calls }] = suiteOf('attention').cases(latent, parsePhase('decode:50'));
+    const { rank, ropeDim } = latent.config.latent!;
+    expect({ sizes, calls }).toEqual({
+      sizes: { T: 1, S: 50, H: latent.config.nHeads, K: 1, d: rank + ropeDim, dv: rank, latent: 1 },
+      calls: latent.config.nLayers,
+    });
+    expect(Object.keys(suiteOf('attention').operands(sizes, ''))).toEqual(['q', 'keys']);
   });
 
   test.each(['decode:0', 'prefill:x', 'train', 'decode:'])('%s is refused', (phase) => {
@@ -131,8 +142,8 @@ describe('the oracle agrees with the formula, written down in f64', () => {
       );
       return build([T, D], ([t, d]) => sum(k, (j) => item(weights, t, j) * answers[t][j][d]));
     },
-    attention: ({ q, keys, values }, { T, S, H, K, d }) =>
-      build([T, H, d], ([t, h, i]) => {
+    attention: ({ q, keys, values = keys }, { T, S, H, K, d, dv }) =>
+      build([T, H, dv], ([t, h, i]) => {
         const group = Math.floor(h / (H / K));
         const seen = S - T + t + 1;
         const scores = Array.from(
@@ -144,17 +155,20 @@ describe('the oracle agrees with the formula, written down in f64', () => {
       }),
   };
 
-  test.each(SUITES.map(({ name }) => name))('%s', (name) => {
-    for (const phase of ['decode:9', 'prefill:5']) {
-      const task = taskOf(name, phase);
-      const { values } = expectedOf(task, F32, createRandom(1));
-      const { values: formula } = FORMULAS[name](arrays(task), task.sizes);
-      expect(values.length).toBe(formula.length);
-      values.forEach((value, i) => {
-        expect(Math.abs(value - formula[i])).toBeLessThan(1e-6 * (1 + Math.abs(formula[i])));
-      });
-    }
-  });
+  test.each([...SUITES.map(({ name }) => ({ name, of: undefined })), { name: 'attention', of: latent }])(
+    '$name',
+    ({ name, of }) => {
+      for (const phase of ['decode:9', 'prefill:5']) {
+        const task = taskOf(name, phase, undefined, 1, of);
+        const { values } = expectedOf(task, F32, createRandom(1));
+        const { values: formula } = FORMULAS[name](arrays(task), task.sizes);
+        expect(values.length).toBe(formula.length);
+        values.forEach((value, i) => {
+          expect(Math.abs(value - formula[i])).toBeLessThan(1e-6 * (1 + Math.abs(formula[i])));
+        });
+      }
+    },
+  );
 });
 
 describe('a check', () => {

@@ -1,50 +1,52 @@
 import { attention as apply } from '../../tensor/ops/attention.ts';
-import { defineSuite, F32_TOLERANCE } from '../suite.ts';
+import { defineSuite, F32_TOLERANCE, type OperandSpec, type Sizes } from '../suite.ts';
 
-/** Scores, mask, softmax and mix: T queries `[T, H, d]` by S keys and values `[K, S, d]` in the cache. */
+/**
+ * Scores, mask, softmax and mix: T queries `[T, H, d]` by S keys `[K, S, d]` and values `[K, S, dv]` in the cache. Where a layer
+ * caches latents, `latent` is 1: the first `dv` numbers of its keys are its values.
+ */
 export const attention = defineSuite({
   name: 'attention',
   // Without the cache's spare slots; a layer with a window sees no more than that.
-  cases: ({ config: { nHeads: H, nKvHeads: K, headDim: d, windows }, cacheLayout }, { tokens: T, depth }) => {
-    if (cacheLayout.some(({ keyDim, valueDim }) => keyDim !== d || valueDim !== d)) return [];
+  cases: ({ config: { nHeads: H }, cacheLayout }, { tokens: T, depth }) => {
     const total = Math.max(T, depth);
-    const spans = T === 1 ? windows.map((window) => Math.min(window, total)) : windows.map(() => total);
-    return [...new Set(spans)].map((S) => ({
-      site: 'layers.*.attn',
-      sizes: { T, S, H, K, d },
-      calls: spans.filter((span) => span === S).length,
-    }));
+    const found = new Map<string, { sizes: Sizes; calls: number }>();
+    for (const { nKvHeads: K, keyDim: d, valueDim, latentDim, window } of cacheLayout) {
+      const S = T === 1 ? Math.min(window, total) : total;
+      const sizes = { T, S, H, K, d, dv: valueDim === 0 ? latentDim! : valueDim, ...(valueDim === 0 && { latent: 1 }) };
+      const key = JSON.stringify(sizes);
+      found.set(key, { sizes, calls: (found.get(key)?.calls ?? 0) + 1 });
+    }
+    return [...found.values()].map((one) => ({ site: 'layers.*.attn', ...one }));
   },
-  operands: ({ T, S, H, K, d }) => ({
-    q: {
-      kind: 'activation',
-      shape: [T, H, d],
-      rows: true,
-      hook: 'attn.hook_rot_q',
-      fill: (draw, count) => draw.activations(count),
-    },
-    keys: {
+  operands: ({ T, S, H, K, d, dv, latent }) => {
+    const store = (width: number, hook: string): OperandSpec => ({
       kind: 'store',
-      shape: [K, S, d],
+      shape: [K, S, width],
       rows: false,
-      hook: 'kv.hook_k',
+      hook: latent ? undefined : hook,
       fill: (draw, count) => draw.weights(count, 1),
-    },
-    values: {
-      kind: 'store',
-      shape: [K, S, d],
-      rows: false,
-      hook: 'kv.hook_v',
-      fill: (draw, count) => draw.weights(count, 1),
-    },
-    ...(T > 1 && { mask: { kind: 'vector', shape: [T, S], rows: true, fill: () => causalMask(T, S) } }),
-  }),
-  apply: ({ q, keys, values, mask }, { sizes: { d } }) => {
+    });
+    return {
+      q: {
+        kind: 'activation',
+        shape: [T, H, d],
+        rows: true,
+        hook: latent ? undefined : 'attn.hook_rot_q',
+        fill: (draw, count) => draw.activations(count),
+      },
+      keys: store(d, 'kv.hook_k'),
+      ...(!latent && { values: store(dv, 'kv.hook_v') }),
+      ...(T > 1 && { mask: { kind: 'vector', shape: [T, S], rows: true, fill: () => causalMask(T, S) } }),
+    };
+  },
+  apply: ({ q, keys, values = keys, mask }, { sizes: { d, dv } }) => {
     const positions = Int32Array.from({ length: keys.shape[1] }, (_, slot) => slot);
-    return apply(q, [{ begin: 0, end: q.shape[0], keys, values, mask, positions }], { scale: d ** -0.5 });
+    const sequence = { begin: 0, end: q.shape[0], keys, values, mask, positions };
+    return apply(q, [sequence], { scale: d ** -0.5, valueDim: dv });
   },
-  output: ({ T, H, d }) => [T, H, d],
-  flops: ({ T, S, H, d }) => 4 * T * S * H * d + 5 * T * S * H,
+  output: ({ T, H, dv }) => [T, H, dv],
+  flops: ({ T, S, H, d, dv }) => 2 * T * S * H * (d + dv) + 5 * T * S * H,
   tolerance: F32_TOLERANCE,
 });
 
