@@ -13,11 +13,8 @@ const PLACES = 16;
  *
  * @throws LoadError where a file cannot be read.
  */
-export async function modelHash({
-  config,
-  checkpoint: { tensors },
-}: Pick<ModelFiles, 'config' | 'checkpoint'>): Promise<string> {
-  // prettier-ignore
+export async function modelHash({ config, checkpoint }: Pick<ModelFiles, 'config' | 'checkpoint'>): Promise<string> {
+  const { tensors } = checkpoint;
   const hash = createHash('sha256');
   hash.update(JSON.stringify(config));
   const files = new Set<string>();
