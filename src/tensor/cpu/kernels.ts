@@ -93,7 +93,7 @@ export class CpuKernels {
       memory: this.#own.id,
       numbers: [input, 0, 0, output, width, 0, 0],
       units: rows,
-      step: Math.max(1, Math.ceil(WORTH_SHARING / 8 / width)),
+      step: Math.ceil(WORTH_SHARING / 64 / width),
     }));
   }
 

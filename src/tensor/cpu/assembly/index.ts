@@ -86,9 +86,11 @@ function streams<W>(w: usize, x: usize, y: usize, K: i32, from: i32, to: i32): i
 export function dotsF32(b: usize, _: usize, a: usize, c: usize, K: i32, N: i32, M: i32, from: i32, to: i32): void {
   for (let row = from; row < to; row++) {
     const x = a + (((<usize>row) * K) << 2);
-    let other = b + (((<usize>(row / M)) * N * K) << 2);
-    let out = c + (((<usize>row) * N) << 2);
-    for (let n = 0; n < N; n++, other += (<usize>K) << 2, out += 4) store<f32>(out, dot<f32>(other, x, K));
+    const keys = b + (((<usize>(row / M)) * N * K) << 2);
+    const out = c + (((<usize>row) * N) << 2);
+    for (let n = streams<f32>(keys, x, out, K, 0, N); n < N; n++) {
+      store<f32>(out + ((<usize>n) << 2), dot<f32>(keys + (((<usize>n) * K) << 2), x, K));
+    }
   }
 }
 
@@ -99,20 +101,52 @@ export function mixesF32(b: usize, _: usize, a: usize, c: usize, K: i32, N: i32,
     const values = b + (((<usize>(row / M)) * K * N) << 2);
     const out = c + (((<usize>row) * N) << 2);
     memory.fill(out, 0, (<usize>N) << 2);
-    for (let k = 0; k < K; k++) {
-      const factor = load<f32>(factors + ((<usize>k) << 2));
-      const wide = f32x4.splat(factor);
-      const value = values + (((<usize>k) * N) << 2);
-      let n = 0;
-      for (; n + 4 <= N; n += 4) {
-        const at = (<usize>n) << 2;
-        v128.store(out + at, f32x4.add(v128.load(out + at), f32x4.mul(wide, v128.load(value + at))));
-      }
-      for (; n < N; n++) {
-        const at = (<usize>n) << 2;
-        store<f32>(out + at, load<f32>(out + at) + factor * load<f32>(value + at));
-      }
-    }
+    let k = 0;
+    for (; k + 4 <= K; k += 4) mixFour(values + (((<usize>k) * N) << 2), factors + ((<usize>k) << 2), out, N);
+    for (; k < K; k++) mixOne(values + (((<usize>k) * N) << 2), load<f32>(factors + ((<usize>k) << 2)), out, N);
+  }
+}
+
+/** Adds four rows of `N` numbers, each by its factor, to another: in the order of the rows, reading and writing it once. */
+// @ts-ignore: decorator
+@inline
+function mixFour(rows: usize, factors: usize, out: usize, N: i32): void {
+  const width = (<usize>N) << 2;
+  const f0 = f32x4.splat(load<f32>(factors));
+  const f1 = f32x4.splat(load<f32>(factors, 4));
+  const f2 = f32x4.splat(load<f32>(factors, 8));
+  const f3 = f32x4.splat(load<f32>(factors, 12));
+  let n = 0;
+  for (; n + 4 <= N; n += 4) {
+    const at = rows + ((<usize>n) << 2);
+    let sum = f32x4.add(v128.load(out + ((<usize>n) << 2)), f32x4.mul(f0, v128.load(at)));
+    sum = f32x4.add(sum, f32x4.mul(f1, v128.load(at + width)));
+    sum = f32x4.add(sum, f32x4.mul(f2, v128.load(at + 2 * width)));
+    sum = f32x4.add(sum, f32x4.mul(f3, v128.load(at + 3 * width)));
+    v128.store(out + ((<usize>n) << 2), sum);
+  }
+  for (; n < N; n++) {
+    const at = rows + ((<usize>n) << 2);
+    let sum = load<f32>(out + ((<usize>n) << 2)) + load<f32>(factors) * load<f32>(at);
+    sum += load<f32>(factors, 4) * load<f32>(at + width);
+    sum += load<f32>(factors, 8) * load<f32>(at + 2 * width);
+    sum += load<f32>(factors, 12) * load<f32>(at + 3 * width);
+    store<f32>(out + ((<usize>n) << 2), sum);
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function mixOne(row: usize, factor: f32, out: usize, N: i32): void {
+  const wide = f32x4.splat(factor);
+  let n = 0;
+  for (; n + 4 <= N; n += 4) {
+    const at = (<usize>n) << 2;
+    v128.store(out + at, f32x4.add(v128.load(out + at), f32x4.mul(wide, v128.load(row + at))));
+  }
+  for (; n < N; n++) {
+    const at = (<usize>n) << 2;
+    store<f32>(out + at, load<f32>(out + at) + factor * load<f32>(row + at));
   }
 }
 
@@ -121,11 +155,17 @@ export function softmaxF32(x: usize, _0: usize, _1: usize, y: usize, N: i32, _2:
   for (let row = from; row < to; row++) {
     const input = x + (((<usize>row) * N) << 2);
     const output = y + (((<usize>row) * N) << 2);
-    let top: f32 = -Infinity;
-    for (let n = 0; n < N; n++) top = max(top, load<f32>(input + ((<usize>n) << 2)));
-    const tops = f32x4.splat(top);
-    let sums = f32x4.splat(0);
+    let tops = f32x4.splat(-Infinity);
     let n = 0;
+    for (; n + 4 <= N; n += 4) tops = f32x4.max(tops, v128.load(input + ((<usize>n) << 2)));
+    let top = max(
+      max(f32x4.extract_lane(tops, 0), f32x4.extract_lane(tops, 1)),
+      max(f32x4.extract_lane(tops, 2), f32x4.extract_lane(tops, 3)),
+    );
+    for (; n < N; n++) top = max(top, load<f32>(input + ((<usize>n) << 2)));
+    tops = f32x4.splat(top);
+    let sums = f32x4.splat(0);
+    n = 0;
     for (; n + 4 <= N; n += 4) {
       const at = (<usize>n) << 2;
       const e = exp4(f32x4.sub(v128.load(input + at), tops));
