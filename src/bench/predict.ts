@@ -1,7 +1,7 @@
 import type { BackendName } from '../tensor/backends.ts';
 import { VitrineError } from '../tensor/errors.ts';
 import type { ModelShapes } from './model-shapes.ts';
-import { startProcess } from './processes.ts';
+import { inProcess } from './processes.ts';
 import type { Prediction, Row } from './report.ts';
 import type { RunOptions } from './run.ts';
 import { estimate, type Estimate } from './statistics.ts';
@@ -81,20 +81,15 @@ async function measuredSpeed(
   const { backend, weights } = partsOf(variant);
   if (!measureModel || backend !== 'tensorflow') return undefined;
   onProgress?.(`measuring ${name} itself, ${variant}`);
-  const child = startProcess(signal);
   const held = weights === undefined || packedFormat(weights) ? 'auto' : (weights as 'f32' | 'bf16');
+  const spec = { source, backend, weights: held, threads, depth } as const;
   try {
-    const { tokenSeconds } = await child.ask({
-      kind: 'model',
-      spec: { source, backend, weights: held, threads, depth },
-    });
+    const { tokenSeconds } = await inProcess(signal, (child) => child.ask({ kind: 'model', spec }));
     return estimate([tokenSeconds.map((seconds) => 1 / seconds)]);
   } catch (error) {
     // A model in codes need not fit into memory in numbers; what was measured of its ops stands.
     if (!(error instanceof VitrineError) || signal?.aborted) throw error;
     onProgress?.(`${name} itself is not measured: ${error.message}`);
     return undefined;
-  } finally {
-    child.end();
   }
 }

@@ -65,3 +65,16 @@ function subjectOf(request: Request): string {
   const { suite, site, variants } = request.spec;
   return `${suite} at ${site} (${variants.map(({ name }) => name).join(', ')})`;
 }
+
+/** Does something with a process that ends afterwards, whatever happens. */
+export async function inProcess<T>(
+  signal: AbortSignal | undefined,
+  body: (child: MeasuringProcess) => Promise<T>,
+): Promise<T> {
+  const child = startProcess(signal);
+  try {
+    return await body(child);
+  } finally {
+    child.end();
+  }
+}

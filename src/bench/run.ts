@@ -12,7 +12,7 @@ import { type CaseResult, type CaseSpec, type VariantSpec } from './measure.ts';
 import { modelHash } from './model-hash.ts';
 import { type ModelShapes, parsePhase, readShapes } from './model-shapes.ts';
 import { predict } from './predict.ts';
-import { type MeasuringProcess, startProcess } from './processes.ts';
+import { inProcess } from './processes.ts';
 import { record } from './recording.ts';
 import type { Report, Row } from './report.ts';
 import { blockRatios, estimate, type Estimate, median } from './statistics.ts';
@@ -119,18 +119,6 @@ export async function run(options: RunOptions): Promise<Report> {
 /** In a process of its own, since TensorFlow takes a number of threads once per process. */
 const limitsOf = (threads: number, signal: AbortSignal | undefined): Promise<Limits> =>
   inProcess(signal, (child) => child.ask({ kind: 'limits', threads }));
-
-async function inProcess<T>(
-  signal: AbortSignal | undefined,
-  body: (child: MeasuringProcess) => Promise<T>,
-): Promise<T> {
-  const child = startProcess(signal);
-  try {
-    return await body(child);
-  } finally {
-    child.end();
-  }
-}
 
 /** Every combination of model, shape, suite, site and inputs. */
 async function casesOf(

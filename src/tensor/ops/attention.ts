@@ -78,20 +78,10 @@ function attendBlocks(
   const scored = blocks.map((block) => ({ block, numbers: scoresOf(q, block, sequence, options) }));
   const scores = tapByPosition('attn.hook_attn_scores', scored, positions, -Infinity);
   const likely = scores.map(({ block, numbers }) => ({ block, ...probabilities(numbers, options.sinks) }));
-  if (options.sinks)
-    derive('attn.hook_sink_prob', () =>
-      concat(
-        likely.map(({ sink }) => sink!),
-        1,
-      ),
-    ); //                      [H, T]
+  const joinRows = (parts: readonly Tensor[]): Tensor => concat(parts, 1);
+  if (options.sinks) derive('attn.hook_sink_prob', () => joinRows(likely.map(({ sink }) => sink!))); //    [H, T]
   const patterns = tapByPosition('attn.hook_pattern', likely, positions, 0);
-  derive('attn.hook_entropy', () =>
-    concat(
-      patterns.map(({ numbers }) => entropy(numbers)),
-      1,
-    ),
-  ); //        [H, T]
+  derive('attn.hook_entropy', () => joinRows(patterns.map(({ numbers }) => entropy(numbers)))); //        [H, T]
   return patterns.map(({ block, numbers }) => mixOf(numbers, block, sequence, options));
 }
 
