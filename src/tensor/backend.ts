@@ -76,7 +76,7 @@ export interface Backend {
 
   /** Kernels that do a whole op of `ops/` at once; `undefined` where composing it of primitives is as fast. */
   readonly fused: FusedKernels;
-  /** Whether products of bf16 operands are fast here; else a bf16 weight is better multiplied in f32. */
+  /** Whether a bf16 weight is multiplied in bf16 where nobody asks for a dtype: where such products are fast, or were asked for. */
   readonly multipliesBf16: boolean;
   /** Whether tensors lie in the memory of this machine, not in that of a GPU. */
   readonly usesHostMemory: boolean;

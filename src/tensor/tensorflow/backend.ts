@@ -1,7 +1,7 @@
 import type { Backend, BinaryOp, FusedKernels, HostArray, Operand, ReduceOp, Shape, UnaryOp } from '../backend.ts';
 import { CpuKernels } from '../cpu/kernels.ts';
 import type { Place } from '../cpu/memory.ts';
-import { hasBf16Products } from '../cpu/processor.ts';
+import { hasBf16Instructions, prefersBf16Products } from '../cpu/processor.ts';
 import { byteSize, elements, isFloat, type DType } from '../dtype.ts';
 import { roundToBf16 } from '../formats/bf16.ts';
 import { floatFormat } from '../formats/index.ts';
@@ -49,6 +49,11 @@ const FEW_ROWS = 8;
 export interface TensorflowOptions extends AddonOptions {
   /** Where the KV cache and packed weights live: host memory (default on CPU) or TensorFlow's own (default on CUDA). */
   variables?: 'host' | 'device';
+  /**
+   * Whether products with bf16 weights are in bf16 where nobody asks for a dtype. Default: as this processor does it best.
+   * Without instructions for bf16, kernels in f32 give the same roundings.
+   */
+  bf16Products?: boolean | undefined;
 }
 
 /** TensorFlow's eager kernels, on CPU or on CUDA, through tfjs-node's addon: handles in, handles out. */
@@ -62,6 +67,8 @@ export class TensorflowBackend implements Backend {
   readonly #places = new Map<Uint8Array, Place>();
   readonly multipliesBf16: boolean;
   readonly usesHostMemory: boolean;
+  /** Whether TensorFlow's bf16 product is fast, and rounds once. */
+  readonly #hasBf16Kernels: boolean;
   /** Rows up to which a product with a weight is ours: what TensorFlow does with more is faster. */
   readonly #ownRows: number;
   readonly #variables: 'host' | 'device';
@@ -77,7 +84,8 @@ export class TensorflowBackend implements Backend {
     this.#executor = new Executor(this.#addon, this.#kernels?.memories);
     this.#variables = options.variables ?? (this.#kernels === undefined ? 'device' : 'host');
     this.usesHostMemory = !gpu;
-    this.multipliesBf16 = gpu || hasBf16Products();
+    this.#hasBf16Kernels = gpu || hasBf16Instructions();
+    this.multipliesBf16 = options.bf16Products ?? (gpu || prefersBf16Products());
     this.#ownRows = this.multipliesBf16 ? 1 : FEW_ROWS;
     const own = this.#kernels && `, few rows in WebAssembly on ${this.#kernels.threads} threads`;
     this.description = `TensorFlow ${this.#addon.TF_Version} on ${gpu ? 'CUDA' : 'CPU'}${own ?? ''}`;
@@ -143,7 +151,7 @@ export class TensorflowBackend implements Backend {
   }
 
   matmul(a: Value, b: Value, transposeB: boolean): Handle {
-    if (a.dtype === 'bf16' && !this.multipliesBf16) return this.#multiplyWidened(a, b, transposeB);
+    if (a.dtype === 'bf16' && !this.#hasBf16Kernels) return this.#multiplyWidened(a, b, transposeB);
     if (a.shape.length > 2) {
       const own =
         a.shape.length === 3 && a.shape[1] <= FEW_CACHED_ROWS ? this.#multiplyWithStore(a, b, transposeB) : undefined;
