@@ -16,11 +16,15 @@ export default defineConfig({
     pool: 'forks',
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    globalSetup: 'test/support/print-paths.ts',
     projects: [
       {
         extends: true,
-        test: { name: 'f32 products', include: ['test/**/*.test.ts'], env: { VITRINE_BF16_PRODUCTS: '0' } },
+        test: {
+          name: 'f32 products',
+          include: ['test/**/*.test.ts'],
+          env: { VITRINE_BF16_PRODUCTS: '0' },
+          globalSetup: 'test/support/print-paths.ts',
+        },
       },
       {
         extends: true,

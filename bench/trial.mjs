@@ -25,14 +25,17 @@ for (let i = 0; i < runs; i++) {
     seed: 1 + 1_000_000 * i,
   });
   const percent = (/** @type {number} */ ratio) => `${(100 * (ratio - 1)).toFixed(1)}%`;
+  const interval = (/** @type {import('vitrine/bench').Estimate} */ { median, low, high }) =>
+    `${percent(median)} [${percent(low)}, ${percent(high)}]`;
   const found = rows.map(({ variant, verdict, ratio, samples }) => {
     counts[variant] ??= {};
     counts[variant][verdict] = (counts[variant][verdict] ?? 0) + 1;
     if (ratio === undefined) return `${variant} ${verdict}`;
-    const { median, low, high } = ratio;
-    return `${variant} ${verdict} ${percent(median)} [${percent(low)}, ${percent(high)}] of ${samples.length} processes`;
+    return `${variant} ${verdict} ${interval(ratio)} of ${samples.length} processes`;
   });
   const seconds = ((performance.now() - start) / 1000).toFixed(0);
+  const { control } = rows[0];
+  if (control !== undefined) found.push(`the kernel itself once more ${interval(control)}`);
   console.log(`run ${i + 1}, ${seconds} s, load ${fingerprint.load.toFixed(1)}: ${found.join('; ')}`);
 }
 console.log(counts);

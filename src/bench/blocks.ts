@@ -201,7 +201,8 @@ function warmUp(call: () => void): number {
   }
 }
 
-function shuffled<T>(items: readonly T[], random: Random): T[] {
+/** The items in a random order, each order as likely as any other (Fisher and Yates). */
+export function shuffled<T>(items: readonly T[], random: Random): T[] {
   const order = [...items];
   for (let i = order.length - 1; i > 0; i--) {
     const j = Math.floor(random() * (i + 1));

@@ -29,9 +29,14 @@ export interface KernelModule {
   readonly compute?: 'f32' | 'bf16';
 }
 
-/** A variant in a file of the user's: JavaScript, or TypeScript whose types can be stripped. @throws VitrineError */
-export async function fileVariant(file: string, name: string): Promise<Variant> {
-  const module = await importKernel(file);
+/**
+ * A variant in a file of the user's: JavaScript, or TypeScript whose types can be stripped.
+ *
+ * @param instance Another name gives another instance of the module, with functions of its own. Default: the one that all share.
+ * @throws VitrineError where the file is no kernel.
+ */
+export async function fileVariant(file: string, name: string, instance = ''): Promise<Variant> {
+  const module = await importKernel(file, instance);
   const { default: kernel, prepare = (inputs: KernelInputs) => inputs, weights = 'f32', compute = 'f32' } = module;
   return {
     name,
@@ -74,13 +79,15 @@ export async function fileVariant(file: string, name: string): Promise<Variant> 
 /** Keeps the compiler from leaving out a call whose result nobody reads. */
 export let latest: unknown;
 
-async function importKernel(file: string): Promise<KernelModule> {
+async function importKernel(file: string, instance: string): Promise<KernelModule> {
   const path = resolve(file);
   if (/\.m?ts$/.test(path) && !('typescript' in process.features && process.features.typescript))
     register('../../dist/bench/typescript-loader.js', import.meta.url);
   let module: Partial<KernelModule>;
   try {
-    module = (await import(pathToFileURL(path).href)) as Partial<KernelModule>;
+    const url = pathToFileURL(path);
+    url.hash = instance;
+    module = (await import(url.href)) as Partial<KernelModule>;
   } catch (error) {
     throw new VitrineError(
       `--variant ${file}: cannot be imported: ${error instanceof Error ? error.message : String(error)}`,

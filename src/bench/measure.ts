@@ -1,7 +1,7 @@
 import { elements } from '../tensor/dtype.ts';
 import { decodePacked, type PackedMatrix } from '../tensor/formats/packed.ts';
 import { createRandom } from '../model/sampling/random.ts';
-import { type Lane, type LaneTimes, measureBlocks } from './blocks.ts';
+import { type Lane, type LaneTimes, measureBlocks, shuffled } from './blocks.ts';
 import { check, type CheckResult, expectedOf } from './check.ts';
 import { backendOf, type EngineVariant, onBackend } from './engine-variants.ts';
 import { fileVariant } from './file-variant.ts';
@@ -57,7 +57,7 @@ export interface BytesMoved {
 
 export interface CaseResult {
   readonly variants: readonly VariantResult[];
-  /** The baseline against itself: its second lane. */
+  /** The baseline once more, from the beginning: see `measureCase`. */
   readonly control: LaneTimes | undefined;
 }
 
@@ -71,28 +71,26 @@ interface Entrant {
 
 const CONTROL = ' (control)';
 
-/** Checks every variant, times those that are right against each other, and checks them again. */
+/**
+ * Checks every variant, times those that are right against each other, and checks them again.
+ *
+ * What a lane pays for its place (memory that was asked for first, code that was compiled first) must not look like a property of
+ * its kernel. So variants are prepared in a random order, another in each process; and the control is the baseline once more with
+ * a module, weights and machine code of its own: it differs from the baseline in all that an identical copy differs in.
+ */
 export async function measureCase(spec: CaseSpec): Promise<CaseResult> {
   const random = createRandom(spec.seed);
   const variants = await Promise.all(spec.variants.map((one) => variantOf(one, spec.threads)));
+  const control = { ...(await variantOf(spec.variants[0], spec.threads, 'control')), name: `${variants[0].name}${CONTROL}` }; // prettier-ignore
   const inputs = await drawInputs(spec, spec.seed);
-  const entrants = variants.map((variant): Entrant => {
-    const task = taskOf(spec, inputs, variant);
-    const prepared = variant.prepare(task);
-    return {
-      variant,
-      prepared,
-      task,
-      kernels: [],
-      checks: check(prepared.result(0), task, variant, expected(task, variant)),
-    };
-  });
+  const prepared = new Map<Variant, Entrant>();
   try {
+    for (const variant of shuffled([...variants, control], random)) prepared.set(variant, entrantOf(variant));
+    const entrants = variants.map((variant) => prepared.get(variant)!);
     const known = entrants.map((entrant) => ({ ...entrant, kernels: entrant.prepared.kernels() }));
     const right = known.filter(({ checks }) => checks.ok);
     const lanes = right.map(laneOf);
-    if (right.length > 0 && right[0].variant === variants[0])
-      lanes.push({ ...laneOf(right[0]), name: `${variants[0].name}${CONTROL}` });
+    if (right.length > 0 && right[0].variant === variants[0]) lanes.push(laneOf(prepared.get(control)!));
     const times = lanes.length === 0 ? [] : await measureBlocks(lanes, spec, random);
     // A kernel may do well once and go wrong later, or know only the numbers that it saw first.
     for (const entrant of right)
@@ -129,7 +127,13 @@ export async function measureCase(spec: CaseSpec): Promise<CaseResult> {
       control: times.find(({ name }) => name.endsWith(CONTROL)),
     };
   } finally {
-    for (const { prepared } of entrants) prepared.dispose();
+    for (const entrant of prepared.values()) entrant.prepared.dispose();
+  }
+
+  function entrantOf(variant: Variant): Entrant {
+    const task = taskOf(spec, inputs, variant);
+    const made = variant.prepare(task);
+    return { variant, prepared: made, task, kernels: [], checks: check(made.result(0), task, variant, expected(task, variant)) }; // prettier-ignore
   }
 
   function expected(task: Task, variant: Variant): ReturnType<typeof expectedOf> {
@@ -150,8 +154,9 @@ function recheck(entrant: Entrant, next: CheckResult): void {
   if (!next.ok || next.worst.ofAllowed > entrant.checks.worst.ofAllowed) entrant.checks = next;
 }
 
-async function variantOf(spec: VariantSpec, threads: number | undefined): Promise<Variant> {
-  if ('file' in spec) return fileVariant(spec.file, spec.name);
+/** @param instance Tells apart instances of a user's module, whose code is then compiled for each. */
+async function variantOf(spec: VariantSpec, threads: number | undefined, instance?: string): Promise<Variant> {
+  if ('file' in spec) return fileVariant(spec.file, spec.name, instance);
   return onBackend(spec, backendOf(spec.backend, threads));
 }
 

@@ -21,7 +21,7 @@ export async function load(
   context: object,
   next: (url: string, context: object) => Promise<Loaded>,
 ): Promise<Loaded> {
-  if (!/^file:.*\.m?ts$/.test(url)) return next(url, context);
+  if (!/^file:.*\.m?ts(#\w+)?$/.test(url)) return next(url, context);
   const { transpileModule, ModuleKind, ScriptTarget } = compilerFor(url);
   const compilerOptions = {
     module: ModuleKind.ESNext,
