@@ -1,13 +1,33 @@
 import { bf16 } from '../../tensor/formats/bf16.ts';
 import { f16 } from '../../tensor/formats/f16.ts';
 import { f32 } from '../../tensor/formats/f32.ts';
+import { f64 } from '../../tensor/formats/f64.ts';
 import type { Format } from '../../tensor/formats/format.ts';
+import { iq1_m } from '../../tensor/formats/iq1_m.ts';
+import { iq1_s } from '../../tensor/formats/iq1_s.ts';
+import { iq2_s } from '../../tensor/formats/iq2_s.ts';
+import { iq2_xs } from '../../tensor/formats/iq2_xs.ts';
+import { iq2_xxs } from '../../tensor/formats/iq2_xxs.ts';
+import { iq3_s } from '../../tensor/formats/iq3_s.ts';
+import { iq3_xxs } from '../../tensor/formats/iq3_xxs.ts';
+import { iq4_nl } from '../../tensor/formats/iq4_nl.ts';
+import { iq4_xs } from '../../tensor/formats/iq4_xs.ts';
 import { mxfp4Ggml } from '../../tensor/formats/mxfp4-ggml.ts';
+import { nvfp4 } from '../../tensor/formats/nvfp4.ts';
+import { q1_0 } from '../../tensor/formats/q1_0.ts';
+import { q2_k } from '../../tensor/formats/q2_k.ts';
+import { q3_k } from '../../tensor/formats/q3_k.ts';
 import { q4_0 } from '../../tensor/formats/q4_0.ts';
 import { q4_1 } from '../../tensor/formats/q4_1.ts';
 import { q4_k } from '../../tensor/formats/q4_k.ts';
+import { q5_0 } from '../../tensor/formats/q5_0.ts';
+import { q5_1 } from '../../tensor/formats/q5_1.ts';
+import { q5_k } from '../../tensor/formats/q5_k.ts';
 import { q6_k } from '../../tensor/formats/q6_k.ts';
 import { q8_0 } from '../../tensor/formats/q8_0.ts';
+import { q8_k } from '../../tensor/formats/q8_k.ts';
+import { tq1_0 } from '../../tensor/formats/tq1_0.ts';
+import { tq2_0 } from '../../tensor/formats/tq2_0.ts';
 
 /** A storage type of GGUF tensors. Those without a `format` are only measured, so that a file's layout can be checked. */
 export interface GgmlType {
@@ -31,36 +51,48 @@ export const GGML_TYPES: ReadonlyMap<number, GgmlType> = new Map([
   [1, decoded(f16)],
   [2, decoded(q4_0)],
   [3, decoded(q4_1)],
-  [6, measured('Q5_0', 32, 22)],
-  [7, measured('Q5_1', 32, 24)],
+  [6, decoded(q5_0)],
+  [7, decoded(q5_1)],
   [8, decoded(q8_0)],
   [9, measured('Q8_1', 32, 40)],
-  [10, measured('Q2_K', 256, 84)],
-  [11, measured('Q3_K', 256, 110)],
+  [10, decoded(q2_k)],
+  [11, decoded(q3_k)],
   [12, decoded(q4_k)],
-  [13, measured('Q5_K', 256, 176)],
+  [13, decoded(q5_k)],
   [14, decoded(q6_k)],
-  [15, measured('Q8_K', 256, 292)],
-  [16, measured('IQ2_XXS', 256, 66)],
-  [17, measured('IQ2_XS', 256, 74)],
-  [18, measured('IQ3_XXS', 256, 98)],
-  [19, measured('IQ1_S', 256, 50)],
-  [20, measured('IQ4_NL', 32, 18)],
-  [21, measured('IQ3_S', 256, 110)],
-  [22, measured('IQ2_S', 256, 82)],
-  [23, measured('IQ4_XS', 256, 136)],
+  [15, decoded(q8_k)],
+  [16, decoded(iq2_xxs)],
+  [17, decoded(iq2_xs)],
+  [18, decoded(iq3_xxs)],
+  [19, decoded(iq1_s)],
+  [20, decoded(iq4_nl)],
+  [21, decoded(iq3_s)],
+  [22, decoded(iq2_s)],
+  [23, decoded(iq4_xs)],
   [24, measured('I8', 1, 1)],
   [25, measured('I16', 1, 2)],
   [26, measured('I32', 1, 4)],
   [27, measured('I64', 1, 8)],
-  [28, measured('F64', 1, 8)],
-  [29, measured('IQ1_M', 256, 56)],
+  [28, decoded(f64)],
+  [29, decoded(iq1_m)],
   [30, decoded(bf16)],
-  [34, measured('TQ1_0', 256, 54)],
-  [35, measured('TQ2_0', 256, 66)],
+  [34, decoded(tq1_0)],
+  [35, decoded(tq2_0)],
   [39, decoded(mxfp4Ggml)],
-  [40, measured('NVFP4', 64, 36)],
-  [41, measured('Q1_0', 128, 18)],
+  [40, decoded(nvfp4)],
+  [41, decoded(q1_0)],
+]);
+
+/** Numbers that llama.cpp has given up. */
+export const REMOVED_TYPES: ReadonlyMap<number, string> = new Map([
+  [4, 'Q4_2'],
+  [5, 'Q4_3'],
+  [31, 'Q4_0_4_4'],
+  [32, 'Q4_0_4_8'],
+  [33, 'Q4_0_8_8'],
+  [36, 'IQ4_NL_4_4'],
+  [37, 'IQ4_NL_4_8'],
+  [38, 'IQ4_NL_8_8'],
 ]);
 
 /** The names of the types that can be read. */

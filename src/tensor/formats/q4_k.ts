@@ -1,5 +1,6 @@
 import { f16Table } from './f16.ts';
 import type { Format } from './format.ts';
+import { groupMin, groupScale } from './k-scales.ts';
 
 /**
  * GGML Q4_K: 256 elements in 144 bytes. f16 d, f16 dmin, 12 bytes that hold a 6-bit scale s and a 6-bit minimum m for each
@@ -26,11 +27,3 @@ export const q4_k: Format = {
     }
   },
 };
-
-// Groups 0 to 3 have their scales in bytes 0 to 3 and their minima in bytes 4 to 7, each in the low 6 bits. Groups 4 to 7
-// have their low 4 bits in bytes 8 to 11 (scale low, minimum high) and their upper 2 bits on top of bytes 0 to 7.
-const groupScale = (packed: Uint8Array, at: number, group: number): number =>
-  group < 4 ? packed[at + group] & 63 : (packed[at + group + 4] & 15) | ((packed[at + group - 4] >> 6) << 4);
-
-const groupMin = (packed: Uint8Array, at: number, group: number): number =>
-  group < 4 ? packed[at + group + 4] & 63 : (packed[at + group + 4] >> 4) | ((packed[at + group] >> 6) << 4);
