@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import type { ModelFiles } from '../loader/checkpoint.ts';
 import { openFolder } from '../loader/folder.ts';
+import { findGguf } from '../loader/gguf/find.ts';
 import { openGguf } from '../loader/gguf/open.ts';
 import { downloadModel } from '../loader/hub/download.ts';
 import type { OnProgress } from '../loader/progress.ts';
@@ -21,7 +22,7 @@ export interface LoadOptions extends WeightOptions {
 /**
  * Loads a model.
  *
- * @param source A folder in the Hugging Face layout, a .gguf file, or a hub id `org/name`, which is downloaded into the
+ * @param source A folder in the Hugging Face layout, a GGUF file (any part of several) or its folder, or a hub id `org/name`, which is downloaded into the
  *   Hugging Face cache first.
  * @throws VitrineError (its kinds: LoadError, also where the model does not fit into memory, HubError, ConfigError, CheckpointError, TokenizerError, AddonError) with
  *   what was expected, what came, which file, and what to do.
@@ -54,7 +55,8 @@ export async function openModel(
   source: string,
   { revision, onProgress, signal }: { revision?: string | undefined; onProgress?: OnProgress | undefined; signal?: AbortSignal | undefined } = {}, // prettier-ignore
 ): Promise<ModelFiles> {
-  if (source.endsWith('.gguf')) return openGguf(source);
+  const gguf = await findGguf(source);
+  if (gguf !== undefined) return openGguf(gguf);
   const local = await stat(source).then(() => true, () => false); // prettier-ignore
   if (!local && /^[\w.-]+\/[\w.-]+$/.test(source) && !source.startsWith('.'))
     return openFolder(await downloadModel(source, { revision, onProgress, signal }));

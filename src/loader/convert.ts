@@ -27,11 +27,12 @@ const TORCH = { bf16: 'bfloat16', f16: 'float16', f32: 'float32' } as const;
 /** In config.json: marks a folder as an output, which a later conversion may replace. */
 const MARK = 'vitrine_converted_from';
 const OUTPUTS =
-  /^(config|generation_config|tokenizer|tokenizer_config)\.json$|^model.*\.safetensors(\.index\.json)?$|^chat_template\.jinja$/;
+  /^(config|generation_config|tokenizer|tokenizer_config)\.json$|^model.*\.safetensors(\.index\.json)?$|^chat_template\.jinja$|^additional_chat_templates$/;
 
 /**
  * Writes a model as a Hugging Face folder: config.json, generation_config.json, model.safetensors (several with an index
- * where it is large), tokenizer.json, tokenizer_config.json and chat_template.jinja.
+ * where it is large), tokenizer.json, tokenizer_config.json, chat_template.jinja and
+ * additional_chat_templates/tool_use.jinja.
  * One tensor is held in memory at a time. The folder appears when it is complete; after an error or an abort nothing does.
  *
  * @param source the path of a GGUF file, or an opened model, which stays open
@@ -103,6 +104,10 @@ async function writeDescription(
   await write('tokenizer_config.json', tokenizer.config);
   if (tokenizer.chatTemplate !== undefined)
     await writeFile(join(folder, 'chat_template.jinja'), tokenizer.chatTemplate);
+  if (tokenizer.chatTemplate !== undefined && tokenizer.toolTemplate !== undefined) {
+    await mkdir(join(folder, 'additional_chat_templates'));
+    await writeFile(join(folder, 'additional_chat_templates', 'tool_use.jinja'), tokenizer.toolTemplate);
+  }
 }
 
 async function writeWeights(

@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path';
 
 import { readTokenizerFiles } from '../tokenizer/files.ts';
 import type { ModelFiles } from './checkpoint.ts';
+import { isGgufName } from './gguf/find.ts';
 import { readJsonFile } from './json.ts';
 import { LoadError } from './load-error.ts';
 import { resolveInFolder } from './model-folder.ts';
@@ -82,7 +83,7 @@ async function similarTo(path: string): Promise<string> {
 
 async function withoutConfig(path: string, names: readonly string[]): Promise<string> {
   const problem = `${path}: expected a model folder, but it has no config.json.`;
-  const gguf = names.find((name) => name.endsWith('.gguf'));
+  const gguf = names.find(isGgufName);
   if (gguf !== undefined) return `${problem} Did you mean ${join(path, gguf)}?`;
   for (const name of names) {
     const inner = join(path, name);

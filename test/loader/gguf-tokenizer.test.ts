@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import type { GgufValue } from '../../src/loader/gguf/header.ts';
+import type { GgufValue } from '../../src/loader/gguf/values.ts';
 import { Metadata } from '../../src/loader/gguf/metadata.ts';
 import { PRE_TOKENIZERS } from '../../src/loader/gguf/pre-tokenizers.ts';
 import { ggufTokenizer } from '../../src/loader/gguf/tokenizer.ts';

@@ -1,3 +1,4 @@
+import type { Json } from '../../json.ts';
 import type { GgufCheckpoint } from './checkpoint.ts';
 import { type Composed, gptOssBias, gptOssExperts, latentKeysAndValues } from './composed.ts';
 import { deepseekConfig, gptOssConfig, mixtralConfig, qwen3MoeConfig } from './mixtures.ts';
@@ -21,6 +22,10 @@ export interface GgufArchitecture {
   readonly layers?: string;
   /** Whether the rows of q and k were reordered, per head, from half-split to interleaved rotation. */
   readonly interleavedRope: boolean;
+  /** Of a head: all dimensions (the default), a part that `rope.dimension_count` gives, or none. */
+  readonly rotates?: 'whole' | 'part' | 'none';
+  /** Whether it may have divisors of the frequencies for short and for long texts as tensors. */
+  readonly hasRopeFactors?: boolean;
   /** What else the conversion did to a tensor, by its name without the block, such as `attn_norm.weight`. */
   readonly restore?: (part: string, heads: number) => Restore | undefined;
   /** Matrices whose published shape is the other way round. */
@@ -40,6 +45,9 @@ export interface ConfigFacts {
   /** Numbers and flags under the architecture's own prefix; numbers as the shortest decimal that is the same f32. */
   readonly number: (key: string) => number | undefined;
   readonly flag: (key: string) => boolean | undefined;
+  /** Flags for each layer, where they are an array. */
+  readonly flags: (key: string) => readonly boolean[] | undefined;
+  readonly fail: (key: string, problem: string) => never;
   /** Whether the file has a tensor, by llama.cpp's name. */
   readonly has: (name: string) => boolean;
   /** The type of a tensor that the file has. */
@@ -52,6 +60,8 @@ export interface ConfigFacts {
   };
   /** `rope_factors_long.weight` and `rope_factors_short.weight`. */
   readonly ropeFactors: { readonly long: Float32Array; readonly short: Float32Array } | undefined;
+  /** `rope_scaling`, as most architectures have it. */
+  readonly ropeScaling: Json | null;
 }
 
 const TENSORS = { token_embd: 'model.embed_tokens', output_norm: 'model.norm', output: 'lm_head' };
@@ -78,6 +88,13 @@ const GEMMA_BLOCK = {
 /** Of the largest Gemmas, queries are scaled by the width per head; llama.cpp knows them by their number of layers. */
 const gemmaQueryScale = (largest: number, { sizes: { hiddenSize, layers, heads, headDim } }: ConfigFacts): number =>
   layers === largest ? hiddenSize / heads : headDim;
+
+/** Newer conversions write for each layer whether it slides, older ones every how many layers one does not. */
+function slidingLayers({ flags, number }: ConfigFacts): Json {
+  const slides = flags('attention.sliding_window_pattern');
+  if (slides === undefined) return { sliding_window_pattern: number('attention.sliding_window_pattern') ?? 6 };
+  return { layer_types: slides.map((it) => (it ? 'sliding_attention' : 'full_attention')) };
+}
 
 const gemmaNorms = (part: string): Restore | undefined => (part.endsWith('_norm.weight') ? lessOne : undefined);
 
@@ -187,6 +204,7 @@ export const ARCHITECTURES: Readonly<Record<string, GgufArchitecture>> = {
     },
     whole: { 'exp_probs_b.bias': 'mlp.gate.e_score_correction_bias' },
     interleavedRope: false,
+    rotates: 'part',
     stacks: EXPERT_STACKS,
     // Newer conversions have kv_b in two parts.
     parts: ['attn_k_b.weight', 'attn_v_b.weight'],
@@ -255,7 +273,7 @@ export const ARCHITECTURES: Readonly<Record<string, GgufArchitecture>> = {
       hidden_activation: 'gelu_pytorch_tanh',
       query_pre_attn_scalar: gemmaQueryScale(62, facts),
       sliding_window: facts.number('attention.sliding_window') ?? 1024,
-      sliding_window_pattern: facts.number('attention.sliding_window_pattern') ?? 6,
+      ...slidingLayers(facts),
       rope_theta: facts.number('rope.freq_base') ?? 1e6,
       rope_local_base_freq: facts.number('rope.freq_base_swa') ?? 1e4,
       final_logit_softcapping: facts.number('final_logit_softcapping') ?? null,
@@ -267,6 +285,8 @@ export const ARCHITECTURES: Readonly<Record<string, GgufArchitecture>> = {
     tensors: TENSORS,
     block: { ...BLOCK, attn_qkv: 'self_attn.qkv_proj', ffn_up: 'mlp.gate_up_proj' },
     interleavedRope: false,
+    rotates: 'part',
+    hasRopeFactors: true,
     config: (facts) => {
       const { number, ropeFactors } = facts;
       const factor = number('rope.scaling.attn_factor');
@@ -275,14 +295,14 @@ export const ARCHITECTURES: Readonly<Record<string, GgufArchitecture>> = {
         partial_rotary_factor: rotaryPart(facts),
         original_max_position_embeddings: number('rope.scaling.original_context_length') ?? number('context_length'),
         sliding_window: window > 0 ? window : null,
-        rope_scaling: ropeFactors
-          ? {
-              type: 'longrope',
-              short_factor: [...ropeFactors.short],
-              long_factor: [...ropeFactors.long],
-              ...(factor !== undefined && { attention_factor: factor }),
-            }
-          : null,
+        ...(ropeFactors && {
+          rope_scaling: {
+            type: 'longrope',
+            short_factor: [...ropeFactors.short],
+            long_factor: [...ropeFactors.long],
+            ...(factor !== undefined && { attention_factor: factor }),
+          },
+        }),
       };
     },
   },
@@ -300,6 +320,7 @@ export const ARCHITECTURES: Readonly<Record<string, GgufArchitecture>> = {
       ffn_down: 'mlp.c_proj',
     },
     interleavedRope: false,
+    rotates: 'none',
     turned: /^(attn_qkv|attn_output|ffn_up|ffn_down)\.weight$/,
     config: ({ number, sizes: { hiddenSize, layers, heads } }) => ({
       n_embd: hiddenSize,
@@ -325,6 +346,7 @@ export const ARCHITECTURES: Readonly<Record<string, GgufArchitecture>> = {
       ffn_down: 'mlp.dense_4h_to_h',
     },
     interleavedRope: false,
+    rotates: 'part',
     restore: (part, heads) => (part.startsWith('attn_qkv.') ? byHead(heads) : undefined),
     config: (facts) => ({
       hidden_act: 'gelu',

@@ -4,44 +4,48 @@ import { floatConversion, readConverted } from '../decode.ts';
 import type { InputFile } from '../input-file.ts';
 import { quote } from '../load-error.ts';
 import { GgufError } from './error.ts';
-import type { GgufTensor } from './header.ts';
+import type { LocatedTensor } from './parts.ts';
 import type { Restore } from './restore.ts';
 import { READABLE_TYPES } from './types.ts';
 
-/** A tensor of the file under its published name. */
+/** A tensor of a file under its published name. */
 export interface NamedTensor {
   readonly name: string;
-  readonly tensor: GgufTensor;
+  readonly tensor: LocatedTensor;
   /** Heads whose rows are to be put back into half-split order; 0 where the rows are in order. */
   readonly interleavedHeads: number;
   /** What else is to be undone. */
   readonly restore?: Restore | undefined;
 }
 
-/** The tensors of a GGUF file by their published names, in the order of rows that the published weights have. */
+/** The tensors of GGUF files by their published names, in the order of rows that the published weights have. */
 export class GgufCheckpoint implements Checkpoint {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   private readonly named: ReadonlyMap<string, NamedTensor>;
-  private readonly file: InputFile;
+  private readonly files: readonly InputFile[];
 
+  /** For messages about what no file has. */
   get path(): string {
-    return this.file.path;
+    return this.files[0].path;
   }
 
-  /** @throws GgufError when a tensor is of a type that cannot be decoded */
-  constructor(file: InputFile, named: readonly NamedTensor[]) {
+  /**
+   * @param files They are closed with the checkpoint.
+   * @throws GgufError when a tensor is of a type that cannot be decoded
+   */
+  constructor(files: readonly InputFile[], named: readonly NamedTensor[]) {
     for (const { name, tensor } of named) {
       if (tensor.type.format === undefined) {
         throw new GgufError(
-          `${file.path}: tensor ${quote(name)} is stored as ${tensor.type.name}, which cannot be read. ` +
+          `${tensor.file.path}: tensor ${quote(name)} is stored as ${tensor.type.name}, which cannot be read. ` +
             `Take a version of the model in one of ${READABLE_TYPES.join(', ')}.`,
         );
       }
     }
-    this.file = file;
+    this.files = files;
     this.named = new Map(named.map((it) => [it.name, it]));
     this.tensors = new Map(
-      named.map(({ name, tensor: { type, shape, bytes } }) => [
+      named.map(({ name, tensor: { type, shape, bytes, file } }) => [
         name,
         { format: type.name, shape, bytes, file: file.path },
       ]),
@@ -51,11 +55,12 @@ export class GgufCheckpoint implements Checkpoint {
   /** Block formats become bf16: the numbers that they hold have fewer bits than its error would show. */
   naturalDType(name: string): DType {
     const { type } = this.find(name).tensor;
-    return type.name === 'F32' ? 'f32' : type.name === 'F16' ? 'f16' : 'bf16';
+    return type.name === 'F32' || type.name === 'F64' ? 'f32' : type.name === 'F16' ? 'f16' : 'bf16';
   }
 
   async read(name: string, dtype: DType, target: Uint8Array, signal?: AbortSignal, first?: number): Promise<void> {
     const { tensor, interleavedHeads, restore } = this.find(name);
+    const { file } = tensor;
     const format = tensor.type.format!;
     const conversion = floatConversion(format, dtype);
     const all = elements(tensor.shape);
@@ -66,30 +71,31 @@ export class GgufCheckpoint implements Checkpoint {
     const fits = isPart ? inOrder && wholeBlocks && first + count <= all : count === all;
     if (conversion === undefined || !fits) {
       throw new GgufError(
-        `${this.file.path}: tensor ${quote(name)}: it can be read as a float dtype into ${all * byteSize(dtype)} bytes, ` +
+        `${file.path}: tensor ${quote(name)}: it can be read as a float dtype into ${all * byteSize(dtype)} bytes, ` +
           `got ${dtype} and ${target.length} bytes${isPart ? ` from element ${first} on` : ''}.`,
       );
     }
     const blocks = count / format.blockSize;
     const position = tensor.position + ((first ?? 0) / format.blockSize) * format.blockBytes;
-    if (tensor.type.name === dtype.toUpperCase()) await this.file.read(target, position, signal);
-    else await readConverted({ file: this.file, position, bytes: blocks * format.blockBytes }, conversion, target, signal); // prettier-ignore
+    if (tensor.type.name === dtype.toUpperCase()) await file.read(target, position, signal);
+    else await readConverted({ file, position, bytes: blocks * format.blockBytes }, conversion, target, signal); // prettier-ignore
     if (interleavedHeads > 0) deinterleave(target, interleavedHeads, tensor.shape[0] / interleavedHeads);
     restore?.(target, dtype, tensor.shape);
   }
 
   /** Some of a tensor's bytes as they are stored. */
   readStored(name: string, from: number, target: Uint8Array, signal?: AbortSignal): Promise<void> {
-    return this.file.read(target, this.find(name).tensor.position + from, signal);
+    const { file, position } = this.find(name).tensor;
+    return file.read(target, position + from, signal);
   }
 
-  close(): Promise<void> {
-    return this.file.close();
+  async close(): Promise<void> {
+    await Promise.all(this.files.map((file) => file.close()));
   }
 
   private find(name: string): NamedTensor {
     const found = this.named.get(name);
-    if (found === undefined) throw new GgufError(`${this.file.path}: there is no tensor ${quote(name)}.`);
+    if (found === undefined) throw new GgufError(`${this.path}: there is no tensor ${quote(name)}.`);
     return found;
   }
 }

@@ -1,6 +1,9 @@
 import type { GgufArchitecture } from './architectures.ts';
+import { quote } from '../load-error.ts';
+import type { Json } from '../../json.ts';
 import type { Metadata } from './metadata.ts';
-import { llama3Scaling } from './rope-scaling.ts';
+import { ropeScaling } from './rope-scaling.ts';
+import { shortest } from './shortest.ts';
 
 /** What config.json says and GGUF leaves to the tensors. */
 export interface TensorFacts {
@@ -14,8 +17,6 @@ export interface TensorFacts {
   /** `rope_factors_long.weight` and `rope_factors_short.weight`. */
   readonly ropeFactors: { readonly long: Float32Array; readonly short: Float32Array } | undefined;
 }
-
-type Json = Record<string, unknown>;
 
 const MAX_LAYERS = 1024;
 
@@ -35,7 +36,31 @@ export function ggufConfig(metadata: Metadata, facts: TensorFacts): Json {
   const theta = number('rope.freq_base') ?? 10_000;
   // llama.cpp has no architecture of its own for Mistral; a window is what sets the two apart.
   const slidingWindow = architecture.modelType === 'llama' ? integer('attention.sliding_window') : undefined;
-  const isMistral = slidingWindow !== undefined;
+  const isMistral = slidingWindow !== undefined && slidingWindow > 0;
+  const flag = (key: string) => metadata.get('flag', `${prefix}.${key}`);
+  if (flag('attention.causal') === false)
+    metadata.fail(`${prefix}.attention.causal`, 'expected a model that generates text, got one that looks ahead');
+  const { ropeFactors } = facts;
+  const { rotates = 'whole', hasRopeFactors = false } = architecture;
+  const rotaryDim = rotates === 'whole' ? (integer('rope.dimension_count') ?? headDim) : headDim;
+  if (rotaryDim !== headDim)
+    metadata.fail(
+      `${prefix}.rope.dimension_count`,
+      `expected ${headDim}, all dimensions of a head, got ${rotaryDim}`,
+      'Take the safetensors version of the model.',
+    );
+  if (ropeFactors !== undefined && !hasRopeFactors)
+    metadata.fail(
+      'rope_factors_long.weight',
+      `expected no such tensor in a model of the architecture ${quote(prefix)}`,
+      'Take the safetensors version of the model.',
+    );
+  const scaling = ropeScaling(metadata, {
+    theta,
+    headDim,
+    divisors: facts.ropeDivisors,
+    hasFactors: ropeFactors !== undefined,
+  });
 
   return {
     architectures: [isMistral ? 'MistralForCausalLM' : architecture.className],
@@ -54,7 +79,7 @@ export function ggufConfig(metadata: Metadata, facts: TensorFacts): Json {
       number('attention.layer_norm_epsilon') ??
       metadata.need('number', `${prefix}.attention.layer_norm_rms_epsilon`),
     rope_theta: theta,
-    rope_scaling: ropeScaling(metadata, facts.ropeDivisors, theta, headDim),
+    rope_scaling: scaling,
     ...(isMistral ? { sliding_window: slidingWindow } : {}),
     // The biases of Qwen2's q, k and v are part of its architecture.
     ...(architecture.modelType === 'qwen2' ? {} : { attention_bias: has('blk.0.attn_q.bias') }),
@@ -65,11 +90,14 @@ export function ggufConfig(metadata: Metadata, facts: TensorFacts): Json {
     ...specialIds(metadata),
     ...architecture.config?.({
       number,
-      flag: (key) => metadata.get('flag', `${prefix}.${key}`),
+      flag,
+      flags: (key) => (metadata.isArray(`${prefix}.${key}`) ? metadata.get('flags', `${prefix}.${key}`) : undefined),
+      fail: (key, problem) => metadata.fail(`${prefix}.${key}`, problem, 'Take the safetensors version of the model.'),
       has,
       typeOf: facts.typeOf,
       sizes: { hiddenSize, layers, heads, headDim },
-      ropeFactors: facts.ropeFactors,
+      ropeFactors,
+      ropeScaling: scaling,
     }),
   };
 }
@@ -127,56 +155,4 @@ function specialIds(metadata: Metadata): Json {
       return id === undefined ? [] : [[name, id]];
     }),
   );
-}
-
-function ropeScaling(
-  metadata: Metadata,
-  divisors: Float32Array | undefined,
-  theta: number,
-  headDim: number,
-): Json | null {
-  const prefix = metadata.need('text', 'general.architecture');
-  const key = `${prefix}.rope.scaling.type`;
-  const type = metadata.get('text', key) ?? 'none';
-  const number = (name: string) => shortest(metadata.get('number', `${prefix}.rope.scaling.${name}`));
-  const original = metadata.get('integer', `${prefix}.rope.scaling.original_context_length`);
-  if (divisors !== undefined) {
-    return (
-      llama3Scaling(divisors, theta, headDim, original) ??
-      metadata.fail(
-        'rope_freqs.weight',
-        'its divisors follow no llama3 scaling with low_freq_factor 1 and high_freq_factor 4',
-        'Take the safetensors version of the model.',
-      )
-    );
-  }
-  switch (type) {
-    case 'none':
-      return null;
-    case 'linear':
-      return { rope_type: 'linear', factor: metadata.need('number', `${prefix}.rope.scaling.factor`) };
-    case 'yarn': {
-      if ((number('attn_factor') ?? 1) !== 1) metadata.fail(`${prefix}.rope.scaling.attn_factor`, 'expected 1 or none');
-      const optional = {
-        original_max_position_embeddings: original,
-        beta_fast: number('yarn_beta_fast'),
-        beta_slow: number('yarn_beta_slow'),
-      };
-      const given = Object.entries(optional).filter(([, value]) => value !== undefined);
-      const factor = metadata.need('number', `${prefix}.rope.scaling.factor`);
-      return { rope_type: 'yarn', factor, ...Object.fromEntries(given) };
-    }
-    default:
-      return metadata.fail(key, `expected none, linear or yarn, got ${JSON.stringify(type.slice(0, 40))}`);
-  }
-}
-
-/** The shortest decimal number that is the same f32: GGUF keeps 1e-5 as 9.999999747378752e-6. */
-function shortest(value: number | undefined): number | undefined {
-  if (value === undefined || Math.fround(value) !== value) return value;
-  for (let digits = 1; digits < 9; digits++) {
-    const candidate = Number(value.toPrecision(digits));
-    if (Math.fround(candidate) === value) return candidate;
-  }
-  return Number(value.toPrecision(9));
 }

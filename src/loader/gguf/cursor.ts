@@ -2,8 +2,15 @@ import { isUtf8 } from 'node:buffer';
 
 import { GgufError } from './error.ts';
 
-/** The header goes on beyond the bytes at hand, and the file holds more: read more and parse again. */
-export class NeedMoreBytes extends Error {}
+/** The header goes on beyond the bytes at hand, and the file holds more: read up to `end` at least, and parse again. */
+export class NeedMoreBytes extends Error {
+  readonly end: number;
+
+  constructor(end: number) {
+    super();
+    this.end = end;
+  }
+}
 
 /** Reads the little-endian items of a header one after another. Nothing is taken on trust: every length meets the file's size first. */
 export class Cursor {
@@ -18,6 +25,18 @@ export class Cursor {
     this.file = file;
     this.bytes = bytes;
     this.fileSize = fileSize;
+  }
+
+  /** The first bytes of the file. */
+  get begin(): Buffer {
+    return this.bytes.subarray(0, 64);
+  }
+
+  /** Another cursor at the same place. */
+  copy(): Cursor {
+    const copy = new Cursor(this.file, this.bytes, this.fileSize);
+    copy.position = this.position;
+    return copy;
   }
 
   fail(what: string, problem: string, remedy = 'Download or convert the file again.'): never {
@@ -37,27 +56,55 @@ export class Cursor {
     if (at + size > this.fileSize) {
       this.fail(what, `${size} bytes are expected at byte ${at}, and the file ends at ${this.fileSize}`);
     }
-    if (at + size > this.bytes.length) throw new NeedMoreBytes();
+    if (at + size > this.bytes.length) throw new NeedMoreBytes(at + size);
     this.position = at + size;
     return at;
   }
 
-  u8 = (what: string): number => this.bytes.readUInt8(this.take(1, what));
-  i8 = (what: string): number => this.bytes.readInt8(this.take(1, what));
-  u16 = (what: string): number => this.bytes.readUInt16LE(this.take(2, what));
-  i16 = (what: string): number => this.bytes.readInt16LE(this.take(2, what));
-  u32 = (what: string): number => this.bytes.readUInt32LE(this.take(4, what));
-  i32 = (what: string): number => this.bytes.readInt32LE(this.take(4, what));
-  f32 = (what: string): number => this.bytes.readFloatLE(this.take(4, what));
-  f64 = (what: string): number => this.bytes.readDoubleLE(this.take(8, what));
-  i64 = (what: string): number | bigint => narrow(this.bytes.readBigInt64LE(this.take(8, what)));
-  u64 = (what: string): number | bigint => narrow(this.bytes.readBigUInt64LE(this.take(8, what)));
+  u8(what: string): number {
+    return this.bytes.readUInt8(this.take(1, what));
+  }
 
-  bool = (what: string): boolean => {
+  i8(what: string): number {
+    return this.bytes.readInt8(this.take(1, what));
+  }
+
+  u16(what: string): number {
+    return this.bytes.readUInt16LE(this.take(2, what));
+  }
+
+  i16(what: string): number {
+    return this.bytes.readInt16LE(this.take(2, what));
+  }
+
+  u32(what: string): number {
+    return this.bytes.readUInt32LE(this.take(4, what));
+  }
+
+  i32(what: string): number {
+    return this.bytes.readInt32LE(this.take(4, what));
+  }
+
+  f32(what: string): number {
+    return this.bytes.readFloatLE(this.take(4, what));
+  }
+
+  f64(what: string): number {
+    return this.bytes.readDoubleLE(this.take(8, what));
+  }
+
+  i64(what: string): number | bigint {
+    return narrow(this.bytes.readBigInt64LE(this.take(8, what)));
+  }
+
+  u64(what: string): number | bigint {
+    return narrow(this.bytes.readBigUInt64LE(this.take(8, what)));
+  }
+
+  bool(what: string): boolean {
     const value = this.u8(what);
-    if (value > 1) this.fail(what, `a boolean must be 0 or 1, got ${value}`);
-    return value === 1;
-  };
+    return value > 1 ? this.failBool(what, value) : value === 1;
+  }
 
   /** A u64 that is a length or a count; one above 2^53 loses its last bits, but no file is that large. */
   size(what: string): number {
@@ -65,14 +112,47 @@ export class Cursor {
     return this.bytes.readUInt32LE(at + 4) * 2 ** 32 + this.bytes.readUInt32LE(at);
   }
 
-  /** A length and that many bytes of UTF-8. */
-  text = (what: string): string => {
+  /**
+   * A length and that many bytes of UTF-8.
+   * @param most a longer text is refused before it is looked at; default: any length that the file holds
+   */
+  text(what: string, most = Infinity): string {
     const length = this.size(what);
+    if (length > most) this.fail(what, `expected at most ${most} bytes of text, got ${length}`);
     const at = this.take(length, what);
-    const bytes = this.bytes.subarray(at, at + length);
-    if (!isUtf8(bytes)) this.fail(what, `the string at byte ${at} is not valid UTF-8`);
-    return bytes.toString('utf8');
-  };
+    this.expectUtf8(at, length, what);
+    return this.bytes.toString('utf8', at, at + length);
+  }
+
+  /** Passes over bytes that need no check. */
+  skip(what: string, bytes: number): void {
+    this.take(bytes, what);
+  }
+
+  skipBools(what: string, count: number): void {
+    const at = this.take(count, what);
+    for (let i = at; i < at + count; i++) if (this.bytes[i] > 1) this.failBool(what, this.bytes[i]);
+  }
+
+  skipTexts(what: string, count: number): void {
+    for (let i = 0; i < count; i++) {
+      const length = this.size(what);
+      this.expectUtf8(this.take(length, what), length, what);
+    }
+  }
+
+  private failBool(what: string, value: number): never {
+    return this.fail(what, `a boolean must be 0 or 1, got ${value}`);
+  }
+
+  private expectUtf8(at: number, length: number, what: string): void {
+    const end = at + length;
+    let first = at;
+    // Most texts are short and ASCII, and a view of each would cost more than to look at it.
+    while (first < end && this.bytes[first] < 0x80) first++;
+    if (first < end && !isUtf8(this.bytes.subarray(first, end)))
+      this.fail(what, `the string at byte ${at} is not valid UTF-8`);
+  }
 }
 
 const narrow = (value: bigint): number | bigint => {

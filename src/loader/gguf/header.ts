@@ -1,10 +1,9 @@
 import { quote } from '../load-error.ts';
 import type { InputFile } from '../input-file.ts';
 import { Cursor, NeedMoreBytes } from './cursor.ts';
-import { GGML_TYPES, type GgmlType } from './types.ts';
-
-/** A metadata value. 64-bit integers are numbers where a number holds them. */
-export type GgufValue = number | bigint | boolean | string | readonly GgufValue[];
+import { otherFile } from './magic.ts';
+import { GGML_TYPES, type GgmlType, REMOVED_TYPES } from './types.ts';
+import { type GgufValue, readValue } from './values.ts';
 
 export interface GgufTensor {
   readonly type: GgmlType;
@@ -29,8 +28,8 @@ const U32 = 4;
 const KEY_BYTES = 65_535;
 const NAME_BYTES = 63;
 const MAX_DIMS = 4;
-const MAX_DEPTH = 4;
-const MAX_INNER_ARRAYS = 65_536;
+/** Of keys, and of tensors; published files have hundreds. */
+export const MAX_ENTRIES = 65_536;
 const FIRST_READ = 2 ** 20;
 /** The largest published headers, with vocabularies of 262,144 tokens, take about 12 MB. */
 const MAX_HEADER = 64 * 2 ** 20;
@@ -42,7 +41,7 @@ const MAX_HEADER = 64 * 2 ** 20;
  * @throws GgufError naming the key or tensor and the rule that is broken
  */
 export async function readGgufHeader(file: Pick<InputFile, 'path' | 'size' | 'read'>): Promise<GgufHeader> {
-  for (let length = Math.min(FIRST_READ, file.size); ; length = Math.min(4 * length, file.size)) {
+  for (let length = Math.min(FIRST_READ, file.size); ;) {
     const bytes = Buffer.allocUnsafe(length);
     await file.read(bytes, 0);
     const cursor = new Cursor(file.path, bytes, file.size);
@@ -50,9 +49,9 @@ export async function readGgufHeader(file: Pick<InputFile, 'path' | 'size' | 're
       return parse(cursor, file.size);
     } catch (error) {
       if (!(error instanceof NeedMoreBytes)) throw error;
-      if (length >= MAX_HEADER) {
+      if (error.end > MAX_HEADER)
         cursor.fail('header', `it is larger than ${MAX_HEADER} bytes`, 'No published model comes near this size.');
-      }
+      length = Math.min(Math.max(4 * length, error.end), MAX_HEADER, file.size);
     }
   }
 }
@@ -64,28 +63,28 @@ function parse(cursor: Cursor, fileSize: number): GgufHeader {
 
   // Keys have at least a length, a byte, a type and a value; tensors a length, a dimension count, a type and an offset.
   cursor.expect(keyCount, 14, 'metadata');
+  cursor.expect(tensorCount, 24, 'tensor list');
+  for (const [what, count] of [
+    ['metadata', keyCount],
+    ['tensor list', tensorCount],
+  ] as const)
+    // prettier-ignore
+    if (count > MAX_ENTRIES) cursor.fail(what, `expected at most ${MAX_ENTRIES} entries, got ${count}`);
   const metadata = new Map<string, GgufValue>();
-  const readValue = valueReader(cursor);
   for (let i = 0; i < keyCount; i++) {
-    const key = cursor.text(`metadata key ${i}`);
+    const key = cursor.text(`metadata key ${i}`, KEY_BYTES);
     if (key === '') cursor.fail(`metadata key ${i}`, 'it is empty');
-    if (Buffer.byteLength(key) > KEY_BYTES) {
-      cursor.fail(`metadata key ${quote(key)}`, `it is longer than ${KEY_BYTES} bytes`);
-    }
-    if (metadata.has(key)) cursor.fail(`metadata key ${quote(key)}`, 'it occurs twice');
-    const type = cursor.u32(`metadata key ${quote(key)}`);
-    if (key === ALIGNMENT && type !== U32) cursor.fail(`metadata key "${ALIGNMENT}"`, 'it must be a u32');
-    metadata.set(key, readValue(`metadata key ${quote(key)}`, type));
+    const what = `metadata key ${quote(key)}`;
+    if (metadata.has(key)) cursor.fail(what, 'it occurs twice');
+    const type = cursor.u32(what);
+    if (key === ALIGNMENT && type !== U32) cursor.fail(what, 'it must be a u32');
+    metadata.set(key, readValue(cursor, what, type));
   }
 
   const alignment = readAlignment(cursor, metadata);
-  cursor.expect(tensorCount, 24, 'tensor list');
   const infos = new Map<string, TensorInfo>();
   for (let i = 0; i < tensorCount; i++) {
-    const name = cursor.text(`tensor ${i}`);
-    if (Buffer.byteLength(name) > NAME_BYTES) {
-      cursor.fail(`tensor ${quote(name)}`, `its name is longer than ${NAME_BYTES} bytes`);
-    }
+    const name = cursor.text(`name of tensor ${i}`, NAME_BYTES);
     if (infos.has(name)) cursor.fail(`tensor ${quote(name)}`, 'it occurs twice');
     infos.set(name, readTensorInfo(cursor, `tensor ${quote(name)}`));
   }
@@ -114,7 +113,14 @@ function parse(cursor: Cursor, fileSize: number): GgufHeader {
 }
 
 function readVersion(cursor: Cursor): number {
-  if (cursor.u32('magic') !== MAGIC) cursor.fail('magic', 'the file does not begin with "GGUF"', 'Is it a GGUF file?');
+  if (cursor.u32('magic') !== MAGIC) {
+    const other = otherFile(cursor.begin);
+    cursor.fail(
+      'magic',
+      'the file does not begin with "GGUF"',
+      other ? `It looks like ${other}.` : 'Is it a GGUF file?',
+    );
+  }
   const version = cursor.u32('version');
   if (version !== 0 && (version & 0xffff) === 0) {
     cursor.fail('version', 'the file is big-endian', 'Convert it to little-endian with gguf-convert-endian.');
@@ -123,47 +129,6 @@ function readVersion(cursor: Cursor): number {
     cursor.fail('version', `versions 2 and 3 can be read, got ${version}`, 'Convert the model again with llama.cpp.');
   }
   return version;
-}
-
-function valueReader(cursor: Cursor): (what: string, type: number) => GgufValue {
-  let innerArrays = 0;
-  // In the order of the type's number, with the least bytes that a value takes.
-  const readers: readonly (readonly [bytes: number, read: (what: string, depth: number) => GgufValue])[] = [
-    [1, cursor.u8],
-    [1, cursor.i8],
-    [2, cursor.u16],
-    [2, cursor.i16],
-    [4, cursor.u32],
-    [4, cursor.i32],
-    [4, cursor.f32],
-    [1, cursor.bool],
-    [8, cursor.text],
-    [12, readArray],
-    [8, cursor.u64],
-    [8, cursor.i64],
-    [8, cursor.f64],
-  ];
-
-  function readerOf(what: string, type: number) {
-    if (type >= readers.length) cursor.fail(what, `there is no value type ${type}`);
-    return readers[type];
-  }
-
-  function readArray(what: string, depth: number): GgufValue {
-    if (depth >= MAX_DEPTH) cursor.fail(what, `arrays are nested more than ${MAX_DEPTH} deep`);
-    // An inner array costs far more memory than its 12 bytes in the file.
-    if (depth > 0 && ++innerArrays > MAX_INNER_ARRAYS) {
-      cursor.fail(what, `there are more than ${MAX_INNER_ARRAYS} arrays inside arrays`);
-    }
-    const [bytes, read] = readerOf(what, cursor.u32(what));
-    const count = cursor.size(what);
-    cursor.expect(count, bytes, what);
-    const values: GgufValue[] = [];
-    for (let i = 0; i < count; i++) values.push(read(what, depth + 1));
-    return values;
-  }
-
-  return (what, type) => readerOf(what, type)[1](what, 0);
 }
 
 function readAlignment(cursor: Cursor, metadata: ReadonlyMap<string, GgufValue>): number {
@@ -189,7 +154,7 @@ function readTensorInfo(cursor: Cursor, what: string): TensorInfo {
   const offset = cursor.size(what);
 
   const type = GGML_TYPES.get(typeNumber);
-  if (type === undefined) cursor.fail(what, `there is no tensor type ${typeNumber}`);
+  if (type === undefined) failType(cursor, what, typeNumber);
   const { name, blockSize, blockBytes } = type;
   const row = sizes[0] ?? 1;
   if (row % blockSize !== 0) {
@@ -203,4 +168,14 @@ function readTensorInfo(cursor: Cursor, what: string): TensorInfo {
   }
   if (sizes.includes(0)) elements = 0;
   return { type, shape: sizes.reverse(), offset, bytes: (elements / blockSize) * blockBytes };
+}
+
+function failType(cursor: Cursor, what: string, number: number): never {
+  const removed = REMOVED_TYPES.get(number);
+  if (removed === undefined) return cursor.fail(what, `there is no tensor type ${number}`);
+  return cursor.fail(
+    what,
+    `its type ${removed} is one that llama.cpp has given up`,
+    'Take a newer version of the model.',
+  );
 }

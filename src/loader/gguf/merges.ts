@@ -1,3 +1,6 @@
+/** Above them a vocabulary is none that anybody has trained: the largest published one has 580,000. */
+export const MAX_MERGES = 2 ** 20;
+
 interface Candidate {
   readonly pair: readonly [left: string, right: string];
   readonly score: number;
@@ -8,12 +11,14 @@ interface Candidate {
 /**
  * The merges that SentencePiece's scores imply, best first: every way to split a token into two others, in the order of
  * the whole token's score, then of the halves' lengths, then of their ids (as transformers' `generate_merges` orders them).
+ *
+ * @returns undefined where there are more than `MAX_MERGES`
  */
 export function mergesFromScores(
   ids: ReadonlyMap<string, number>,
   scores: readonly number[],
   isMergeable: (id: number) => boolean,
-): (readonly [string, string])[] {
+): (readonly [string, string])[] | undefined {
   const idOf = (piece: string): number | undefined => {
     const id = ids.get(piece);
     return id !== undefined && isMergeable(id) ? id : undefined;
@@ -32,6 +37,7 @@ export function mergesFromScores(
     }
     splits.sort((a, b) => a.left - b.left || a.right - b.right);
     candidates.push(...splits.map(({ candidate }) => candidate));
+    if (candidates.length > MAX_MERGES) return undefined;
   }
   candidates.sort((a, b) => b.score - a.score || b.leftLength - a.leftLength || b.rightLength - a.rightLength);
   return candidates.map(({ pair }) => pair);

@@ -1,29 +1,48 @@
+import type { Json } from '../../json.ts';
 import type { ConfigFacts } from './architectures.ts';
 
-type Json = Readonly<Record<string, unknown>>;
+/** `expert_gating_func`: how the router's scores become weights. 0 is what the architecture has. */
+const GATING = { softmax: 1, sigmoid: 2, softmaxOfChosen: 3 } as const;
+
+/** Refuses what the published architecture does not do with the weights of experts. */
+function expectRouting({ number, fail }: ConfigFacts, gating: number): void {
+  const stored = number('expert_gating_func') ?? 0;
+  if (stored !== 0 && stored !== gating) fail('expert_gating_func', `expected ${gating} or none, got ${stored}`);
+  const scale = number('expert_weights_scale') ?? 0;
+  if (scale !== 0 && scale !== 1) fail('expert_weights_scale', `expected 1 or none, got ${scale}`);
+}
 
 /** What config.json says of the experts of Mixtral. */
-export const mixtralConfig = ({ number }: ConfigFacts): Json => ({
-  num_local_experts: number('expert_count'),
-  num_experts_per_tok: number('expert_used_count'),
-  sliding_window: null,
-});
+export function mixtralConfig(facts: ConfigFacts): Json {
+  const { number } = facts;
+  expectRouting(facts, GATING.softmax);
+  return {
+    num_local_experts: number('expert_count'),
+    num_experts_per_tok: number('expert_used_count'),
+    sliding_window: number('attention.sliding_window') ?? null,
+  };
+}
 
 /** Qwen3 MoE. llama.cpp always divides the weights of the chosen experts by their sum. */
-export const qwen3MoeConfig = ({ number, flag, has, sizes: { layers } }: ConfigFacts): Json => ({
-  num_experts: number('expert_count'),
-  num_experts_per_tok: number('expert_used_count'),
-  moe_intermediate_size: number('expert_feed_forward_length'),
-  norm_topk_prob: flag('expert_weights_norm') ?? true,
-  decoder_sparse_step: 1,
-  mlp_only_layers: Array.from({ length: layers }, (_, layer) => layer).filter((layer) =>
-    has(`blk.${layer}.ffn_gate.weight`),
-  ),
-});
+export function qwen3MoeConfig(facts: ConfigFacts): Json {
+  const { number, flag, has, sizes } = facts;
+  expectRouting(facts, GATING.softmax);
+  return {
+    num_experts: number('expert_count'),
+    num_experts_per_tok: number('expert_used_count'),
+    moe_intermediate_size: number('expert_feed_forward_length'),
+    norm_topk_prob: flag('expert_weights_norm') ?? true,
+    decoder_sparse_step: 1,
+    mlp_only_layers: Array.from({ length: sizes.layers }, (_, layer) => layer).filter((layer) =>
+      has(`blk.${layer}.ffn_gate.weight`),
+    ),
+  };
+}
 
 /** gpt-oss. What all published models have in common is not in the file. */
-export const gptOssConfig = ({ number, typeOf, sizes: { layers } }: ConfigFacts): Json => {
-  const factor = number('rope.scaling.factor');
+export function gptOssConfig(facts: ConfigFacts): Json {
+  const { number, typeOf, sizes, ropeScaling } = facts;
+  expectRouting(facts, GATING.softmaxOfChosen);
   const packed = ['gate', 'up', 'down'].every((name) => typeOf(`blk.0.ffn_${name}_exps.weight`) === 'MXFP4');
   const notConverted = ['model.layers.*.self_attn', 'model.layers.*.mlp.router', 'model.embed_tokens', 'lm_head'];
   return {
@@ -31,27 +50,22 @@ export const gptOssConfig = ({ number, typeOf, sizes: { layers } }: ConfigFacts)
     num_local_experts: number('expert_count'),
     num_experts_per_tok: number('expert_used_count'),
     sliding_window: number('attention.sliding_window') ?? 128,
-    layer_types: Array.from({ length: layers }, (_, layer) =>
+    layer_types: Array.from({ length: sizes.layers }, (_, layer) =>
       layer % 2 === 0 ? 'sliding_attention' : 'full_attention',
     ),
     swiglu_limit: 7,
-    rope_scaling:
-      factor === undefined
-        ? null
-        : {
-            rope_type: 'yarn',
-            factor,
-            beta_fast: number('rope.scaling.yarn_beta_fast') ?? 32,
-            beta_slow: number('rope.scaling.yarn_beta_slow') ?? 1,
-            original_max_position_embeddings: number('rope.scaling.original_context_length') ?? 4096,
-            truncate: false,
-          },
+    ...(ropeScaling?.rope_type === 'yarn' && {
+      rope_scaling: {
+        beta_fast: 32,
+        beta_slow: 1,
+        original_max_position_embeddings: 4096,
+        ...ropeScaling,
+        truncate: false,
+      },
+    }),
     ...(packed && { quantization_config: { quant_method: 'mxfp4', modules_to_not_convert: notConverted } }),
   };
-};
-
-/** `expert_gating_func` of DeepSeek-V3. */
-const SIGMOID = 2;
+}
 
 /** Groups of experts of the published models, which older conversions do not write, by the number of experts. */
 const GROUPS = new Map([
@@ -60,12 +74,15 @@ const GROUPS = new Map([
 ]);
 
 /** DeepSeek-V2 and V3, which llama.cpp calls alike. */
-export const deepseekConfig = ({ number, flag, has, sizes: { layers, heads } }: ConfigFacts): Json => {
+export function deepseekConfig({ number, flag, has, fail, sizes, ropeScaling }: ConfigFacts): Json {
+  const { layers, heads } = sizes;
   const ropeDim = number('rope.dimension_count') ?? 64;
   const firstDense = number('leading_dense_block_count') ?? 0;
   const experts = number('expert_count') ?? 0;
-  const isV3 =
-    number('expert_gating_func') === SIGMOID || has(`blk.${Math.min(firstDense, layers - 1)}.exp_probs_b.bias`);
+  const gating = number('expert_gating_func') ?? 0;
+  if (gating > GATING.sigmoid) fail('expert_gating_func', `expected ${GATING.softmax} or ${GATING.sigmoid}, got ${gating}`); // prettier-ignore
+  const isV3 = gating === GATING.sigmoid || has(`blk.${Math.min(firstDense, layers - 1)}.exp_probs_b.bias`);
+  if (isV3 && gating === GATING.softmax) fail('expert_gating_func', `expected ${GATING.sigmoid} beside the biases of the router, got ${gating}`); // prettier-ignore
   const groups = number('expert_group_count') ?? GROUPS.get(experts)?.count ?? 1;
   const kept = number('expert_group_used_count') ?? GROUPS.get(experts)?.kept ?? 1;
   return {
@@ -90,23 +107,24 @@ export const deepseekConfig = ({ number, flag, has, sizes: { layers, heads } }: 
     ...(isV3
       ? { scoring_func: 'sigmoid', topk_method: 'noaux_tc' }
       : { scoring_func: 'softmax', topk_method: groups > 1 ? 'group_limited_greedy' : 'greedy' }),
-    rope_scaling: deepseekScaling(number),
+    rope_scaling: deepseekScaling(number, fail, ropeScaling),
   };
-};
+}
 
 /** YaRN with DeepSeek's factor on the scores; its magnitude on the angles cancels in all published models. */
-function deepseekScaling(number: ConfigFacts['number']): Json | null {
-  const factor = number('rope.scaling.factor');
-  if (factor === undefined) return null;
+function deepseekScaling(number: ConfigFacts['number'], fail: ConfigFacts['fail'], scaling: Json | null): Json | null {
+  if (scaling?.rope_type !== 'yarn') return scaling;
+  if (scaling.attention_factor !== undefined) fail('rope.scaling.attn_factor', 'expected 1 or none');
   // llama.cpp keeps a tenth of it, as f32.
   const magnitude = Number(((number('rope.scaling.yarn_log_multiplier') ?? 0.1) * 10).toPrecision(6));
+  const { factor, beta_fast = 32, beta_slow = 1, original_max_position_embeddings = 4096 } = scaling;
   return {
     type: 'yarn',
     factor,
-    beta_fast: number('rope.scaling.yarn_beta_fast') ?? 32,
-    beta_slow: number('rope.scaling.yarn_beta_slow') ?? 1,
+    beta_fast,
+    beta_slow,
     mscale: magnitude,
     mscale_all_dim: magnitude,
-    original_max_position_embeddings: number('rope.scaling.original_context_length') ?? 4096,
+    original_max_position_embeddings,
   };
 }

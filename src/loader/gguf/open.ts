@@ -1,67 +1,65 @@
 import { f32 } from '../../tensor/formats/f32.ts';
 import type { ModelFiles } from '../checkpoint.ts';
-import { InputFile } from '../input-file.ts';
 import { quote } from '../load-error.ts';
 import { ARCHITECTURES, MIXTRAL, publishedName, type GgufArchitecture } from './architectures.ts';
 import { GgufCheckpoint, type NamedTensor } from './checkpoint.ts';
 import { ComposedCheckpoint } from './composed.ts';
 import { dimensions, ggufConfig, ggufGenerationConfig, type TensorFacts } from './config.ts';
 import { GgufError } from './error.ts';
-import { readGgufHeader, type GgufHeader, type GgufTensor } from './header.ts';
-import { Metadata } from './metadata.ts';
+import type { Metadata } from './metadata.ts';
+import { type GgufParts, type LocatedTensor, openParts } from './parts.ts';
 import { turnBack } from './restore.ts';
 import { ggufTokenizer } from './tokenizer.ts';
+import { noteOnUnknownKeys } from './unknown-keys.ts';
 
 /** Divisors of the rotary frequencies: they become `rope_scaling` in the configuration. */
 const ROPE_DIVISORS = 'rope_freqs.weight';
 
-/** No published model has so many experts. */
+/** No published model has so many experts: of a stack, and of all. */
 const MAX_MEMBERS = 4096;
+const MAX_ALL_MEMBERS = 2 ** 18;
 
 /** Its factors for short and long texts: they too become `rope_scaling`. */
 const ROPE_FACTORS = { long: 'rope_factors_long.weight', short: 'rope_factors_short.weight' };
 
 /**
- * Opens a GGUF file as a model with the names, shapes and configuration under which its weights were first published.
- * Only the header is read; weights are read, decoded and put in order one by one when the checkpoint is asked for them.
+ * Opens a GGUF file, or all parts of a model that one of them is named of, as a model with the names, shapes and configuration
+ * under which its weights were first published. Only headers are read; weights are read, decoded and put in order one by one when
+ * the checkpoint is asked for them.
  *
- * @throws GgufError for a malformed file, an architecture, a tensor or a tokenizer that is not known
+ * @throws GgufError for a malformed file, a missing part, an architecture, a tensor or a tokenizer that is not known
  */
 export async function openGguf(path: string): Promise<ModelFiles> {
-  const file = await InputFile.open(path);
+  const parts = await openParts(path);
   try {
-    const header = await readGgufHeader(file);
-    const metadata = new Metadata(path, header.metadata);
+    const { metadata, tensors } = parts;
     const architecture = architectureOf(metadata);
-    const tensors = header.tensors;
     const embedding = tensors.get('token_embd.weight')?.shape;
     if (embedding?.length !== 2)
-      throw new GgufError(`${path}: it has no tensor "token_embd.weight" of two dimensions.`);
+      throw new GgufError(`${metadata.file}: it has no tensor "token_embd.weight" of two dimensions.`);
+    const config = ggufConfig(metadata, {
+      architecture,
+      has: (name) => tensors.has(name),
+      typeOf: (name) => tensors.get(name)?.type.name,
+      vocabSize: embedding[0],
+      ropeDivisors: await readDivisors(parts, ROPE_DIVISORS),
+      ropeFactors: await readRopeFactors(parts),
+    });
     return {
       source: path,
-      config: ggufConfig(metadata, {
-        architecture,
-        has: (name) => tensors.has(name),
-        typeOf: (name) => tensors.get(name)?.type.name,
-        vocabSize: embedding[0],
-        ropeDivisors: await readDivisors(file, header, ROPE_DIVISORS),
-        ropeFactors: await readRopeFactors(file, header),
-      }),
+      config,
       generationConfig: ggufGenerationConfig(metadata),
       tokenizer: ggufTokenizer(metadata),
-      checkpoint: checkpointOf(file, header, metadata, architecture),
+      checkpoint: checkpointOf(parts, architecture),
+      notes: noteOnUnknownKeys(metadata),
     };
   } catch (error) {
-    await file.close();
+    await Promise.all(parts.files.map((file) => file.close()));
     throw error;
   }
 }
 
 function architectureOf(metadata: Metadata): GgufArchitecture {
-  const parts = metadata.get('integer', 'split.count') ?? 1;
-  if (parts > 1) {
-    metadata.fail('split.count', `this file is one of ${parts} parts`, 'Join them with llama-gguf-split --merge.');
-  }
   const name = metadata.need('text', 'general.architecture');
   if (name === 'llama' && (metadata.get('integer', 'llama.expert_count') ?? 0) > 0) return MIXTRAL;
   if (Object.hasOwn(ARCHITECTURES, name)) return ARCHITECTURES[name];
@@ -73,12 +71,14 @@ function architectureOf(metadata: Metadata): GgufArchitecture {
   );
 }
 
-function namedTensors(path: string, header: GgufHeader, metadata: Metadata, row: GgufArchitecture): NamedTensor[] {
+function namedTensors({ metadata, tensors }: GgufParts, row: GgufArchitecture): NamedTensor[] {
   const { heads, kvHeads } = dimensions(metadata);
   const interleaved = row.interleavedRope ? { attn_q: heads, attn_k: kvHeads } : {};
   const isRotated = (part: string | undefined): part is 'attn_q' | 'attn_k' =>
     part !== undefined && Object.hasOwn(interleaved, part);
-  return [...header.tensors].flatMap(([stored, tensor]) => {
+  let members = 0;
+  return [...tensors].flatMap(([stored, tensor]) => {
+    const { path } = tensor.file;
     if ([ROPE_DIVISORS, ROPE_FACTORS.long, ROPE_FACTORS.short].includes(stored)) return [];
     const own = stored.replace(/^blk\.\d+\./, '');
     // Under its own name: others are made of it.
@@ -96,7 +96,12 @@ function namedTensors(path: string, header: GgufHeader, metadata: Metadata, row:
         `${path}: tensor ${quote(stored)}: ${tensor.shape[0]} rows are no whole number of pairs for each of ${interleavedHeads} heads.`,
       );
     }
-    if (name.includes('*')) return membersOf(path, name, tensor);
+    if (name.includes('*')) {
+      members += tensor.shape[0] ?? 0;
+      if (members > MAX_ALL_MEMBERS)
+        throw new GgufError(`${path}: expected at most ${MAX_ALL_MEMBERS} matrices of experts in all layers.`);
+      return membersOf(name, tensor);
+    }
     const turned = row.turned?.test(own) ?? false;
     const restore = turned ? turnBack : row.restore?.(own, heads);
     const published = turned ? { ...tensor, shape: tensor.shape.toReversed() } : tensor;
@@ -105,11 +110,11 @@ function namedTensors(path: string, header: GgufHeader, metadata: Metadata, row:
 }
 
 /** Each member of a stack as a tensor of its own. */
-function membersOf(path: string, name: string, tensor: GgufTensor): NamedTensor[] {
+function membersOf(name: string, tensor: LocatedTensor): NamedTensor[] {
   const [count, ...shape] = tensor.shape;
   if (count > MAX_MEMBERS || shape.length !== 2)
     throw new GgufError(
-      `${path}: tensor of ${quote(name)}: expected a stack of up to ${MAX_MEMBERS} matrices, got [${tensor.shape.join(', ')}].`,
+      `${tensor.file.path}: tensor of ${quote(name)}: expected a stack of up to ${MAX_MEMBERS} matrices, got [${tensor.shape.join(', ')}].`,
     );
   const bytes = tensor.bytes / count;
   return Array.from({ length: count }, (_, index) => ({
@@ -119,36 +124,34 @@ function membersOf(path: string, name: string, tensor: GgufTensor): NamedTensor[
   }));
 }
 
-function checkpointOf(
-  file: InputFile,
-  header: GgufHeader,
-  metadata: Metadata,
-  row: GgufArchitecture,
-): GgufCheckpoint | ComposedCheckpoint {
-  const inner = new GgufCheckpoint(file, namedTensors(file.path, header, metadata, row));
-  const { compose, parts = [] } = row;
+function checkpointOf(parts: GgufParts, row: GgufArchitecture): GgufCheckpoint | ComposedCheckpoint {
+  const inner = new GgufCheckpoint(parts.files, namedTensors(parts, row));
+  const { compose, parts: own = [] } = row;
   if (compose === undefined) return inner;
-  const layers = Array.from({ length: dimensions(metadata).layers }, (_, layer) => layer);
+  const layers = Array.from({ length: dimensions(parts.metadata).layers }, (_, layer) => layer);
   const composed = layers.flatMap((layer) => compose(inner, `blk.${layer}.`, `model.layers.${layer}.`));
-  return new ComposedCheckpoint(inner, composed, new Set(layers.flatMap((layer) => parts.map((part) => `blk.${layer}.${part}`)))); // prettier-ignore
+  return new ComposedCheckpoint(inner, composed, new Set(layers.flatMap((layer) => own.map((part) => `blk.${layer}.${part}`)))); // prettier-ignore
 }
 
-async function readRopeFactors(file: InputFile, header: GgufHeader): Promise<TensorFacts['ropeFactors']> {
-  const long = await readDivisors(file, header, ROPE_FACTORS.long);
-  const short = await readDivisors(file, header, ROPE_FACTORS.short);
+async function readRopeFactors(parts: GgufParts): Promise<TensorFacts['ropeFactors']> {
+  const long = await readDivisors(parts, ROPE_FACTORS.long);
+  const short = await readDivisors(parts, ROPE_FACTORS.short);
+  if ((long === undefined) !== (short === undefined))
+    throw new GgufError(
+      `${parts.metadata.file}: expected both "${ROPE_FACTORS.long}" and "${ROPE_FACTORS.short}" or neither, got one of them.`,
+    );
   return long && short && { long, short };
 }
 
 /** A vector of a number for each rotary frequency. */
-async function readDivisors(file: InputFile, { tensors }: GgufHeader, name: string): Promise<Float32Array | undefined> {
+async function readDivisors({ tensors }: GgufParts, name: string): Promise<Float32Array | undefined> {
   const tensor = tensors.get(name);
   if (tensor === undefined) return undefined;
-  if (tensor.type.format !== f32) {
-    throw new GgufError(`${file.path}: tensor "${name}": expected F32, got ${tensor.type.name}.`);
-  }
+  const { file, type, bytes, position } = tensor;
+  if (type.format !== f32) throw new GgufError(`${file.path}: tensor "${name}": expected F32, got ${type.name}.`);
   // A divisor per pair of a head's dimensions: more than a page would be no such tensor.
-  if (tensor.bytes > 4096) throw new GgufError(`${file.path}: tensor "${name}": it has ${tensor.bytes} bytes.`);
-  const divisors = new Float32Array(tensor.bytes / 4);
-  await file.read(new Uint8Array(divisors.buffer), tensor.position);
+  if (bytes > 4096) throw new GgufError(`${file.path}: tensor "${name}": expected up to 4096 bytes, got ${bytes}.`);
+  const divisors = new Float32Array(bytes / 4);
+  await file.read(new Uint8Array(divisors.buffer), position);
   return divisors;
 }

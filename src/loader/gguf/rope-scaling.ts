@@ -1,8 +1,82 @@
+import type { Json } from '../../json.ts';
+import { quote } from '../load-error.ts';
+import type { Metadata } from './metadata.ts';
+import { shortest } from './shortest.ts';
+
 const LOW = 1;
 const HIGH = 4;
 /** Divisors are f32 and were computed in f32. */
 const TOLERANCE = 1e-4;
 const PUBLISHED_CONTEXT = 8192;
+
+/** What stretches the rotary frequencies, beside the metadata. */
+export interface RopeFacts {
+  readonly theta: number;
+  readonly headDim: number;
+  /** `rope_freqs.weight`: by what each frequency is divided. */
+  readonly divisors: Float32Array | undefined;
+  /** Whether the architecture takes its divisors for short and long texts from tensors: LongRoPE. */
+  readonly hasFactors: boolean;
+}
+
+/**
+ * The `rope_scaling` of config.json: from the divisors, or from the keys `rope.scaling.*` and the older `rope.scale_linear`, which mean
+ * here what they mean to llama.cpp. A factor without a type is linear.
+ *
+ * @throws GgufError for scaling that config.json has no words for
+ */
+export function ropeScaling(metadata: Metadata, facts: RopeFacts): Json | null {
+  const prefix = metadata.need('text', 'general.architecture');
+  const key = (name: string) => `${prefix}.rope.scaling.${name}`;
+  const number = (name: string) => shortest(metadata.get('number', key(name)));
+  const original = metadata.get('integer', key('original_context_length'));
+  const type = metadata.get('text', key('type')) ?? 'linear';
+  const factor = number('factor') ?? shortest(metadata.get('number', `${prefix}.rope.scale_linear`)) ?? 0;
+  if (factor < 0) metadata.fail(key('factor'), `expected a number that is not negative, got ${factor}`);
+  const scales = type !== 'none' && factor !== 0 && factor !== 1;
+
+  const divided = facts.divisors && llama3Scaling(facts.divisors, facts.theta, facts.headDim, original);
+  if (facts.divisors !== undefined && divided === undefined)
+    metadata.fail(
+      'rope_freqs.weight',
+      'its divisors follow no llama3 scaling with low_freq_factor 1 and high_freq_factor 4',
+      REMEDY,
+    );
+  if (divided) {
+    if (scales) metadata.fail(key('factor'), `expected none beside the divisors of rope_freqs.weight, got ${factor}`, REMEDY); // prettier-ignore
+    return divided;
+  }
+  switch (type) {
+    case 'none':
+      return null;
+    case 'linear':
+      return scales ? { rope_type: 'linear', factor } : null;
+    case 'yarn':
+      return yarn(metadata, key, factor, original);
+    case 'longrope':
+      if (facts.hasFactors) return null;
+  }
+  return metadata.fail(key('type'), `expected none, linear or yarn, got ${quote(type)}`, REMEDY);
+}
+
+function yarn(metadata: Metadata, key: (name: string) => string, factor: number, original: number | undefined): Json {
+  const number = (name: string) => shortest(metadata.get('number', key(name)));
+  if (factor === 0) metadata.fail(key('factor'), 'expected the factor of yarn, and there is none');
+  const mixed = number('yarn_ext_factor') ?? 1;
+  if (mixed !== 1) metadata.fail(key('yarn_ext_factor'), `expected 1 or none, got ${mixed}`, REMEDY);
+  // To llama.cpp it multiplies what YaRN itself puts on cos and sin; to config.json it is the product.
+  const attention = (number('attn_factor') ?? 1) * (number('yarn_attn_factor') ?? 1);
+  const optional = {
+    original_max_position_embeddings: original,
+    beta_fast: number('yarn_beta_fast'),
+    beta_slow: number('yarn_beta_slow'),
+    attention_factor: attention === 1 ? undefined : attention * (0.1 * Math.log(Math.max(factor, 1)) + 1),
+  };
+  const given = Object.entries(optional).filter(([, value]) => value !== undefined);
+  return { rope_type: 'yarn', factor, ...Object.fromEntries(given) };
+}
+
+const REMEDY = 'Take the safetensors version of the model.';
 
 /**
  * The `rope_scaling` of config.json from the divisors that llama.cpp stores for Llama 3.1 and later.
@@ -13,7 +87,7 @@ const PUBLISHED_CONTEXT = 8192;
  *
  * @returns undefined when the divisors do not follow this formula; null when they scale nothing
  */
-export function llama3Scaling(
+function llama3Scaling(
   divisors: Float32Array,
   theta: number,
   headDim: number,

@@ -1,15 +1,14 @@
+import type { Json } from '../../json.ts';
 import { quote } from '../load-error.ts';
 import type { TokenizerFiles } from '../../tokenizer/files.ts';
 import type { Metadata } from './metadata.ts';
 import { PRE_TOKENIZERS } from './pre-tokenizers.ts';
-import { mergesFromScores } from './merges.ts';
-
-type Json = Record<string, unknown>;
+import { MAX_MERGES, mergesFromScores } from './merges.ts';
 
 const TOKENS = 'tokenizer.ggml.tokens';
 /** Finding the merges of a token takes the square of its length; SentencePiece's own limit is 16 by default. */
 const MAX_PIECE = 128;
-const TYPE = { unknown: 2, control: 3, userDefined: 4, byte: 6 } as const;
+const TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
 /**
  * tokenizer.json and tokenizer_config.json from the metadata of a GGUF file; undefined where it holds no tokens.
@@ -38,15 +37,23 @@ export function ggufTokenizer(metadata: Metadata): TokenizerFiles | undefined {
     post_processor: postProcessor(metadata, special, addBos),
   };
   const chatTemplate = metadata.get('text', 'tokenizer.chat_template');
+  const toolTemplate = metadata.get('text', 'tokenizer.chat_template.tool_use');
   const architecture = metadata.need('text', 'general.architecture');
   const config = {
     tokenizer_class: 'PreTrainedTokenizerFast',
     clean_up_tokenization_spaces: false,
     model_max_length: metadata.get('integer', `${architecture}.context_length`),
     ...Object.fromEntries([...special].map(([name, { token }]) => [`${name}_token`, token])),
-    ...(chatTemplate === undefined ? {} : { chat_template: chatTemplate }),
+    ...templates(chatTemplate, toolTemplate),
   };
-  return { tokenizer, config, chatTemplate };
+  return { tokenizer, config, chatTemplate, toolTemplate };
+}
+
+/** `chat_template` of tokenizer_config.json: a list where there is one for conversations with tools. */
+function templates(chat: string | undefined, toolUse: string | undefined): Json {
+  if (toolUse === undefined) return chat === undefined ? {} : { chat_template: chat };
+  const named = Object.entries({ default: chat, tool_use: toolUse });
+  return { chat_template: named.flatMap(([name, template]) => (template === undefined ? [] : [{ name, template }])) };
 }
 
 interface Vocabulary {
@@ -74,6 +81,8 @@ function readVocabulary(metadata: Metadata): Vocabulary {
   }
   const ids = new Map<string, number>();
   for (const [id, token] of tokens.entries()) {
+    // llama.cpp's conversion fills gaps of the published vocabulary with them.
+    if (types[id] === TYPE.unused && token === `[PAD${id}]`) continue;
     const other = ids.get(token);
     if (other !== undefined) metadata.fail(TOKENS, `tokens ${other} and ${id} are both ${quote(token)}`);
     ids.set(token, id);
@@ -120,13 +129,14 @@ function sentencePieceBpe(metadata: Metadata, { tokens, types, ids }: Vocabulary
   if (scores.length !== tokens.length) {
     metadata.fail('tokenizer.ggml.scores', `${scores.length} entries for ${tokens.length} tokens`);
   }
+  const isMergeable = (id: number) => types.length === 0 || types[id] === TYPE.normal;
   for (const [id, token] of tokens.entries()) {
     if (types[id] === TYPE.byte && !/^<0x[0-9A-F]{2}>$/.test(token)) {
       metadata.fail(TOKENS, `token ${id} is typed as a byte and named ${quote(token)}`);
     }
-    if (token.length > MAX_PIECE) metadata.fail(TOKENS, `token ${id} is longer than ${MAX_PIECE}: ${quote(token)}`);
+    if (isMergeable(id) && token.length > MAX_PIECE)
+      metadata.fail(TOKENS, `token ${id} is longer than ${MAX_PIECE}: ${quote(token)}`);
   }
-  const isMergeable = (id: number) => types.length === 0 || types[id] === 1;
   const addSpace = metadata.get('flag', 'tokenizer.ggml.add_space_prefix') ?? true;
   const unknown = metadata.get('integer', 'tokenizer.ggml.unknown_token_id') ?? types.indexOf(TYPE.unknown);
   const toMark = { type: 'Replace', pattern: { String: ' ' }, content: '▁' };
@@ -146,7 +156,9 @@ function sentencePieceBpe(metadata: Metadata, { tokens, types, ids }: Vocabulary
       fuse_unk: true,
       byte_fallback: true,
       vocab: Object.fromEntries(ids),
-      merges: mergesFromScores(ids, scores, isMergeable),
+      merges:
+        mergesFromScores(ids, scores, isMergeable) ??
+        metadata.fail(TOKENS, `expected at most ${MAX_MERGES} ways to join two tokens to a third, got more`),
     },
     addBos: true,
   };

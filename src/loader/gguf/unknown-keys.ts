@@ -1,0 +1,29 @@
+import { quote } from '../load-error.ts';
+import type { Metadata } from './metadata.ts';
+
+/** Keys of an architecture that no result depends on, or that say what the shapes of the tensors say. */
+const HARMLESS = new Set([
+  'vocab_size',
+  'attention.value_length',
+  'attention.layer_norm_epsilon',
+  'expert_feed_forward_length',
+  'expert_shared_feed_forward_length',
+  'rope.dimension_count',
+  'rope.freq_base',
+  'rope.scaling.finetuned',
+  'pooling_type',
+  'tensor_data_layout',
+]);
+
+const SHOWN = 8;
+
+/** A note on the keys that may mean something to llama.cpp, and that nothing here has asked for. */
+export function noteOnUnknownKeys(metadata: Metadata): string[] {
+  const prefix = `${metadata.need('text', 'general.architecture')}.`;
+  const unknown = metadata.unread(prefix).filter((key) => !HARMLESS.has(key.slice(prefix.length)));
+  if (unknown.length === 0) return [];
+  const more = unknown.length > SHOWN ? ` and ${unknown.length - SHOWN} more` : '';
+  return [
+    `metadata keys that are not known here are ignored: ${unknown.slice(0, SHOWN).map(quote).join(', ')}${more}.`,
+  ];
+}
