@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { GgufError } from '../../src/loader/gguf/error.ts';
 import { readGgufHeader, type GgufHeader } from '../../src/loader/gguf/header.ts';
-import type { GgufValue } from '../../src/loader/gguf/values.ts';
+import { Metadata } from '../../src/loader/gguf/metadata.ts';
+import type { GgufArray, GgufValue } from '../../src/loader/gguf/values.ts';
 import { openGguf } from '../../src/loader/gguf/open.ts';
 import { array, f32, gguf, key, T, tensor, text, u32, u64, u8 } from './gguf-writer.ts';
 
@@ -154,6 +155,32 @@ test('a header larger than the first read', async () => {
   const { metadata } = await read(gguf({ keys: [key('long', T.text, text(long)), key('after', T.u8, u8(7))] }));
   expect(metadata.get('long')).toBe(long);
   expect(metadata.get('after')).toBe(7);
+});
+
+test.each<[string, Buffer, RegExp]>([
+  ['a header of 70 MB', gguf({ keys: [key('a', T.array, u32(T.u8), u64(70e6))], data: Buffer.alloc(70e6) }), /larger than 67108864 bytes/],
+  ['a million keys', gguf({ keyCount: 1_000_000n, data: Buffer.alloc(14e6) }), /metadata: expected at most 65536 entries, got 1000000/],
+  ['a million tensors', gguf({ tensorCount: 1_000_000n, data: Buffer.alloc(24e6) }), /tensor list: expected at most 65536/],
+  ['a key of 1 MB', gguf({ keys: [key('k'.repeat(1e6), T.u8, u8(0))] }), /metadata key 0: expected at most 65535 bytes of text, got 1000000/],
+  ['a name of 1 MB', gguf({ tensors: [tensor('n'.repeat(1e6), [1], F32, 0)] }), /expected at most 63 bytes of text, got 1000000/],
+  ['a type that was given up', gguf({ tensors: [tensor('a', [4], 31, 0)], data }), /Q4_0_4_4.*given up/],
+])('refuses %s in a short message', async (_, bytes, message) => {
+  const error = await read(bytes).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(GgufError);
+  expect((error as GgufError).message).toMatch(message);
+  expect((error as GgufError).message.length).toBeLessThan(2000);
+}); // prettier-ignore
+
+test('an array that nobody asks for stays in its bytes', async () => {
+  const count = 60_000_000;
+  const bytes = gguf({ keys: [key('a', T.array, u32(T.u8), u64(count), Buffer.alloc(count, 1))] });
+  const before = process.memoryUsage().heapUsed;
+  const { metadata } = await read(bytes);
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(20e6);
+  expect((metadata.get('a') as GgufArray).length).toBe(count);
+  const asked = new Metadata('test.gguf', metadata);
+  expect(() => asked.get('numbers', 'a')).toThrow(/"a": expected at most 786432 items, got 60000000/);
+  expect(() => asked.get('integer', 'a')).toThrow(/expected at most 786432 items/);
 });
 
 test('every truncation of a valid file is refused', async () => {

@@ -110,6 +110,40 @@ test.each<[string, Record<string, GgufValue>, RegExp]>([
   expect(() => ggufTokenizer(small(more))).toThrow(message);
 });
 
+test('tokens that fill gaps are no tokens, unused ones are, and only control tokens are special', () => {
+  const files = ggufTokenizer(
+    small({
+      'tokenizer.ggml.model': 'gpt2',
+      'tokenizer.ggml.tokens': ['a', 'b', '[PAD2]', '[PAD2]x', '<|im_end|>', '<tool>', '<unk>'],
+      'tokenizer.ggml.token_type': [1, 1, 5, 5, 3, 4, 2],
+      'tokenizer.ggml.merges': [],
+    }),
+  )!;
+  const { model, added_tokens } = files.tokenizer as unknown as TokenizerJson;
+  expect(model.vocab).toEqual({ a: 0, b: 1, '[PAD2]x': 3, '<|im_end|>': 4, '<tool>': 5, '<unk>': 6 });
+  expect(added_tokens.map(({ id, special }) => [id, special])).toEqual([[4, true], [5, false], [6, true]]); // prettier-ignore
+});
+
+test.each<[string, string[]]>([
+  ['many ways to join', ['a', 'b'].flatMap((first) => words(first, 17))],
+  ['long tokens', Array.from({ length: 20_000 }, (_, i) => `${i}`.padStart(120, 'q'))],
+])('a vocabulary with %s is refused soon', (_, tokens) => {
+  const scores = tokens.map(() => -1);
+  const started = performance.now();
+  expect(() =>
+    ggufTokenizer(
+      small({ 'tokenizer.ggml.model': 'llama', 'tokenizer.ggml.tokens': tokens, 'tokenizer.ggml.scores': scores }),
+    ),
+  ).toThrow(/more ways to join/);
+  expect(performance.now() - started).toBeLessThan(20_000);
+});
+
+/** All words of a and b of up to `length` letters that begin with `first`. */
+function words(first: string, length: number): string[] {
+  if (first.length === length) return [first];
+  return [first, ...words(`${first}a`, length), ...words(`${first}b`, length)];
+}
+
 test.each([...PRE_TOKENIZERS.keys()])('the pre-tokenizer %s can be built', (pre) => {
   const original = readJson('bpe_chatml/tokenizer.json') as TokenizerJson;
   const tokenizer = new Tokenizer(ggufTokenizer(metadataOf(original, null, { model: 'gpt2', pre }))!);

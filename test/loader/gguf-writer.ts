@@ -64,3 +64,45 @@ export function gguf(parts: GgufParts = {}): Buffer {
   const padding = Buffer.alloc((alignment - (header.length % alignment)) % alignment);
   return Buffer.concat([header, padding, data]);
 }
+
+/** The same file with more keys. */
+export function withKeys(file: Buffer, ...keys: Buffer[]): Buffer {
+  const added = keys.reduce((sum, { length }) => sum + length, 0);
+  const padKey = key('padding', T.text, text(''));
+  // What is added is a whole number of alignments, so that the data stays aligned.
+  const pad = key('padding', T.text, text(' '.repeat((32 - ((added + padKey.length) % 32)) % 32)));
+  const count = u64(file.readBigUInt64LE(16) + BigInt(keys.length + 1));
+  return Buffer.concat([file.subarray(0, 16), count, ...keys, pad, file.subarray(24)]);
+}
+
+/** A file cut into parts as llama-gguf-split does: all keys in the first, `tensors` of a header dealt to the parts in turn. */
+export function split(
+  file: Buffer,
+  stored: { name: string; type: number; shape: readonly number[]; position: number; bytes: number }[],
+  count: number,
+  more: (part: number) => Buffer[] = () => [],
+): Buffer[] {
+  const info = (it: (typeof stored)[number], offset: number) => tensor(it.name, it.shape.toReversed(), it.type, offset);
+  const keysEnd = file.indexOf(info(stored[0], 0));
+  return Array.from({ length: count }, (_, part) => {
+    const own = stored.filter((_, i) => i % count === part);
+    const data: Buffer[] = [];
+    let offset = 0;
+    const infos = own.map((it) => {
+      const at = info(it, offset);
+      const padding = (32 - (it.bytes % 32)) % 32;
+      data.push(file.subarray(it.position, it.position + it.bytes), Buffer.alloc(padding));
+      offset += it.bytes + padding;
+      return at;
+    });
+    const keys = [
+      key('split.no', T.u16, u8(part), u8(0)),
+      key('split.count', T.u16, u8(count), u8(0)),
+      key('split.tensors.count', T.i32, u32(stored.length)),
+      ...more(part),
+    ];
+    const whole = part === 0 ? [file.subarray(24, keysEnd)] : [];
+    const keyCount = BigInt(keys.length) + (part === 0 ? file.readBigUInt64LE(16) : 0n);
+    return gguf({ keyCount, keys: [...whole, ...keys], tensors: infos, data: Buffer.concat(data) });
+  });
+}

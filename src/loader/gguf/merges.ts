@@ -1,5 +1,7 @@
-/** Above them a vocabulary is none that anybody has trained: the largest published one has 580,000. */
-export const MAX_MERGES = 2 ** 20;
+/** The largest published vocabulary has 580,000. */
+const MAX_MERGES = 3 * 2 ** 18;
+/** Characters that are looked at, which for a token is the square of its length: 16 million there. */
+const MAX_WORK = 2 ** 26;
 
 interface Candidate {
   readonly pair: readonly [left: string, right: string];
@@ -12,7 +14,7 @@ interface Candidate {
  * The merges that SentencePiece's scores imply, best first: every way to split a token into two others, in the order of
  * the whole token's score, then of the halves' lengths, then of their ids (as transformers' `generate_merges` orders them).
  *
- * @returns undefined where there are more than `MAX_MERGES`
+ * @returns undefined where there are more than any published vocabulary has
  */
 export function mergesFromScores(
   ids: ReadonlyMap<string, number>,
@@ -24,20 +26,23 @@ export function mergesFromScores(
     return id !== undefined && isMergeable(id) ? id : undefined;
   };
   const candidates: Candidate[] = [];
+  let work = 0;
   for (const [token, id] of ids) {
     if (!isMergeable(id)) continue;
     const characters = Array.from(token);
+    work += characters.length ** 2;
+    if (work > MAX_WORK || candidates.length > MAX_MERGES) return undefined;
     const splits: { candidate: Candidate; left: number; right: number }[] = [];
     for (let cut = 1, at = characters[0]?.length ?? 0; cut < characters.length; at += characters[cut++].length) {
       const pair = [token.slice(0, at), token.slice(at)] as const;
-      const [left, right] = [idOf(pair[0]), idOf(pair[1])];
+      const left = idOf(pair[0]);
+      const right = left === undefined ? undefined : idOf(pair[1]);
       if (left === undefined || right === undefined) continue;
       const candidate = { pair, score: scores[id], leftLength: cut, rightLength: characters.length - cut };
       splits.push({ candidate, left, right });
     }
     splits.sort((a, b) => a.left - b.left || a.right - b.right);
     candidates.push(...splits.map(({ candidate }) => candidate));
-    if (candidates.length > MAX_MERGES) return undefined;
   }
   candidates.sort((a, b) => b.score - a.score || b.leftLength - a.leftLength || b.rightLength - a.rightLength);
   return candidates.map(({ pair }) => pair);

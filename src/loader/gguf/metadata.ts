@@ -39,11 +39,8 @@ const NAMES: Record<keyof Kinds, string> = {
   flags: 'an array of booleans',
 };
 
-/**
- * Items of an array that is asked for. The largest published vocabularies have 262,144 tokens, made by 580,000 merges; what is
- * made of them takes a hundred times their bytes.
- */
-const MAX_ITEMS = 2 ** 20;
+/** Of an array that is asked for. The largest published one, of merges, has 580,000; an item costs a hundred times its bytes. */
+const MAX_ITEMS = 3 * 2 ** 18;
 
 /** The metadata of a GGUF file, asked for by key and kind. */
 export class Metadata {

@@ -3,9 +3,11 @@ import { quote } from '../load-error.ts';
 import type { TokenizerFiles } from '../../tokenizer/files.ts';
 import type { Metadata } from './metadata.ts';
 import { PRE_TOKENIZERS } from './pre-tokenizers.ts';
-import { MAX_MERGES, mergesFromScores } from './merges.ts';
+import { mergesFromScores } from './merges.ts';
 
 const TOKENS = 'tokenizer.ggml.tokens';
+/** Twice as many as the largest published vocabularies have. */
+const MAX_TOKENS = 2 ** 19;
 /** Finding the merges of a token takes the square of its length; SentencePiece's own limit is 16 by default. */
 const MAX_PIECE = 128;
 const TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
@@ -75,6 +77,7 @@ interface TokenizerParts {
 
 function readVocabulary(metadata: Metadata): Vocabulary {
   const tokens = metadata.need('texts', TOKENS);
+  if (tokens.length > MAX_TOKENS) metadata.fail(TOKENS, `expected at most ${MAX_TOKENS} tokens, got ${tokens.length}`);
   const types = metadata.get('numbers', 'tokenizer.ggml.token_type') ?? [];
   if (types.length !== 0 && types.length !== tokens.length) {
     metadata.fail('tokenizer.ggml.token_type', `${types.length} entries for ${tokens.length} tokens`);
@@ -158,7 +161,7 @@ function sentencePieceBpe(metadata: Metadata, { tokens, types, ids }: Vocabulary
       vocab: Object.fromEntries(ids),
       merges:
         mergesFromScores(ids, scores, isMergeable) ??
-        metadata.fail(TOKENS, `expected at most ${MAX_MERGES} ways to join two tokens to a third, got more`),
+        metadata.fail(TOKENS, 'there are more ways to join two of them to a third than in any published vocabulary'),
     },
     addBos: true,
   };
