@@ -142,6 +142,21 @@ test('a value for every layer that is the same for all is that value', async () 
   await expect(openGguf(write(each([heads, heads + 1])))).rejects.toThrow(/head_count_kv.*got an array of 2/);
 });
 
+test('heads that the rows of q, k and v are none of, or that nobody counts, are refused', async () => {
+  const withHeads = (heads: number) => {
+    const bytes = fixture('gptneox-f16');
+    const name = 'gptneox.attention.head_count';
+    bytes.writeUInt32LE(heads, bytes.indexOf(name) + name.length + 4);
+    return openGguf(write(bytes));
+  };
+  await expect(withHeads(2 ** 31)).rejects.toThrow(/head_count.*at most 65536, got 2147483648/);
+  const { checkpoint } = await withHeads(7);
+  const [name, { shape }] = [...checkpoint.tensors].find(([name]) => name.endsWith('query_key_value.weight'))!;
+  const target = new Uint8Array(4 * shape[0] * shape[1]);
+  await expect(checkpoint.read(name, 'f32', target)).rejects.toThrow(/each of 7 heads, got \d+ rows/);
+  await checkpoint.close();
+});
+
 test('Gemma 3 says for each layer whether it slides', async () => {
   const name = 'gemma3.attention.sliding_window_pattern';
   const bytes = fixture('gemma3-bf16');

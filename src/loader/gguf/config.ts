@@ -19,6 +19,7 @@ export interface TensorFacts {
 }
 
 const MAX_LAYERS = 1024;
+const MAX_HEADS = 65_536;
 
 /**
  * config.json from metadata, in the style of transformers 4 (which 5 reads as well).
@@ -113,11 +114,15 @@ export function dimensions(metadata: Metadata) {
     metadata.get('integer', `${prefix}.${key}`) === undefined ? undefined : positive(key);
   const hiddenSize = positive('embedding_length');
   const heads = positive('attention.head_count');
+  const kvHeads = optional('attention.head_count_kv') ?? heads;
+  for (const count of [heads, kvHeads])
+    if (count > MAX_HEADS)
+      metadata.fail(`${prefix}.attention.head_count`, `expected at most ${MAX_HEADS}, got ${count}`);
   return {
     hiddenSize,
     layers: positive('block_count'),
     heads,
-    kvHeads: optional('attention.head_count_kv') ?? heads,
+    kvHeads,
     headDim: optional('attention.key_length') ?? Math.floor(hiddenSize / heads),
   };
 }

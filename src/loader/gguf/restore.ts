@@ -26,7 +26,9 @@ export const turnBack: Restore = (bytes, _, [rows, columns]) => {
 /** GPT-NeoX: all rows of q, then of k, then of v were taken out of heads that hold q, k and v each. */
 export const byHead =
   (heads: number): Restore =>
-  (bytes) => {
+  (bytes, _, [rows]) => {
+    if (rows % (3 * heads) !== 0)
+      throw new GgufError(`attention: expected rows of q, k and v for each of ${heads} heads, got ${rows} rows.`);
     const sorted = bytes.slice();
     const run = bytes.length / (3 * heads); // Bytes of a head's q.
     for (let head = 0; head < heads; head++) {
