@@ -34,7 +34,9 @@ export class ModelFolder {
     const file = await InputFile.open(path, real);
     try {
       if (!(await file.is(real)) || (await this.#resolve(path)) !== real)
-        throw new LoadError(`open ${path}: it was replaced while it was opened. Load it again when nothing writes to it.`);
+        throw new LoadError(
+          `open ${path}: it was replaced while it was opened. Load it again when nothing writes to it.`,
+        );
       return file;
     } catch (error) {
       await file.close();

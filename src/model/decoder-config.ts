@@ -100,7 +100,9 @@ export interface Family {
   readonly maxPositions: number;
   readonly tieEmbeddings: boolean;
   readonly theta?: number;
-  readonly headDim?: number;
+  /** Whether only `partial_rotary_factor` of a head turns. Default false: the field is not looked at. */
+  readonly partialRotary?: boolean;
+  readonly headDim?: number | undefined;
   readonly activation?: string;
   /** Default: `headDim ** -0.5`. */
   readonly attentionScale?: number;
@@ -151,6 +153,7 @@ export function readDecoderConfig(raw: Json, family: Family): DecoderConfig {
   const nLayers = read.required(key('num_hidden_layers'), upTo(LIMITS.layers));
   const maxPositions = read.integer(key('max_position_embeddings'), upTo(LIMITS.positions)) ?? family.maxPositions;
   const sizes = { nLayers, headDim, maxPositions };
+  const ropeDefaults = { theta: family.theta ?? 10000, partial: family.partialRotary, ...sizes };
   return wholeNumbers({
     modelType: String(raw.model_type),
     vocabSize: read.required('vocab_size', upTo(LIMITS.vocabulary)),
@@ -168,7 +171,7 @@ export function readDecoderConfig(raw: Json, family: Family): DecoderConfig {
     tieEmbeddings: read.boolean('tie_word_embeddings') ?? family.tieEmbeddings,
     biases: family.biases ?? { qkv: false, o: false, mlp: false },
     windows: family.windows?.(nLayers) ?? repeat(Infinity, nLayers),
-    ropes: family.ropes?.(sizes) ?? repeat(parseRope(raw, { theta: family.theta ?? 10000, ...sizes }), nLayers),
+    ropes: family.ropes?.(sizes) ?? repeat(parseRope(raw, ropeDefaults), nLayers),
     traits: family.traits ?? ['pre-norm', 'gated-mlp'],
   });
 }

@@ -15,18 +15,15 @@ import type { Weights } from './weights.ts';
 import type { Json } from '../json.ts';
 
 /** GPT-2: learned positions, layer norms, biases everywhere, an MLP without a gate. Its matrices are stored `[in, out]`. */
-export function gpt2(raw: Json, root: Weights): Decoder {
+export function gpt2(raw: Json, weights: Weights): Decoder {
   const config = gpt2Config(raw);
   const { dim: D, maxPositions: P, normEpsilon } = config;
-  const prefix = root.has('transformer.wte.weight') ? 'transformer' : ''; // The first release has none.
-  root.ignore(/^(transformer\.)?h\.\d+\.attn\.(masked_)?bias$/); // The causal mask, as a buffer.
-  const weights = root.at(prefix);
+  weights.ignore(/(^|\.)h\.\d+\.attn\.(masked_)?bias$/); // The causal mask, as a buffer.
   const layerScale = scales(raw, config);
-  const under = (name: string): string => (prefix ? `${prefix}.${name}` : name);
-  return decoder(config, root, (layer, index) => block(config, layer, layerScale[index]), {
-    names: { embed: under('wte'), layers: under('h'), norm: under('ln_f'), lmHead: 'lm_head' },
-    positions: weights.matrix('wpe.weight', P, D),
-    norm: new LayerNorm(weights, 'ln_f', D, normEpsilon),
+  return decoder(config, weights, (layer, index) => block(config, layer, layerScale[index]), {
+    names: { prefix: 'transformer', embed: 'wte', layers: 'h', norm: 'ln_f', heads: ['lm_head'] },
+    positions: (trunk) => trunk.matrix('wpe.weight', P, D),
+    norm: (trunk, name) => new LayerNorm(trunk, name, D, normEpsilon),
   });
 }
 

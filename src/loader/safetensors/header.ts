@@ -93,11 +93,7 @@ async function scan(file: InputFile, length: number, fail: Fail): Promise<Scanne
 }
 
 /** Every byte of data belongs to one tensor, and each tensor has the bytes that its shape and dtype need. */
-function checkLayout(
-  entries: ReadonlyMap<string, HeaderEntry>,
-  dataBytes: number,
-  fail: Fail,
-): void {
+function checkLayout(entries: ReadonlyMap<string, HeaderEntry>, dataBytes: number, fail: Fail): void {
   const inOrder = [...entries].sort(([, { dataOffsets: a }], [, { dataOffsets: b }]) => a[0] - b[0] || a[1] - b[1]);
   let previousEnd = 0;
   let last: string | undefined;

@@ -50,7 +50,9 @@ export function scanHeader(bytes: Buffer): ScannedHeader {
   return new Scanner(bytes).header();
 }
 
-const [QUOTE, BACKSLASH, MINUS, ZERO, NINE, POINT, LETTER_U] = [...'"\\-09.u'].map((character) => character.charCodeAt(0));
+const [QUOTE, BACKSLASH, MINUS, ZERO, NINE, POINT, LETTER_U] = [...'"\\-09.u'].map((character) =>
+  character.charCodeAt(0),
+);
 
 /** Works on bytes, so that a long header is held once and only its names and numbers become values. */
 class Scanner {

@@ -47,7 +47,9 @@ export async function openShards(folder: ModelFolder, present: readonly string[]
       files.set(name, file);
       headerBytes += file.headerBytes;
       if (headerBytes > MAX_HEADERS_BYTES)
-        throw new LoadError(`${indexPath}: expected headers of at most ${MAX_HEADERS_BYTES} bytes in all files, got more.`);
+        throw new LoadError(
+          `${indexPath}: expected headers of at most ${MAX_HEADERS_BYTES} bytes in all files, got more.`,
+        );
     }
     const fileOf = new Map<string, SafetensorsFile>();
     for (const [tensor, name] of weightMap) {
