@@ -4,10 +4,20 @@ import { describeNeed, type MemoryFit } from '../engine/memory.ts';
 import type { MachineInfo } from './info/machine.ts';
 import type { ModelInfo } from './info/model.ts';
 import { withProgress } from './model.ts';
-import { allowLinksOption, contextOption, maxMemoryOption, type ModelOptions, threadsOption, weightsOption } from './options.ts';
+import {
+  allowLinksOption,
+  contextOption,
+  maxMemoryOption,
+  type ModelOptions,
+  threadsOption,
+  weightsOption,
+} from './options.ts';
 import { colorsFor, oneLine } from './text.ts';
 
-interface InfoFlags extends Pick<ModelOptions, 'revision' | 'allowLinks' | 'weights' | 'threads' | 'context' | 'maxMemory'> {
+interface InfoFlags extends Pick<
+  ModelOptions,
+  'revision' | 'allowLinks' | 'weights' | 'threads' | 'context' | 'maxMemory'
+> {
   readonly json?: boolean;
 }
 

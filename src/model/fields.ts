@@ -61,7 +61,8 @@ export function invalid(field: string, expected: string, got: unknown): ConfigEr
   return new ConfigError(`config.json: ${field} must be ${expected}, got ${got === undefined ? 'nothing' : show(got)}`);
 }
 
-/** JSON, but with NaN and Infinity as such. */
+/** JSON for a message, but with NaN and Infinity as such, and cut at 200 characters. */
 export function show(value: unknown): string {
-  return typeof value === 'number' ? String(value) : JSON.stringify(value);
+  const text = typeof value === 'number' ? String(value) : JSON.stringify(value);
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }

@@ -13,8 +13,8 @@ export const INDEX_NAME = 'model.safetensors.index.json';
 /** Twice the largest that is published; as an object in memory, an index takes ten times its bytes. */
 const MAX_INDEX_BYTES = 32_000_000;
 const MAX_SHARDS = 10_000;
-/** Of all shards together: a few times what the index of such a model may have. */
-const MAX_HEADERS_BYTES = 200_000_000;
+/** Of all shards together: twice what the index may have. */
+const MAX_HEADERS_BYTES = 64_000_000;
 const SHARD_NAME = /^[A-Za-z0-9._-]{1,243}\.safetensors$/;
 
 /** The files of a model, and which of them the index gives for a tensor. */
