@@ -41,7 +41,7 @@ const KEYS = {
 function gpt2Config(raw: Json): DecoderConfig {
   if (fields(raw).boolean('add_cross_attention') ?? false)
     throw invalid('add_cross_attention', 'false: there is no encoder to attend to', true);
-  const n_inner = raw.n_inner ?? 4 * fields(raw).required('n_embd', upTo(2 ** 17));
+  const n_inner = raw.n_inner ?? 4 * fields(raw).size('n_embd', upTo(2 ** 17));
   const own = { ...raw, n_inner, num_key_value_heads: undefined, head_dim: undefined };
   return readDecoderConfig(own, {
     normEpsilon: 1e-5,
