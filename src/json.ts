@@ -3,3 +3,152 @@ export type Json = Readonly<Record<string, unknown>>;
 
 export const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Levels of nesting; Python's own parser ends below 1,000, and published files have ten. */
+const MAX_DEPTH = 256;
+
+/** A text that is no JSON. The message says where and what was expected, and quotes nothing of the text. */
+export class JsonError extends Error {
+  override readonly name = 'JsonError';
+}
+
+/**
+ * Parses JSON as Python does, which writes most of a model's files: `NaN`, `Infinity` and `-Infinity` are numbers, the last
+ * of two equal keys counts. At most 256 levels deep.
+ * @throws JsonError with line and column. `JSON.parse` would quote the text, which may be a file that nobody meant to show.
+ */
+export function parseJson(text: string): unknown {
+  if (text.startsWith('\ufeff')) throw new JsonError('expected JSON without a byte order mark at its beginning');
+  checkDepth(text);
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    // Several times slower, so it is left to texts that the built-in parser refuses.
+    return new Parser(text).parse();
+  }
+}
+
+/** Counted before parsing, so that no one who walks through the value needs a deep stack. */
+function checkDepth(text: string): void {
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) {
+      do {
+        at++;
+        if (text.charCodeAt(at) === 0x5c) at += 2;
+      } while (at < text.length && text.charCodeAt(at) !== 0x22);
+    } else if (code === 0x5b || code === 0x7b) {
+      if (++depth > MAX_DEPTH) throw failure(text, at, `at most ${MAX_DEPTH} levels of nesting`);
+    } else if (code === 0x5d || code === 0x7d) depth--;
+  }
+}
+
+function failure(text: string, at: number, expected: string): JsonError {
+  let [line, start] = [1, 0];
+  for (let end = text.indexOf('\n'); end !== -1 && end < at; end = text.indexOf('\n', start)) {
+    line++;
+    start = end + 1;
+  }
+  return new JsonError(`line ${line}, column ${at - start + 1}: expected ${expected}`);
+}
+
+const WORDS: ReadonlyMap<string, unknown> = new Map<string, unknown>([
+  ['true', true],
+  ['false', false],
+  ['null', null],
+  ['NaN', NaN],
+  ['Infinity', Infinity],
+  ['-Infinity', -Infinity],
+]);
+const WORD = /true|false|null|NaN|-?Infinity/y;
+const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?/y;
+// eslint-disable-next-line no-control-regex -- JSON forbids them inside strings
+const STRING_PART = /[^"\\\u0000-\u001f]*/y;
+const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
+
+/** By recursive descent; `checkDepth` has bounded the descent. */
+class Parser {
+  readonly #text: string;
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  parse(): unknown {
+    const value = this.#value();
+    if (this.#peek() !== '') this.#fail('nothing after the value');
+    return value;
+  }
+
+  #value(): unknown {
+    const next = this.#peek();
+    if (next === '{') return this.#object();
+    if (next === '[') return this.#array();
+    if (next === '"') return this.#string();
+    const word = this.#match(WORD);
+    if (word !== undefined) return WORDS.get(word);
+    return Number(this.#match(NUMBER) ?? this.#fail('a value'));
+  }
+
+  #object(): Json {
+    const members: [string, unknown][] = [];
+    this.#list('}', () => {
+      if (this.#peek() !== '"') this.#fail('a key in double quotes');
+      const key = this.#string();
+      if (this.#peek() !== ':') this.#fail('":" after a key');
+      this.#at++;
+      members.push([key, this.#value()]);
+    });
+    return Object.fromEntries(members); // Makes a plain key of `__proto__` too.
+  }
+
+  #array(): unknown[] {
+    const items: unknown[] = [];
+    this.#list(']', () => items.push(this.#value()));
+    return items;
+  }
+
+  #list(close: string, item: () => void): void {
+    this.#at++;
+    if (this.#peek() !== close) {
+      item();
+      while (this.#peek() === ',') {
+        this.#at++;
+        item();
+      }
+    }
+    if (this.#peek() !== close) this.#fail(`"," or "${close}"`);
+    this.#at++;
+  }
+
+  #string(): string {
+    const start = this.#at++;
+    for (;;) {
+      this.#match(STRING_PART);
+      const next = this.#text.charAt(this.#at);
+      if (next === '"') break;
+      if (next !== '\\') this.#fail('the end of a string');
+      if (this.#match(ESCAPE) === undefined) this.#fail('an escape of JSON');
+    }
+    return JSON.parse(this.#text.slice(start, ++this.#at)) as string;
+  }
+
+  #match(pattern: RegExp): string | undefined {
+    pattern.lastIndex = this.#at;
+    const found = pattern.exec(this.#text)?.[0];
+    this.#at += found?.length ?? 0;
+    return found;
+  }
+
+  /** The next character that is no white space; '' at the end. */
+  #peek(): string {
+    while (' \t\r\n'.includes(this.#text[this.#at] ?? 'end')) this.#at++;
+    return this.#text.charAt(this.#at);
+  }
+
+  #fail(expected: string): never {
+    throw failure(this.#text, this.#at, expected);
+  }
+}

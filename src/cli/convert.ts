@@ -2,6 +2,11 @@ import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import type { ConvertOptions } from '../loader/convert.ts';
 import { tellNotes, withProgress } from './model.ts';
+import { allowLinksOption } from './options.ts';
+
+interface ConvertFlags extends Pick<ConvertOptions, 'dtype'> {
+  readonly allowLinks?: boolean;
+}
 
 export function convertCommand(signal: AbortSignal): Command {
   return new Command('convert')
@@ -9,20 +14,19 @@ export function convertCommand(signal: AbortSignal): Command {
     .argument('<source>', 'a .gguf file, a model folder, or org/name of the hub')
     .argument('<out>', 'the folder to write: missing, empty, or an earlier output')
     .addOption(new Option('--dtype <dtype>', 'dtype of every tensor').choices(['bf16', 'f16', 'f32']).default('bf16'))
+    .addOption(allowLinksOption())
     .addHelpText('after', '\nExample:\n  $ vitrine convert model-q8_0.gguf model --dtype bf16')
-    .action((source: string, out: string, { dtype }: Pick<ConvertOptions, 'dtype'>) =>
-      convert(source, out, dtype, signal),
-    );
+    .action((source: string, out: string, flags: ConvertFlags) => convert(source, out, flags, signal));
 }
 
 async function convert(
   source: string,
   out: string,
-  dtype: ConvertOptions['dtype'],
+  { dtype, allowLinks }: ConvertFlags,
   signal: AbortSignal,
 ): Promise<void> {
   const [{ openModel }, converter] = await Promise.all([import('../engine/load.ts'), import('../loader/convert.ts')]);
-  const files = await withProgress((onProgress) => openModel(source, { onProgress, signal }));
+  const files = await withProgress((onProgress) => openModel(source, { allowLinks, onProgress, signal }));
   try {
     tellNotes(files.notes);
     await withProgress((onProgress) => converter.convert(files, out, { dtype, onProgress, signal }));

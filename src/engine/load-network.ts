@@ -39,12 +39,16 @@ export interface LoadedNetwork {
   readonly weightBytes: number;
   /** Tokens that a text can have; Infinity where only the model itself sets a bound. */
   readonly maxLength: number;
+  /** What a user may want to know of the weights, one line each. */
+  readonly notes: readonly string[];
   dispose(): void;
 }
 
 /** @see PlannedMemory */
 export interface PlannedNetwork extends PlannedMemory {
   readonly requests: readonly WeightRequest[];
+  /** What a user may want to know of the weights, one line each. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -56,17 +60,23 @@ export function planNetwork(
   { config, checkpoint, source }: ModelFiles,
   { weights = 'auto', compute, mla = 'absorbed' }: Pick<WeightOptions, 'weights' | 'compute' | 'mla'> = {},
 ): PlannedNetwork {
+  const architecture = architectureOf(config);
   const cursor = new Weights({
     source,
     tensors: checkpoint.tensors,
     keepsPacked: weights === 'auto',
-    fp8Blocks: readQuantisation(config) === 'fp8',
+    fp8Blocks: readQuantisation(architecture.config) === 'fp8',
     matrixDType: (name) => (weights === 'auto' ? storedPrecision(checkpoint, name) : weights),
     compute: (dtype) => compute ?? dtype,
   });
-  const network = architectureOf(config)(config, cursor, { mla });
-  const requests = cursor.requests(IGNORED_TENSORS);
-  return { network, requests, weightBytes: requests.reduce((sum, { parameter }) => sum + bytesOf(parameter), 0) };
+  const network = architecture.build(architecture.config, cursor, { mla });
+  const { requests, notes } = cursor.finish(IGNORED_TENSORS);
+  return {
+    network,
+    requests,
+    notes,
+    weightBytes: requests.reduce((sum, { parameter }) => sum + bytesOf(parameter), 0),
+  };
 }
 
 /**
@@ -106,7 +116,7 @@ export async function loadNetwork(
     dispose();
     throw error;
   }
-  return { network, weightBytes: total, maxLength, dispose };
+  return { network, weightBytes: total, maxLength, notes: plan.notes, dispose };
 }
 
 /** Where the numbers of parameters are read from. */

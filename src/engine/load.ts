@@ -4,7 +4,6 @@ import { openFolder } from '../loader/folder.ts';
 import { findGguf } from '../loader/gguf/find.ts';
 import { openGguf } from '../loader/gguf/open.ts';
 import { downloadModel } from '../loader/hub/download.ts';
-import type { OnProgress } from '../loader/progress.ts';
 import { type BackendName, createBackend } from '../tensor/backends.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { type LoadedNetwork, loadNetwork, type WeightOptions } from './load-network.ts';
@@ -17,6 +16,8 @@ export interface LoadOptions extends WeightOptions {
   threads?: number | undefined;
   /** Branch, tag or commit of a hub repository. Default `main`. */
   revision?: string | undefined;
+  /** Follows links of a model folder that lead out of it, with a note for each. Default false: they are refused. */
+  allowLinks?: boolean | undefined;
 }
 
 /**
@@ -34,31 +35,36 @@ export async function load(source: string, options: LoadOptions = {}): Promise<M
     const backend = createBackend(name, { threads });
     const tokenizer = files.tokenizer && new Tokenizer(files.tokenizer);
     const loaded = await loadNetwork(files, backend, weights);
-    return new Model(withNote(files, loaded, options), backend, loaded, tokenizer);
+    return new Model(withNotes(files, loaded, options), backend, loaded, tokenizer);
   } finally {
     await files.checkpoint.close();
   }
 }
 
-/** Tells where memory, and not the model, bounds a text. */
-function withNote(files: ModelFiles, { network, maxLength }: LoadedNetwork, { context }: LoadOptions): ModelFiles {
+/** Adds what the weights tell, and where memory, and not the model, bounds a text. */
+function withNotes(
+  files: ModelFiles,
+  { network, maxLength, notes }: LoadedNetwork,
+  { context }: LoadOptions,
+): ModelFiles {
   const { maxPositions } = network.config;
-  if (context !== undefined || maxLength >= maxPositions) return files;
+  const known = [...(files.notes ?? []), ...notes];
+  if (context !== undefined || maxLength >= maxPositions) return { ...files, notes: known };
   const note =
     `texts of up to ${maxLength} tokens fit into memory, of ${maxPositions} that the model was made for. ` +
     'context (--context) and maxMemory (--max-memory) change that.';
-  return { ...files, notes: [...(files.notes ?? []), note] };
+  return { ...files, notes: [...known, note] };
 }
 
 /** Opens what `load` takes, without reading weights. The caller closes the checkpoint. */
 export async function openModel(
   source: string,
-  { revision, onProgress, signal }: { revision?: string | undefined; onProgress?: OnProgress | undefined; signal?: AbortSignal | undefined } = {}, // prettier-ignore
+  { revision, allowLinks, onProgress, signal }: Pick<LoadOptions, 'revision' | 'allowLinks' | 'onProgress' | 'signal'> = {}, // prettier-ignore
 ): Promise<ModelFiles> {
   const gguf = await findGguf(source);
-  if (gguf !== undefined) return openGguf(gguf);
+  if (gguf !== undefined) return openGguf(gguf, { allowLinks });
   const local = await stat(source).then(() => true, () => false); // prettier-ignore
   if (!local && /^[\w.-]+\/[\w.-]+$/.test(source) && !source.startsWith('.'))
-    return openFolder(await downloadModel(source, { revision, onProgress, signal }));
-  return openFolder(source);
+    return openFolder(await downloadModel(source, { revision, onProgress, signal }), { allowLinks });
+  return openFolder(source, { allowLinks });
 }

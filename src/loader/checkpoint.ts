@@ -11,6 +11,8 @@ export interface StoredTensor {
   readonly bytes: number;
   /** The file that holds it, for messages. */
   readonly file: string;
+  /** The index of its files does not list it: it counts only where a model needs it. */
+  readonly unlisted?: boolean;
 }
 
 /** The weights of a model by their Hugging Face names, wherever they are stored. */

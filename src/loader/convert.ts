@@ -1,14 +1,15 @@
-import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
 import { isObject } from '../json.ts';
 import { byteSize, elements } from '../tensor/dtype.ts';
-import type { ModelFiles } from './checkpoint.ts';
+import type { Checkpoint, ModelFiles } from './checkpoint.ts';
+import { withSpace } from './disk-space.ts';
 import { openGguf } from './gguf/open.ts';
 import { LoadError, quote } from './load-error.ts';
 import type { OnProgress } from './progress.ts';
 import { writeSafetensors, type TensorToWrite } from './safetensors/write.ts';
+import { formerBeside, temporaryBeside } from './temporary.ts';
 
 export interface ConvertOptions {
   /** The dtype of every tensor that is written; MXFP4 stays as it is. Default `bf16`. */
@@ -55,12 +56,14 @@ export async function convert(
       );
     }
     await mkdir(dirname(out), { recursive: true });
-    temporary = `${out}.${randomBytes(6).toString('hex')}.tmp`;
-    await mkdir(temporary);
-    await writeDescription(model, temporary, TORCH[options.dtype ?? 'bf16']);
-    await writeWeights(model, temporary, options);
+    const folder = (temporary = await temporaryBeside(out));
+    await withSpace(out, weightBytes(model, options), async () => {
+      await mkdir(folder);
+      await writeDescription(model, folder, TORCH[options.dtype ?? 'bf16']);
+      await writeWeights(model, folder, options);
+    });
     options.signal?.throwIfAborted();
-    await replaceFolder(out, temporary);
+    await replaceFolder(out, folder);
   } catch (error) {
     if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
     throw error;
@@ -110,14 +113,25 @@ async function writeDescription(
   }
 }
 
+/** What tensors become. */
+function written(checkpoint: Checkpoint, { dtype = 'bf16' }: ConvertOptions) {
+  const dtypeOf = (name: string) => (checkpoint.naturalDType(name) === 'u8' ? 'u8' : dtype);
+  const bytesOf = (name: string) => elements(checkpoint.tensors.get(name)!.shape) * byteSize(dtypeOf(name));
+  return { dtypeOf, bytesOf };
+}
+
+function weightBytes({ checkpoint }: ModelFiles, options: ConvertOptions): number {
+  const { bytesOf } = written(checkpoint, options);
+  return [...checkpoint.tensors.keys()].reduce((sum, name) => sum + bytesOf(name), 0);
+}
+
 async function writeWeights(
   { source, checkpoint }: ModelFiles,
   folder: string,
   options: ConvertOptions,
 ): Promise<void> {
-  const { dtype = 'bf16', onProgress, signal, maxFileBytes = 5e9 } = options;
-  const dtypeOf = (name: string) => (checkpoint.naturalDType(name) === 'u8' ? 'u8' : dtype);
-  const bytesOf = (name: string) => elements(checkpoint.tensors.get(name)!.shape) * byteSize(dtypeOf(name));
+  const { onProgress, signal, maxFileBytes = 5e9 } = options;
+  const { dtypeOf, bytesOf } = written(checkpoint, options);
   const names = [...checkpoint.tensors.keys()].sort();
   const total = names.reduce((sum, name) => sum + bytesOf(name), 0);
   // The writer is done with a tensor's bytes before it asks for the next one's.
@@ -177,7 +191,7 @@ function hasInfinity(halves: Uint8Array): boolean {
 
 /** Puts the finished folder in place of an earlier one, which is kept until then. */
 async function replaceFolder(out: string, finished: string): Promise<void> {
-  const former = `${finished}.former`;
+  const former = formerBeside(finished);
   const hadFormer = await rename(out, former).then(
     () => true,
     (error: unknown) => {

@@ -1,14 +1,13 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
+import { type LinkOptions, ModelFolder } from '../model-folder.ts';
 import { readTokenizerFiles } from '../tokenizer/files.ts';
 import type { ModelFiles } from './checkpoint.ts';
 import { isGgufName } from './gguf/find.ts';
-import { readJsonFile } from './json.ts';
 import { LoadError } from './load-error.ts';
-import { resolveInFolder } from './model-folder.ts';
 import { SafetensorsCheckpoint } from './safetensors/checkpoint.ts';
-import { openSafetensors } from './safetensors/read.ts';
+import { readSafetensors } from './safetensors/read.ts';
 import { INDEX_NAME, openShards, SINGLE_NAME } from './safetensors/shards.ts';
 
 const MAX_CONFIG_BYTES = 4_000_000;
@@ -20,35 +19,29 @@ const PICKLE = /\.(bin|pt|pth|pkl)$/;
  * folder is ever executed.
  * @throws LoadError naming the file and what to do.
  */
-export async function openFolder(path: string): Promise<ModelFiles> {
+export async function openFolder(path: string, options: LinkOptions = {}): Promise<ModelFiles> {
   const names = await listFolder(path);
   if (!names.includes('config.json')) throw new LoadError(await withoutConfig(path, names));
-  const readConfig = async (name: string): Promise<Readonly<Record<string, unknown>>> =>
-    readJsonFile(await resolveInFolder(path, name), MAX_CONFIG_BYTES);
+  const folder = new ModelFolder(path, options);
 
-  const config = await readConfig('config.json');
+  const config = await folder.readJson('config.json', MAX_CONFIG_BYTES);
   const generationConfig = names.includes('generation_config.json')
-    ? await readConfig('generation_config.json')
+    ? await folder.readJson('generation_config.json', MAX_CONFIG_BYTES)
     : undefined;
-  const tokenizer = await readTokenizerFiles(path);
+  const tokenizer = await readTokenizerFiles(folder);
+  const checkpoint = await openWeights(folder, names);
   const notes: string[] = [];
   if ('auto_map' in config) notes.push('config.json names code of its own (auto_map); it is not executed.');
   if (names.includes(SINGLE_NAME) && names.includes(INDEX_NAME))
     notes.push(`${INDEX_NAME} is ignored: ${SINGLE_NAME} is there.`);
-  return { source: path, config, generationConfig, tokenizer, checkpoint: await openWeights(path, names), notes };
+  return { source: path, config, generationConfig, tokenizer, checkpoint, notes: [...notes, ...folder.notes] };
 }
 
-async function openWeights(path: string, names: readonly string[]): Promise<SafetensorsCheckpoint> {
-  let files;
-  if (names.includes(SINGLE_NAME)) files = [await openSafetensors(await resolveInFolder(path, SINGLE_NAME))];
-  else if (names.includes(INDEX_NAME)) files = await openShards(path);
-  else throw new LoadError(withoutWeights(path, names));
-  try {
-    return new SafetensorsCheckpoint(files);
-  } catch (error) {
-    await Promise.all(files.map((file) => file.close()));
-    throw error;
-  }
+async function openWeights(folder: ModelFolder, names: readonly string[]): Promise<SafetensorsCheckpoint> {
+  if (names.includes(SINGLE_NAME)) return new SafetensorsCheckpoint([await readSafetensors(await folder.open(SINGLE_NAME))]); // prettier-ignore
+  if (!names.includes(INDEX_NAME)) throw new LoadError(withoutWeights(folder.path, names));
+  const { files, fileOf } = await openShards(folder, names);
+  return new SafetensorsCheckpoint(files, fileOf);
 }
 
 async function listFolder(path: string): Promise<string[]> {

@@ -1,5 +1,5 @@
-import { constants } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
+import { type BigIntStats, constants } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 
 import { LoadError } from './load-error.ts';
 
@@ -12,35 +12,50 @@ export class InputFile {
   /** Bytes, when it was opened. */
   readonly size: number;
   private readonly handle: FileHandle;
+  /** What was known of it when it was opened. */
+  private readonly opened: BigIntStats;
 
-  private constructor(path: string, size: number, handle: FileHandle) {
+  private constructor(path: string, opened: BigIntStats, handle: FileHandle) {
     this.path = path;
-    this.size = size;
+    this.size = Number(opened.size);
+    this.opened = opened;
     this.handle = handle;
   }
 
-  /** @throws LoadError when there is no such file, or it is a folder, a pipe or a device. */
-  static async open(path: string): Promise<InputFile> {
+  /**
+   * @param path For messages, and what is opened where `real` is not given.
+   * @param real Where links have led: what is opened, and is no link itself.
+   * @throws LoadError when there is no such file, or it is a folder, a pipe or a device.
+   */
+  static async open(path: string, real?: string): Promise<InputFile> {
     let handle: FileHandle;
     try {
       // Without O_NONBLOCK the opening of a pipe would wait for a writer for ever.
-      handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+      const flags = constants.O_RDONLY | constants.O_NONBLOCK | (real === undefined ? 0 : constants.O_NOFOLLOW);
+      handle = await open(real ?? path, flags);
     } catch (cause) {
       throw new LoadError(`open ${path}: ${(cause as Error).message}`, { cause });
     }
-    const stat = await handle.stat();
-    if (!stat.isFile()) {
+    const opened = await handle.stat({ bigint: true });
+    if (!opened.isFile()) {
       await handle.close();
       throw new LoadError(
-        `open ${path}: expected a regular file, got a ${stat.isDirectory() ? 'folder' : 'pipe or device'}.`,
+        `open ${path}: expected a regular file, got a ${opened.isDirectory() ? 'folder' : 'pipe or device'}.`,
       );
     }
-    return new InputFile(path, stat.size, handle);
+    return new InputFile(path, opened, handle);
+  }
+
+  /** Whether this is the file that `path` now names. */
+  async is(path: string): Promise<boolean> {
+    const { dev, ino } = await stat(path, { bigint: true }).catch(() => ({ dev: undefined, ino: undefined }));
+    return dev === this.opened.dev && ino === this.opened.ino;
   }
 
   /**
    * Fills `target` (which may lie in shared memory) with the bytes from `position` on.
-   * @throws LoadError when the file ends before; the signal's reason when it is aborted, within one part of 64 MiB.
+   * @throws LoadError when the file ends before, or was written to since it was opened; the signal's reason when it is
+   *   aborted, within one part of 64 MiB.
    */
   async read(target: Uint8Array, position: number, signal?: AbortSignal): Promise<void> {
     for (let done = 0; done < target.length;) {
@@ -59,9 +74,24 @@ export class InputFile {
       }
       done += bytesRead;
     }
+    await this.refuseChanged();
   }
 
   close(): Promise<void> {
     return this.handle.close();
+  }
+
+  /** A file that was renamed, linked to or removed meanwhile still has its contents: only its `ctime` differs. */
+  private async refuseChanged(): Promise<void> {
+    const now = await this.handle.stat({ bigint: true });
+    const { opened } = this;
+    const sameRights = (['nlink', 'mode', 'uid', 'gid'] as const).every((field) => now[field] === opened[field]);
+    const written = sameRights && now.ctimeNs !== opened.ctimeNs;
+    if (now.size === opened.size && now.mtimeNs === opened.mtimeNs && !written) return;
+    const time = (ns: bigint): string => new Date(Number(ns / 1_000_000n)).toISOString();
+    throw new LoadError(
+      `read ${this.path}: expected the file as it was when it was opened (${opened.size} bytes, changed ${time(opened.ctimeNs)}), ` +
+        `got ${now.size} bytes, changed ${time(now.ctimeNs)}: something wrote to it. Load it again when nothing does.`,
+    );
   }
 }

@@ -100,7 +100,9 @@ export interface Family {
   readonly maxPositions: number;
   readonly tieEmbeddings: boolean;
   readonly theta?: number;
-  readonly headDim?: number;
+  /** Whether only `partial_rotary_factor` of a head turns. Default false: the field is not looked at. */
+  readonly partialRotary?: boolean;
+  readonly headDim?: number | undefined;
   readonly activation?: string;
   /** Default: `headDim ** -0.5`. */
   readonly attentionScale?: number;
@@ -140,22 +142,23 @@ export const LIMITS = {
 export function readDecoderConfig(raw: Json, family: Family): DecoderConfig {
   const read = fields(raw);
   const key = (name: string): string => family.keys?.[name] ?? name;
-  const dim = read.required(key('hidden_size'), upTo(LIMITS.dim));
-  const nHeads = read.required(key('num_attention_heads'), upTo(LIMITS.heads));
+  const dim = read.size(key('hidden_size'), upTo(LIMITS.dim));
+  const nHeads = read.size(key('num_attention_heads'), upTo(LIMITS.heads));
   const nKvHeads = read.integer('num_key_value_heads', upTo(nHeads)) ?? nHeads;
   if (nHeads % nKvHeads !== 0)
     throw new ConfigError(
       `config.json: num_attention_heads ${nHeads} must be a multiple of num_key_value_heads ${nKvHeads}.`,
     );
   const headDim = read.integer('head_dim', upTo(LIMITS.dim)) ?? family.headDim ?? dim / nHeads;
-  const nLayers = read.required(key('num_hidden_layers'), upTo(LIMITS.layers));
+  const nLayers = read.size(key('num_hidden_layers'), upTo(LIMITS.layers));
   const maxPositions = read.integer(key('max_position_embeddings'), upTo(LIMITS.positions)) ?? family.maxPositions;
   const sizes = { nLayers, headDim, maxPositions };
+  const ropeDefaults = { theta: family.theta ?? 10000, partial: family.partialRotary, ...sizes };
   return wholeNumbers({
     modelType: String(raw.model_type),
-    vocabSize: read.required('vocab_size', upTo(LIMITS.vocabulary)),
+    vocabSize: read.size('vocab_size', upTo(LIMITS.vocabulary)),
     dim,
-    mlpDim: read.required(key('intermediate_size'), upTo(LIMITS.dim * 8)),
+    mlpDim: read.size(key('intermediate_size'), upTo(LIMITS.dim * 8)),
     nLayers,
     nHeads,
     nKvHeads,
@@ -168,7 +171,7 @@ export function readDecoderConfig(raw: Json, family: Family): DecoderConfig {
     tieEmbeddings: read.boolean('tie_word_embeddings') ?? family.tieEmbeddings,
     biases: family.biases ?? { qkv: false, o: false, mlp: false },
     windows: family.windows?.(nLayers) ?? repeat(Infinity, nLayers),
-    ropes: family.ropes?.(sizes) ?? repeat(parseRope(raw, { theta: family.theta ?? 10000, ...sizes }), nLayers),
+    ropes: family.ropes?.(sizes) ?? repeat(parseRope(raw, ropeDefaults), nLayers),
     traits: family.traits ?? ['pre-norm', 'gated-mlp'],
   });
 }

@@ -15,6 +15,7 @@ export function deepseekV2(raw: Json, weights: Weights, options: NetworkOptions)
   expectOnly(raw, 'topk_method', ['greedy', 'group_limited_greedy']);
   expectOnly(raw, 'norm_topk_prob', [false]);
   expectOnly(raw, 'rope_interleave', [true]);
+  expectOnly(raw, 'mlp_bias', [false]);
   const groups = {
     groups: read.integer('n_group', atLeastOne) ?? 1,
     kept: read.integer('topk_group', atLeastOne) ?? 1,

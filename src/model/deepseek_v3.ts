@@ -90,8 +90,6 @@ export function deepseek(raw: Json, weights: Weights, { mla }: NetworkOptions, f
     bias: fields(raw).boolean('attention_bias') ?? false,
   };
   const { dim: D, nLayers, normEpsilon, experts } = config;
-  // Layers that predict further tokens follow the last one.
-  weights.ignore({ test: (name) => Number(/^model\.layers\.(\d+)\./.exec(name)?.[1] ?? -1) >= nLayers });
   const block = (layer: Weights, index: number): Block =>
     new Block({
       attnNorm: new RmsNorm(layer, 'input_layernorm', D, normEpsilon),

@@ -37,6 +37,13 @@ export function fields(object: Json, where?: string) {
       if (value === undefined) throw invalid(path(key), range.words, value);
       return value;
     },
+    /** A whole number that must be there. */
+    size: (key: string, range: Range): number => {
+      const value = number(key, range);
+      if (value === undefined) throw invalid(path(key), range.words, value);
+      if (!Number.isInteger(value)) throw invalid(path(key), 'a whole number', value);
+      return value;
+    },
     integer: (key: string, range: Range): number | undefined => {
       const value = number(key, range);
       if (value !== undefined && !Number.isInteger(value)) throw invalid(path(key), 'a whole number', value);
@@ -61,7 +68,8 @@ export function invalid(field: string, expected: string, got: unknown): ConfigEr
   return new ConfigError(`config.json: ${field} must be ${expected}, got ${got === undefined ? 'nothing' : show(got)}`);
 }
 
-/** JSON, but with NaN and Infinity as such. */
+/** JSON for a message, but with NaN and Infinity as such, and cut at 200 characters. */
 export function show(value: unknown): string {
-  return typeof value === 'number' ? String(value) : JSON.stringify(value);
+  const text = value === undefined || typeof value === 'number' ? String(value) : JSON.stringify(value);
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }

@@ -5,7 +5,7 @@ import { above, fields, invalid } from './fields.ts';
 import { slidingLayers, slidingWindow, windowsOf } from './layer-types.ts';
 import { llamaAttention } from './llama.ts';
 import type { Attention } from './parts/block.ts';
-import { type Decoder, decoder, type TrunkNames } from './parts/decoder.ts';
+import { type Decoder, decoder } from './parts/decoder.ts';
 import { gatedMlp } from './parts/mlp.ts';
 import { RmsNorm } from './parts/norm.ts';
 import { SandwichBlock } from './parts/sandwich-block.ts';
@@ -61,7 +61,7 @@ export function gemmaDecoder(
   config: DecoderConfig,
   weights: Weights,
   attention: (config: DecoderConfig, weights: Weights, index: number) => Attention,
-  special: { readonly logitSoftCap?: number | undefined; readonly names?: TrunkNames } = {},
+  special: { readonly logitSoftCap?: number | undefined } = {},
 ): Decoder {
   const { dim: D, normEpsilon } = config;
   const norm = (at: Weights, name: string): RmsNorm => new RmsNorm(at, name, D, normEpsilon, plus(1));
@@ -74,6 +74,5 @@ export function gemmaDecoder(
       mlp: gatedMlp(layer.at('mlp'), config),
       mlpPostNorm: norm(layer, 'post_feedforward_layernorm'),
     });
-  const { norm: finalNorm } = special.names ?? { norm: 'model.norm' };
-  return decoder(config, weights, block, { ...special, embedScale: D ** 0.5, norm: norm(weights, finalNorm) });
+  return decoder(config, weights, block, { ...special, embedScale: D ** 0.5, norm });
 }

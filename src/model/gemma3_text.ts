@@ -4,7 +4,7 @@ import { type DecoderConfig, readDecoderConfig, type RopeSizes } from './decoder
 import { above, fields, invalid, upTo } from './fields.ts';
 import { gemmaDecoder, gemmaFamily, softCap } from './gemma2.ts';
 import { slidingLayers, slidingWindow, windowsOf } from './layer-types.ts';
-import type { Decoder, TrunkNames } from './parts/decoder.ts';
+import type { Decoder } from './parts/decoder.ts';
 import { parseRope, type RopeConfig } from './parts/rope.ts';
 import { QkNormAttention } from './qwen3.ts';
 import type { Weights } from './weights.ts';
@@ -12,38 +12,6 @@ import { isObject, type Json } from '../json.ts';
 
 /** Gemma 3: Gemma 2 with normed queries and keys, five windows to one full layer, and a rotary base for each of the two. */
 export function gemma3Text(raw: Json, weights: Weights): Decoder {
-  return build(raw, weights);
-}
-
-/** The text half of a Gemma 3 that also sees: its config is in `text_config`, its vision half is left out. */
-export function gemma3(raw: Json, weights: Weights): Decoder {
-  const text = raw.text_config;
-  if (!isObject(text)) throw invalid('text_config', 'an object', text);
-  weights.ignore(/^(model\.)?(vision_tower|multi_modal_projector)\./);
-  // transformers 4 wrote language_model.model.*, transformers 5 writes model.language_model.*.
-  const newer = weights.has('model.language_model.embed_tokens.weight');
-  const prefix = newer ? 'model.language_model' : 'language_model.model';
-  const names = {
-    embed: `${prefix}.embed_tokens`,
-    layers: `${prefix}.layers`,
-    norm: `${prefix}.norm`,
-    lmHead: newer ? 'lm_head' : 'language_model.lm_head',
-  };
-  const tied = raw.tie_word_embeddings === undefined ? {} : { tie_word_embeddings: raw.tie_word_embeddings };
-  return build({ ...SIZES, ...tied, ...text, model_type: raw.model_type }, weights, names);
-}
-
-/** What transformers assumes where `text_config` says nothing: published ones leave out what is as here. */
-const SIZES = {
-  vocab_size: 262208,
-  hidden_size: 2304,
-  intermediate_size: 9216,
-  num_hidden_layers: 26,
-  num_attention_heads: 8,
-  num_key_value_heads: 4,
-};
-
-function build(raw: Json, weights: Weights, names?: TrunkNames): Decoder {
   const bounded = softCap(raw, 'attn_logit_softcapping', undefined);
   if (bounded !== undefined)
     throw invalid('attn_logit_softcapping', 'null: Gemma 3 does not bound its scores', bounded);
@@ -59,7 +27,7 @@ function build(raw: Json, weights: Weights, names?: TrunkNames): Decoder {
   const attention = (of: DecoderConfig, layer: Weights, index: number): QkNormAttention =>
     new QkNormAttention(of, layer, index, plus(1));
   const logitSoftCap = softCap(raw, 'final_logit_softcapping', undefined);
-  return gemmaDecoder(config, weights, attention, { logitSoftCap, ...(names && { names }) });
+  return gemmaDecoder(config, weights, attention, { logitSoftCap });
 }
 
 /** Full layers turn by `rope_theta` and `rope_scaling`, sliding ones by `rope_local_base_freq`; transformers 5 nests both. */
@@ -67,7 +35,9 @@ function ropes(raw: Json, sliding: readonly boolean[], sizes: RopeSizes): Decode
   const read = fields(raw);
   const nested = raw.rope_parameters ?? undefined;
   const of = (type: string, theta: number, older: Json): RopeConfig => {
-    const own = isObject(nested) && isObject(nested[type]) ? { rope_parameters: nested[type] } : older;
+    const given = isObject(nested) && isObject(nested[type]) ? nested[type] : undefined;
+    const scaling = isObject(older.rope_scaling) ? older.rope_scaling : {};
+    const own = given ? { rope_parameters: { ...given, ...scaling } } : older;
     return parseRope(own, { theta, ...sizes });
   };
   const full = of('full_attention', read.number('rope_theta', above(1)) ?? 1e6, { rope_scaling: raw.rope_scaling });

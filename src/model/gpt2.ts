@@ -15,18 +15,15 @@ import type { Weights } from './weights.ts';
 import type { Json } from '../json.ts';
 
 /** GPT-2: learned positions, layer norms, biases everywhere, an MLP without a gate. Its matrices are stored `[in, out]`. */
-export function gpt2(raw: Json, root: Weights): Decoder {
+export function gpt2(raw: Json, weights: Weights): Decoder {
   const config = gpt2Config(raw);
   const { dim: D, maxPositions: P, normEpsilon } = config;
-  const prefix = root.has('transformer.wte.weight') ? 'transformer' : ''; // The first release has none.
-  root.ignore(/^(transformer\.)?h\.\d+\.attn\.(masked_)?bias$/); // The causal mask, as a buffer.
-  const weights = root.at(prefix);
+  weights.ignore(/(^|\.)h\.\d+\.attn\.(masked_)?bias$/); // The causal mask, as a buffer.
   const layerScale = scales(raw, config);
-  const under = (name: string): string => (prefix ? `${prefix}.${name}` : name);
-  return decoder(config, root, (layer, index) => block(config, layer, layerScale[index]), {
-    names: { embed: under('wte'), layers: under('h'), norm: under('ln_f'), lmHead: 'lm_head' },
-    positions: weights.matrix('wpe.weight', P, D),
-    norm: new LayerNorm(weights, 'ln_f', D, normEpsilon),
+  return decoder(config, weights, (layer, index) => block(config, layer, layerScale[index]), {
+    names: { prefix: 'transformer', embed: 'wte', layers: 'h', norm: 'ln_f', heads: ['lm_head'] },
+    positions: (trunk) => trunk.matrix('wpe.weight', P, D),
+    norm: (trunk, name) => new LayerNorm(trunk, name, D, normEpsilon),
   });
 }
 
@@ -44,7 +41,7 @@ const KEYS = {
 function gpt2Config(raw: Json): DecoderConfig {
   if (fields(raw).boolean('add_cross_attention') ?? false)
     throw invalid('add_cross_attention', 'false: there is no encoder to attend to', true);
-  const n_inner = raw.n_inner ?? 4 * fields(raw).required('n_embd', upTo(2 ** 17));
+  const n_inner = raw.n_inner ?? 4 * fields(raw).size('n_embd', upTo(2 ** 17));
   const own = { ...raw, n_inner, num_key_value_heads: undefined, head_dim: undefined };
   return readDecoderConfig(own, {
     normEpsilon: 1e-5,

@@ -4,7 +4,7 @@ import { tap } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { rows } from './arrangement.ts';
 import { type DecoderConfig, readDecoderConfig } from './decoder-config.ts';
-import { fields } from './fields.ts';
+import { fields, upToOne } from './fields.ts';
 import { LlamaAttention } from './llama.ts';
 import { type Attention, Block, type FeedForward } from './parts/block.ts';
 import { type Decoder, decoder, type Layer } from './parts/decoder.ts';
@@ -19,28 +19,35 @@ export function gptNeox(raw: Json, weights: Weights): Decoder {
   const read = fields(raw);
   const parallel = read.boolean('use_parallel_residual') ?? true;
   const bias = read.boolean('attention_bias') ?? true;
+  // `partial_rotary_factor` counts only in `rope_parameters`.
+  const rope = {
+    partial_rotary_factor: read.number('rotary_pct', upToOne) ?? 0.25,
+    rope_theta: raw.rotary_emb_base ?? raw.rope_theta,
+  };
   const config = readDecoderConfig(
-    { ...raw, rotary_pct: raw.rotary_pct ?? 0.25, num_key_value_heads: undefined, head_dim: undefined },
+    { ...raw, ...rope, num_key_value_heads: undefined, head_dim: undefined },
     {
       normEpsilon: 1e-5,
       maxPositions: 2048,
       tieEmbeddings: false,
       activation: 'gelu',
       keys: { rms_norm_eps: 'layer_norm_eps' },
+      partialRotary: true,
       biases: { qkv: bias, o: bias, mlp: true },
       traits: parallel ? ['pre-norm', 'parallel'] : ['pre-norm'],
     },
   );
-  weights.ignore(/^gpt_neox\.layers\.\d+\.attention\.(masked_)?bias$/); // The causal mask, as a buffer.
+  weights.ignore(/(^|\.)layers\.\d+\.attention\.(masked_)?bias$/); // The causal mask, as a buffer.
   const { dim: D, normEpsilon } = config;
   return decoder(config, weights, (layer, index) => block(config, layer, index, parallel), {
     names: {
-      embed: 'gpt_neox.embed_in',
-      layers: 'gpt_neox.layers',
-      norm: 'gpt_neox.final_layer_norm',
-      lmHead: weights.has('lm_head.weight') ? 'lm_head' : 'embed_out', // transformers 5 renames it.
+      prefix: 'gpt_neox',
+      embed: 'embed_in',
+      layers: 'layers',
+      norm: 'final_layer_norm',
+      heads: ['embed_out', 'lm_head'], // transformers 5 renames it.
     },
-    norm: new LayerNorm(weights, 'gpt_neox.final_layer_norm', D, normEpsilon),
+    norm: (trunk, name) => new LayerNorm(trunk, name, D, normEpsilon),
   });
 }
 

@@ -8,16 +8,17 @@ export function slidingWindow(raw: Json, absent: number): number {
 }
 
 /**
- * Which layers slide, by `layer_types`, which wins over every rule; by the rule of the family where there is none.
+ * Which layers slide, by `layer_types`, which wins over every rule; by the rule of the family where there is none. It is
+ * longer where someone has lowered the number of layers.
  *
- * @throws ConfigError for a list of another length, and for a type that is not known.
+ * @throws ConfigError for a shorter list, and for a type that is not known.
  */
 export function slidingLayers(raw: Json, nLayers: number, rule: (layer: number) => boolean): boolean[] {
   const types: unknown = raw.layer_types ?? undefined;
   if (types === undefined) return Array.from({ length: nLayers }, (_, layer) => rule(layer));
-  if (!Array.isArray(types) || types.length !== nLayers)
+  if (!Array.isArray(types) || types.length < nLayers)
     throw invalid('layer_types', `a list of ${nLayers} types, one for each layer`, types);
-  return types.map((type: unknown, layer) => {
+  return types.slice(0, nLayers).map((type: unknown, layer) => {
     if (type === 'sliding_attention' || type === 'full_attention') return type === 'sliding_attention';
     throw invalid(`layer_types[${layer}]`, '"full_attention" or "sliding_attention"', type);
   });

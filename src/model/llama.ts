@@ -4,7 +4,7 @@ import { linear, linears, type Linear } from '../tensor/ops/linear.ts';
 import { rotate } from '../tensor/ops/rotate.ts';
 import { derive, scope, tap } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { type DecoderConfig, type Family, readDecoderConfig, repeat } from './decoder-config.ts';
+import { type DecoderConfig, type Family, readDecoderConfig } from './decoder-config.ts';
 import { above, atLeastZero, fields } from './fields.ts';
 import { slidingLayers, slidingWindow, windowsOf } from './layer-types.ts';
 import { Block } from './parts/block.ts';
@@ -35,7 +35,15 @@ function familyOf(raw: Json): Family {
   const common = { normEpsilon: 1e-6, tieEmbeddings: false };
   switch (raw.model_type) {
     case 'mistral':
-      return { ...common, maxPositions: 131072, windows: (n) => repeat(slidingWindow(raw, 4096), n) };
+      return {
+        ...common,
+        maxPositions: 131072,
+        windows: (n) =>
+          windowsOf(
+            slidingLayers(raw, n, () => true),
+            slidingWindow(raw, 4096),
+          ),
+      };
     case 'qwen2': {
       const biases = { qkv: true, o: false, mlp: false };
       return { ...common, maxPositions: 32768, biases, windows: (n) => qwenWindows(raw, n) };
@@ -65,8 +73,8 @@ function graniteScales(raw: Json): typeof NO_SCALES {
 export function qwenWindows(raw: Json, nLayers: number): number[] {
   const uses = fields(raw).boolean('use_sliding_window') ?? false;
   const first = fields(raw).integer('max_window_layers', atLeastZero) ?? 28;
-  const sliding = slidingLayers(raw, nLayers, (layer) => uses && layer >= first);
-  return windowsOf(sliding, slidingWindow(raw, 4096));
+  const sliding = slidingLayers(raw, nLayers, (layer) => layer >= first);
+  return windowsOf(sliding, uses ? slidingWindow(raw, 4096) : Infinity);
 }
 
 /** The block under a layer's weights, with the attention of its family. */

@@ -50,5 +50,5 @@ function readRope(raw: Json, sizes: { readonly headDim: number; readonly maxPosi
   const rope_type = type === 'default' ? 'default' : 'longrope';
   const original_max_position_embeddings = raw.original_max_position_embeddings ?? 4096;
   const settings = { ...raw, original_max_position_embeddings, [field]: { ...nested, rope_type } };
-  return parseRope(settings, { theta: 10000, ...sizes });
+  return parseRope(settings, { theta: 10000, partial: true, ...sizes });
 }

@@ -1,8 +1,9 @@
 // T new tokens, D model width, E experts, k experts per token, F width of an expert.
 import type { Json } from '../json.ts';
 import { gated } from '../tensor/ops/activation.ts';
-import { type ExpertsConfig, LIMITS, readDecoderConfig } from './decoder-config.ts';
+import { type ExpertsConfig, LIMITS, readDecoderConfig, repeat } from './decoder-config.ts';
 import { fields, invalid, upTo } from './fields.ts';
+import { slidingWindow } from './layer-types.ts';
 import { Block, type FeedForward } from './parts/block.ts';
 import { type Decoder, decoder } from './parts/decoder.ts';
 import { expertWeights, Mixture } from './parts/mixture.ts';
@@ -15,7 +16,13 @@ import type { Weights } from './weights.ts';
 /** Qwen3-MoE: Qwen3 whose MLPs are mixtures, but for layers that config.json leaves dense. */
 export function qwen3Moe(raw: Json, weights: Weights): Decoder {
   const normalises = fields(raw).boolean('norm_topk_prob') ?? false;
-  const family = qwen3Family(raw);
+  const uses = fields(raw).boolean('use_sliding_window') ?? false;
+  // Unlike Qwen3: the width of a head follows from the others', and all layers slide or none.
+  const family = {
+    ...qwen3Family(raw),
+    headDim: undefined,
+    windows: (n: number) => repeat(uses ? slidingWindow(raw, 4096) : Infinity, n),
+  };
   const base = readDecoderConfig(raw, { ...family, traits: [...family.traits, 'router-scores'] });
   const config = { ...base, experts: expertsOf(raw, base.nLayers) };
   const { dim: D, normEpsilon, activation } = config;

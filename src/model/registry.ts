@@ -1,8 +1,9 @@
 import { ConfigError } from './config-error.ts';
+import { show } from './fields.ts';
 import { deepseekV2 } from './deepseek_v2.ts';
 import { deepseekV3 } from './deepseek_v3.ts';
 import { gemma2 } from './gemma2.ts';
-import { gemma3, gemma3Text } from './gemma3_text.ts';
+import { gemma3Text } from './gemma3_text.ts';
 import { gpt2 } from './gpt2.ts';
 import { gptNeox } from './gpt_neox.ts';
 import { gptOss } from './gpt_oss.ts';
@@ -14,6 +15,7 @@ import { phi3 } from './phi3.ts';
 import { qwen3 } from './qwen3.ts';
 import { qwen3Moe } from './qwen3_moe.ts';
 import { smollm3 } from './smollm3.ts';
+import { textHalf } from './text-half.ts';
 import type { Weights } from './weights.ts';
 import type { Json } from '../json.ts';
 
@@ -43,7 +45,6 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   deepseek_v3: deepseekV3,
   gemma2,
   gemma3_text: gemma3Text,
-  gemma3,
   phi3,
   smollm3,
   olmo2,
@@ -51,16 +52,22 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   gpt_neox: gptNeox,
 };
 
-/** @throws ConfigError if no architecture has this `model_type`. */
-export function architectureOf(config: Json): Architecture {
-  const type = config.model_type;
-  if (typeof type !== 'string' || !Object.hasOwn(ARCHITECTURES, type))
-    throw new ConfigError(
-      `config.json: model_type ${type === undefined ? 'is missing and' : JSON.stringify(type)} is not supported ` +
-        `(supported: ${Object.keys(ARCHITECTURES).join(', ')}).`,
-    );
-  return ARCHITECTURES[type];
+/**
+ * The architecture that a config.json names, and the config that it reads: of a model that also sees or hears, that of its
+ * text half.
+ *
+ * @throws ConfigError if no architecture has this `model_type`.
+ */
+export function architectureOf(config: Json): { readonly build: Architecture; readonly config: Json } {
+  const text = textHalf(config);
+  const type = text.model_type;
+  if (typeof type === 'string' && Object.hasOwn(ARCHITECTURES, type))
+    return { build: ARCHITECTURES[type], config: text };
+  throw new ConfigError(
+    `config.json: model_type ${type === undefined ? 'is missing and' : show(type)} is not supported ` +
+      `(supported: ${Object.keys(ARCHITECTURES).join(', ')}).`,
+  );
 }
 
 /** Stored tensors that no architecture computes with: buffers that old exports wrote along. */
-export const IGNORED_TENSORS: readonly RegExp[] = [/\.rotary_emb\.inv_freq$/];
+export const IGNORED_TENSORS: readonly RegExp[] = [/\.rotary_emb\.inv_freq$/, /\.rotary_emb\.(cos|sin)_cached$/];

@@ -13,7 +13,6 @@ export function smollm3(raw: Json, weights: Weights): Decoder {
   const read = fields(raw);
   const bias = read.boolean('attention_bias') ?? false;
   const uses = read.boolean('use_sliding_window') ?? false;
-  const window = uses ? slidingWindow(raw, Infinity) : Infinity;
   const config = readDecoderConfig(raw, {
     normEpsilon: 1e-6,
     maxPositions: 32768,
@@ -21,8 +20,8 @@ export function smollm3(raw: Json, weights: Weights): Decoder {
     biases: { qkv: bias, o: bias, mlp: read.boolean('mlp_bias') ?? false },
     windows: (n) =>
       windowsOf(
-        slidingLayers(raw, n, (layer) => !turningLayers(raw, n)[layer]),
-        window,
+        slidingLayers(raw, n, (layer) => uses && !turningLayers(raw, n)[layer]),
+        slidingWindow(raw, Infinity),
       ),
     ropes: ({ nLayers, ...sizes }) => {
       const rope = parseRope(raw, { theta: 2e6, ...sizes });

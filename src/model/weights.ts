@@ -7,16 +7,25 @@ import { PackedParameter } from '../tensor/packed.ts';
 import { Parameter } from '../tensor/parameter.ts';
 import { sameShape, show } from '../tensor/shape.ts';
 import { type Arrangement, rows } from './arrangement.ts';
+import { short, sortUnused, type Trunk } from './unused-tensors.ts';
 
 /** Weights that do not fit the model: a tensor is missing, has another shape, or is not one that the model knows. */
 export class CheckpointError extends VitrineError {
   override readonly name = 'CheckpointError';
 }
 
+interface StoredShape {
+  readonly shape: Shape;
+  readonly file: string;
+  readonly format: string;
+  /** An index leaves it out: it counts only where it is asked for. */
+  readonly unlisted?: boolean;
+}
+
 /** What a model must know of a checkpoint to be built: which tensors there are, and where they came from. */
 export interface StoredShapes {
   readonly source: string;
-  readonly tensors: ReadonlyMap<string, { readonly shape: Shape; readonly file: string; readonly format: string }>;
+  readonly tensors: ReadonlyMap<string, StoredShape>;
   /** Whether matrices that the file has in codes and factors stay so in memory; otherwise `matrixDType` says as what. */
   readonly keepsPacked: boolean;
   /** Whether a matrix of 8-bit floats has a factor for each of its blocks, as config.json says. */
@@ -55,6 +64,13 @@ export interface LayerParts {
   readonly bias?: WeightPart | undefined;
 }
 
+/** What all paths into one checkpoint have in common. */
+interface Shared {
+  readonly requests: WeightRequest[];
+  readonly ignored: NamePattern[];
+  trunk: Trunk | undefined;
+}
+
 /**
  * A path into a checkpoint. A model's constructor asks it for each weight by name and shape, and so is the list of its
  * weights; they are read afterwards, all at once.
@@ -62,28 +78,40 @@ export interface LayerParts {
 export class Weights {
   readonly #stored: StoredShapes;
   readonly #path: string;
-  readonly #requests: WeightRequest[];
-  readonly #ignored: NamePattern[];
+  readonly #shared: Shared;
 
-  constructor(stored: StoredShapes, path = '', requests: WeightRequest[] = [], ignored: NamePattern[] = []) {
+  constructor(stored: StoredShapes, path = '', shared: Shared = { requests: [], ignored: [], trunk: undefined }) {
     this.#stored = stored;
     this.#path = path;
-    this.#requests = requests;
-    this.#ignored = ignored;
+    this.#shared = shared;
   }
 
   /** The cursor moved down: `weights.at('model.layers.3')`. */
   at(path: string): Weights {
-    return path === '' ? this : new Weights(this.#stored, this.#full(path), this.#requests, this.#ignored);
+    return path === '' ? this : new Weights(this.#stored, this.#full(path), this.#shared);
   }
 
-  has(name: string): boolean {
-    return this.#stored.tensors.has(this.#full(name));
+  /** @param shape Only if it is of this shape. */
+  has(name: string, shape?: Shape): boolean {
+    const stored = this.#stored.tensors.get(this.#full(name));
+    return stored !== undefined && !stored.unlisted && (shape === undefined || sameShape(stored.shape, shape));
   }
 
-  /** Stored tensors whose full name matches are not part of the model: buffers, the vision half of a larger one. */
+  /** The paths under which there is a tensor of this name. */
+  pathsOf(name: string): string[] {
+    return [...this.#stored.tensors.keys()].flatMap((stored) =>
+      stored === name ? '' : stored.endsWith(`.${name}`) ? stored.slice(0, -name.length - 1) : [],
+    );
+  }
+
+  /** Stored tensors whose full name matches are not part of the model: buffers. */
   ignore(pattern: NamePattern): void {
-    this.#ignored.push(pattern);
+    this.#shared.ignored.push(pattern);
+  }
+
+  /** Says where the model lies in the checkpoint, by which tensors that nobody asks for are told apart. */
+  describeTrunk(trunk: Trunk): void {
+    this.#shared.trunk = trunk;
   }
 
   /** A vector, f32: the gain of a norm, a bias. */
@@ -177,7 +205,7 @@ export class Weights {
   parameter(label: string, wanted: readonly WeightPart[], shape: Shape, dtype?: 'f32'): Parameter {
     const parts = wanted.map((part) => this.#part(part));
     const parameter = new Parameter(this.#full(label), shape, dtype ?? this.#stored.matrixDType(parts[0].name));
-    this.#requests.push({ parameter, parts });
+    this.#shared.requests.push({ parameter, parts });
     return parameter;
   }
 
@@ -190,7 +218,7 @@ export class Weights {
       return this.parameter(label, wanted, [parts.reduce((sum, part) => sum + part.shape[0], 0), shape[1]]);
     const blockRow = arrangedBlockRows(packed.format, parts);
     const parameter = new PackedParameter(this.#full(label), { format: packed.format, columns: shape[1], blockRow });
-    this.#requests.push({ parameter, parts });
+    this.#shared.requests.push({ parameter, parts });
     return parameter;
   }
 
@@ -215,24 +243,29 @@ export class Weights {
   }
 
   /**
-   * All that was asked for.
+   * All that was asked for, and what a user may want to know of the rest.
    *
    * @param ignored Names of stored tensors that no architecture has a use for.
-   * @throws CheckpointError that names stored tensors which nobody asked for.
+   * @throws CheckpointError that names stored tensors which nobody asked for and which would change the result.
    */
-  requests(ignored: readonly RegExp[] = []): readonly WeightRequest[] {
-    const useless = [...ignored, ...this.#ignored];
+  finish(ignored: readonly RegExp[] = []): {
+    readonly requests: readonly WeightRequest[];
+    readonly notes: readonly string[];
+  } {
+    const { requests, ignored: own, trunk } = this.#shared;
+    const useless = [...ignored, ...own];
     const names = ({ name, packed }: WeightPart): string[] => (packed ? [name, packed.scales] : [name]);
-    const asked = new Set(this.#requests.flatMap(({ parts }) => parts.flatMap(names)));
-    const unused = [...this.#stored.tensors.keys()].filter(
-      (name) => !asked.has(name) && !useless.some((pattern) => pattern.test(name)),
+    const asked = new Set(requests.flatMap(({ parts }) => parts.flatMap(names)));
+    const rest = [...this.#stored.tensors].filter(
+      ([name, { unlisted }]) => !asked.has(name) && !unlisted && !useless.some((pattern) => pattern.test(name)),
     );
-    if (unused.length > 0)
+    const { unknown, notes } = sortUnused(rest.map(([name]) => name), trunk); // prettier-ignore
+    if (unknown.length > 0)
       throw new CheckpointError(
-        `${this.#stored.source}: tensors that are not part of this architecture (${unused.length}): ${some(unused)}. ` +
+        `${this.#stored.source}: tensors that are not part of this architecture (${unknown.length}): ${some(unknown)}. ` +
           'Check model_type in config.json.',
       );
-    return this.#requests;
+    return { requests, notes };
   }
 
   #check(name: string, expected: Shape): void {
@@ -268,4 +301,5 @@ function arrangedBlockRows(format: PackedFormat, parts: readonly WeightPart[]): 
   return Int32Array.from(rows.flatMap((part) => [...part]));
 }
 
-const some = (names: readonly string[]): string => names.slice(0, 5).join(', ') + (names.length > 5 ? ', …' : '');
+const some = (names: readonly string[]): string =>
+  names.slice(0, 5).map(short).join(', ') + (names.length > 5 ? ', …' : ''); // prettier-ignore

@@ -1,7 +1,7 @@
-import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VitrineError } from '../tensor/errors.ts';
-import { isObject } from '../json.ts';
+import { isObject, type Json, parseJson } from '../json.ts';
+import { ModelFolder } from '../model-folder.ts';
 
 /** The parsed files that make a tokenizer, whether they came from a folder or from GGUF metadata. */
 export interface TokenizerFiles {
@@ -31,17 +31,18 @@ const LIMITS = { tokenizer: 256 * MiB, config: 16 * MiB, template: MiB };
  *
  * @throws {TokenizerError} naming the file, when one is too large, not UTF-8, or not a JSON object.
  */
-export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles | undefined> {
+export async function readTokenizerFiles(from: string | ModelFolder): Promise<TokenizerFiles | undefined> {
+  const folder = typeof from === 'string' ? new ModelFolder(from) : from;
   const [tokenizer, config, template, toolTemplate] = await Promise.all([
-    readObject(join(folder, 'tokenizer.json'), LIMITS.tokenizer),
-    readObject(join(folder, 'tokenizer_config.json'), LIMITS.config),
-    readText(join(folder, 'chat_template.jinja'), LIMITS.template),
-    readText(join(folder, 'additional_chat_templates', 'tool_use.jinja'), LIMITS.template),
+    readObject(folder, 'tokenizer.json', LIMITS.tokenizer),
+    readObject(folder, 'tokenizer_config.json', LIMITS.config),
+    readText(folder, 'chat_template.jinja', LIMITS.template),
+    readText(folder, join('additional_chat_templates', 'tool_use.jinja'), LIMITS.template),
   ]);
   if (tokenizer === undefined) return undefined;
   const templates =
     template === undefined
-      ? namedTemplates(config?.chat_template, join(folder, 'tokenizer_config.json'))
+      ? namedTemplates(config?.chat_template, join(folder.path, 'tokenizer_config.json'))
       : { default: template, tool_use: toolTemplate };
   return { tokenizer, config: config ?? {}, chatTemplate: templates.default, toolTemplate: templates.tool_use };
 }
@@ -61,12 +62,13 @@ function namedTemplates(value: unknown, file: string): { default?: string; tool_
   return { default: templates.get('default'), tool_use: templates.get('tool_use') };
 }
 
-async function readObject(path: string, limit: number): Promise<Record<string, unknown> | undefined> {
-  const text = await readText(path, limit);
+async function readObject(folder: ModelFolder, name: string, limit: number): Promise<Json | undefined> {
+  const text = await readText(folder, name, limit);
   if (text === undefined) return undefined;
+  const path = join(folder.path, name);
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (error) {
     throw new TokenizerError(`${path}: not valid JSON (${(error as Error).message}); download the file again`);
   }
@@ -74,21 +76,14 @@ async function readObject(path: string, limit: number): Promise<Record<string, u
   return value;
 }
 
-async function readText(path: string, limit: number): Promise<string | undefined> {
-  const found = await stat(path).catch((error: unknown) => {
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
-    throw error;
+async function readText(folder: ModelFolder, name: string, limit: number): Promise<string | undefined> {
+  const bytes = await folder.readIfThere(name, limit).catch((cause: unknown) => {
+    throw cause instanceof VitrineError ? new TokenizerError(cause.message, { cause }) : cause;
   });
-  if (found === undefined) return undefined;
-  // Reading a pipe or a device could wait for ever.
-  if (!found.isFile()) throw new TokenizerError(`${path}: expected a regular file`);
-  if (found.size > limit) {
-    throw new TokenizerError(`${path}: ${found.size} bytes, expected at most ${limit}; is it the right file?`);
-  }
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path));
+    return bytes && new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw new TokenizerError(`${path}: not valid UTF-8; download the file again`);
+    throw new TokenizerError(`${join(folder.path, name)}: not valid UTF-8; download the file again`);
   }
 }

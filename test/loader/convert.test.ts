@@ -1,12 +1,15 @@
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ModelFiles } from '../../src/loader/checkpoint.ts';
 import { convert } from '../../src/loader/convert.ts';
 import { openGguf } from '../../src/loader/gguf/open.ts';
+import { temporaryBeside } from '../../src/loader/temporary.ts';
 import { tensorDigests } from './tensor-digests.ts';
 
 const fixtures = fileURLToPath(new URL('../fixtures/gguf/', import.meta.url));
@@ -103,4 +106,47 @@ test('an abort or an error leaves nothing behind, and an earlier output as it wa
   await failing.checkpoint.close();
   expect(readdirSync(work)).toEqual(['model']);
   expect(digest()).toBe(before);
+});
+
+test('what a killed run left is cleared by the next one, and nothing else', async () => {
+  const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
+  const ended = once(child, 'exit');
+  const own = await temporaryBeside(out);
+  const startOf = (pid: number) => readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)!.split(' ')[19];
+  const name = (pid: number, start: string, host = hostname()) => `${out}.${host}-${pid}-${start}-0123456789ab.tmp`;
+  const alive = name(child.pid!, startOf(child.pid!));
+  const reused = name(child.pid!, '1');
+  const elsewhere = name(2 ** 22 + 1, '5', 'another-machine');
+  const gone = name(2 ** 22 + 1, '5');
+  const like = `${out}.notes.tmp`;
+  for (const folder of [own, alive, reused, elsewhere, gone, like]) mkdirSync(folder);
+  writeFileSync(join(gone, 'model.safetensors'), 'half');
+  await convert(llama, out);
+  const left = readdirSync(work).map((entry) => join(work, entry));
+  expect(left.sort()).toEqual([out, own, alive, elsewhere, like].sort());
+
+  child.kill('SIGKILL');
+  await ended;
+  await convert(llama, out);
+  expect(existsSync(alive)).toBe(false);
+});
+
+test('an earlier output that a killed run had put aside comes back', async () => {
+  const former = `${out}.${hostname()}-${2 ** 22 + 1}-5-0123456789ab.tmp.former`;
+  await convert(llama, former);
+  await temporaryBeside(out);
+  expect(readdirSync(work)).toEqual(['model']);
+  expect(readOut('config.json')).toHaveProperty('vitrine_converted_from');
+});
+
+test('a disk that is too full is told before anything is written', async () => {
+  const opened = await openGguf(llama);
+  const large = new Map([['huge.weight', { format: 'BF16', shape: [2 ** 26, 2 ** 26], bytes: 2 ** 53, file: 'x' }]]);
+  const read = () => Promise.reject(new Error('was read'));
+  const checkpoint = { tensors: large, naturalDType: () => 'bf16' as const, read, close: () => Promise.resolve() };
+  await expect(convert({ ...opened, checkpoint }, out)).rejects.toThrow(
+    /write .*model: expected 9007199\.25 GB free on its disk, got .* Make room/,
+  );
+  await opened.checkpoint.close();
+  expect(readdirSync(work)).toEqual([]);
 });

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { loadNetwork, planNetwork } from '../../src/engine/load-network.ts';
 import type { Checkpoint, ModelFiles } from '../../src/loader/checkpoint.ts';
@@ -52,6 +53,10 @@ describe('a field that changes the computation', () => {
     ['gpt2', { scale_attn_by_inverse_layer_idx: 1 }, /scale_attn_by_inverse_layer_idx must be true or false, got 1/],
     ['gpt2', { scale_attn_weights: 'no' }, /scale_attn_weights must be true or false, got "no"/],
     ['gpt2', { add_cross_attention: true }, /add_cross_attention must be false/],
+    ['llama_untied', { num_hidden_layers: 1.5 }, /num_hidden_layers must be a whole number, got 1.5/],
+    ['llama_untied', { hidden_size: NaN }, /config\.json: hidden_size must be a number from 1 to \d+, got NaN/],
+    ['llama_untied', { quantization_config: {} }, /quant_method undefined is not supported/],
+    ['llama_untied', { model_type: 'q'.repeat(1e6) }, /^.{0,600}$/],
     ['gpt2', { n_embd: null }, /n_embd must be a number from 1 to \d+, got nothing/],
     ['gpt_neox', { use_parallel_residual: 'both' }, /use_parallel_residual must be true or false, got "both"/],
     ['gpt_neox', { rotary_pct: 0 }, /rotary_pct must be a number above 0 and up to 1, got 0/],
@@ -138,21 +143,54 @@ function renamed(files: ModelFiles, name: (own: string) => string, config: Chang
   return { ...files, checkpoint, config };
 }
 
-describe('the text half of gemma3', () => {
-  it.each([
-    ['transformers 4', (name: string) => `language_model.${name}`],
-    ['transformers 5', (name: string) => name.replace(/^model\./, 'model.language_model.')],
-  ])('is found under the names of %s, and gives the logits of gemma3_text', async (_, name) => {
+/** Where a trunk lies in files of other exports, and of models that it is a part of. */
+const PLACES: readonly (readonly [string, (name: string) => string])[] = [
+  ['saved without its head', (name) => name.replace(/^(model|transformer|gpt_neox)\./, '')],
+  ['language_model.model', (name) => `language_model.${name}`],
+  ['model.language_model', (name) => name.replace(/^(model|transformer|gpt_neox)\./, 'model.language_model.')],
+  ['model.text_model', (name) => name.replace(/^(model|transformer|gpt_neox)\./, 'model.text_model.')],
+];
+
+describe('a trunk is found where the checkpoint has it', () => {
+  it.each(
+    ['llama_gqa_tied', 'llama_untied', 'qwen3', 'gemma2', 'gpt2_prefixed', 'gpt_neox'].flatMap((model) =>
+      PLACES.map(([place, name]) => [model, place, name] as const),
+    ),
+  )('%s: %s', async (model, _, name) => {
     const backend = new ReferenceBackend();
-    const files = await openFolder(modelFolder('gemma3_text'));
-    const config = { model_type: 'gemma3', text_config: files.config, vision_config: {} };
-    const loaded = await loadNetwork(renamed(files, name, config), backend, { weights: 'f32' });
-    const expected = await readExpected('gemma3_text');
+    const files = await openFolder(modelFolder(model));
+    const loaded = await loadNetwork(renamed(files, name, files.config), backend, { weights: 'f32' });
+    const expected = await readExpected(model);
+    const runner = Runner.of(backend, loaded);
+    expectNear(runner.fresh([...expected('input_ids').data]), expected('logits').data, 3e-4, 'logits');
+    expect(loaded.notes).toEqual([
+      expect.stringMatching(/^[12] tensors? outside of the language model not used: .*vision_tower \(1\)/),
+    ]);
+    runner.dispose();
+    await files.checkpoint.close();
+  });
+});
+
+describe('the text half of a model that also sees', () => {
+  const nested = (text_config: unknown) => ({ vision_config: {}, text_config });
+  it.each<[string, string, (config: Changes) => Changes]>([
+    ['gemma3', 'gemma3_text', (config) => ({ model_type: 'gemma3', ...nested(config) })],
+    ['mistral3', 'mistral_sliding', (config) => ({ model_type: 'mistral3', ...nested(config) })],
+    ['llava, whose half has no type', 'llama_untied', (config) => ({ model_type: 'llava', ...nested({ ...config, model_type: undefined }) })],
+    ['a model that nobody knows', 'smollm3', (config) => ({ model_type: 'smolvlm9', ...nested(config) })],
+    ['Qwen2.5-VL', 'qwen2', (config) => ({ model_type: 'qwen2_5_vl', ...nested({ ...config, model_type: 'qwen2_5_vl_text', rope_scaling: { type: 'mrope', mrope_section: [2, 3, 3] } }) })],
+    ['Qwen2-VL as it was published, all fields at the top', 'qwen2', (config) => ({ ...config, model_type: 'qwen2_vl', vision_config: {}, rope_scaling: { type: 'mrope', mrope_section: [2, 3, 3] } })],
+    ['Qwen3-VL', 'qwen3', (config) => ({ model_type: 'qwen3_vl', ...nested({ ...config, model_type: 'qwen3_vl_text' }) })],
+  ])('%s: gives the logits of %s', async (_, model, change) => {
+    const backend = new ReferenceBackend();
+    const files = await openFolder(modelFolder(model));
+    const loaded = await loadNetwork(renamed(files, (name) => `language_model.${name}`, change(files.config)), backend, { weights: 'f32' });
+    const expected = await readExpected(model);
     const runner = Runner.of(backend, loaded);
     expectNear(runner.fresh([...expected('input_ids').data]), expected('logits').data, 3e-4, 'logits');
     runner.dispose();
     await files.checkpoint.close();
-  });
+  }); // prettier-ignore
 
   it('takes the sizes of the class where text_config has none', async () => {
     const files = await openFolder(modelFolder('gemma3_text'));
@@ -160,5 +198,33 @@ describe('the text half of gemma3', () => {
     expect(() => planNetwork(renamed(files, (name) => `language_model.${name}`, config))).toThrow(/embed_tokens\.weight: expected \[262208, 64\]/); // prettier-ignore
     expect(() => planNetwork({ ...files, config: { model_type: 'gemma3' } })).toThrow(/text_config must be an object, got nothing/); // prettier-ignore
     await files.checkpoint.close();
+  });
+});
+
+interface ChangedField {
+  readonly model: string;
+  readonly changes: Record<string, unknown>;
+  readonly logits: readonly number[];
+}
+
+describe('fields that a family of transformers applies, and those that it does not look at', () => {
+  const { cases } = JSON.parse(readFileSync('test/fixtures/config-fields.json', 'utf8')) as { cases: ChangedField[] };
+  it.each(cases)('$model with $changes', async ({ model, changes, logits }) => {
+    const backend = new ReferenceBackend();
+    const files = await openFolder(modelFolder(model));
+    const config = { ...files.config, ...changes };
+    const runner = Runner.of(backend, await loadNetwork({ ...files, config }, backend, { weights: 'f32' }));
+    const all = runner.fresh([...(await readExpected(model))('input_ids').data]);
+    const last = all.slice(-runner.network.config.vocabSize).slice(0, logits.length);
+    expectNear(last, Float32Array.from(logits), 3e-4, 'logits of the last row');
+    runner.dispose();
+    await files.checkpoint.close();
+  });
+
+  it('partial_rotary_factor beside scaled frequencies, where transformers fails', async () => {
+    const changes = { partial_rotary_factor: 0.5, rope_scaling: { rope_type: 'linear', factor: 2 } };
+    await expect(resolved('llama_untied', changes)).rejects.toThrow(
+      /partial_rotary_factor 0.5 with rope type "linear"/,
+    );
   });
 });

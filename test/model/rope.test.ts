@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { ConfigError } from '../../src/model/config-error.ts';
 import { inverseFrequencies, parseRope, ropeBorder, rotationTables } from '../../src/model/parts/rope.ts';
 
-const defaults = { theta: 10000, headDim: 128, maxPositions: 8192 };
+const defaults = { theta: 10000, headDim: 128, maxPositions: 8192, partial: true };
 
 /** Asserts values of the frequency table to 1e-6 relative. */
 function expectFrequencies(frequencies: Float64Array, expected: Readonly<Record<number, number>>): void {
@@ -139,7 +139,6 @@ describe('parseRope', () => {
   test.each([
     ['nothing set', {}, { rotaryDim: 128, theta: 10000, maxPositions: 8192, scaling: { type: 'default' } }],
     ['null scaling', { rope_scaling: null, rope_theta: 2e6 }, { theta: 2e6, scaling: { type: 'default' } }],
-    ['GPT-NeoX spellings', { rotary_emb_base: 5000, rotary_pct: 0.25 }, { theta: 5000, rotaryDim: 32 }],
     ['rotary dimension truncates', { partial_rotary_factor: 0.8 }, { rotaryDim: 102 }],
     [
       'top-level original length wins',

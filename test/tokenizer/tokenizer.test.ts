@@ -99,7 +99,7 @@ describe('a folder', () => {
     ['tokenizer.json', '[]', /tokenizer\.json: expected a JSON object/],
     ['tokenizer_config.json', Uint8Array.of(0xff), /tokenizer_config\.json: not valid UTF-8/],
     ['tokenizer_config.json', '{"chat_template": 3}', /chat_template to be a string or a list/],
-    ['chat_template.jinja', 'x'.repeat(2 ** 20 + 1), /chat_template\.jinja: 1048577 bytes/],
+    ['chat_template.jinja', 'x'.repeat(2 ** 20 + 1), /chat_template\.jinja: expected at most 1048576 bytes, got 1048577/],
     ['tokenizer.json', '{}', /tokenizer\.json: /],
     ['tokenizer.json', '{"model": {"type": "BPE", "vocab": {"a": -1}, "merges": []}}', /the id of "a"/],
     ['tokenizer.json', '{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a b"]}}', /merge 0, "a" with "b"/],

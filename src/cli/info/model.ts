@@ -35,6 +35,7 @@ export interface ModelInfoOptions extends Pick<
   'weights' | 'context' | 'maxMemory' | 'onProgress' | 'signal'
 > {
   readonly revision?: string | undefined;
+  readonly allowLinks?: boolean | undefined;
 }
 
 /** Describes what `load` would load. @throws VitrineError where `load` would, before it reads weights. */
@@ -71,6 +72,6 @@ function describe(files: ModelFiles, { weights, context, maxMemory }: ModelInfoO
     },
     tokenizer: tokenizer ? { vocabSize: tokenizer.vocabSize, chatTemplate: tokenizer.hasChatTemplate } : null,
     eos: eos.map((id) => ({ id, token: tokenizer?.tokenOf(id) ?? null })),
-    notes: files.notes ?? [],
+    notes: [...(files.notes ?? []), ...plan.notes],
   };
 }

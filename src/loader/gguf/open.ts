@@ -1,3 +1,4 @@
+import type { LinkOptions } from '../../model-folder.ts';
 import { f32 } from '../../tensor/formats/f32.ts';
 import type { ModelFiles } from '../checkpoint.ts';
 import { quote } from '../load-error.ts';
@@ -29,8 +30,8 @@ const ROPE_FACTORS = { long: 'rope_factors_long.weight', short: 'rope_factors_sh
  *
  * @throws GgufError for a malformed file, a missing part, an architecture, a tensor or a tokenizer that is not known
  */
-export async function openGguf(path: string): Promise<ModelFiles> {
-  const parts = await openParts(path);
+export async function openGguf(path: string, links: LinkOptions = {}): Promise<ModelFiles> {
+  const parts = await openParts(path, links);
   try {
     const { metadata, tensors } = parts;
     const architecture = architectureOf(metadata);
@@ -51,7 +52,7 @@ export async function openGguf(path: string): Promise<ModelFiles> {
       generationConfig: ggufGenerationConfig(metadata),
       tokenizer: ggufTokenizer(metadata),
       checkpoint: checkpointOf(parts, architecture),
-      notes: noteOnUnknownKeys(metadata),
+      notes: [...parts.notes, ...noteOnUnknownKeys(metadata)],
     };
   } catch (error) {
     await Promise.all(parts.files.map((file) => file.close()));

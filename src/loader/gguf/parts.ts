@@ -1,7 +1,7 @@
 import { basename, dirname, join } from 'node:path';
+import { type LinkOptions, ModelFolder } from '../../model-folder.ts';
 import { InputFile } from '../input-file.ts';
 import { LoadError, quote } from '../load-error.ts';
-import { resolveInFolder } from '../model-folder.ts';
 import { GgufError } from './error.ts';
 import { type GgufHeader, type GgufTensor, MAX_ENTRIES, readGgufHeader } from './header.ts';
 import { Metadata } from './metadata.ts';
@@ -18,6 +18,8 @@ export interface GgufParts {
   /** Of all parts, by the files' own names. */
   readonly tensors: ReadonlyMap<string, LocatedTensor>;
   readonly files: readonly InputFile[];
+  /** Of links that led out of the folder, a line each. */
+  readonly notes: readonly string[];
 }
 
 interface Part {
@@ -37,21 +39,23 @@ const MAX_PARTS = 512;
  *
  * @throws GgufError for a malformed file, and for parts that are missing or do not belong together
  */
-export async function openParts(path: string): Promise<GgufParts> {
+export async function openParts(path: string, links: LinkOptions = {}): Promise<GgufParts> {
+  const folder = new ModelFolder(dirname(path), links);
   const opened: InputFile[] = [];
-  const openPart = async (name: string): Promise<Part> => {
-    const file = await InputFile.open(name);
+  const partIn = async (file: InputFile): Promise<Part> => {
     opened.push(file);
     return { file, header: await readGgufHeader(file) };
   };
   try {
-    const named = await openPart(path);
+    const named = await partIn(await InputFile.open(path));
     const count = splitOf(named).count;
-    const parts = count > 1 ? await allParts(named, count, openPart) : [named];
+    const other = async (name: string): Promise<Part> => partIn(await findPart(folder, name));
+    const parts = count > 1 ? await allParts(named, count, other) : [named];
     return {
       metadata: new Metadata(parts[0].file.path, parts[0].header.metadata),
       tensors: tensorsOf(parts),
       files: opened,
+      notes: folder.notes,
     };
   } catch (error) {
     await Promise.all(opened.map((file) => file.close()));
@@ -59,7 +63,7 @@ export async function openParts(path: string): Promise<GgufParts> {
   }
 }
 
-async function allParts(named: Part, count: number, openPart: (path: string) => Promise<Part>): Promise<Part[]> {
+async function allParts(named: Part, count: number, openPart: (name: string) => Promise<Part>): Promise<Part[]> {
   const { path } = named.file;
   const name = PART_NAME.exec(basename(path));
   if (count > MAX_PARTS) throw new GgufError(`${path}: expected at most ${MAX_PARTS} parts, got ${count}.`);
@@ -70,10 +74,10 @@ async function allParts(named: Part, count: number, openPart: (path: string) => 
     );
   if (Number(name[3]) !== count)
     throw new GgufError(`${path}: it is one of ${count} parts, and its name says ${Number(name[3])}. ${REMEDY}`);
-  const pathOf = (index: number) => `${name[1]}-${digits(index + 1)}-of-${name[3]}${name[4]}`;
+  const nameOf = (index: number) => `${name[1]}-${digits(index + 1)}-of-${name[3]}${name[4]}`;
   const parts: Part[] = [];
   for (let index = 0; index < count; index++) {
-    const part = index === Number(name[2]) - 1 ? named : await openPart(await findPart(dirname(path), pathOf(index)));
+    const part = index === Number(name[2]) - 1 ? named : await openPart(nameOf(index));
     checkPart(part, parts[0] ?? part, index);
     parts.push(part);
   }
@@ -86,15 +90,18 @@ async function allParts(named: Part, count: number, openPart: (path: string) => 
   return parts;
 }
 
-async function findPart(folder: string, name: string): Promise<string> {
+async function findPart(folder: ModelFolder, name: string): Promise<InputFile> {
   try {
-    return await resolveInFolder(folder, name);
+    return await folder.open(name);
   } catch (error) {
     const { cause } = error as LoadError;
     if ((cause as NodeJS.ErrnoException | undefined)?.code !== 'ENOENT') throw error;
-    throw new GgufError(`${join(folder, name)}: this part of the model is missing. Download it to the other parts.`, {
-      cause,
-    });
+    throw new GgufError(
+      `${join(folder.path, name)}: this part of the model is missing. Download it to the other parts.`,
+      {
+        cause,
+      },
+    );
   }
 }
 

@@ -1,6 +1,7 @@
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 
+import { ModelFolder } from '../../model-folder.ts';
 import { INDEX_NAME, readWeightMap, SINGLE_NAME } from '../safetensors/shards.ts';
 
 const NO_SYMLINKS = ['EPERM', 'EACCES', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'];
@@ -62,8 +63,7 @@ export class CachedModel {
     const needed = ['config.json'];
     if (!names.has(INDEX_NAME)) needed.push(SINGLE_NAME);
     else if (!names.has(SINGLE_NAME)) {
-      const index = join(folder, INDEX_NAME);
-      needed.push(...new Set((await readWeightMap(index, index)).values()));
+      needed.push(...new Set((await readWeightMap(new ModelFolder(folder))).values()));
     }
     return needed.filter((name) => !names.has(name));
   }

@@ -1,4 +1,5 @@
 import { elements, byteSize, type DType } from '../../tensor/dtype.ts';
+import { show } from '../../tensor/shape.ts';
 import type { Checkpoint, StoredTensor } from '../checkpoint.ts';
 import { readConverted } from '../decode.ts';
 import { LoadError, quote } from '../load-error.ts';
@@ -19,22 +20,17 @@ export class SafetensorsCheckpoint implements Checkpoint {
   private readonly files: readonly SafetensorsFile[];
   private readonly located = new Map<string, Located>();
 
-  /** @throws SafetensorsError when two files hold a tensor of the same name. */
-  constructor(files: readonly SafetensorsFile[]) {
+  /** @param fileOf The index, where there is one: which file each tensor is to be taken from. */
+  constructor(files: readonly SafetensorsFile[], fileOf?: ReadonlyMap<string, SafetensorsFile>) {
     this.files = files;
     const tensors = new Map<string, StoredTensor>();
     for (const file of files) {
       for (const [name, entry] of file.tensors) {
-        const other = tensors.get(name);
-        if (other !== undefined) {
-          throw new SafetensorsError(
-            file.path,
-            'DuplicateTensor',
-            `expected it in one file, but ${other.file} holds it too`,
-            name,
-          );
-        }
-        tensors.set(name, { format: entry.dtype, shape: entry.shape, bytes: entry.bytes, file: file.path });
+        const listed = fileOf?.get(name);
+        if (listed !== undefined && listed !== file) continue; // A copy that is not meant.
+        const unlisted = fileOf !== undefined && listed === undefined;
+        const { dtype: format, shape, bytes } = entry;
+        tensors.set(name, { format, shape, bytes, file: file.path, ...(unlisted && { unlisted }) });
         this.located.set(name, { file, entry });
       }
     }
@@ -56,7 +52,7 @@ export class SafetensorsCheckpoint implements Checkpoint {
     const all = elements(entry.shape);
     if (first === undefined ? count !== all : !Number.isInteger(count) || first + count > all) {
       const from = first === undefined ? '' : ` from element ${first} on`;
-      const what = `expected a target of ${all * byteSize(dtype)} bytes for ${dtype} [${entry.shape.join(', ')}], got ${target.length}${from}`;
+      const what = `expected a target of ${all * byteSize(dtype)} bytes for ${dtype} ${show(entry.shape)}, got ${target.length}${from}`;
       throw new SafetensorsError(file.path, 'InvalidTarget', what, name);
     }
     const fail = (problem: string): never => {

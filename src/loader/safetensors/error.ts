@@ -16,7 +16,6 @@ const REMEDY = {
   MisalignedSlice: WRITE_AGAIN,
   TensorInvalidInfo: WRITE_AGAIN,
   MetadataIncompleteBuffer: FETCH_AGAIN,
-  DuplicateTensor: 'Keep the file that the index names, or fetch the folder again.',
   TensorNotFound: 'List the names with `tensors.keys()`.',
   UnsupportedDType: 'Read its bytes with `readInto` and decode them, or convert the file.',
   InvalidTarget: 'Pass a Uint8Array of just that many bytes.',

@@ -1,7 +1,10 @@
+import { isUtf8 } from 'node:buffer';
+
 import type { InputFile } from '../input-file.ts';
+import { show } from '../../tensor/shape.ts';
 import { byteLength, type SafetensorsDType } from './dtypes.ts';
 import { SafetensorsError, type SafetensorsRule } from './error.ts';
-import { HeaderSyntaxError, scanHeader, type HeaderEntry } from './scan.ts';
+import { HeaderSyntaxError, scanHeader, type HeaderEntry, type ScannedHeader } from './scan.ts';
 
 /** The limit of the format's own reader. */
 export const MAX_HEADER_BYTES = 100_000_000;
@@ -24,19 +27,24 @@ export interface SafetensorsHeader {
   /** In the order of the header. */
   readonly tensors: ReadonlyMap<string, SafetensorsEntry>;
   readonly metadata: ReadonlyMap<string, string>;
+  /** Bytes of the header itself. */
+  readonly bytes: number;
 }
+
+type Fail = (rule: SafetensorsRule, problem: string, tensor?: string) => never;
 
 /**
  * Reads the header of a file and holds it against the format: https://github.com/huggingface/safetensors (README, and
  * `Metadata::validate` of its reader). Afterwards the tensors are known to cover the file without holes or overlaps.
  *
  * Stricter than that reader, where the text of the format asks for it or JavaScript cannot follow: a name that comes
- * twice (also in the metadata), an entry written as an array, a number above 2^53 - 1.
+ * twice (also in the metadata), an entry written as an array, a number above 2^53 - 1, and more of something than
+ * `HEADER_LIMITS` allows.
  *
  * @throws SafetensorsError naming the file, the tensor and the broken rule.
  */
 export async function readHeader(file: InputFile): Promise<SafetensorsHeader> {
-  const fail = (rule: SafetensorsRule, problem: string, tensor?: string): never => {
+  const fail: Fail = (rule, problem, tensor) => {
     throw new SafetensorsError(file.path, rule, problem, tensor);
   };
 
@@ -54,23 +62,7 @@ export async function readHeader(file: InputFile): Promise<SafetensorsHeader> {
     );
   }
 
-  const bytes = new Uint8Array(Number(length));
-  await file.read(bytes, 8);
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return fail('InvalidHeader', 'expected a header in UTF-8, got bytes that are none');
-  }
-
-  let scanned;
-  try {
-    scanned = scanHeader(text);
-  } catch (error) {
-    if (!(error instanceof HeaderSyntaxError)) throw error;
-    return fail('InvalidHeaderDeserialization', `header, character ${error.at}: ${error.message}`, error.entry);
-  }
-
+  const scanned = await scan(file, Number(length), fail);
   const dataBytes = file.size - dataStart;
   checkLayout(scanned.entries, dataBytes, fail);
 
@@ -85,15 +77,23 @@ export async function readHeader(file: InputFile): Promise<SafetensorsHeader> {
       bytes: end - begin,
     });
   }
-  return { tensors, metadata: scanned.metadata };
+  return { tensors, metadata: scanned.metadata, bytes: Number(length) };
+}
+
+async function scan(file: InputFile, length: number, fail: Fail): Promise<ScannedHeader> {
+  const bytes = Buffer.from(new ArrayBuffer(length));
+  await file.read(bytes, 8);
+  if (!isUtf8(bytes)) fail('InvalidHeader', 'expected a header in UTF-8, got bytes that are none');
+  try {
+    return scanHeader(bytes);
+  } catch (error) {
+    if (!(error instanceof HeaderSyntaxError)) throw error;
+    return fail('InvalidHeaderDeserialization', `header, byte ${error.at}: ${error.message}`, error.entry);
+  }
 }
 
 /** Every byte of data belongs to one tensor, and each tensor has the bytes that its shape and dtype need. */
-function checkLayout(
-  entries: ReadonlyMap<string, HeaderEntry>,
-  dataBytes: number,
-  fail: (rule: SafetensorsRule, problem: string, tensor?: string) => never,
-): void {
+function checkLayout(entries: ReadonlyMap<string, HeaderEntry>, dataBytes: number, fail: Fail): void {
   const inOrder = [...entries].sort(([, { dataOffsets: a }], [, { dataOffsets: b }]) => a[0] - b[0] || a[1] - b[1]);
   let previousEnd = 0;
   let last: string | undefined;
@@ -103,7 +103,7 @@ function checkLayout(
       fail('InvalidOffset', `expected data_offsets from ${previousEnd} upwards, got [${begin}, ${end}]`, name);
     }
     const needed = byteLength(dtype, shape);
-    const what = `${dtype} [${shape.join(', ')}]`;
+    const what = `${dtype} ${show(shape)}`;
     if (needed === 'overflow') fail('ValidationOverflow', `expected a size below 2^64 bits, got ${what}`, name);
     if (needed === 'misaligned') fail('MisalignedSlice', `expected whole bytes, got ${what}`, name);
     if (needed !== BigInt(end - begin)) {

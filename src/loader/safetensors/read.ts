@@ -55,10 +55,13 @@ export class SafetensorsFile {
   readonly tensors: ReadonlyMap<string, SafetensorsEntry>;
   /** The file's `__metadata__`; empty where there is none. */
   readonly metadata: ReadonlyMap<string, string>;
+  /** Bytes of the header. */
+  readonly headerBytes: number;
   private readonly input: InputFile;
 
   constructor(input: InputFile, header: SafetensorsHeader) {
     this.path = input.path;
+    this.headerBytes = header.bytes;
     this.input = input;
     this.tensors = header.tensors;
     this.metadata = header.metadata;
@@ -133,7 +136,11 @@ export class SafetensorsFile {
  * @throws LoadError when it cannot be opened or is no regular file; SafetensorsError when it breaks a rule of the format.
  */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
-  const input = await InputFile.open(path);
+  return readSafetensors(await InputFile.open(path));
+}
+
+/** The same of a file that is open; it is closed on an error. */
+export async function readSafetensors(input: InputFile): Promise<SafetensorsFile> {
   try {
     return new SafetensorsFile(input, await readHeader(input));
   } catch (error) {

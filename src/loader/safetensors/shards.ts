@@ -1,65 +1,94 @@
 import { join } from 'node:path';
 
-import { readJsonFile } from '../json.ts';
-import { LoadError, quote } from '../load-error.ts';
-import { resolveInFolder } from '../model-folder.ts';
-import { openSafetensors, type SafetensorsFile } from './read.ts';
 import { isObject } from '../../json.ts';
+import type { ModelFolder } from '../../model-folder.ts';
+import { LoadError, quote } from '../load-error.ts';
+import { readSafetensors, type SafetensorsFile } from './read.ts';
 
 /** The file that holds the weights of a model in one piece. */
 export const SINGLE_NAME = 'model.safetensors';
 /** The file that says which file holds which tensor, where there are several. */
 export const INDEX_NAME = 'model.safetensors.index.json';
 
-const MAX_INDEX_BYTES = 250_000_000;
+/** Twice the largest that is published; as an object in memory, an index takes ten times its bytes. */
+const MAX_INDEX_BYTES = 32_000_000;
 const MAX_SHARDS = 10_000;
-const SHARD_NAME = /^[A-Za-z0-9._-]+\.safetensors$/;
+/** Of all shards together: twice what the index may have. */
+const MAX_HEADERS_BYTES = 64_000_000;
+const SHARD_NAME = /^[A-Za-z0-9._-]{1,243}\.safetensors$/;
+
+/** The files of a model, and which of them the index gives for a tensor. */
+export interface Shards {
+  readonly files: readonly SafetensorsFile[];
+  readonly fileOf: ReadonlyMap<string, SafetensorsFile>;
+}
 
 /**
  * Opens the files that `model.safetensors.index.json` names and holds them against it.
- * @throws LoadError for a file name that could lead out of the folder (before anything of that name is opened), for a
- * shard that is missing, and for a tensor that is not in the shard that the index names.
+ * @throws LoadError for a file name that could lead out of the folder (before anything of that name is opened), for shards
+ * that are missing, and for a tensor that is not in the shard that the index names.
  */
-export async function openShards(folder: string): Promise<SafetensorsFile[]> {
-  const indexPath = join(folder, INDEX_NAME);
-  const weightMap = await readWeightMap(indexPath, await resolveInFolder(folder, INDEX_NAME));
-  const shards = new Map<string, SafetensorsFile>();
+export async function openShards(folder: ModelFolder, present: readonly string[]): Promise<Shards> {
+  const indexPath = join(folder.path, INDEX_NAME);
+  const weightMap = await readWeightMap(folder);
+  const names = [...new Set(weightMap.values())].sort();
+  const missing = names.filter((name) => !present.includes(name));
+  if (missing.length > 0) {
+    const some = missing.slice(0, 5).join(', ') + (missing.length > 5 ? ', …' : '');
+    throw new LoadError(
+      `${indexPath}: expected ${names.length} files of weights, ${missing.length} of them are missing: ${some}. Fetch them as well.`,
+    );
+  }
+  const files = new Map<string, SafetensorsFile>();
   try {
-    for (const shard of [...new Set(weightMap.values())].sort()) {
-      shards.set(shard, await openSafetensors(await resolveInFolder(folder, shard)));
+    let headerBytes = 0;
+    for (const name of names) {
+      const file = await readSafetensors(await folder.open(name));
+      files.set(name, file);
+      headerBytes += file.headerBytes;
+      if (headerBytes > MAX_HEADERS_BYTES)
+        throw new LoadError(
+          `${indexPath}: expected headers of at most ${MAX_HEADERS_BYTES} bytes in all files, got more.`,
+        );
     }
-    for (const [tensor, shard] of weightMap) {
-      if (shards.get(shard)!.tensors.has(tensor)) continue;
-      throw new LoadError(
-        `${indexPath}: expected tensor ${quote(tensor)} in ${shard}, which does not hold it. ` +
-          'The files belong to different models or versions: fetch the folder again.',
-      );
+    const fileOf = new Map<string, SafetensorsFile>();
+    for (const [tensor, name] of weightMap) {
+      const file = files.get(name)!;
+      if (!file.tensors.has(tensor)) {
+        throw new LoadError(
+          `${indexPath}: expected tensor ${quote(tensor)} in ${name}, which does not hold it. ` +
+            'The files belong to different models or versions: fetch the folder again.',
+        );
+      }
+      fileOf.set(tensor, file);
     }
-    return [...shards.values()];
+    return { files: [...files.values()], fileOf };
   } catch (error) {
-    await Promise.all([...shards.values()].map((file) => file.close()));
+    await Promise.all([...files.values()].map((file) => file.close()));
     throw error;
   }
 }
 
-/**
- * The tensors of `model.safetensors.index.json` and the files that hold them, every name of a file checked.
- * @param indexPath - the file's path for messages.
- * @param realPath - where it is read.
- */
-export async function readWeightMap(indexPath: string, realPath: string): Promise<ReadonlyMap<string, string>> {
-  const { weight_map: weightMap } = await readJsonFile(realPath, MAX_INDEX_BYTES);
+/** The tensors of `model.safetensors.index.json` and the files that hold them, every name of a file checked. */
+export async function readWeightMap(folder: ModelFolder): Promise<ReadonlyMap<string, string>> {
+  const indexPath = join(folder.path, INDEX_NAME);
+  const { weight_map: weightMap } = await folder.readJson(INDEX_NAME, MAX_INDEX_BYTES);
   if (!isObject(weightMap)) {
     throw new LoadError(`${indexPath}: expected weight_map, an object of tensor and file names. Fetch it again.`);
   }
-  const entries = Object.entries(weightMap).map(([tensor, shard]): [string, string] => {
-    if (typeof shard === 'string' && SHARD_NAME.test(shard)) return [tensor, shard];
-    throw new LoadError(
-      `${indexPath}: tensor ${quote(tensor)}: expected the plain name of a .safetensors file in the same folder, ` +
-        `got ${quote(String(shard))}. Do not use this folder unless you know who made it.`,
-    );
-  });
-  const count = new Set(entries.map(([, shard]) => shard)).size;
-  if (count > MAX_SHARDS) throw new LoadError(`${indexPath}: expected at most ${MAX_SHARDS} files, got ${count}.`);
-  return new Map(entries);
+  const entries = new Map<string, string>();
+  const shards = new Set<string>();
+  for (const [tensor, shard] of Object.entries(weightMap)) {
+    if (typeof shard !== 'string' || !SHARD_NAME.test(shard)) {
+      const got = typeof shard === 'string' ? quote(shard) : `a value of type ${typeof shard}`;
+      throw new LoadError(
+        `${indexPath}: tensor ${quote(tensor)}: expected the plain name of a .safetensors file in the same folder, ` +
+          `got ${got}. Do not use this folder unless you know who made it.`,
+      );
+    }
+    entries.set(tensor, shard);
+    if (shards.add(shard).size > MAX_SHARDS)
+      throw new LoadError(`${indexPath}: expected at most ${MAX_SHARDS} files, got more.`);
+  }
+  return entries;
 }

@@ -1,6 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 
+import { withSpace } from '../disk-space.ts';
+import { temporaryBeside } from '../temporary.ts';
 import { byteLength, isSafetensorsDType, SAFETENSORS_DTYPES, type SafetensorsDType } from './dtypes.ts';
 import { SafetensorsError } from './error.ts';
 import { MAX_HEADER_BYTES, METADATA_KEY } from './header.ts';
@@ -30,7 +31,7 @@ const CHUNK = 64 * 2 ** 20;
  *
  * @param tensors - names with tensors: a Map, any iterable of pairs, or a plain object.
  * @param metadata - the file's `__metadata__`; Python's readers of models expect `{ format: 'pt' }`.
- * @throws SafetensorsError when a name, shape, dtype or number of bytes cannot be written.
+ * @throws SafetensorsError when a name, shape, dtype or number of bytes cannot be written; LoadError when the disk is full.
  */
 export async function writeSafetensors(
   path: string,
@@ -39,16 +40,19 @@ export async function writeSafetensors(
 ): Promise<void> {
   const placed = place(path, Symbol.iterator in tensors ? tensors : Object.entries(tensors));
   const header = headerBytes(path, placed, metadata);
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  const temporary = await temporaryBeside(path);
+  const total = placed.reduce((sum, { bytes }) => sum + bytes, header.length);
   try {
-    const handle = await open(temporary, 'wx');
-    try {
-      await writeAll(handle, header);
-      for (const tensor of placed) await writeTensor(path, handle, tensor);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    await withSpace(path, total, async () => {
+      const handle = await open(temporary, 'wx');
+      try {
+        await writeAll(handle, header);
+        for (const tensor of placed) await writeTensor(path, handle, tensor);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+    });
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });

@@ -110,24 +110,41 @@ export class Decoder {
   }
 }
 
-/** Where a checkpoint has the parts of the trunk; `layers` goes on with a number. */
+/** Under which names a checkpoint has the parts of the trunk. */
 export interface TrunkNames {
+  /** The path that the others but the head's are under, if nothing else is found. */
+  readonly prefix: string;
   readonly embed: string;
+  /** Goes on with a number. */
   readonly layers: string;
   readonly norm: string;
-  readonly lmHead: string;
+  /** The head, beside the trunk or further up: what files call it, the usual name first. */
+  readonly heads: readonly string[];
 }
 
 /** Llama's names, which most families follow. */
 const LLAMA_NAMES: TrunkNames = {
-  embed: 'model.embed_tokens',
-  layers: 'model.layers',
-  norm: 'model.norm',
-  lmHead: 'lm_head',
+  prefix: 'model',
+  embed: 'embed_tokens',
+  layers: 'layers',
+  norm: 'norm',
+  heads: ['lm_head'],
 };
 
+/** What sets a family's trunk apart. */
+export interface TrunkOptions extends Partial<
+  Omit<DecoderParts, 'embed' | 'blocks' | 'lmHead' | 'norm' | 'positions'>
+> {
+  readonly names?: TrunkNames;
+  /** Makes the final norm from the weights under the trunk's path. Default: an RMS norm. */
+  readonly norm?: (trunk: Weights, name: string) => Norm;
+  /** Makes the learned positions likewise. Default: none. */
+  readonly positions?: (trunk: Weights) => Parameter;
+}
+
 /**
- * The trunk with its weights: an RMS norm at the end and Llama's names, where `special` says nothing else.
+ * The trunk with its weights. Its path is found in the checkpoint: files of a model that is part of another, or that were
+ * saved without their head, have one path more or less than `names` says.
  *
  * @param block Makes layer `index` from the weights under its path.
  */
@@ -135,15 +152,39 @@ export function decoder(
   config: DecoderConfig,
   weights: Weights,
   block: (weights: Weights, index: number) => Layer,
-  special: Partial<Omit<DecoderParts, 'blocks'>> & { readonly names?: TrunkNames } = {},
+  { names = LLAMA_NAMES, norm, positions, ...parts }: TrunkOptions = {},
 ): Decoder {
   const { vocabSize: V, dim: D, nLayers, normEpsilon, tieEmbeddings } = config;
-  const { names = LLAMA_NAMES, ...parts } = special;
-  const embed = weights.matrix(`${names.embed}.weight`, V, D);
-  const blocks = Array.from({ length: nLayers }, (_, index) => block(weights.at(`${names.layers}.${index}`), index));
-  const norm = parts.norm ?? new RmsNorm(weights, names.norm, D, normEpsilon);
+  const path = trunkPath(weights, names, [V, D]);
+  const trunk = weights.at(path);
+  const head = headPath(weights, path, names.heads);
+  weights.describeTrunk({ path, head, layers: names.layers, nLayers });
+  const embed = trunk.matrix(`${names.embed}.weight`, V, D);
+  const made = {
+    positions: positions?.(trunk),
+    blocks: Array.from({ length: nLayers }, (_, index) => block(trunk.at(`${names.layers}.${index}`), index)),
+    norm: norm?.(trunk, names.norm) ?? new RmsNorm(trunk, names.norm, D, normEpsilon),
+  };
   // A file that holds a head of its own means it, whatever the config says of tying.
-  const tied = tieEmbeddings && !weights.has(`${names.lmHead}.weight`);
-  const lmHead = tied ? weights.tied(embed) : weights.linear(names.lmHead, V, D);
-  return new Decoder(config, { embed, blocks, norm, lmHead, ...parts });
+  const tied = tieEmbeddings && !weights.has(`${head}.weight`);
+  const lmHead = tied ? weights.tied(embed) : weights.linear(head, V, D);
+  return new Decoder(config, { embed, lmHead, ...made, ...parts });
+}
+
+/** Where the embedding lies beside a final norm: at the usual place, else where it has the right shape, else anywhere. */
+function trunkPath(weights: Weights, { prefix, embed, norm }: TrunkNames, shape: readonly number[]): string {
+  const paths = weights.pathsOf(`${embed}.weight`).filter((path) => weights.at(path).has(`${norm}.weight`));
+  if (paths.includes(prefix)) return prefix;
+  return paths.find((path) => weights.at(path).has(`${embed}.weight`, shape)) ?? paths.at(0) ?? prefix;
+}
+
+function headPath(weights: Weights, trunk: string, heads: readonly string[]): string {
+  const steps = trunk.split('.');
+  for (let length = steps.length; length >= 0; length--) {
+    for (const head of heads) {
+      const path = [...steps.slice(0, length), head].filter((step) => step !== '').join('.');
+      if (weights.has(`${path}.weight`)) return path;
+    }
+  }
+  return heads[0];
 }

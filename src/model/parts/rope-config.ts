@@ -52,20 +52,25 @@ export interface LongRopeScaling {
   readonly attentionFactor: number;
 }
 
+export interface RopeDefaults {
+  readonly theta: number;
+  readonly headDim: number;
+  readonly maxPositions: number;
+  readonly partial?: boolean | undefined;
+}
+
 /**
- * Reads the rotary settings of a config.json in either style: `rope_theta` with `rope_scaling` (GPT-NeoX spells
- * `rotary_emb_base` and `rotary_pct`), or one `rope_parameters`. Where a setting stands in both places, the nested one
- * wins, except `original_max_position_embeddings`; both as in transformers 5.
+ * Reads the rotary settings of a config.json in either style: `rope_theta` with `rope_scaling`, or one `rope_parameters`.
+ * Where a setting stands in both places, the nested one wins, except `original_max_position_embeddings`; both as in
+ * transformers 5.
  *
- * @param defaults `theta`, where the file gives none; `headDim`: dimensions of a head, of which `partial_rotary_factor`
- *   turn; `maxPositions`, where the file has no `max_position_embeddings`.
+ * @param defaults `theta`, where the file gives none; `headDim`: dimensions of a head; `partial`: whether only
+ *   `partial_rotary_factor` of them turn, which most families of transformers do not look at; `maxPositions`, where the
+ *   file has no `max_position_embeddings`.
  * @throws {ConfigError} for an unknown rope type, a malformed number, and parameters nested per layer type: pick the
  *   layer type first and hand its parameters over as `rope_parameters`.
  */
-export function parseRope(
-  config: Json,
-  defaults: { readonly theta: number; readonly headDim: number; readonly maxPositions: number },
-): RopeConfig {
+export function parseRope(config: Json, defaults: RopeDefaults): RopeConfig {
   const where = (config.rope_scaling ?? undefined) === undefined ? 'rope_parameters' : 'rope_scaling';
   const nested = config[where] ?? {};
   if (!isObject(nested)) throw invalid(where, 'an object or null', nested);
@@ -73,16 +78,9 @@ export function parseRope(
   const inner = fields(nested, where);
   const top = fields(config);
 
-  const theta =
-    inner.number('rope_theta', above(1)) ??
-    top.number('rope_theta', above(1)) ??
-    top.number('rotary_emb_base', above(1)) ??
-    defaults.theta;
-  const fraction =
-    inner.number('partial_rotary_factor', upToOne) ??
-    top.number('partial_rotary_factor', upToOne) ??
-    top.number('rotary_pct', upToOne) ??
-    1;
+  const theta = inner.number('rope_theta', above(1)) ?? top.number('rope_theta', above(1)) ?? defaults.theta;
+  const part = inner.number('partial_rotary_factor', upToOne) ?? top.number('partial_rotary_factor', upToOne) ?? 1;
+  const fraction = defaults.partial ? part : 1;
   const rotaryDim = Math.trunc(defaults.headDim * fraction);
   if (rotaryDim < 2 || rotaryDim % 2 !== 0) {
     throw new ConfigError(
@@ -96,6 +94,10 @@ export function parseRope(
     inner.number('original_max_position_embeddings', above(0)) ??
     maxPositions;
   const scaling = parseScaling(inner, nested, where, { rotaryDim, maxPositions, originalMaxPositions });
+  if (part !== fraction && scaling.type !== 'default')
+    throw new ConfigError(
+      `config.json: partial_rotary_factor ${part} with rope type ${show(scaling.type)} is not supported in this architecture.`,
+    );
   if (scaling.type === 'dynamic' && rotaryDim === 2) {
     throw new ConfigError('config.json: dynamic rope scaling needs a rotary dimension above 2, got 2');
   }
