@@ -6,6 +6,11 @@ export class DeadlineError extends Error {
   override readonly name = 'DeadlineError';
 }
 
+/** The user pressed Ctrl-C. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+}
+
 /** Takes the body from a stack, so that a deadline may stand within another. */
 const bodies: (() => unknown)[] = [];
 const SLOT = Symbol.for('vitrine.deadline');
@@ -18,7 +23,7 @@ const script = new Script("globalThis[Symbol.for('vitrine.deadline')]()", { file
  * What is stopped runs no `finally`: the body must not hold anything that it has to give back. Memory is not bounded by this.
  *
  * @param what Names the work in the error, such as `chat template`.
- * @throws DeadlineError when the time is over, or after Ctrl-C; what the body throws.
+ * @throws DeadlineError when the time is over; Interrupted after Ctrl-C; what the body throws.
  */
 export function withDeadline<T>(ms: number, what: string, body: () => T): T {
   const depth = bodies.push(body);
@@ -31,7 +36,7 @@ export function withDeadline<T>(ms: number, what: string, body: () => T): T {
       throw new DeadlineError(`${what}: stopped after ${ms / 1000} s`, { cause: error });
     if (code !== 'ERR_SCRIPT_EXECUTION_INTERRUPTED') throw error;
     process.kill(process.pid, 'SIGINT'); // The handlers of the process were off meanwhile: now they hear it.
-    throw new DeadlineError(`${what}: interrupted`, { cause: error });
+    throw new Interrupted(`${what}: interrupted`, { cause: error });
   } finally {
     bodies.length = depth - 1;
   }

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { CtrlC, inThread } from './ctrl-c.ts';
 import { main } from './main.ts';
 
-process.exitCode = await main(process.argv.slice(2));
+process.exitCode = await main(process.argv.slice(2), new CtrlC(inThread));

@@ -1,10 +1,13 @@
 import { writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
 import { Command } from 'commander';
+import { Interrupted } from '../deadline.ts';
 import { VitrineError } from '../tensor/errors.ts';
 import { AnswerPrinter } from './answer.ts';
 import { Conversation } from './conversation.ts';
-import { Interrupted, report, UsageError } from './failure.ts';
+import type { CtrlC } from './ctrl-c.ts';
+import { report, UsageError } from './failure.ts';
 import { loadModel } from './model.ts';
 import { addModelOptions, addSamplingOptions, type ModelOptions, type SamplingFlags } from './options.ts';
 import { addReasoningOptions, type ReasoningFlags, reasoningVariables } from './reasoning.ts';
@@ -22,16 +25,16 @@ const HELP = `/reset      begin again
 /exit       leave, as Ctrl-D does
 Ctrl-C stops an answer; at an empty line it leaves. A line that begins with a space is never a command.`;
 
-export function chatCommand(signal: AbortSignal): Command {
+export function chatCommand(signal: AbortSignal, ctrlC: CtrlC): Command {
   const command = new Command('chat')
     .description('Talk with a model. Without a terminal, every line of stdin is a turn.')
     .option('--system <text>', 'a system message before the conversation');
   return addSamplingOptions(addModelOptions(addReasoningOptions(command)))
     .addHelpText('after', `\nIn the conversation:\n${HELP}\n\nExample:\n  $ vitrine chat --temperature 0.7`)
-    .action((flags: ChatFlags) => chat(flags, signal));
+    .action((flags: ChatFlags) => chat(flags, signal, ctrlC));
 }
 
-async function chat(flags: ChatFlags, signal: AbortSignal): Promise<void> {
+async function chat(flags: ChatFlags, signal: AbortSignal, ctrlC: CtrlC): Promise<void> {
   const { checkSamplingOptions } = await import('../model/sampling/options.ts');
   checkSamplingOptions(flags);
   const model = await loadModel(flags, signal);
@@ -40,7 +43,7 @@ async function chat(flags: ChatFlags, signal: AbortSignal): Promise<void> {
       throw new UsageError(`${model.files.source} has no chat template. Use vitrine generate.`);
     const conversation = new Conversation(model, flags.system, reasoningVariables(model, flags));
     try {
-      await converse(conversation, flags, signal);
+      await converse(conversation, flags, signal, ctrlC);
     } finally {
       conversation.dispose();
     }
@@ -50,7 +53,12 @@ async function chat(flags: ChatFlags, signal: AbortSignal): Promise<void> {
 }
 
 /** Reads lines until there are no more, `/exit`, or Ctrl-C at an empty line. */
-async function converse(conversation: Conversation, flags: ChatFlags, signal: AbortSignal): Promise<void> {
+async function converse(
+  conversation: Conversation,
+  flags: ChatFlags,
+  signal: AbortSignal,
+  ctrlC: CtrlC,
+): Promise<void> {
   const isTerminal = process.stdin.isTTY && process.stdout.isTTY;
   const lines = createInterface({
     input: process.stdin,
@@ -58,7 +66,7 @@ async function converse(conversation: Conversation, flags: ChatFlags, signal: Ab
     prompt: colorsFor(process.stdout).bold('> '),
     signal,
   });
-  const turns = new Turns(lines);
+  const turns = isTerminal ? new Turns(lines, ctrlC) : undefined;
   if (isTerminal) {
     process.stdout.write('/help lists the commands.\n');
     lines.prompt();
@@ -85,12 +93,13 @@ async function handle(
   line: string,
   conversation: Conversation,
   flags: ChatFlags,
-  turns: Turns,
+  turns: Turns | undefined,
   signal: AbortSignal,
 ): Promise<'exit' | undefined> {
   const typed = /^(?<command>\/\S*)\s*(?<argument>.*)$/.exec(line.trimEnd())?.groups;
   if (typed === undefined) {
-    await turns.interruptible(signal, (either) => answer(conversation, line.trim(), { ...flags, signal: either }));
+    const turn = (ends: AbortSignal) => answer(conversation, line.trim(), { ...flags, signal: ends });
+    await (turns ? turns.interruptible(signal, turn) : turn(signal));
     return undefined;
   }
   switch (typed.command) {
@@ -143,25 +152,36 @@ async function save({ messages }: Conversation, path: string): Promise<void> {
 
 /** What Ctrl-C means at a terminal: the end of the answer, of the line, or of the conversation. */
 class Turns {
-  #current: AbortController | undefined;
+  readonly #lines: Interface;
+  readonly #ctrlC: CtrlC;
 
-  constructor(lines: Interface) {
+  constructor(lines: Interface, ctrlC: CtrlC) {
+    this.#lines = lines;
+    this.#ctrlC = ctrlC;
     lines.on('SIGINT', () => {
-      if (this.#current) this.#current.abort(new Interrupted());
-      else if (lines.line === '') lines.close();
+      if (lines.line === '') lines.close();
       else lines.write(null, { ctrl: true, name: 'u' });
     });
   }
 
   /** Runs a turn that Ctrl-C ends, without an error. */
   async interruptible(signal: AbortSignal, turn: (either: AbortSignal) => Promise<void>): Promise<void> {
-    const controller = (this.#current = new AbortController());
+    const stop = new AbortController();
+    const release = this.#ctrlC.listen(() => {
+      stop.abort(new Interrupted('Ctrl-C'));
+    });
+    // While a line is edited, Ctrl-C is a byte that someone has to read; now it must be a signal.
+    this.#lines.pause();
+    process.stdin.setRawMode(false);
     try {
-      await turn(AbortSignal.any([signal, controller.signal]));
+      await turn(AbortSignal.any([signal, stop.signal]));
     } catch (error) {
-      if (!controller.signal.aborted) throw error;
+      // Work with a deadline ends before the signal is heard here.
+      if (error instanceof Interrupted && !signal.aborted && !stop.signal.aborted) await once(stop.signal, 'abort');
+      if (!stop.signal.aborted) throw error;
     } finally {
-      this.#current = undefined;
+      process.stdin.setRawMode(true);
+      release();
     }
   }
 }

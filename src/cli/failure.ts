@@ -1,11 +1,7 @@
 import { CommanderError } from 'commander';
+import { Interrupted } from '../deadline.ts';
 import { VitrineError } from '../tensor/errors.ts';
 import { oneLine } from './text.ts';
-
-/** The user pressed Ctrl-C. */
-export class Interrupted extends Error {
-  override readonly name = 'Interrupted';
-}
 
 /** A command was asked for something that it cannot do; the message says what to do instead. */
 export class UsageError extends VitrineError {

@@ -3,14 +3,19 @@ import { Command } from 'commander';
 import { benchCommand } from './bench.ts';
 import { chatCommand } from './chat.ts';
 import { convertCommand } from './convert.ts';
-import { Interrupted, report } from './failure.ts';
+import { CtrlC } from './ctrl-c.ts';
+import { Interrupted } from '../deadline.ts';
+import { report } from './failure.ts';
 import { generateCommand } from './generate.ts';
 import { infoCommand } from './info.ts';
 import { pullCommand } from './pull.ts';
 import { setupCommand } from './setup.ts';
 
-/** Makes a command; what it does ends with the signal's reason when the signal is aborted. */
-export type CommandFactory = (signal: AbortSignal) => Command;
+/**
+ * Makes a command; what it does ends with the signal's reason when the signal is aborted. That is what Ctrl-C does, unless
+ * the command listens to it itself.
+ */
+export type CommandFactory = (signal: AbortSignal, ctrlC: CtrlC) => Command;
 
 const COMMANDS: readonly CommandFactory[] = [
   generateCommand,
@@ -27,19 +32,17 @@ const COMMANDS: readonly CommandFactory[] = [
  *
  * @returns The exit code: 0, 1 after an error (told in one line on stderr), 130 after Ctrl-C; of `bench`, see there.
  */
-export async function main(argv: readonly string[]): Promise<number> {
+export async function main(argv: readonly string[], ctrlC = new CtrlC()): Promise<number> {
   const stop = new AbortController();
-  // Once: a second Ctrl-C ends the process, should a long step not have listened.
-  const interrupt = (): void => {
-    stop.abort(new Interrupted());
-  };
+  const release = ctrlC.listen(() => {
+    stop.abort(new Interrupted('Ctrl-C'));
+  });
   const stdoutFailed = (error: Error): void => {
     stop.abort(error);
   };
-  process.once('SIGINT', interrupt);
   // Every write after the first that failed fails as well, some of them after the end of this function.
   process.stdout.off('error', ignore).on('error', ignore).on('error', stdoutFailed);
-  const program = createProgram(stop.signal);
+  const program = createProgram(stop.signal, ctrlC);
   try {
     await program.parseAsync(argv, { from: 'user' });
     await written();
@@ -49,14 +52,14 @@ export async function main(argv: readonly string[]): Promise<number> {
     const verbose = withCommands(program).some((command) => command.opts<{ verbose?: boolean }>().verbose);
     return report(stop.signal.aborted ? stop.signal.reason : error, verbose);
   } finally {
-    process.off('SIGINT', interrupt);
+    release();
     process.stdout.off('error', stdoutFailed);
   }
 }
 
 const ignore = (): void => undefined;
 
-function createProgram(signal: AbortSignal): Command {
+function createProgram(signal: AbortSignal, ctrlC: CtrlC): Command {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
     version: string;
   };
@@ -65,7 +68,7 @@ function createProgram(signal: AbortSignal): Command {
     .version(version)
     .enablePositionalOptions() // What follows the name of a command is the command's.
     .addHelpText('after', '\nExample:\n  $ vitrine generate "Why is the sky blue?"');
-  for (const create of COMMANDS) program.addCommand(create(signal));
+  for (const create of COMMANDS) program.addCommand(create(signal, ctrlC));
   for (const command of withCommands(program)) {
     // The error is told by main, once and in one line.
     command.exitOverride().configureOutput({ outputError: () => undefined });

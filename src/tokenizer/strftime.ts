@@ -16,6 +16,9 @@ function isoWeek(date: Date): { year: number; week: number } {
   return { year: thursday.getFullYear(), week: Math.ceil(dayOfYear(thursday) / 7) };
 }
 
+/** Characters that a directive becomes at most: `%c`. */
+export const LONGEST_DIRECTIVE = 32;
+
 const DIRECTIVES: Readonly<Partial<Record<string, (date: Date) => string>>> = {
   a: (date) => DAYS[date.getDay()].slice(0, 3),
   A: (date) => DAYS[date.getDay()],

@@ -76,7 +76,9 @@ describe('vitrine chat', () => {
   });
 
   it('at a terminal: Ctrl-C stops the answer, then clears the line, and leaves where the line is empty', async () => {
-    const keys = Object.assign(new PassThrough(), { isTTY: true, setRawMode: () => keys });
+    const modes: boolean[] = [];
+    const setRawMode = (isRaw: boolean) => modes.push(isRaw);
+    const keys = Object.assign(new PassThrough(), { isTTY: true, setRawMode });
     const isTTY = Object.getOwnPropertyDescriptor(process.stdout, 'isTTY') ?? { value: undefined, configurable: true };
     Object.defineProperty(process.stdout, 'isTTY', { value: true, configurable: true });
     const CTRL_C = '\x03';
@@ -87,11 +89,13 @@ describe('vitrine chat', () => {
       stdin: keys,
       onOutput: (text) => {
         if (stripVTControlCharacters(text).endsWith('> ') && atPrompt.length > 0) press(atPrompt.shift()!);
-        else if (++pieces % 40 === 0) press(CTRL_C);
+        else if (++pieces % 40 === 0) process.emit('SIGINT');
       },
     });
     Object.defineProperty(process.stdout, 'isTTY', isTTY);
     expect({ code, left: atPrompt }).toEqual({ code: 0, left: [] });
+    // A line is edited raw; during an answer Ctrl-C is a signal, which is heard when nobody reads keys.
+    expect(modes).toEqual([true, false, true, false, true, false]);
     expect(stdout).toMatch(/^\/help lists the commands\.\n/);
     const [first, nonsense, second, ...more] = stderr.trimEnd().split('\n');
     expect([nonsense, more]).toEqual(['vitrine: /nonsense is no command here. /help lists them.', []]);

@@ -1,16 +1,14 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { setTimeout as wait } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { bringUpToDate } from './built.ts';
 import { MODEL } from './run-cli.ts';
 
 const ENDLESS = ['generate', 'hi', '-m', MODEL, '--backend', 'reference', '--max-tokens', '2000', '--ignore-eos'];
 
-// What a process of its own shows only: signals, pipes and what is loaded. It runs the build, which this brings up to date.
-beforeAll(() => {
-  const { status, stderr } = spawnSync(process.execPath, ['scripts/build.mjs'], { encoding: 'utf8' });
-  if (status !== 0) throw new Error(stderr);
-}, 120_000);
+bringUpToDate();
 
 const start = (...args: string[]): ChildProcess =>
   spawn(process.execPath, ['dist/cli/bin.js', ...args], { env: { ...process.env, HF_HUB_OFFLINE: '1' } });
@@ -24,6 +22,22 @@ describe('the vitrine process', () => {
     child.stdout!.resume();
     expect(await once(child, 'exit')).toEqual([130, null]);
     expect(await stderr).toMatch(/^prefill [^\n]*\n$/);
+  });
+
+  it('ends at the second Ctrl-C in a long prompt, whether a layer runs or not, and at SIGTERM at once', async () => {
+    const prompt = 'the quick brown fox '.repeat(400);
+    const args = ['generate', prompt, '-m', MODEL, '--backend', 'reference', '--context', '2048', '--max-tokens', '9'];
+    for (const signals of [['SIGINT', 'SIGINT'], ['SIGTERM']] as const) {
+      const child = start(...args);
+      const exit = once(child, 'exit');
+      await wait(1500);
+      for (const signal of signals) {
+        child.kill(signal);
+        await wait(50);
+      }
+      const [code, signal] = (await exit) as [number | null, string | null];
+      expect(code ?? signal).toBeOneOf([130, signals[0]]);
+    }
   });
 
   it.each([[ENDLESS], [['info', MODEL]], [['--help']]])('ends quietly when the reader of %j leaves', async (args) => {

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { vi } from 'vitest';
+import { CtrlC } from '../../src/cli/ctrl-c.ts';
 import { main } from '../../src/cli/main.ts';
 
 export const MODEL = 'test/fixtures/models/llama_gqa_tied';
@@ -33,9 +34,15 @@ export async function runCli(args: readonly string[], { stdin = '', onOutput }: 
     capture('stderr'),
     vi.spyOn(process, 'stdin', 'get').mockReturnValue(input as unknown as typeof process.stdin),
   ];
+  const ctrlC = new CtrlC();
+  const press = (): void => {
+    ctrlC.press();
+  };
+  process.on('SIGINT', press);
   try {
-    return { code: await main(args), ...written };
+    return { code: await main(args, ctrlC), ...written };
   } finally {
+    process.off('SIGINT', press);
     for (const spy of spies) spy.mockRestore();
   }
 }

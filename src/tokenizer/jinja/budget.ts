@@ -6,27 +6,31 @@ const LIMITS = {
   /** Characters of any string made on the way; a context of a million tokens has about as many. */
   text: 4 * 2 ** 20,
   items: 1_000_000,
-  /** What all work may cost, in evaluated expressions: in all about three seconds. */
+  /** What all work may cost. A conversation of a million characters takes one or two million. */
   steps: 10_000_000,
 };
-/** Characters that are read or written in the time of a step, where each one costs most: replaced by a function. */
-const CHARACTERS_PER_STEP = 4;
+/** Characters that are read or written for a step: they take 16 bytes where one of them is beyond Latin-1. */
+const CHARACTERS_PER_STEP = 8;
 
 /**
  * What a template may still do. Its use is counted, not timed, so that the same template always ends the same way. What
- * could make much out of little asks before it is made.
+ * could make or read much asks before it does.
+ *
+ * A step is the evaluation of an expression, and pays for about 16 bytes that are made. What was freed again is not
+ * given back, so that all steps together bound the memory: 160 MB.
  */
 export class Budget {
   private steps = 0;
 
+  /** @param steps Any number; what is no number (a width of NaN) is too much. */
   spend(steps: number): void {
     this.steps += steps;
-    if (this.steps > LIMITS.steps) throw tooMuch(LIMITS.steps, 'steps');
+    if (!(this.steps <= LIMITS.steps)) throw tooMuch(LIMITS.steps, 'steps');
   }
 
   /** A text is `length` long, and nobody has gone through it. */
   room(length: number): void {
-    if (length > LIMITS.text) throw tooMuch(LIMITS.text, 'characters of text');
+    if (!(length <= LIMITS.text)) throw tooMuch(LIMITS.text, 'characters of text');
   }
 
   /** A text of `length` is about to be read or made. */
@@ -35,10 +39,22 @@ export class Budget {
     this.spend(1 + Math.trunc(length / CHARACTERS_PER_STEP));
   }
 
+  /** A text of `length` is about to be taken apart: each of its characters becomes a text, and an item of a list. */
+  characters(length: number): void {
+    this.room(length);
+    this.spend(1 + 3 * length);
+  }
+
   /** A list of `length` is about to be read or made. */
   items(length: number): void {
-    if (length > LIMITS.items) throw tooMuch(LIMITS.items, 'items in a list');
-    this.spend(1 + length);
+    if (!(length <= LIMITS.items)) throw tooMuch(LIMITS.items, 'items in a list');
+    this.spend(2 + length);
+  }
+
+  /** An object of its own is about to be made, with `size` parts that have names or are objects themselves. */
+  object(size = 0): void {
+    if (!(size <= LIMITS.items)) throw tooMuch(LIMITS.items, 'items in a list');
+    this.spend(8 + 8 * size);
   }
 }
 

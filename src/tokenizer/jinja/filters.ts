@@ -1,18 +1,17 @@
 import type { Budget } from './budget.ts';
 import { formatPercent } from './format.ts';
+import { compare, equal } from './compare.ts';
 import { escapeHtml } from './markup.ts';
-import { getAttribute, getItem, absent, attribute as rawAttribute, joinTexts, replace } from './methods.ts';
+import { getAttribute, getItem, absent, attribute as rawAttribute, joinTexts, read, replace } from './methods.ts';
 import { arithmetic, roundHalfEven } from './operators.ts';
 import { json, str } from './print.ts';
-import { characters } from './slices.ts';
+import { substring } from './slices.ts';
 import { runTest } from './tests.ts';
-import { capitalize, indent, splitLines, strip } from './text.ts';
+import { capitalize, indent, inPieces, split, strip, titleWords } from './text.ts';
 import {
   type Arguments,
   bind,
-  compare,
   Dict,
-  equal,
   Float,
   Generator,
   integer,
@@ -35,16 +34,18 @@ type Filter = (value: Value, args: Arguments, budget: Budget) => Value;
 
 /** A filter of the text that a value prints as. */
 const ofText =
-  (name: string, of: (text: string) => Value): Filter =>
+  (name: string, of: (text: string, budget: Budget) => Value): Filter =>
   (value, args, budget) => {
     bind(name, args, []);
-    return of(str(value, budget));
+    const result = of(str(value, budget), budget);
+    if (typeof result === 'string') budget.text(result.length); // Upper case can be three times as long.
+    return result;
   };
 
 /** What an `attribute` argument gets of an item: `'a.b'` and `'list.0'` go further in. */
 function getter(path: Value | undefined, budget: Budget, otherwise?: Value): (item: Value) => Value {
   if (path === undefined || path === null) return (item) => item;
-  const parts = typeof path === 'number' ? [path] : text(path, 'attribute').split('.').map((part) => (/^\d+$/.test(part) ? Number(part) : part)); // prettier-ignore
+  const parts = typeof path === 'number' ? [path] : split(text(path, 'attribute'), '.', -1, false, budget).map((part) => (/^\d+$/.test(part) ? Number(part) : part)); // prettier-ignore
   return (item) => {
     let value = item;
     for (const part of parts) {
@@ -56,11 +57,15 @@ function getter(path: Value | undefined, budget: Budget, otherwise?: Value): (it
 }
 
 /** Strings compare without case unless asked. */
-const folded = (value: Value, caseSensitive: Value | undefined): Value =>
-  typeof value === 'string' && !truth(caseSensitive ?? false) ? value.toLowerCase() : value;
+function folded(value: Value, caseSensitive: Value | undefined, budget: Budget): Value {
+  if (typeof value !== 'string' || truth(caseSensitive ?? false)) return value;
+  budget.text(value.length);
+  return value.toLowerCase();
+}
 
 /** `sort`'s order; stable, and stable in reverse. */
 function sorted<T>(items: readonly T[], key: (item: T) => Value, reverse: boolean, budget: Budget): T[] {
+  budget.spend(4 * items.length);
   const keyed = items.map((item) => ({ item, key: key(item) }));
   const sign = reverse ? -1 : 1;
   return keyed.sort((a, b) => sign * compare(a.key, b.key, '<', budget)).map(({ item }) => item);
@@ -73,15 +78,17 @@ const extreme =
     const get = getter(path, budget);
     const items = iterate(value, budget);
     if (items.length === 0) return new Undefined('No aggregated item, sequence was empty.');
-    const key = (item: Value): Value => folded(get(item), caseSensitive);
+    const key = (item: Value): Value => folded(get(item), caseSensitive, budget);
     return items.reduce((best, item) => (sign * compare(key(item), key(best), '<', budget) < 0 ? item : best));
   };
 
 /** A filter that does its work when the first of its items is wanted. */
 const lazy =
   (items: (value: Value, args: Arguments, budget: Budget) => readonly Value[]): Filter =>
-  (value, args, budget) =>
-    new Generator(() => items(value, args, budget));
+  (value, args, budget) => {
+    budget.object();
+    return new Generator(() => items(value, args, budget));
+  };
 
 /** `map` and `select` look at nothing that is false: not at None either, which cannot be gone through. */
 const iterateIfTrue = (value: Value, budget: Budget): readonly Value[] => (truth(value) ? iterate(value, budget) : []);
@@ -110,6 +117,10 @@ const map = lazy((value, { positional, named }, budget) => {
   return items.map((item) => runFilter(name, item, { positional: positional.slice(1), named }, budget));
 });
 
+/** Items of which one is wanted: a list is not gone through. */
+const inOrder = (value: Value, budget: Budget): readonly Value[] =>
+  Array.isArray(value) || value instanceof Tuple ? sequence(value, budget)! : iterate(value, budget);
+
 const FILTERS: Readonly<Record<string, Filter>> = {
   abs(value) {
     const number = Math.abs(numeric(value) ?? bad(value, 'abs()'));
@@ -117,14 +128,17 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   },
   attr(value, args, budget) {
     const name = text(bind('attr', args, ['name'], 1)[0], 'attr');
-    return orElse(rawAttribute(value, name, budget), () => absent(value, name));
+    return orElse(rawAttribute(value, name, budget), () => absent(value, name, budget));
   },
   batch: lazy((value, args, budget) => {
     const [size, fill] = bind('batch', args, ['linecount', 'fill_with'], 1);
     const count = integer(size, 1, 'batch');
     const rows: Value[][] = [];
     for (const item of iterate(value, budget)) {
-      if (rows.length === 0 || rows.at(-1)!.length === count) rows.push([]);
+      if (rows.length === 0 || rows.at(-1)!.length === count) {
+        budget.object();
+        rows.push([]);
+      }
       rows.at(-1)!.push(item);
     }
     if (fill !== undefined && fill !== null && rows.length > 0) {
@@ -147,18 +161,19 @@ const FILTERS: Readonly<Record<string, Filter>> = {
     const [caseSensitive, by = 'key', reverse = false] = bind('dictsort', args, ['case_sensitive', 'by', 'reverse']);
     if (by !== 'key' && by !== 'value') throw new TemplateFault('You can only sort by either "key" or "value"');
     if (!(value instanceof Dict)) return bad(value, 'dictsort');
-    const key = (entry: [Value, Value]): Value => folded(entry[by === 'key' ? 0 : 1], caseSensitive);
-    return sorted(value.items(), key, truth(reverse), budget).map((entry) => new Tuple(entry));
+    const key = (entry: [Value, Value]): Value => folded(entry[by === 'key' ? 0 : 1], caseSensitive, budget);
+    budget.object(value.size);
+    return sorted(Array.from(value.items()), key, truth(reverse), budget).map((entry) => new Tuple(entry));
   },
   escape: ofText('escape', escapeHtml),
   first(value, _, budget) {
-    const first = value instanceof Generator ? value.next() : iterate(value, budget).at(0);
+    const first = value instanceof Generator ? value.next() : inOrder(value, budget).at(0);
     return orElse(first, () => new Undefined('No first item, sequence was empty.'));
   },
-  float(value, args) {
+  float(value, args, budget) {
     const [otherwise = new Float(0)] = bind('float', args, ['default']);
     if (value instanceof Undefined) value.fail();
-    const number = typeof value === 'string' ? parseFloatText(value) : numeric(value);
+    const number = typeof value === 'string' ? parseFloatText(value, budget) : numeric(value);
     return number === undefined ? otherwise : new Float(number);
   },
   format(value, { positional, named }, budget) {
@@ -169,26 +184,27 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   groupby(value, args, budget) {
     const [path, otherwise, caseSensitive] = bind('groupby', args, ['attribute', 'default', 'case_sensitive'], 1);
     const get = getter(path, budget, otherwise);
-    const key = (item: Value): Value => folded(get(item), caseSensitive);
+    const key = (item: Value): Value => folded(get(item), caseSensitive, budget);
     const groups: { key: Value; grouper: Value; items: Value[] }[] = [];
     for (const item of sorted(iterate(value, budget), key, false, budget)) {
       const last = groups.at(-1);
       if (last && equal(last.key, key(item), budget)) last.items.push(item);
-      else groups.push({ key: key(item), grouper: get(item), items: [item] });
+      else {
+        budget.object(2);
+        groups.push({ key: key(item), grouper: get(item), items: [item] });
+      }
     }
     return groups.map(({ grouper, items }) => new Tuple([grouper, items], ['grouper', 'list']));
   },
   indent(value, args, budget) {
     const [width = 4, first = false, blank = false] = bind('indent', args, ['width', 'first', 'blank']);
     const prefix = typeof width === 'string' ? width : ' '.repeat(boundedWidth(width, budget));
-    const self = text(value, 'indent');
-    budget.text(self.length + prefix.length * splitLines(`${self}\n`).length);
-    return indent(self, prefix, truth(first), truth(blank));
+    return indent(text(value, 'indent'), prefix, truth(first), truth(blank), budget);
   },
-  int(value, args) {
+  int(value, args, budget) {
     const [otherwise = 0, base = 10] = bind('int', args, ['default', 'base']);
     if (value instanceof Undefined) value.fail();
-    return orElse(parseInteger(value, integer(base, 10, 'int')), () => otherwise);
+    return orElse(parseInteger(value, integer(base, 10, 'int'), budget), () => otherwise);
   },
   items: lazy((value, _, budget) => {
     if (value instanceof Undefined) return [];
@@ -202,7 +218,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   },
   last(value, _, budget) {
     if (value instanceof Generator) throw new TemplateFault("'generator' object is not reversible");
-    return orElse(iterate(value, budget).at(-1), () => new Undefined('No last item, sequence was empty.'));
+    return orElse(inOrder(value, budget).at(-1), () => new Undefined('No last item, sequence was empty.'));
   },
   length: (value) => length(value),
   list: (value, _, budget) => [...iterate(value, budget)],
@@ -240,7 +256,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
     const items = iterate(value, budget);
     const count = integer(slices, 1, 'slice');
     if (count < 1) throw new TemplateFault('division by zero');
-    budget.items(count);
+    budget.object(count);
     const [each, extra] = [Math.floor(items.length / count), items.length % count];
     return Array.from({ length: count }, (_, i) => {
       const start = i * each + Math.min(i, extra);
@@ -250,9 +266,10 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   }),
   sort(value, args, budget) {
     const [reverse = false, caseSensitive, paths] = bind('sort', args, ['reverse', 'case_sensitive', 'attribute']);
-    const getters = (typeof paths === 'string' ? paths.split(',') : [paths]).map((path) => getter(path, budget));
+    const getters = (typeof paths === 'string' ? split(paths, ',', -1, false, budget) : [paths]).map((path) => getter(path, budget)); // prettier-ignore
     const key = (item: Value): Value => {
-      const keys = getters.map((get) => folded(get(item), caseSensitive));
+      budget.items(getters.length);
+      const keys = getters.map((get) => folded(get(item), caseSensitive, budget));
       return keys.length === 1 ? keys[0] : keys;
     };
     return sorted(iterate(value, budget), key, truth(reverse), budget);
@@ -264,7 +281,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
       .map(getter(path, budget))
       .reduce((total, item) => arithmetic('+', total, item, budget), start);
   },
-  title: ofText('title', (self) => self.replace(/[^-\s({[<]+/gu, capitalize)),
+  title: ofText('title', titleWords),
   tojson(value, args, budget) {
     const names = ['ensure_ascii', 'indent', 'separators', 'sort_keys'];
     const [ensureAscii = false, indentation, separators, sortKeys = false] = bind('tojson', args, names);
@@ -273,7 +290,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
       {
         ensureAscii: truth(ensureAscii),
         indent: typeof indentation === 'string' ? indentation : isNothing(indentation) ? undefined : ' '.repeat(boundedWidth(indentation!, budget)), // prettier-ignore
-        separators: isNothing(separators) ? undefined : separatorPair(separators!),
+        separators: isNothing(separators) ? undefined : separatorPair(separators!, budget),
         sortKeys: truth(sortKeys),
       },
       budget,
@@ -281,15 +298,14 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   },
   trim(value, args, budget) {
     const [characters] = bind('trim', args, ['chars']);
-    return strip(str(value, budget), isNothing(characters) ? undefined : text(characters, 'trim'), true, true);
+    return strip(str(value, budget), isNothing(characters) ? undefined : text(characters, 'trim'), true, true, budget);
   },
   truncate(value, args, budget) {
     const names = ['length', 'killwords', 'end', 'leeway'];
     const [size, whole = false, end = '...', leeway] = bind('truncate', args, names);
     const [most, ending] = [integer(size, 255, 'truncate'), text(end, 'truncate')];
     if (length(value) <= most + integer(leeway, 5, 'truncate')) return value;
-    const all = characters(text(value, 'truncate'), budget);
-    const kept = all.slice(0, most - length(ending)).join('');
+    const kept = substring(text(value, 'truncate'), [0, most - length(ending)], budget);
     if (truth(whole)) return kept + ending;
     const space = kept.lastIndexOf(' ');
     return (space < 0 ? kept : kept.slice(0, space)) + ending;
@@ -299,19 +315,23 @@ const FILTERS: Readonly<Record<string, Filter>> = {
     const get = getter(path, budget);
     const seen = new Dict();
     return iterate(value, budget).filter((item) => {
-      const key = folded(get(item), caseSensitive);
-      const isNew = !seen.has(key);
-      seen.set(key, true);
+      const key = folded(get(item), caseSensitive, budget);
+      const isNew = !seen.has(key, budget);
+      if (isNew) seen.set(key, true, budget);
       return isNew;
     });
   }),
   upper: ofText('upper', (self) => self.toUpperCase()),
   urlencode: ofText(
     'urlencode',
-    (self) =>
-    encodeURIComponent(self).replace(/[!'()*]|%2F/g, (c) => (c === '%2F' ? '/' : `%${c.charCodeAt(0).toString(16).toUpperCase()}`)), // prettier-ignore
+    (self, budget) => inPieces(self, budget, (piece) =>
+      encodeURIComponent(piece).replace(/[!'()*]|%2F/g, (c) => (c === '%2F' ? '/' : `%${c.charCodeAt(0).toString(16).toUpperCase()}`))), // prettier-ignore
   ),
-  wordcount: ofText('wordcount', (self) => (self.match(/[\p{L}\p{N}_]+/gu) ?? []).length),
+  wordcount: ofText('wordcount', (self, budget) => {
+    let count = 0;
+    for (const words = self.matchAll(/[\p{L}\p{N}_]+/gu); !words.next().done; count++) budget.spend(2);
+    return count;
+  }),
 };
 
 const ALIASES: Readonly<Partial<Record<string, string>>> = { count: 'length', d: 'default', e: 'escape', forceescape: 'escape' }; // prettier-ignore
@@ -322,6 +342,7 @@ export function runFilter(name: string, value: Value, args: Arguments, budget: B
   if (!Object.hasOwn(FILTERS, canonical)) throw new TemplateFault(`no filter named '${name}'`);
   if (typeof value === 'string') budget.text(value.length);
   else budget.spend(1);
+  read(args, budget);
   return FILTERS[canonical](value, args, budget);
 }
 
@@ -344,27 +365,30 @@ function boundedWidth(value: Value, budget: Budget): number {
   return width;
 }
 
-function separatorPair(value: Value): [string, string] {
-  const [comma, colon] = sequence(value) ?? [];
+function separatorPair(value: Value, budget: Budget): [string, string] {
+  const [comma, colon] = sequence(value, budget) ?? [];
   return [text(comma, 'separators'), text(colon, 'separators')];
 }
 
-function parseFloatText(value: string): number | undefined {
-  const trimmed = strip(value, undefined, true, true).replace(/(?<=\d)_(?=\d)/g, '');
+/** Python refuses to read longer whole numbers. */
+const MAX_DIGITS = 4300;
+
+function parseFloatText(value: string, budget: Budget): number | undefined {
+  const trimmed = strip(value, undefined, true, true, budget).replace(/(?<=\d)_(?=\d)/g, '');
   const special = /^([-+]?)(?:(inf(?:inity)?)|nan)$/i.exec(trimmed);
   if (special) return special[2] ? (special[1] === '-' ? -Infinity : Infinity) : NaN;
   return /^[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?$/i.test(trimmed) ? Number(trimmed) : undefined;
 }
 
 /** Jinja's `int`: as Python reads the whole number, else the number cut off. */
-function parseInteger(value: Value, base: number): number | undefined {
+function parseInteger(value: Value, base: number, budget: Budget): number | undefined {
   let number = numeric(value);
   if (typeof value === 'string') {
-    const digits = strip(value, undefined, true, true)
+    const digits = strip(value, undefined, true, true, budget)
       .toLowerCase()
       .replace(/^([-+]?)0[box]/, '$1');
-    const isWhole = /^[-+]?[\da-z]+$/.test(digits) && Array.from(digits.replace(/^[-+]/, '')).every((digit) => parseInt(digit, 36) < base); // prettier-ignore
-    number = isWhole ? parseInt(digits, base) : parseFloatText(value);
+    const isWhole = digits.length <= MAX_DIGITS && /^[-+]?[\da-z]+$/.test(digits) && Array.from(digits.replace(/^[-+]/, '')).every((digit) => parseInt(digit, 36) < base); // prettier-ignore
+    number = isWhole ? parseInt(digits, base) : parseFloatText(value, budget);
   }
   if (number === undefined || !Number.isFinite(number)) return undefined;
   const whole = Math.trunc(number) + 0;

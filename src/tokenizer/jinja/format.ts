@@ -1,11 +1,11 @@
 import type { Budget } from './budget.ts';
 import { floatText, repr, str } from './print.ts';
 import { roundHalfEven } from './operators.ts';
-import { occurrences } from './text.ts';
+import { occurrences } from './search.ts';
+import { codePoints, substring } from './slices.ts';
 import {
   Dict,
   Float,
-  length,
   numeric,
   orElse,
   Range,
@@ -30,8 +30,23 @@ interface Spec {
 
 /** What filling a place costs. */
 const STEPS_PER_PLACE = 10;
+/** Of what names an argument and its parts, in `{}`. */
+const MAX_FIELD = 1000;
 /** Names are bounded, so that a `%(` without end costs no search through the rest. */
 const PERCENT = /%(?:\(([^)]{0,100})\))?([-+ 0#]*)(\d+|\*)?(?:\.(\d+|\*))?[hlL]?([\s\S]?)/g;
+
+/** Counts what is put in the places of one format: a short format can name a long text many times. */
+function filling(budget: Budget) {
+  let length = 0;
+  return <Match extends unknown[]>(show: (...match: Match) => string) =>
+    (...match: Match): string => {
+      const shown = show(...match);
+      length += shown.length;
+      budget.room(length);
+      budget.text(shown.length);
+      return shown;
+    };
+}
 
 /** Python's `format % argument`: a tuple has the values in order, a dict by name; all else is the one value. */
 export function formatPercent(format: string, argument: Value, budget: Budget): string {
@@ -47,24 +62,25 @@ export function formatPercent(format: string, argument: Value, budget: Budget): 
     return text === '*' ? (numeric(next()) ?? 0) : Number(text);
   };
   budget.text(format.length);
-  budget.spend(STEPS_PER_PLACE * occurrences(format, '%'));
+  budget.spend(STEPS_PER_PLACE * occurrences(format, '%', Infinity, budget).length);
+  const fill = filling(budget);
   const result = format.replace(
     PERCENT,
-    (_, name: string | undefined, flags: string, w: string, p: string, type: string) => {
+    fill((_, name: string | undefined, flags: string, w: string, p: string, type: string) => {
       if (type === '%') return '%';
       const [width, precision] = [count(w) ?? 0, count(p)];
       let value: Value;
       if (name === undefined) value = next();
       else {
-        value = orElse(named?.get(name), () => missingKey(name));
+        value = orElse(named?.get(name, budget), () => missingKey(name));
       }
       const left = flags.includes('-');
       const sign = flags.includes('+') ? '+' : flags.includes(' ') ? ' ' : '-';
-      const fill = flags.includes('0') && !left && !'src'.includes(type) ? '0' : ' ';
-      const align = left ? '<' : fill === '0' ? '=' : '>';
-      const spec = { fill, align, sign, width, precision, alternate: flags.includes('#') };
-      if (type === 's') return pad(cut(str(value, budget), precision), spec, budget);
-      if (type === 'r' || type === 'a') return pad(cut(repr(value, budget), precision), spec, budget);
+      const zeros = flags.includes('0') && !left && !'src'.includes(type);
+      const align = left ? '<' : zeros ? '=' : '>';
+      const spec = { fill: zeros ? '0' : ' ', align, sign, width, precision, alternate: flags.includes('#') };
+      if (type === 's') return pad(cut(str(value, budget), precision, budget), spec, budget);
+      if (type === 'r' || type === 'a') return pad(cut(repr(value, budget), precision, budget), spec, budget);
       if (type === 'c')
         return pad(typeof value === 'number' ? String.fromCodePoint(value) : str(value, budget), spec, budget);
       const kind = type === 'i' || type === 'u' ? 'd' : type;
@@ -84,7 +100,7 @@ export function formatPercent(format: string, argument: Value, budget: Budget): 
         return pad(digits, spec, budget);
       }
       return formatNumber(whole, { ...spec, type: kind }, budget);
-    },
+    }),
   );
   // What has items is taken for a dict, which need not be used up.
   const hasItems = Array.isArray(argument) || argument instanceof Undefined || argument instanceof Range;
@@ -121,6 +137,7 @@ export function formatBraces(
     );
   };
   const field = (text: string): Value => {
+    if (text.length > MAX_FIELD) throw new TemplateFault(`a field of a format has more than ${MAX_FIELD} characters`);
     const [first] = /^[^.[]*/.exec(text)!;
     let value = argument(first);
     for (const [, attribute, key] of text.slice(first.length).matchAll(/\.([^.[]+)|\[([^\]]+)\]/g)) {
@@ -129,20 +146,21 @@ export function formatBraces(
     }
     return value;
   };
+  const filled = filling(budget);
   const fill = (text: string): string =>
     text.replace(
       /\{\{|\}\}|\{([^{}!:]*)(?:!([rsa]))?(?::((?:[^{}]|\{[^{}]*\})*))?\}|[{}]/g,
-      (whole, name?: string, conversion?: string, spec?: string) => {
+      filled((whole: string, name?: string, conversion?: string, spec?: string) => {
         // prettier-ignore
         if (whole === '{{' || whole === '}}') return whole[0];
         if (name === undefined) throw new TemplateFault(`Single '${whole}' encountered in format string`);
         const value = field(name);
         const shown = conversion === undefined ? value : conversion === 's' ? str(value, budget) : repr(value, budget);
         return formatValue(shown, spec?.includes('{') ? fill(spec) : (spec ?? ''), budget);
-      },
+      }),
     );
   budget.text(format.length);
-  budget.spend(STEPS_PER_PLACE * occurrences(format, '{'));
+  budget.spend(STEPS_PER_PLACE * occurrences(format, '{', Infinity, budget).length);
   return fill(format);
 }
 
@@ -170,7 +188,7 @@ function formatValue(value: Value, text: string, budget: Budget): string {
   if (value instanceof Undefined || typeof value === 'string' || typeof value === 'boolean') {
     if (type !== undefined && type !== 's')
       throw new TemplateFault(`Unknown format code '${type}' for object of type 'str'`);
-    return pad(cut(str(value, budget), spec.precision), { ...spec, align: spec.align ?? '<' }, budget);
+    return pad(cut(str(value, budget), spec.precision, budget), { ...spec, align: spec.align ?? '<' }, budget);
   }
   throw new TemplateFault(`unsupported format string passed to ${typeName(value)}.__format__`);
 }
@@ -245,14 +263,16 @@ function general(number: number, precision: number, isFloat: boolean): string {
   return isFloat && !text.includes('.') ? `${text}.0` : text;
 }
 
-const cut = (text: string, precision: number | undefined): string =>
-  precision === undefined ? text : Array.from(text).slice(0, precision).join('');
+const cut = (text: string, precision: number | undefined, budget: Budget): string =>
+  precision === undefined ? text : substring(text, [0, Math.max(0, precision)], budget);
 
 /** Fills a text up to a width; Python counts code points. */
 export function pad(text: string, { fill = ' ', align = '>', width = 0 }: Spec, budget: Budget): string {
-  budget.text(Math.max(width, text.length));
-  const missing = width - length(text);
+  budget.text(text.length);
+  const missing = width - codePoints(text);
   if (missing <= 0) return text;
+  if (codePoints(fill) !== 1) throw new TemplateFault('The fill character must be exactly one character long');
+  budget.text(text.length + fill.length * missing);
   const before = align === '<' ? 0 : align === '^' ? Math.floor(missing / 2) : missing;
   return fill.repeat(before) + text + fill.repeat(missing - before);
 }

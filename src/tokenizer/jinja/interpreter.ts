@@ -1,4 +1,5 @@
-import { Budget } from './budget.ts';
+import { Budget, LimitError } from './budget.ts';
+import { compare, contains, equal } from './compare.ts';
 import { runFilter } from './filters.ts';
 import { addMarkup, MAKES_MARKUP, Markup } from './markup.ts';
 import { getAttribute, getItem } from './methods.ts';
@@ -9,12 +10,8 @@ import type { Body, CallArguments, Expression, FilterCall, MacroParts, Statement
 import { runTest } from './tests.ts';
 import {
   type Arguments,
-  bind,
   Callable,
-  compare,
-  contains,
   Dict,
-  equal,
   integer,
   iterate,
   Loop,
@@ -33,17 +30,27 @@ import {
 
 /** The sandbox that transformers runs templates in has the same limit. */
 const MAX_RANGE = 100_000;
+/** Of blocks that have variables of their own. A name is looked for in each of them. */
+const MAX_DEPTH = 100;
 
 /** Variables by name: those of a block, and behind them those around it. */
 class Scope {
   private readonly variables = new Map<string, Value>();
   private readonly outer: Scope | undefined;
+  /** How many scopes are around it. */
+  readonly depth: number;
 
-  constructor(outer?: Scope) {
+  constructor(outer: Scope | undefined, budget: Budget) {
+    // A macro keeps the scopes around it for as long as it lives.
+    budget.object();
     this.outer = outer;
+    this.depth = outer ? outer.depth + 1 : 0;
+    if (this.depth > MAX_DEPTH)
+      throw new LimitError(`more than ${MAX_DEPTH} blocks within each other; use another template`);
   }
   get(name: string): Value | undefined {
-    return this.variables.has(name) ? this.variables.get(name) : this.outer?.get(name);
+    const value = this.variables.get(name);
+    return value === undefined ? this.outer?.get(name) : value;
   }
   set(name: string, value: Value): void {
     this.variables.set(name, value);
@@ -60,7 +67,7 @@ type Ending = 'break' | 'continue' | undefined;
  * Source: Jinja2's `compiler.py`, `runtime.py` and `sandbox.py`.
  */
 export class Interpreter {
-  private readonly budget = new Budget();
+  readonly budget = new Budget();
   private output: string[] = [];
   private length = 0;
   /** Where the template is, for messages. */
@@ -68,12 +75,12 @@ export class Interpreter {
 
   /** The text of a template with the given variables. */
   render(body: Body, variables: Iterable<readonly [string, Value]>): string {
-    const globals = new Scope();
+    const globals = new Scope(undefined, this.budget);
     globals.set('range', new Callable('range', (args) => this.range(args)));
     globals.set('namespace', new Callable('namespace', (args) => new Namespace(this.fields(args))));
     globals.set('dict', new Callable('dict', (args) => new Dict(this.fields(args))));
     for (const [name, value] of variables) globals.set(name, value);
-    return this.capture(() => this.run(body, new Scope(globals)));
+    return this.capture(() => this.run(body, new Scope(globals, this.budget)));
   }
 
   private range({ positional }: Arguments): Range {
@@ -90,14 +97,20 @@ export class Interpreter {
   private fields({ positional, named }: Arguments): Map<string, Value> {
     const [given, ...more] = positional as (Value | undefined)[];
     if (more.length > 0) throw new TemplateFault(`expected at most 1 argument, got ${positional.length}`);
-    const pairs: [Value, Value][] = given instanceof Dict ? given.items() : [];
-    if (given !== undefined && !(given instanceof Dict)) {
+    const fields = new Map<string, Value>();
+    if (given instanceof Dict) {
+      this.budget.object(given.size);
+      for (const [key, value] of given.items()) fields.set(text(key, 'dict'), value);
+    } else if (given !== undefined) {
       for (const pair of iterate(given, this.budget)) {
         const [key, value] = iterate(pair, this.budget);
-        pairs.push([key, value]);
+        this.budget.object(1);
+        fields.set(text(key, 'dict'), value);
       }
     }
-    return new Map([...pairs.map(([key, value]) => [text(key, 'dict'), value] as const), ...named]);
+    this.budget.object(named.size);
+    for (const [name, value] of named) fields.set(name, value);
+    return fields;
   }
 
   // Statements
@@ -105,6 +118,8 @@ export class Interpreter {
   private write(piece: string): void {
     this.length += piece.length;
     this.budget.room(this.length);
+    // It is copied once, when what was printed becomes a text.
+    this.budget.text(piece.length);
     this.output.push(piece);
   }
 
@@ -159,13 +174,13 @@ export class Interpreter {
         scope.set(statement.name, this.macro(statement.name, statement.macro, scope));
         return undefined;
       case 'call': {
-        const inner = new Scope(scope);
+        const inner = new Scope(scope, this.budget);
         const caller = this.macro('caller', statement.macro, scope);
         this.write(str(this.invoke(statement.call, inner, caller), this.budget));
         return undefined;
       }
       case 'with': {
-        const inner = new Scope(scope);
+        const inner = new Scope(scope, this.budget);
         for (const [target, value] of statement.variables) this.assign(target, this.evaluate(value, scope), inner);
         return this.run(statement.body, inner);
       }
@@ -175,7 +190,7 @@ export class Interpreter {
   }
 
   private filtered({ filters, body }: { filters: readonly FilterCall[]; body: Body }, scope: Scope): Value {
-    let value: Value = this.capture(() => this.run(body, new Scope(scope)));
+    let value: Value = this.capture(() => this.run(body, new Scope(scope, this.budget)));
     for (const filter of filters) value = this.filter(filter, value, scope);
     return value;
   }
@@ -184,7 +199,7 @@ export class Interpreter {
     const { target, condition, body } = statement;
     const kept = iterate(over, this.budget).filter((item) => {
       if (!condition) return true;
-      const inner = new Scope(scope);
+      const inner = new Scope(scope, this.budget);
       this.assign(target, item, inner);
       return truth(this.evaluate(condition, inner));
     });
@@ -192,15 +207,16 @@ export class Interpreter {
       this.capture(() => {
         this.loop(statement, items, scope, depth + 1);
       });
+    this.budget.object(1);
     const loop = new Loop(kept, depth, statement.recursive ? again : undefined);
     for (const item of kept) {
-      const inner = new Scope(scope);
+      const inner = new Scope(scope, this.budget);
       inner.set('loop', loop);
       this.assign(target, item, inner);
       if (this.run(body, inner) === 'break') break;
       loop.index0 += 1;
     }
-    if (loop.index0 === 0 && kept.length === 0) this.run(statement.otherwise, new Scope(scope));
+    if (loop.index0 === 0 && kept.length === 0) this.run(statement.otherwise, new Scope(scope, this.budget));
   }
 
   private assign(target: Target, value: Value, scope: Scope): void {
@@ -212,6 +228,7 @@ export class Interpreter {
         const namespace = scope.get(target.of);
         if (!(namespace instanceof Namespace))
           throw new TemplateFault(`cannot assign attribute '${target.name}' of '${target.of}', which is no namespace`);
+        this.budget.object();
         namespace.attributes.set(target.name, value);
         return;
       }
@@ -230,22 +247,28 @@ export class Interpreter {
 
   /** A macro sees the variables around its definition; more arguments than it names are `varargs` and `kwargs`. */
   private macro(name: string, { parameters, body }: MacroParts, scope: Scope): Callable {
-    const names = parameters.map((parameter) => parameter.name);
+    this.budget.object(parameters.length);
+    const names = new Set(parameters.map((parameter) => parameter.name));
     return new Callable(name, ({ positional, named }) => {
-      const own = new Map([...named].filter(([key]) => names.includes(key)));
-      const bound = bind(name, { positional: positional.slice(0, names.length), named: own }, names);
-      const inner = new Scope(scope);
-      const others = [...named].filter(([key]) => !names.includes(key));
-      inner.set('varargs', new Tuple(positional.slice(names.length)));
+      this.budget.object(parameters.length + positional.length + named.size);
+      const inner = new Scope(scope, this.budget);
+      const others = [...named].filter(([key]) => !names.has(key));
+      inner.set('varargs', new Tuple(positional.slice(parameters.length)));
       inner.set('kwargs', new Dict(others.filter(([key]) => key !== 'caller')));
       inner.set(
         'caller',
         orElse(named.get('caller'), () => new Undefined('No caller defined')),
       );
-      parameters.forEach(({ otherwise }, i) => {
+      parameters.forEach((parameter, i) => {
+        const byPlace = i < positional.length ? positional[i] : undefined;
+        const byName = named.get(parameter.name);
+        if (byPlace !== undefined && byName !== undefined)
+          throw new TemplateFault(`${name}() got multiple values for argument '${parameter.name}'`);
         const fallback = (): Value =>
-          otherwise ? this.evaluate(otherwise, inner) : new Undefined(`parameter '${names[i]}' was not provided`);
-        inner.set(names[i], orElse(bound[i], fallback));
+          parameter.otherwise
+            ? this.evaluate(parameter.otherwise, inner)
+            : new Undefined(`parameter '${parameter.name}' was not provided`);
+        inner.set(parameter.name, byPlace !== undefined ? byPlace : orElse(byName, fallback));
       });
       return this.capture(() => this.run(body, inner));
     });
@@ -275,7 +298,7 @@ export class Interpreter {
     const sum = expression.operator === '+' ? addMarkup(left, right, this.budget) : undefined;
     if (sum) return sum;
     const [a, b] = [left, right].map((side) => (side instanceof Markup ? side.text : side));
-    return this.bounded(arithmetic(expression.operator, a, b, this.budget));
+    return arithmetic(expression.operator, a, b, this.budget);
   }
 
   private evaluatePlain(expression: Exclude<Expression, { type: 'arithmetic' }>, scope: Scope): Value {
@@ -283,15 +306,23 @@ export class Interpreter {
       case 'constant':
         return expression.value;
       case 'name':
-        return orElse(scope.get(expression.name), () => new Undefined(`'${expression.name}' is undefined`));
+        return orElse(scope.get(expression.name), () => {
+          this.budget.object();
+          return new Undefined(`'${expression.name}' is undefined`);
+        });
       case 'list':
+        this.budget.items(expression.items.length);
         return expression.items.map((item) => this.evaluate(item, scope));
       case 'tuple':
+        this.budget.items(expression.items.length);
         return new Tuple(expression.items.map((item) => this.evaluate(item, scope)));
-      case 'dict':
-        return new Dict(
-          expression.entries.map(([key, value]) => [this.evaluate(key, scope), this.evaluate(value, scope)]),
-        );
+      case 'dict': {
+        this.budget.object();
+        const dict = new Dict();
+        for (const [key, value] of expression.entries)
+          dict.set(this.evaluate(key, scope), this.evaluate(value, scope), this.budget);
+        return dict;
+      }
       case 'attribute':
         return getAttribute(this.evaluate(expression.of, scope), expression.name, this.budget);
       case 'item':
@@ -312,9 +343,11 @@ export class Interpreter {
       case 'sign':
         return signed(expression.sign, this.evaluate(expression.value, scope));
       case 'concat':
-        return this.bounded(
-          expression.parts.reduce((joined, part) => joined + str(this.evaluate(part, scope), this.budget), ''),
-        );
+        return expression.parts.reduce((joined, part) => {
+          const piece = str(this.evaluate(part, scope), this.budget);
+          this.budget.room(joined.length + piece.length);
+          return joined + piece;
+        }, '');
       case 'compare':
         return this.comparison(expression, scope);
       case 'and': {
@@ -332,12 +365,6 @@ export class Interpreter {
     }
   }
 
-  /** Joining texts costs nothing, but what is joined again and again grows. */
-  private bounded(value: Value): Value {
-    if (typeof value === 'string') this.budget.room(value.length);
-    return value;
-  }
-
   private slice(of: Value, bounds: readonly (Expression | undefined)[], scope: Scope): Value {
     if (of instanceof Undefined) of.fail();
     const numbers = bounds.map((bound) => {
@@ -345,10 +372,10 @@ export class Interpreter {
       return value === null ? undefined : integer(value, 0, 'slice');
     });
     if (typeof of === 'string') return substring(of, numbers, this.budget);
-    const items = sequence(of);
+    const items = sequence(of, this.budget);
     if (items === undefined) throw new TemplateFault(`'${typeName(of)}' object is not subscriptable`);
-    this.budget.items(items.length);
     const { start, step, count } = slicePositions(items.length, numbers);
+    this.budget.items(count);
     const cut = Array.from({ length: count }, (_, i) => items[start + i * step]);
     return of instanceof Tuple ? new Tuple(cut) : cut;
   }
@@ -364,7 +391,9 @@ export class Interpreter {
     if (callee instanceof Undefined) callee.fail();
     if (callee instanceof Loop && callee.again && args.positional.length === 1) return callee.again(args.positional[0]);
     if (!(callee instanceof Callable)) throw new TemplateFault(`'${typeName(callee)}' object is not callable`);
-    return callee.call(caller ? { ...args, named: new Map([...args.named, ['caller', caller]]) } : args);
+    if (!caller) return callee.call(args);
+    this.budget.object(args.named.size + 1);
+    return callee.call({ ...args, named: new Map([...args.named, ['caller', caller]]) });
   }
 
   private arguments({ positional, named, more, moreNamed }: CallArguments, scope: Scope): Arguments {
@@ -375,6 +404,7 @@ export class Interpreter {
       const dict = this.evaluate(moreNamed, scope);
       if (!(dict instanceof Dict))
         throw new TemplateFault(`argument after ** must be a mapping, not ${typeName(dict)}`);
+      this.budget.object(dict.size);
       for (const [key, value] of dict.items()) byName.set(text(key, 'keywords must be strings'), value);
     }
     return { positional: values, named: byName };
@@ -385,7 +415,6 @@ export class Interpreter {
     let left = this.evaluate(first, scope);
     for (const { operator, value } of rest) {
       const right = this.evaluate(value, scope);
-      for (const side of [left, right]) if (typeof side === 'string') this.budget.text(side.length);
       if (!this.holds(operator, left, right)) return false;
       left = right;
     }

@@ -1,4 +1,5 @@
 import type { Budget } from './budget.ts';
+import { replaceEach } from './text.ts';
 import { Undefined, type Value } from './values.ts';
 
 /** Text that is HTML. Nothing escapes what a chat template prints, but `safe` still marks, and `+` still heeds it. */
@@ -15,16 +16,16 @@ export const MAKES_MARKUP: ReadonlySet<string> = new Set(['safe', 'escape', 'e',
 /** `left + right` where one of them is HTML and both are text; undefined otherwise. */
 export function addMarkup(left: Value | Markup, right: Value | Markup, budget: Budget): Markup | undefined {
   if (!(left instanceof Markup || right instanceof Markup)) return undefined;
-  const [a, b] = [html(left), html(right)];
+  const [a, b] = [html(left, budget), html(right, budget)];
   if (a === undefined || b === undefined) return undefined;
   budget.text(a.length + b.length);
   return new Markup(a + b);
 }
 
-function html(value: Value | Markup): string | undefined {
+function html(value: Value | Markup, budget: Budget): string | undefined {
   if (value instanceof Markup) return value.text;
   if (value instanceof Undefined) value.fail();
-  return typeof value === 'string' ? escapeHtml(value) : undefined;
+  return typeof value === 'string' ? escapeHtml(value, budget) : undefined;
 }
 
 const ENTITIES: Readonly<Record<string, string>> = {
@@ -35,4 +36,5 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (character) => ENTITIES[character]);
+export const escapeHtml = (text: string, budget: Budget): string =>
+  replaceEach(text, /[&<>"']/g, (character) => ENTITIES[character], budget);

@@ -1,17 +1,17 @@
 import type { Budget } from './budget.ts';
+import { equal } from './compare.ts';
 import { formatBraces, pad, type FieldReader } from './format.ts';
-import { characterAt, characters, slicePositions, substring } from './slices.ts';
-import { capitalize, isSpace, occurrences, partition, split, splitLines, strip, titleCase } from './text.ts';
+import { indexOf, lastIndexOf, occurrences } from './search.ts';
+import { characterAt, characters, codePoints, slicePositions, substring } from './slices.ts';
+import { capitalize, isAllSpace, partition, replaceEach, split, splitLines, strip, titleCase } from './text.ts';
 import {
   type Arguments,
   bind,
   Callable,
   Dict,
-  equal,
   Float,
   integer,
   iterate,
-  length,
   Loop,
   Namespace,
   orElse,
@@ -37,16 +37,18 @@ const optionalText = (value: Value | undefined, what: string): string | undefine
 
 /** A method without arguments. */
 const plain =
-  (of: (self: string) => Value): Method<string> =>
-  (self, args) => {
+  (of: (self: string, budget: Budget) => Value): Method<string> =>
+  (self, args, budget) => {
     bind('method', args, []);
-    return of(self);
+    const result = of(self, budget);
+    if (typeof result === 'string') budget.text(result.length); // Upper case can be three times as long.
+    return result;
   };
 
 const stripping =
   (left: boolean, right: boolean): Method<string> =>
-  (self, args) =>
-    strip(self, optionalText(bind('strip', args, ['chars'])[0], 'strip'), left, right);
+  (self, args, budget) =>
+    strip(self, optionalText(bind('strip', args, ['chars'])[0], 'strip'), left, right, budget);
 
 const splitting =
   (fromRight: boolean): Method<string> =>
@@ -54,17 +56,15 @@ const splitting =
     const [sep, maxsplit] = bind('split', args, ['sep', 'maxsplit']);
     const separator = optionalText(sep, 'split');
     if (separator === '') throw new TemplateFault('empty separator');
-    const parts = split(self, separator, integer(maxsplit, -1, 'split'), fromRight);
-    budget.items(parts.length);
-    return parts;
+    return split(self, separator, integer(maxsplit, -1, 'split'), fromRight, budget);
   };
 
 const partitioning =
   (fromRight: boolean): Method<string> =>
-  (self, args) => {
+  (self, args, budget) => {
     const separator = text(bind('partition', args, ['sep'], 1)[0], 'partition');
     if (separator === '') throw new TemplateFault('empty separator');
-    return partition(self, separator, fromRight);
+    return partition(self, separator, fromRight, budget);
   };
 
 const affix =
@@ -75,6 +75,7 @@ const affix =
     const affixes = given instanceof Tuple ? given.items : [given];
     return affixes.some((item) => {
       const wanted = text(item, `${name} first arg must be str or a tuple of str`);
+      budget.text(wanted.length);
       return name === 'startswith' ? part.startsWith(wanted) : part.endsWith(wanted);
     });
   };
@@ -83,14 +84,15 @@ const affix =
 const finding =
   (fromRight: boolean, mustBeThere: boolean): Method<string> =>
   (self, args, budget) => {
-    const [part, start, end] = bind('find', args, ['sub', 'start', 'end'], 1);
-    const [from, to] = [optionalInteger(start), optionalInteger(end)];
+    const [part, begin, end] = bind('find', args, ['sub', 'start', 'end'], 1);
+    const [from, to] = [optionalInteger(begin), optionalInteger(end)];
     const searched = from === undefined && to === undefined ? self : substring(self, [from, to], budget);
     const wanted = text(part, 'find');
-    const at = fromRight ? searched.lastIndexOf(wanted) : searched.indexOf(wanted);
+    const at = fromRight ? lastIndexOf(searched, wanted, budget) : indexOf(searched, wanted, 0, budget);
     if (at < 0 && mustBeThere) throw new TemplateFault('substring not found');
     if (at < 0) return -1;
-    return (from === undefined ? 0 : slicePositions(length(self), [from]).start) + length(searched.slice(0, at));
+    const start = from === undefined ? 0 : slicePositions(codePoints(self), [from]).start;
+    return start + codePoints(searched.slice(0, at));
   };
 
 const justifying =
@@ -100,24 +102,24 @@ const justifying =
     return pad(self, { width: integer(width, 0, name), fill: optionalText(fill, name), align }, budget);
   };
 
-/** Whether there are characters, and all are of a kind. */
+/** Whether there are characters, and none of another kind. */
 const all =
-  (pattern: RegExp): Method<string> =>
+  (others: RegExp): Method<string> =>
   (self) =>
-    self !== '' && pattern.test(self);
+    self !== '' && !others.test(self);
 
 export function replace(self: string, old: string, by: string, count: number, budget: Budget): string {
-  const most = old === '' ? length(self) + 1 : occurrences(self, old);
-  budget.spend(most);
-  const times = count < 0 ? most : Math.min(count, most);
-  budget.text(self.length + Math.max(0, times * (by.length - old.length)));
-  if (times === 0) return self;
+  const most = count < 0 ? Infinity : count;
   if (old === '') {
     const all = characters(self, budget);
+    const times = Math.min(most, all.length + 1);
+    budget.text(self.length + times * by.length);
     const pieces = all.slice(0, times).map((character) => by + character);
     return pieces.join('') + all.slice(times).join('') + (times > all.length ? by : '');
   }
-  return split(self, old, times, false).join(by);
+  const times = occurrences(self, old, most, budget).length;
+  budget.text(self.length + times * Math.max(0, by.length - old.length));
+  return times === 0 ? self : split(self, old, times, false, budget).join(by);
 }
 
 const STRING_METHODS: Methods<string> = {
@@ -126,32 +128,30 @@ const STRING_METHODS: Methods<string> = {
   center(self, args, budget) {
     const [width, fill] = bind('center', args, ['width', 'fillchar'], 1);
     const total = integer(width, 0, 'center');
-    const missing = Math.max(0, total - length(self));
+    const missing = Math.max(0, total - codePoints(self));
     // Python puts the odd space to the left where the width is odd.
     const left = Math.floor(missing / 2) + (missing & total & 1);
     const options = { fill: optionalText(fill, 'center') };
-    const shifted = pad(self, { ...options, align: '>', width: length(self) + left }, budget);
+    const shifted = pad(self, { ...options, align: '>', width: codePoints(self) + left }, budget);
     return pad(shifted, { ...options, align: '<', width: total }, budget);
   },
   count(self, args, budget) {
     const part = text(bind('count', args, ['sub'], 1)[0], 'count');
-    const count = part === '' ? length(self) + 1 : occurrences(self, part);
-    budget.spend(count);
-    return count;
+    return part === '' ? codePoints(self) + 1 : occurrences(self, part, Infinity, budget).length;
   },
   endswith: affix('endswith'),
   find: finding(false, false),
   index: finding(false, true),
-  isalnum: all(/^[\p{L}\p{N}]+$/u),
-  isalpha: all(/^\p{L}+$/u),
-  isascii: (self) => /^[\0-\x7f]*$/.test(self),
-  isdecimal: all(/^\p{Nd}+$/u),
-  isdigit: all(/^\p{Nd}+$/u),
-  isnumeric: all(/^\p{N}+$/u),
-  islower: (self) => isLower(self),
-  isspace: (self) => self !== '' && Array.from(self).every(isSpace),
-  istitle: (self) => /\p{L}/u.test(self) && titleCase(self) === self,
-  isupper: (self) => isUpper(self),
+  isalnum: all(/[^\p{L}\p{N}]/u),
+  isalpha: all(/\P{L}/u),
+  isascii: (self) => !/[^\0-\x7f]/.test(self),
+  isdecimal: all(/\P{Nd}/u),
+  isdigit: all(/\P{Nd}/u),
+  isnumeric: all(/\P{N}/u),
+  islower: (self, _, budget) => isLower(self, budget),
+  isspace: (self) => isAllSpace(self),
+  istitle: (self, _, budget) => /\p{L}/u.test(self) && titleCase(self, budget) === self,
+  isupper: (self, _, budget) => isUpper(self, budget),
   join(self, args, budget) {
     const items = iterate(bind('join', args, ['iterable'], 1)[0]!, budget);
     items.forEach((item, i) => {
@@ -184,14 +184,12 @@ const STRING_METHODS: Methods<string> = {
   rstrip: stripping(false, true),
   split: splitting(false),
   splitlines(self, args, budget) {
-    const lines = splitLines(self, integer(bind('splitlines', args, ['keepends'])[0], 0, 'splitlines') !== 0);
-    budget.items(lines.length);
-    return lines;
+    return splitLines(self, integer(bind('splitlines', args, ['keepends'])[0], 0, 'splitlines') !== 0, budget);
   },
   startswith: affix('startswith'),
   strip: stripping(true, true),
-  swapcase: plain((self) =>
-    Array.from(self, (c) => (c === c.toUpperCase() ? c.toLowerCase() : c.toUpperCase())).join(''),
+  swapcase: plain((self, budget) =>
+    replaceEach(self, /\p{L}/gu, (c) => (c === c.toUpperCase() ? c.toLowerCase() : c.toUpperCase()), budget),
   ),
   title: plain(titleCase),
   upper: plain((self) => self.toUpperCase()),
@@ -202,8 +200,15 @@ const STRING_METHODS: Methods<string> = {
   },
 };
 
-export const isLower = (self: string): boolean => self === self.toLowerCase() && self !== self.toUpperCase();
-export const isUpper = (self: string): boolean => self === self.toUpperCase() && self !== self.toLowerCase();
+export function isLower(self: string, budget: Budget): boolean {
+  budget.text(4 * self.length); // One character can become three.
+  return self === self.toLowerCase() && self !== self.toUpperCase();
+}
+
+export function isUpper(self: string, budget: Budget): boolean {
+  budget.text(4 * self.length);
+  return self === self.toUpperCase() && self !== self.toLowerCase();
+}
 
 /** `separator.join(texts)`, which could be far longer than what it is made of. */
 export function joinTexts(texts: readonly string[], separator: string, budget: Budget): string {
@@ -213,24 +218,40 @@ export function joinTexts(texts: readonly string[], separator: string, budget: B
 }
 
 const DICT_METHODS: Methods<Dict> = {
-  copy: (self) => new Dict(self.items()),
-  get(self, args) {
-    const [key, otherwise] = bind('get', args, ['key', 'default'], 1);
-    return orElse(self.get(key!), () => otherwise ?? null);
+  copy(self, _, budget) {
+    const copy = new Dict();
+    for (const [key, value] of self.items()) copy.set(key, value, budget);
+    return copy;
   },
-  items: (self) => new View('dict_items', self.items().map((entry) => new Tuple(entry))), // prettier-ignore
-  keys: (self) => new View('dict_keys', self.keys()),
-  values: (self) => new View('dict_values', self.values()),
+  get(self, args, budget) {
+    const [key, otherwise] = bind('get', args, ['key', 'default'], 1);
+    return orElse(self.get(key!, budget), () => otherwise ?? null);
+  },
+  items(self, _, budget) {
+    budget.object(self.size);
+    return new View(
+      'dict_items',
+      Array.from(self.items(), (entry) => new Tuple(entry)),
+    );
+  },
+  keys(self, _, budget) {
+    budget.items(self.size);
+    return new View('dict_keys', self.keys());
+  },
+  values(self, _, budget) {
+    budget.items(self.size);
+    return new View('dict_values', self.values());
+  },
 };
 
 const SEQUENCE_METHODS: Methods<Value[] | Tuple> = {
   count(self, args, budget) {
     const [wanted] = bind('count', args, ['value'], 1);
-    return sequence(self)!.filter((item) => equal(item, wanted!, budget)).length;
+    return sequence(self, budget)!.filter((item) => equal(item, wanted!, budget)).length;
   },
   index(self, args, budget) {
     const [wanted] = bind('index', args, ['value'], 1);
-    const at = sequence(self)!.findIndex((item) => equal(item, wanted!, budget));
+    const at = sequence(self, budget)!.findIndex((item) => equal(item, wanted!, budget));
     if (at < 0) throw new TemplateFault('value is not in list');
     return at;
   },
@@ -263,19 +284,27 @@ export function attribute(of: Value, name: string, budget: Budget): Value | unde
 
 function method<T>(methods: Methods<T>, self: T, name: string, budget: Budget): Value | undefined {
   if (!Object.hasOwn(methods, name)) return undefined;
+  budget.object();
   return new Callable(name, (args) => {
     if (typeof self === 'string') budget.text(self.length);
-    else if (self instanceof Dict) budget.items(self.size);
+    read(args, budget);
     return methods[name](self, args, budget);
   });
 }
 
+/** What a function is given: texts are read, or made one where they were put together of parts. */
+export function read({ positional, named }: Arguments, budget: Budget): void {
+  for (const value of positional) if (typeof value === 'string') budget.text(value.length);
+  for (const value of named.values()) if (typeof value === 'string') budget.text(value.length);
+}
+
 function formatMethod(self: string, budget: Budget): Value {
-  const read: FieldReader = {
+  budget.object();
+  const fields: FieldReader = {
     attribute: (of, name) => getAttribute(of, name, budget),
     item: (of, key) => getItem(of, key, budget),
   };
-  return new Callable('format', ({ positional, named }) => formatBraces(self, positional, named, read, budget));
+  return new Callable('format', ({ positional, named }) => formatBraces(self, positional, named, fields, budget));
 }
 
 function loopAttribute(loop: Loop, name: string, budget: Budget): Value | undefined {
@@ -304,12 +333,15 @@ function loopAttribute(loop: Loop, name: string, budget: Budget): Value | undefi
     case 'nextitem':
       return index0 + 1 < items.length ? items[index0 + 1] : new Undefined('there is no next item');
     case 'cycle':
+      budget.object();
       return new Callable(name, ({ positional }) => {
         if (positional.length === 0) throw new TemplateFault('no items for cycling given');
         return positional[index0 % positional.length];
       });
     case 'changed':
+      budget.object();
       return new Callable(name, ({ positional }) => {
+        budget.items(positional.length);
         const isSame = loop.changed !== undefined && equal([...loop.changed], [...positional], budget);
         loop.changed = positional;
         return !isSame;
@@ -322,19 +354,21 @@ function loopAttribute(loop: Loop, name: string, budget: Budget): Value | undefi
 /** `of.name`: an attribute, else an item. So `message.items` is dict's method, whatever the message holds. */
 export function getAttribute(of: Value, name: string, budget: Budget): Value {
   if (of instanceof Undefined) of.fail();
-  return orElse(attribute(of, name, budget), () => orElse(item(of, name, budget), () => absent(of, name)));
+  return orElse(attribute(of, name, budget), () => orElse(item(of, name, budget), () => absent(of, name, budget)));
 }
 
 /** `of[key]`: an item, else an attribute. */
 export function getItem(of: Value, key: Value, budget: Budget): Value {
   if (of instanceof Undefined) of.fail();
+  if (typeof key === 'string') budget.text(key.length);
+  else budget.spend(1);
   const asAttribute = (): Value =>
-    orElse(typeof key === 'string' ? attribute(of, key, budget) : undefined, () => absent(of, key));
+    orElse(typeof key === 'string' ? attribute(of, key, budget) : undefined, () => absent(of, key, budget));
   return orElse(item(of, key, budget), asAttribute);
 }
 
 function item(of: Value, key: Value, budget: Budget): Value | undefined {
-  if (of instanceof Dict) return isHashable(key) ? of.get(key) : undefined;
+  if (of instanceof Dict) return isHashable(key) ? of.get(key, budget) : undefined;
   const index = typeof key === 'boolean' ? Number(key) : key;
   if (typeof index !== 'number') return undefined;
   if (typeof of === 'string') return characterAt(of, index, budget);
@@ -344,7 +378,8 @@ function item(of: Value, key: Value, budget: Budget): Value | undefined {
 
 const isHashable = (key: Value): boolean => !(Array.isArray(key) || key instanceof Dict);
 
-export function absent(of: Value, key: Value): Undefined {
+export function absent(of: Value, key: Value, budget: Budget): Undefined {
+  budget.object();
   const object = of === null ? 'None' : `${typeName(of)} object`;
   return new Undefined(
     typeof key === 'string'

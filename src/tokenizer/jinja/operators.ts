@@ -11,7 +11,11 @@ export function arithmetic(operator: string, a: Value, b: Value, budget: Budget)
     return calculate(operator, x, y, a instanceof Float || b instanceof Float);
   }
   if (operator === '+') {
-    if (typeof a === 'string' && typeof b === 'string') return a + b;
+    if (typeof a === 'string' && typeof b === 'string') {
+      // Joining costs nothing, but what is joined again and again grows.
+      budget.room(a.length + b.length);
+      return a + b;
+    }
     if (Array.isArray(a) && Array.isArray(b)) return join(a, b, budget);
     if (a instanceof Tuple && b instanceof Tuple) return new Tuple(join(a.items, b.items, budget));
     if (typeof a === 'string') throw new TemplateFault(`can only concatenate str (not "${typeName(b)}") to str`);
@@ -59,7 +63,7 @@ function repeat(value: Value, times: number, budget: Budget): Value | undefined 
   const items = Array.isArray(value) ? value : value instanceof Tuple ? value.items : undefined;
   if (items === undefined) return undefined;
   budget.items(items.length * times);
-  const repeated = Array.from({ length: times }, () => items).flat();
+  const repeated = Array.from({ length: items.length * times }, (_, i) => items[i % items.length]);
   return value instanceof Tuple ? new Tuple(repeated) : repeated;
 }
 

@@ -1,4 +1,6 @@
 import type { Budget } from './budget.ts';
+import { compare } from './compare.ts';
+import { inPieces, replaceEach } from './text.ts';
 import {
   Callable,
   Dict,
@@ -30,24 +32,27 @@ export function repr(value: Value, budget: Budget): string {
 /** Text that grows within bounds: lists that hold one list several times can be short and print long. */
 class Writer {
   text = '';
-  private readonly budget: Budget;
+  readonly budget: Budget;
   constructor(budget: Budget) {
     this.budget = budget;
   }
 
   add(piece: string): void {
-    this.text += piece;
     this.budget.text(piece.length);
-    this.budget.room(this.text.length);
+    this.budget.room(this.text.length + piece.length);
+    this.budget.spend(1);
+    this.text += piece;
   }
 
   /** Pieces between brackets, with a separator. */
-  list<T>(open: string, items: readonly T[], close: string, separator: string, write: (item: T) => void): void {
+  list<T>(open: string, items: Iterable<T>, close: string, separator: string, write: (item: T) => void): void {
     this.add(open);
-    items.forEach((item, i) => {
-      if (i > 0) this.add(separator);
+    let isFirst = true;
+    for (const item of items) {
+      if (!isFirst) this.add(separator);
+      isFirst = false;
       write(item);
-    });
+    }
     this.add(close);
   }
 }
@@ -66,15 +71,15 @@ function writeRepr(value: Value, writer: Writer): void {
   else if (value instanceof Dict) writer.list('{', value.items(), '}', ', ', entry);
   else if (value instanceof View) writer.list(`${value.kind}([`, value.items, '])', ', ', item);
   else if (value instanceof Namespace) {
-    writer.list('<Namespace {', [...value.attributes], '}>', ', ', entry);
-  } else writer.add(reprOfOne(value));
+    writer.list('<Namespace {', value.attributes, '}>', ', ', entry);
+  } else writer.add(reprOfOne(value, writer.budget));
 }
 
-function reprOfOne(value: Value): string {
+function reprOfOne(value: Value, budget: Budget): string {
   if (value === null) return 'None';
   if (typeof value === 'boolean') return value ? 'True' : 'False';
   if (typeof value === 'number') return String(value);
-  if (typeof value === 'string') return quote(value);
+  if (typeof value === 'string') return quote(value, budget);
   if (value instanceof Float) return floatText(value.value);
   if (value instanceof Undefined) return 'Undefined';
   if (value instanceof Range) {
@@ -103,9 +108,10 @@ export function floatText(value: number): string {
 const NAMED: Readonly<Partial<Record<string, string>>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
 /** Python's `repr` of a string. */
-function quote(text: string): string {
+function quote(text: string, budget: Budget): string {
+  budget.text(text.length);
   const mark = text.includes("'") && !text.includes('"') ? '"' : "'";
-  const body = text.replace(/[\\'"]|[\p{C}\p{Z}]/gu, (character) => {
+  const show = (character: string): string => {
     if (character === mark) return `\\${character}`;
     if (character === ' ' || character === "'" || character === '"') return character;
     const named = NAMED[character];
@@ -113,8 +119,8 @@ function quote(text: string): string {
     const code = character.codePointAt(0)!;
     const [letter, width] = code < 0x100 ? ['x', 2] : code < 0x10000 ? ['u', 4] : ['U', 8];
     return `\\${letter}${code.toString(16).padStart(width, '0')}`;
-  });
-  return mark + body + mark;
+  };
+  return mark + replaceEach(text, /[\\'"]|[\p{C}\p{Z}]/gu, show, budget) + mark;
 }
 
 export interface JsonOptions {
@@ -136,8 +142,8 @@ function writeJson(value: Value, options: JsonOptions, lineEnd: string, writer: 
   const [comma, colon] = options.separators ?? [indent === undefined ? ', ' : ',', ': '];
   const inner = indent === undefined ? '' : lineEnd + indent;
   const string = (text: string): string => {
-    const quoted = JSON.stringify(text);
-    return ensureAscii ? quoted.replace(/[^\0-\x7f]/g, escapeUnit) : quoted;
+    const quoted = inPieces(text, writer.budget, (piece) => JSON.stringify(piece).slice(1, -1));
+    return `"${ensureAscii ? replaceEach(quoted, /[^\0-\x7f]/g, escapeUnit, writer.budget) : quoted}"`;
   };
   const container = <T>(open: string, items: readonly T[], close: string, write: (item: T) => void): void => {
     const isEmpty = items.length === 0;
@@ -154,8 +160,9 @@ function writeJson(value: Value, options: JsonOptions, lineEnd: string, writer: 
       writeJson(item, options, inner, writer);
     });
   } else if (value instanceof Dict) {
-    const entries = value.items().map(([key, item]) => [jsonKey(key), item] as const);
-    if (sortKeys) entries.sort(([a], [b]) => (a < b ? -1 : Number(a > b)));
+    writer.budget.object(value.size);
+    const entries = Array.from(value.items(), ([key, item]) => [jsonKey(key), item] as const);
+    if (sortKeys) entries.sort(([a], [b]) => compare(a, b, '<', writer.budget));
     container('{', entries, '}', ([key, item]) => {
       writer.add(string(key) + colon);
       writeJson(item, options, inner, writer);

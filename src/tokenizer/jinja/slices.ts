@@ -16,26 +16,45 @@ export function slicePositions(length: number, bounds: Bounds): { start: number;
 
 /** A text's code points, which is what Python counts. */
 export function characters(text: string, budget: Budget): string[] {
-  budget.spend(text.length);
+  budget.characters(text.length);
   return Array.from(text);
+}
+
+/** How many code points a text has. */
+export function codePoints(text: string): number {
+  if (!hasPairs(text)) return text.length;
+  let pairs = 0;
+  for (let i = 0; i + 1 < text.length; i++) if (text.codePointAt(i)! > 0xffff) pairs += 1;
+  return text.length - pairs;
 }
 
 /** Python's `text[start:stop:step]`. */
 export function substring(text: string, bounds: Bounds, budget: Budget): string {
   budget.text(text.length);
-  if (!hasPairs(text) && (bounds[2] ?? 1) === 1) {
-    const { start, count } = slicePositions(text.length, bounds);
-    return text.slice(start, start + count);
+  const length = codePoints(text);
+  const { start, step, count } = slicePositions(length, bounds);
+  if (step === 1) {
+    if (length === text.length) return text.slice(start, start + count);
+    const from = unitOffset(text, start, 0);
+    return text.slice(from, unitOffset(text, count, from));
   }
   const all = characters(text, budget);
-  const { start, step, count } = slicePositions(all.length, bounds);
   return Array.from({ length: count }, (_, i) => all[start + i * step]).join('');
 }
 
 /** Python's `text[index]`; undefined beyond its ends. */
 export function characterAt(text: string, index: number, budget: Budget): string | undefined {
   budget.text(text.length);
-  return hasPairs(text) ? characters(text, budget).at(index) : text.at(index);
+  const at = index < 0 ? index + codePoints(text) : index;
+  const offset = at < 0 ? text.length : unitOffset(text, at, 0);
+  return offset < text.length ? String.fromCodePoint(text.codePointAt(offset)!) : undefined;
+}
+
+/** The offset, in JavaScript's units, of the code point that comes `count` after the one at `from`. */
+function unitOffset(text: string, count: number, from: number): number {
+  let at = from;
+  for (let i = 0; i < count && at < text.length; i++) at += text.codePointAt(at)! > 0xffff ? 2 : 1;
+  return at;
 }
 
 /** Without pairs, JavaScript's units are code points. */

@@ -1,12 +1,10 @@
 import type { Budget } from './budget.ts';
+import { compare, contains, equal } from './compare.ts';
 import { isLower, isUpper } from './methods.ts';
 import { str } from './print.ts';
 import {
   Callable,
-  compare,
-  contains,
   Dict,
-  equal,
   Float,
   Generator,
   numeric,
@@ -54,7 +52,7 @@ const TESTS: Readonly<Record<string, Test>> = {
   integer: (value) => typeof value === 'number',
   iterable: (value) => isSequence(value) || value instanceof View || value instanceof Generator,
   '<=': ordered('<=', (order) => order <= 0),
-  lower: (value, _, budget) => isLower(str(value, budget)),
+  lower: (value, _, budget) => isLower(str(value, budget), budget),
   '<': ordered('<', (order) => order < 0),
   mapping: (value) => value instanceof Dict,
   '!=': (a, b, budget) => !equal(a, b, budget),
@@ -66,7 +64,7 @@ const TESTS: Readonly<Record<string, Test>> = {
   string: (value) => typeof value === 'string',
   true: (value) => value === true,
   undefined: (value) => value instanceof Undefined,
-  upper: (value, _, budget) => isUpper(str(value, budget)),
+  upper: (value, _, budget) => isUpper(str(value, budget), budget),
 };
 
 const ALIASES: Readonly<Partial<Record<string, string>>> = {
@@ -83,6 +81,6 @@ export function runTest(name: string, value: Value, given: readonly Value[], bud
   const wanted = Number(WITH_ARGUMENT.has(canonical));
   if (given.length !== wanted)
     throw new TemplateFault(`test '${name}' takes ${wanted} argument${wanted === 1 ? '' : 's'}, got ${given.length}`);
-  if (typeof value === 'string') budget.text(value.length);
+  for (const text of [value, given[0]]) if (typeof text === 'string') budget.text(text.length);
   return TESTS[canonical](value, given[0] ?? null, budget);
 }

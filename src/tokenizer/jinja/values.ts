@@ -1,4 +1,5 @@
 import type { Budget } from './budget.ts';
+import { characters, codePoints } from './slices.ts';
 
 /**
  * A value of a template, as Python has it. Whole numbers are JavaScript numbers and lists are arrays; what JavaScript
@@ -48,22 +49,24 @@ type Key = string | number | null;
 export class Dict {
   private readonly entries = new Map<Key, [Value, Value]>();
 
-  constructor(entries: Iterable<readonly [Value, Value]> = []) {
-    for (const [key, value] of entries) this.set(key, value);
+  /** @param fields Values by name; keys of other kinds are `set`. */
+  constructor(fields: Iterable<readonly [string, Value]> = []) {
+    for (const [name, value] of fields) this.entries.set(name, [name, value]);
   }
 
   get size(): number {
     return this.entries.size;
   }
-  get(key: Value): Value | undefined {
-    return this.entries.get(hash(key))?.[1];
+  get(key: Value, budget: Budget): Value | undefined {
+    return this.entries.get(hash(key, budget))?.[1];
   }
-  has(key: Value): boolean {
-    return this.entries.has(hash(key));
+  has(key: Value, budget: Budget): boolean {
+    return this.entries.has(hash(key, budget));
   }
-  set(key: Value, value: Value): void {
-    const hashed = hash(key);
+  set(key: Value, value: Value, budget: Budget): void {
+    const hashed = hash(key, budget);
     const entry = this.entries.get(hashed);
+    budget.object(1);
     if (entry) entry[1] = value;
     else this.entries.set(hashed, [key, value]);
   }
@@ -73,27 +76,32 @@ export class Dict {
   values(): Value[] {
     return Array.from(this.entries.values(), ([, value]) => value);
   }
-  items(): [Value, Value][] {
-    return [...this.entries.values()];
+  items(): IterableIterator<[Value, Value]> {
+    return this.entries.values();
   }
 }
 
 const MAX_TUPLE_KEY = 1000;
 
-function hash(key: Value): Key {
+function hash(key: Value, budget: Budget): Key {
+  if (typeof key === 'string') budget.text(key.length);
   if (key === null || typeof key === 'string' || typeof key === 'number') return key;
   if (typeof key === 'boolean') return Number(key);
   if (key instanceof Float) return key.value;
-  if (key instanceof Tuple) return `\0${JSON.stringify(flatten(key, []))}`;
+  if (key instanceof Tuple) {
+    const parts = flatten(key, [], budget);
+    budget.text(parts.reduce((sum: number, part) => sum + 8 * (typeof part === 'string' ? part.length : 4), 0));
+    return `\0${JSON.stringify(parts)}`;
+  }
   throw new TemplateFault(`unhashable type: '${typeName(key)}'`);
 }
 
 /** The keys in a tuple and those in it. Tuples that hold one tuple several times can be short and flatten long. */
-function flatten({ items }: Tuple, into: Key[]): Key[] {
+function flatten({ items }: Tuple, into: Key[], budget: Budget): Key[] {
   into.push(items.length);
   for (const item of items) {
-    if (item instanceof Tuple) flatten(item, into);
-    else into.push(hash(item));
+    if (item instanceof Tuple) flatten(item, into, budget);
+    else into.push(hash(item, budget));
     if (into.length > MAX_TUPLE_KEY) throw new TemplateFault('a tuple that is a key is too large');
   }
   return into;
@@ -133,20 +141,26 @@ export class View {
 
 /** What filters such as `map` and `select` give: true even when empty, without length, and used up by its first reader. */
 export class Generator {
-  private make: () => readonly Value[];
+  private make: (() => readonly Value[]) | undefined;
+  private items: readonly Value[] = [];
+  private used = 0;
   /** @param make Runs when the first item is wanted, and not if none ever is. */
   constructor(make: () => readonly Value[]) {
     this.make = make;
   }
   take(): readonly Value[] {
-    const items = this.make();
-    this.make = () => [];
-    return items;
+    this.begin();
+    const left = this.used === 0 ? this.items : this.items.slice(this.used);
+    this.items = [];
+    return left;
   }
   next(): Value | undefined {
-    const [first, ...rest] = this.take();
-    this.make = () => rest;
-    return first;
+    this.begin();
+    return (this.items as (Value | undefined)[])[this.used++];
+  }
+  private begin(): void {
+    if (this.make) this.items = this.make();
+    this.make = undefined;
   }
 }
 
@@ -275,118 +289,40 @@ export function truth(value: Value): boolean {
 }
 
 /** The items of a list, a tuple, or what else keeps them in order and is not used up. */
-export function sequence(value: Value): readonly Value[] | undefined {
+export function sequence(value: Value, budget: Budget): readonly Value[] | undefined {
   if (Array.isArray(value)) return value;
   if (value instanceof Tuple || value instanceof View) return value.items;
-  return value instanceof Range ? value.items() : undefined;
+  if (!(value instanceof Range)) return undefined;
+  budget.items(value.length);
+  return value.items();
 }
 
 /** What a loop over the value goes through. */
 export function iterate(value: Value, budget: Budget): readonly Value[] {
-  const items = itemsOf(value);
+  const items = itemsOf(value, budget);
   budget.items(items.length);
   return items;
 }
 
-function itemsOf(value: Value): readonly Value[] {
-  const items = sequence(value);
+function itemsOf(value: Value, budget: Budget): readonly Value[] {
+  const items = sequence(value, budget);
   if (items) return items;
-  if (typeof value === 'string') return Array.from(value);
-  if (value instanceof Dict) return value.keys();
+  if (typeof value === 'string') return characters(value, budget);
+  if (value instanceof Dict) {
+    budget.items(value.size);
+    return value.keys();
+  }
   if (value instanceof Generator) return value.take();
   if (value instanceof Undefined) return [];
   throw new TemplateFault(`'${typeName(value)}' object is not iterable`);
 }
 
+/** Python's `len`, of a text in code points. */
 export function length(value: Value): number {
   if (typeof value === 'string') return codePoints(value);
   if (value instanceof Dict) return value.size;
   if (value instanceof Undefined) return 0;
-  if (value instanceof Loop) return value.items.length;
-  if (value instanceof Range) return value.length;
-  const items = sequence(value);
-  if (items) return items.length;
+  if (value instanceof Range || Array.isArray(value)) return value.length;
+  if (value instanceof Tuple || value instanceof View || value instanceof Loop) return value.items.length;
   throw new TemplateFault(`object of type '${typeName(value)}' has no len()`);
 }
-
-function codePoints(value: string): number {
-  let pairs = 0;
-  for (let i = 0; i + 1 < value.length; i++) if (value.codePointAt(i)! > 0xffff) pairs += 1;
-  return value.length - pairs;
-}
-
-/** Python's `==`. */
-export function equal(a: Value, b: Value, budget: Budget): boolean {
-  budget.spend(1);
-  if (a === b) return true;
-  const [x, y] = [numeric(a), numeric(b)];
-  if (x !== undefined || y !== undefined) return x === y;
-  if (a instanceof Undefined) return b instanceof Undefined;
-  if ((Array.isArray(a) && Array.isArray(b)) || (a instanceof Tuple && b instanceof Tuple)) {
-    const [left, right] = [sequence(a)!, sequence(b)!];
-    return left.length === right.length && left.every((item, i) => equal(item, right[i], budget));
-  }
-  if (!(a instanceof Dict && b instanceof Dict) || a.size !== b.size) return false;
-  return a.items().every(([key, value]) => {
-    const other = b.get(key);
-    return other !== undefined && equal(value, other, budget);
-  });
-}
-
-/** Python's order: below zero where `a` comes before `b`. */
-export function compare(a: Value, b: Value, operator: string, budget: Budget): number {
-  budget.spend(1);
-  const [x, y] = [numeric(a), numeric(b)];
-  if (x !== undefined && y !== undefined) return x - y;
-  if (typeof a === 'string' && typeof b === 'string') return compareText(a, b);
-  if ((Array.isArray(a) && Array.isArray(b)) || (a instanceof Tuple && b instanceof Tuple)) {
-    const [left, right] = [sequence(a)!, sequence(b)!];
-    const differs = left.findIndex((item, i) => i >= right.length || !equal(item, right[i], budget));
-    if (differs < 0 || differs >= right.length) return left.length - right.length;
-    return compare(left[differs], right[differs], operator, budget);
-  }
-  for (const value of [a, b]) if (value instanceof Undefined) value.fail();
-  throw new TemplateFault(`'${operator}' not supported between instances of '${typeName(a)}' and '${typeName(b)}'`);
-}
-
-/** By code points: JavaScript compares UTF-16 units, which puts U+FF5C behind an emoji. */
-function compareText(a: string, b: string): number {
-  let i = 0;
-  while (i < a.length && i < b.length && a[i] === b[i]) i++;
-  if (i >= a.length || i >= b.length) return a.length - b.length;
-  if (i > 0 && /[\udc00-\udfff]/.test(a[i] + b[i])) i--;
-  return a.codePointAt(i)! - b.codePointAt(i)!;
-}
-
-/** Python's `needle in haystack`. */
-export function contains(haystack: Value, needle: Value, budget: Budget): boolean {
-  if (typeof haystack === 'string') {
-    if (typeof needle === 'string') return haystack.includes(needle);
-    if (needle instanceof Undefined) needle.fail();
-    throw new TemplateFault(`'in <string>' requires string as left operand, not ${typeName(needle)}`);
-  }
-  if (haystack instanceof Dict) return haystack.has(needle);
-  return itemsOf(haystack).some((item) => equal(item, needle, budget));
-}
-
-/**
- * A value of the caller as a value of the template: fields that are undefined are left out, and whatever is not data
- * becomes a text that names its type, as in transformers.
- */
-export function fromJavaScript(value: unknown): Value {
-  if (value === null || value === undefined) return null;
-  if (typeof value === 'string' || typeof value === 'boolean') return value;
-  if (typeof value === 'bigint') return fromJavaScript(Number(value));
-  // Beyond 2^53 there is no telling what digits the number had.
-  if (typeof value === 'number') return Number.isSafeInteger(value) ? value + 0 : new Float(value);
-  if (Array.isArray(value)) return value.map(fromJavaScript);
-  if (value instanceof Map) return new Dict(Array.from(value, ([k, v]) => [fromJavaScript(k), fromJavaScript(v)]));
-  if (typeof value !== 'object' || value instanceof Date || ArrayBuffer.isView(value)) return `<${nameOf(value)}>`;
-  return new Dict(
-    Object.entries(value)
-      .filter(([, field]) => field !== undefined)
-      .map(([name, field]) => [name, fromJavaScript(field)]),
-  );
-}
-
-const nameOf = (value: unknown): string => (value instanceof Object ? value.constructor.name : typeof value);
