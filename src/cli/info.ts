@@ -4,10 +4,20 @@ import { describeNeed, type MemoryFit } from '../engine/memory.ts';
 import type { MachineInfo } from './info/machine.ts';
 import type { ModelInfo } from './info/model.ts';
 import { withProgress } from './model.ts';
-import { contextOption, maxMemoryOption, type ModelOptions, threadsOption, weightsOption } from './options.ts';
+import {
+  contextOption,
+  maxMemoryOption,
+  type ModelOptions,
+  threadsOption,
+  verifyOption,
+  weightsOption,
+} from './options.ts';
 import { colorsFor, oneLine } from './text.ts';
 
-interface InfoFlags extends Pick<ModelOptions, 'revision' | 'weights' | 'threads' | 'context' | 'maxMemory'> {
+interface InfoFlags extends Pick<
+  ModelOptions,
+  'revision' | 'verify' | 'weights' | 'threads' | 'context' | 'maxMemory'
+> {
   readonly json?: boolean;
 }
 
@@ -16,6 +26,7 @@ export function infoCommand(signal: AbortSignal): Command {
     .description('Describe this machine and, where one is named, a model, without reading its weights.')
     .argument('[model]', 'a folder, a .gguf file, or org/name of the hub, which is downloaded')
     .option('--revision <name>', 'branch, tag or commit of a hub model')
+    .addOption(verifyOption())
     .addOption(weightsOption())
     .addOption(threadsOption())
     .addOption(contextOption())

@@ -6,7 +6,7 @@ import type { GenerateOptions } from '../engine/generate-options.ts';
 /** Where a model comes from and how it is held. */
 export interface ModelOptions extends Pick<
   LoadOptions,
-  'backend' | 'weights' | 'compute' | 'threads' | 'revision' | 'context' | 'maxMemory'
+  'backend' | 'weights' | 'compute' | 'threads' | 'revision' | 'verify' | 'context' | 'maxMemory'
 > {
   readonly model?: string;
 }
@@ -15,6 +15,7 @@ export function addModelOptions(command: Command): Command {
   return command
     .option('-m, --model <source>', 'a folder, a .gguf file, or org/name of the hub (default: SmolLM2-135M-Instruct)')
     .option('--revision <name>', 'branch, tag or commit of a hub model')
+    .addOption(verifyOption())
     .addOption(backendOption())
     .addOption(weightsOption())
     .addOption(
@@ -24,6 +25,9 @@ export function addModelOptions(command: Command): Command {
     .addOption(contextOption())
     .addOption(maxMemoryOption());
 }
+
+export const verifyOption = (): Option =>
+  new Option('--verify', 'hash every file first; refuse one that is not as published');
 
 export const backendOption = (): Option =>
   new Option('--backend <name>', 'what computes (default: auto)').choices(['auto', 'tensorflow', 'reference']);

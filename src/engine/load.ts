@@ -3,8 +3,7 @@ import type { ModelFiles } from '../loader/checkpoint.ts';
 import { openFolder } from '../loader/folder.ts';
 import { findGguf } from '../loader/gguf/find.ts';
 import { openGguf } from '../loader/gguf/open.ts';
-import { downloadModel } from '../loader/hub/download.ts';
-import type { OnProgress } from '../loader/progress.ts';
+import { describeVerified, verifyFolder } from '../loader/verify.ts';
 import { type BackendName, createBackend } from '../tensor/backends.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { type LoadedNetwork, loadNetwork, type WeightOptions } from './load-network.ts';
@@ -17,6 +16,8 @@ export interface LoadOptions extends WeightOptions {
   threads?: number | undefined;
   /** Branch, tag or commit of a hub repository. Default `main`. */
   revision?: string | undefined;
+  /** Hash every file before it is used, and refuse the model where one is not as it was published. Default false. */
+  verify?: boolean | undefined;
 }
 
 /**
@@ -53,12 +54,16 @@ function withNote(files: ModelFiles, { network, maxLength }: LoadedNetwork, { co
 /** Opens what `load` takes, without reading weights. The caller closes the checkpoint. */
 export async function openModel(
   source: string,
-  { revision, onProgress, signal }: { revision?: string | undefined; onProgress?: OnProgress | undefined; signal?: AbortSignal | undefined } = {}, // prettier-ignore
+  options: Pick<LoadOptions, 'revision' | 'verify' | 'onProgress' | 'signal'> = {},
 ): Promise<ModelFiles> {
   const gguf = await findGguf(source);
-  if (gguf !== undefined) return openGguf(gguf);
-  const local = await stat(source).then(() => true, () => false); // prettier-ignore
-  if (!local && /^[\w.-]+\/[\w.-]+$/.test(source) && !source.startsWith('.'))
-    return openFolder(await downloadModel(source, { revision, onProgress, signal }));
-  return openFolder(source);
+  const local = gguf !== undefined || (await stat(source).then(() => true, () => false)); // prettier-ignore
+  if (!local && /^[\w.-]+\/[\w.-]+$/.test(source) && !source.startsWith('.')) {
+    // Only now: its HTTP client is WebAssembly, which reserves 10 GiB of address space.
+    const { openFromHub } = await import('../loader/hub/open.ts');
+    return openFromHub(source, options);
+  }
+  const notes = options.verify ? [describeVerified(await verifyFolder(gguf ?? source, options))] : [];
+  const files = await (gguf === undefined ? openFolder(source) : openGguf(gguf));
+  return { ...files, notes: [...(files.notes ?? []), ...notes] };
 }

@@ -35,6 +35,7 @@ export interface ModelInfoOptions extends Pick<
   'weights' | 'context' | 'maxMemory' | 'onProgress' | 'signal'
 > {
   readonly revision?: string | undefined;
+  readonly verify?: boolean | undefined;
 }
 
 /** Describes what `load` would load. @throws VitrineError where `load` would, before it reads weights. */
