@@ -10,13 +10,14 @@ import {
   maxMemoryOption,
   type ModelOptions,
   threadsOption,
+  verifyOption,
   weightsOption,
 } from './options.ts';
 import { colorsFor, oneLine } from './text.ts';
 
 interface InfoFlags extends Pick<
   ModelOptions,
-  'revision' | 'allowLinks' | 'weights' | 'threads' | 'context' | 'maxMemory'
+  'revision' | 'allowLinks' | 'verify' | 'weights' | 'threads' | 'context' | 'maxMemory'
 > {
   readonly json?: boolean;
 }
@@ -27,6 +28,7 @@ export function infoCommand(signal: AbortSignal): Command {
     .argument('[model]', 'a folder, a .gguf file, or org/name of the hub, which is downloaded')
     .option('--revision <name>', 'branch, tag or commit of a hub model')
     .addOption(allowLinksOption())
+    .addOption(verifyOption())
     .addOption(weightsOption())
     .addOption(threadsOption())
     .addOption(contextOption())

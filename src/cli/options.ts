@@ -6,7 +6,7 @@ import type { GenerateOptions } from '../engine/generate-options.ts';
 /** Where a model comes from and how it is held. */
 export interface ModelOptions extends Pick<
   LoadOptions,
-  'backend' | 'weights' | 'compute' | 'threads' | 'revision' | 'allowLinks' | 'context' | 'maxMemory'
+  'backend' | 'weights' | 'compute' | 'threads' | 'revision' | 'allowLinks' | 'verify' | 'context' | 'maxMemory'
 > {
   readonly model?: string;
 }
@@ -16,6 +16,7 @@ export function addModelOptions(command: Command): Command {
     .option('-m, --model <source>', 'a folder, a .gguf file, or org/name of the hub (default: SmolLM2-135M-Instruct)')
     .option('--revision <name>', 'branch, tag or commit of a hub model')
     .addOption(allowLinksOption())
+    .addOption(verifyOption())
     .addOption(backendOption())
     .addOption(weightsOption())
     .addOption(
@@ -28,6 +29,9 @@ export function addModelOptions(command: Command): Command {
 
 export const allowLinksOption = (): Option =>
   new Option('--allow-links', "follow links that lead out of the model's folder");
+
+export const verifyOption = (): Option =>
+  new Option('--verify', 'hash every file first; refuse one that is not as published');
 
 export const backendOption = (): Option =>
   new Option('--backend <name>', 'what computes (default: auto)').choices(['auto', 'tensorflow', 'reference']);

@@ -3,7 +3,7 @@ import type { ModelFiles } from '../loader/checkpoint.ts';
 import { openFolder } from '../loader/folder.ts';
 import { findGguf } from '../loader/gguf/find.ts';
 import { openGguf } from '../loader/gguf/open.ts';
-import { downloadModel } from '../loader/hub/download.ts';
+import { describeVerified, verifyFolder } from '../loader/verify.ts';
 import { type BackendName, createBackend } from '../tensor/backends.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { type LoadedNetwork, loadNetwork, type WeightOptions } from './load-network.ts';
@@ -18,6 +18,8 @@ export interface LoadOptions extends WeightOptions {
   revision?: string | undefined;
   /** Follows links of a model folder that lead out of it, with a note for each. Default false: they are refused. */
   allowLinks?: boolean | undefined;
+  /** Hash every file before it is used, and refuse the model where one is not as it was published. Default false. */
+  verify?: boolean | undefined;
 }
 
 /**
@@ -59,12 +61,16 @@ function withNotes(
 /** Opens what `load` takes, without reading weights. The caller closes the checkpoint. */
 export async function openModel(
   source: string,
-  { revision, allowLinks, onProgress, signal }: Pick<LoadOptions, 'revision' | 'allowLinks' | 'onProgress' | 'signal'> = {}, // prettier-ignore
+  options: Pick<LoadOptions, 'revision' | 'allowLinks' | 'verify' | 'onProgress' | 'signal'> = {},
 ): Promise<ModelFiles> {
   const gguf = await findGguf(source);
-  if (gguf !== undefined) return openGguf(gguf, { allowLinks });
-  const local = await stat(source).then(() => true, () => false); // prettier-ignore
-  if (!local && /^[\w.-]+\/[\w.-]+$/.test(source) && !source.startsWith('.'))
-    return openFolder(await downloadModel(source, { revision, onProgress, signal }), { allowLinks });
-  return openFolder(source, { allowLinks });
+  const local = gguf !== undefined || (await stat(source).then(() => true, () => false)); // prettier-ignore
+  if (!local && /^[\w.-]+\/[\w.-]+$/.test(source) && !source.startsWith('.')) {
+    // Only now: its HTTP client is WebAssembly, which reserves 10 GiB of address space.
+    const { openFromHub } = await import('../loader/hub/open.ts');
+    return openFromHub(source, options);
+  }
+  const notes = options.verify ? [describeVerified(await verifyFolder(gguf ?? source, options))] : [];
+  const files = await (gguf === undefined ? openFolder(source, options) : openGguf(gguf, options));
+  return { ...files, notes: [...(files.notes ?? []), ...notes] };
 }

@@ -1,7 +1,9 @@
-import { mkdir, readdir } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ADDON_SOURCES_SHA512 } from './pins.ts';
 import { answers, run } from './run.ts';
 import { SetupError } from './setup-error.ts';
 
@@ -60,8 +62,14 @@ async function bindingSources(folder: string, { env, signal }: CompileOptions): 
     const sources = join(folder, 'sources');
     await mkdir(sources, { recursive: true });
     const options = { cwd: sources, signal, ...(env && { env }) };
+    const archive = `tensorflow-tfjs-node-gpu-${TFJS}.tgz`;
     await run('npm', ['pack', '--silent', `@tensorflow/tfjs-node-gpu@${TFJS}`], options);
-    await run('tar', ['-xzf', `tensorflow-tfjs-node-gpu-${TFJS}.tgz`, 'package/binding'], options);
+    const got = createHash('sha512')
+      .update(await readFile(join(sources, archive)))
+      .digest('base64');
+    if (got !== ADDON_SOURCES_SHA512)
+      throw new SetupError(`${archive}: expected sha512 ${ADDON_SOURCES_SHA512}, got ${got}. Nothing was unpacked.`);
+    await run('tar', ['-xzf', archive, 'package/binding'], options);
     return join(sources, 'package', 'binding');
   }
 }

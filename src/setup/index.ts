@@ -4,7 +4,8 @@ import { cacheFolder, nativeFolder, wantedBuilds } from '../tensor/tensorflow/lo
 import { ensureDefaultModel } from './default-model.ts';
 import type { NativeResult } from './native.ts';
 
-export { convertedModelFolder, defaultModelFolder, ensureConvertedModel, ensureDefaultModel } from './default-model.ts';
+export { convertedModelFolder, defaultModelFolder } from '../loader/default-model.ts';
+export { ensureConvertedModel, ensureDefaultModel } from './default-model.ts';
 
 export interface SetupOptions {
   /** Whether to fetch the default model as well. Default true. */

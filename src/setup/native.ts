@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OnProgress } from '../loader/progress.ts';
 import { cacheFolder, NATIVE_BUILDS, nativeFolder, wantedBuilds } from '../tensor/tensorflow/location.ts';
 import type { NativeBuild } from '../tensor/tensorflow/location.ts';
 import { compileAddon, findCompiler } from './compile.ts';
 import { pipDownload } from './pip.ts';
+import { CUDA_REQUIREMENTS } from './pins.ts';
 import { installPrebuilt } from './prebuilt.ts';
 import { run } from './run.ts';
 import { makeComplete } from './staging.ts';
@@ -42,7 +43,8 @@ export async function installNative(options: NativeOptions = {}): Promise<Native
         await makeComplete(folder, async (temporary) => {
           if (build === 'prebuilt') await installPrebuilt(temporary, { ...options, url: options.prebuiltUrl });
           else await installFromWheel(build, temporary, options);
-          await run(process.execPath, ['-e', 'require(process.argv[1])', join(temporary, NATIVE_BUILDS[build].addon)]);
+          const addon = join(temporary, NATIVE_BUILDS[build].addon);
+          await run(process.execPath, ['-e', 'require(process.argv[1])', addon], { signal });
         });
       }
       return { build, ...(problems.length > 0 && { problem: problems.join('; ') }) };
@@ -69,35 +71,21 @@ async function installFromWheel(build: 'cuda' | 'cpu', folder: string, options: 
   onProgress?.({ label: 'Compiling the TensorFlow addon', loaded: 0 });
   await compileAddon(folder, compiler, { env, signal });
   for (const used of ['tensorflow/include', 'sources']) await rm(join(folder, used), { recursive: true, force: true });
-  for (const entry of await metadataFolders(folder)) await rm(join(folder, entry), { recursive: true });
 }
 
 const HEADERS = ['absl/', 'tsl/', 'xla/tsl/c/', 'tensorflow/c/', 'tensorflow/core/platform/'];
 
 const neededOfTensorFlow = (name: string): boolean =>
   /^tensorflow\/libtensorflow_(cc|framework)\.(so\.2|2\.dylib)$/.test(name) ||
-  name.endsWith('.dist-info/METADATA') ||
   HEADERS.some((prefix) => name.startsWith(`tensorflow/include/${prefix}`));
 
-/** NVIDIA's libraries, in the versions that TensorFlow's extra `and-cuda` names, where its libraries look for them. */
+/** NVIDIA's libraries, where TensorFlow's libraries look for them. */
 async function installCuda(folder: string, options: NativeOptions): Promise<void> {
-  const [info] = await metadataFolders(folder);
-  const metadata = await readFile(join(folder, info, 'METADATA'), 'utf8');
   const wheels = join(folder, 'wheels');
   const { onProgress, signal } = options;
-  for (const wheel of await pipDownload(cudaRequirements(metadata), wheels, options)) {
+  for (const wheel of await pipDownload(CUDA_REQUIREMENTS, wheels, options)) {
     const wanted = (name: string) => /^nvidia\/[^/]+\/(lib|bin|nvvm)\//.test(name);
     await unzip(wheel, folder, { wanted, label: 'Unpacking CUDA', onProgress, signal });
   }
   await rm(wheels, { recursive: true });
-}
-
-/** The packages that a wheel's METADATA asks for under its extra `and-cuda`. */
-export const cudaRequirements = (metadata: string): string[] =>
-  [...metadata.matchAll(/^Requires-Dist: ([^;\n]+?) *;[^\n]*extra == ["']and-cuda["']/gm)].map((match) =>
-    match[1].replaceAll(/[ ()]/g, ''),
-  );
-
-async function metadataFolders(folder: string): Promise<string[]> {
-  return (await readdir(folder)).filter((name) => name.endsWith('.dist-info'));
 }

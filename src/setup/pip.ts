@@ -1,6 +1,8 @@
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OnProgress } from '../loader/progress.ts';
+import { checkSha256 } from './checksum.ts';
+import { WHEEL_SHA256 } from './pins.ts';
 import { answers, run } from './run.ts';
 import { SetupError } from './setup-error.ts';
 
@@ -26,8 +28,9 @@ const TARGET: Partial<Record<string, string[]>> = {
 const COMMANDS = [['python3', '-m', 'pip'], ['pip3'], ['pip'], ['python', '-m', 'pip']] as const;
 
 /**
- * Downloads wheels, without what they depend on, into `folder` and returns their paths. pip's own settings (index,
- * certificates, cache) are the user's. Throws {@link SetupError} where there is no pip or it finds no wheel.
+ * Downloads wheels, without what they depend on, into `folder`, checks them against their pinned checksums, and returns their
+ * paths. pip's own settings (index, certificates, cache) are the user's. Throws {@link SetupError} where there is no pip, it
+ * finds no wheel, or a wheel is not the one that was pinned.
  */
 export async function pipDownload(
   requirements: readonly string[],
@@ -71,7 +74,14 @@ export async function pipDownload(
   } finally {
     clearInterval(timer);
   }
-  return (await readdir(folder)).filter((name) => name.endsWith('.whl')).map((name) => join(folder, name));
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.whl'));
+  if (names.length === 0) throw new SetupError(`pip brought no wheel of ${requirements.join(', ')}`);
+  for (const name of names) {
+    onProgress?.({ label: `Checking ${name}`, loaded: 0 });
+    const expected = Object.hasOwn(WHEEL_SHA256, name) ? WHEEL_SHA256[name] : undefined;
+    await checkSha256(join(folder, name), expected, { env, signal });
+  }
+  return names.map((name) => join(folder, name));
 }
 
 async function findPip(env: NodeJS.ProcessEnv): Promise<readonly [string, ...string[]]> {

@@ -1,9 +1,10 @@
 import { createWriteStream } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { OnProgress } from '../loader/progress.ts';
+import { checkSha256 } from './checksum.ts';
 import { run } from './run.ts';
 import { SetupError } from './setup-error.ts';
 
@@ -17,11 +18,15 @@ const PLATFORM: Partial<Record<string, string>> = { 'linux-x64': 'linux', 'darwi
 
 export interface PrebuiltOptions {
   readonly url?: string | undefined;
+  readonly env?: NodeJS.ProcessEnv | undefined;
   readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Downloads and unpacks tfjs-node's ready-made addon and its TensorFlow 2.9.1 (CPU) into `folder`. */
+/**
+ * Downloads and unpacks tfjs-node's ready-made addon and its TensorFlow 2.9.1 (CPU) into `folder`. Their project publishes no
+ * checksums, so that both must be stated in `VITRINE_TRUSTED_SHA256`.
+ */
 export async function installPrebuilt(folder: string, options: PrebuiltOptions = {}): Promise<void> {
   const { url = PREBUILT_URL } = options;
   const platform = PLATFORM[`${process.platform}-${process.arch}`];
@@ -35,9 +40,14 @@ export async function installPrebuilt(folder: string, options: PrebuiltOptions =
   await fetchTarball(libraries, join(folder, 'deps'), [], options);
 }
 
-async function fetchTarball(url: string, folder: string, flags: string[], { onProgress, signal }: PrebuiltOptions) {
+async function fetchTarball(
+  url: string,
+  folder: string,
+  flags: string[],
+  { env, onProgress, signal }: PrebuiltOptions,
+) {
   await mkdir(folder, { recursive: true });
-  const archive = join(folder, 'archive.tar.gz');
+  const archive = join(folder, basename(url));
   const response = await answer(url, signal);
   const label = `Downloading ${url.slice(url.lastIndexOf('/') + 1)}`;
   const length = Number(response.headers.get('content-length') ?? 0);
@@ -50,6 +60,7 @@ async function fetchTarball(url: string, folder: string, flags: string[], { onPr
     },
   });
   await pipeline(Readable.fromWeb(response.body), count, createWriteStream(archive), { signal });
+  await checkSha256(archive, undefined, { env, signal });
   await run('tar', ['-xzf', archive, '-C', folder, ...flags], { signal });
   await rm(archive);
 }

@@ -1,17 +1,30 @@
 import { createWriteStream } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { openPromise } from 'yauzl';
+import { formatBytes } from '../bytes.ts';
 import type { OnProgress } from '../loader/progress.ts';
+import { SetupError } from './setup-error.ts';
 
 export interface UnzipOptions {
-  /** Which entries to unpack. Names that leave the folder are refused by the reader. */
+  /** Which entries to unpack. Names that leave the folder, and entries longer than they say, are refused by the reader; links are written as files. */
   readonly wanted: (name: string) => boolean;
   readonly label: string;
   readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+async function refuseFullDisk(folder: string, bytes: number): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const { bavail, bsize } = await statfs(folder);
+  // Some network file systems state no free space at all.
+  if (bavail === 0 || bytes <= bavail * bsize) return;
+  throw new SetupError(
+    `unpacking needs ${formatBytes(bytes)} in ${folder}, which has ${formatBytes(bavail * bsize)} left. ` +
+      'Make room, or set VITRINE_CACHE to another disk',
+  );
 }
 
 /** Unpacks the wanted entries of a zip file (a wheel is one) into `folder`, streaming, and returns their names. */
@@ -24,6 +37,7 @@ export async function unzip(file: string, folder: string, options: UnzipOptions)
       if (!entry.fileName.endsWith('/') && wanted(entry.fileName)) entries.push(entry);
     }
     const total = entries.reduce((sum, entry) => sum + entry.uncompressedSize, 0);
+    await refuseFullDisk(folder, total);
     let loaded = 0;
     for (const entry of entries) {
       const path = join(folder, entry.fileName);

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { load, type Model } from '../../src/index.ts';
-import { convertedModelFolder } from '../../src/setup/default-model.ts';
+import { convertedModelFolder } from '../../src/loader/default-model.ts';
 
 interface Expected {
   prompts: {

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { convertedModelFolder } from '../../src/setup/default-model.ts';
+import { convertedModelFolder } from '../../src/loader/default-model.ts';
 import { tensorDigests } from '../loader/tensor-digests.ts';
 
 // Dtype, shape and SHA-256 of each of its tensors in bf16, computed from the same GGUF file by another program.

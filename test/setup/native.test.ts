@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { installNative } from '../../src/setup/native.ts';
 import { makeComplete } from '../../src/setup/staging.ts';
 import { nativeFolder } from '../../src/tensor/tensorflow/location.ts';
-import { environment, failing, hanging, serve, tarball, temporaryFolder } from './fake-commands.ts';
+import { environment, failing, hanging, serve, tarball, temporaryFolder, trusting } from './fake-commands.ts';
 
 // Only Linux on x64 has all three ways to a native build, so the fallbacks are played through there.
 const builds = 'tf-builds/pre-built-binary/napi-v8/4.22.0/CPU-linux-4.22.0.tar.gz';
@@ -14,6 +14,8 @@ const prebuiltFiles = () => ({
   [`/${builds}`]: tarball('napi-v8/tfjs_binding.node'),
   [`/${libraries}`]: tarball('lib/libtensorflow.so.2', 'include/c_api.h'),
 });
+
+const trustingAll = (files: Record<string, Buffer>) => trusting(...Object.values(files));
 
 const compilerOnly = { 'g++': 'exit 0' };
 
@@ -27,8 +29,9 @@ test.each([
   ],
 ])('with %s, the ready-made files serve', async (_, commands, problem) => {
   const cache = temporaryFolder();
-  const prebuiltUrl = await serve(prebuiltFiles());
-  const result = await installNative({ cache, gpu: false, env: environment(commands), prebuiltUrl });
+  const files = prebuiltFiles();
+  const env = { ...environment(commands), ...trustingAll(files) };
+  const result = await installNative({ cache, gpu: false, env, prebuiltUrl: await serve(files) });
   expect(result).toEqual({ build: 'prebuilt', problem: expect.stringMatching(problem) as string });
   // The addon looks for its libraries in ../../deps/lib.
   expect(existsSync(join(nativeFolder('prebuilt', cache), 'lib/napi-v8/tfjs_binding.node'))).toBe(true);
@@ -44,14 +47,24 @@ test.each([
     () => ({ ...prebuiltFiles(), [`/${builds}`]: tarball('napi-v8/LICENSE') }),
     /node.* failed/,
   ],
-])('ready-made files %s leave nothing but one line that says so', async (_, files, reason) => {
+])('ready-made files %s leave nothing but one line that says so', async (_, served, reason) => {
   const cache = temporaryFolder();
-  const prebuiltUrl = await serve(files());
-  const { build, problem } = await installNative({ cache, gpu: false, env: environment({}), prebuiltUrl });
+  const files = served();
+  const env = { ...environment({}), ...trustingAll(files) };
+  const { build, problem } = await installNative({ cache, gpu: false, env, prebuiltUrl: await serve(files) });
   expect(build).toBeUndefined();
   expect(problem).toMatch(/^a C\+\+ compiler is missing/);
   expect(problem).toMatch(reason);
   expect(problem).not.toContain('\n');
+  expect(readdirSync(join(cache, 'native/v1'))).toEqual([]);
+});
+
+test('ready-made files that nobody vouches for are not unpacked', async () => {
+  const cache = temporaryFolder();
+  const prebuiltUrl = await serve(prebuiltFiles());
+  const { build, problem } = await installNative({ cache, gpu: false, env: environment({}), prebuiltUrl });
+  expect(build).toBeUndefined();
+  expect(problem).toMatch(/CPU-linux-4\.22\.0\.tar\.gz: expected sha256 \(none is known\), got [0-9a-f]{64}\./);
   expect(readdirSync(join(cache, 'native/v1'))).toEqual([]);
 });
 
@@ -123,8 +136,10 @@ test('a set-up that fails half-way is not taken for a finished one', async () =>
 
 test('two set-ups at the same time both end with the same complete build', async () => {
   const cache = temporaryFolder();
-  const prebuiltUrl = await serve(prebuiltFiles());
-  const install = () => installNative({ cache, gpu: false, env: environment({}), prebuiltUrl });
+  const files = prebuiltFiles();
+  const prebuiltUrl = await serve(files);
+  const env = { ...environment({}), ...trustingAll(files) };
+  const install = () => installNative({ cache, gpu: false, env, prebuiltUrl });
   const [one, other] = await Promise.all([install(), install()]);
   expect(one.build).toBe('prebuilt');
   expect(other).toEqual(one);

@@ -36,6 +36,7 @@ export interface ModelInfoOptions extends Pick<
 > {
   readonly revision?: string | undefined;
   readonly allowLinks?: boolean | undefined;
+  readonly verify?: boolean | undefined;
 }
 
 /** Describes what `load` would load. @throws VitrineError where `load` would, before it reads weights. */

@@ -1,14 +1,18 @@
 import { createHash, type Hash } from 'node:crypto';
 import { constants, createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
-import { hostname } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 
 import type { Response } from 'undici';
 
 import { isFile } from './cache.ts';
-import { type HubClient, TransientError } from './client.ts';
+import type { HubClient } from './client.ts';
 import { HubError } from './error.ts';
+import { claimPartial, freePartial, leftPartials } from './partial.ts';
+import { TransientError } from './retry.ts';
+
+/** What an attempt must bring to count as progress: a server that sends a byte at a time is given up. */
+const LEAST_PROGRESS = 16_384;
 
 /** What the hub says about a file at a commit. */
 export interface HubFile {
@@ -60,10 +64,30 @@ export async function downloadBlob(
       if (!(await isFile(path, file.size))) throw error;
     });
   } catch (error) {
+    const { size } = await handle.stat().catch(() => ({ size: 0 }));
     await handle.close().catch(() => undefined);
-    await rename(partial, freePartial(path)).catch(() => undefined);
+    // What came is kept for the next call. The path may be another's by now, or the disk gone.
+    await (size > 0 ? rename(partial, freePartial(path)) : rm(partial, { force: true })).catch(() => undefined);
     throw error;
   }
+}
+
+/** Bytes of a blob that an interrupted download left, and that the next one need not fetch. */
+export async function bytesLeftOf(path: string, size: number): Promise<number> {
+  const furthest = (await leftPartials(path)).at(0);
+  return furthest === undefined || furthest.size > size ? 0 : furthest.size;
+}
+
+/** Whether a file's contents are those that the hub states. */
+export async function isRight(
+  path: string,
+  file: HubFile,
+  onBytes?: (bytes: number) => void,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const hash = startHash(file);
+  const bytes = await hashFile(path, hash, onBytes, signal);
+  return bytes === file.size && hash.digest('hex') === file.hash;
 }
 
 /** Fills the partial to its full size. Returns whether its hash is right. */
@@ -84,8 +108,8 @@ async function receive(
     hash = startHash(file);
   };
   if (position > file.size) await restart();
-  if (position > 0) await hashFile(partial, hash, signal);
   onBytes(position);
+  if (position > 0) await hashFile(partial, hash, undefined, signal);
 
   // A server that starts anew each time and breaks at the same place makes no progress, however many bytes it sends.
   let furthest = position;
@@ -95,6 +119,14 @@ async function receive(
     if (position > 0) headers.range = `bytes=${position}-`;
     // No If-Range: the URL names a commit, and the content store behind the hub has ETags of its own.
     const response = await client.get(url, headers, [416]);
+    const announced = announcedSize(response);
+    if (announced !== undefined && announced !== file.size) {
+      await response.body?.cancel();
+      throw new HubError(
+        `${file.name}: expected ${file.size} bytes, as the hub lists it; the server has ${announced}. ` +
+          'Check HF_ENDPOINT, or try again.',
+      );
+    }
     if (!continues(response, position, file.size)) {
       if (response.status !== 200) {
         await response.body?.cancel();
@@ -108,7 +140,7 @@ async function receive(
     }
     const reached = furthest;
     try {
-      for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+      for await (const chunk of client.read(response, new URL(url))) {
         signal?.throwIfAborted();
         if (position + chunk.length > file.size) {
           throw new HubError(`${file.name}: expected ${file.size} bytes, got more. Check HF_ENDPOINT, or try again.`);
@@ -126,11 +158,13 @@ async function receive(
       }
     } catch (error) {
       if (error instanceof HubError) throw error;
-      throw client.failure(error, new URL(url), furthest > reached);
+      const progressed = furthest - reached >= LEAST_PROGRESS;
+      if (error instanceof TransientError) throw new TransientError(`${file.name}: ${error.message}`, { progressed });
+      throw client.failure(error, new URL(url), progressed);
     }
     if (position < file.size) {
       throw new TransientError(`${file.name}: ended after ${position} of ${file.size} bytes`, {
-        progressed: furthest > reached,
+        progressed: furthest - reached >= LEAST_PROGRESS,
       });
     }
   });
@@ -143,50 +177,32 @@ function continues({ status, headers }: Response, position: number, size: number
   return status === 206 && headers.get('content-range') === `bytes ${position}-${size - 1}/${size}`;
 }
 
+/** The size of the whole file, where an answer that begins at its start says it. */
+function announcedSize({ status, headers }: Response): number | undefined {
+  const length = headers.get('content-length');
+  return status !== 200 || length === null || headers.has('content-encoding') ? undefined : Number(length);
+}
+
 function startHash({ hash, size }: HubFile): Hash {
   return hash.length === 64 ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
 }
 
-async function hashFile(path: string, hash: Hash, signal: AbortSignal | undefined): Promise<void> {
-  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20, signal })) hash.update(chunk as Buffer);
+async function hashFile(
+  path: string,
+  hash: Hash,
+  onBytes?: (bytes: number) => void,
+  signal?: AbortSignal,
+): Promise<number> {
+  let bytes = 0;
+  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20, signal })) {
+    hash.update(chunk as Buffer);
+    onBytes?.((bytes += (chunk as Buffer).length));
+  }
+  return bytes;
 }
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   for (let done = 0; done < bytes.length;) {
     done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
-  }
-}
-
-/**
- * A path for a partial that belongs to this call alone. Renaming is the lock: of several processes one gets what an
- * interrupted download left, the others begin their own. The libraries in Python and JavaScript append to, or truncate,
- * a plain `HASH.incomplete`; ours has another name so that neither disturbs the other.
- */
-async function claimPartial(path: string): Promise<string> {
-  const own = `${path}.${hostname()}-${process.pid}-${Math.random().toString(36).slice(2)}.incomplete`;
-  for (const name of await readdir(dirname(path))) {
-    if (!name.startsWith(`${basename(path)}.`) || !name.endsWith('.incomplete')) continue;
-    const left = join(dirname(path), name);
-    if (left !== freePartial(path) && !isAbandoned(name.slice(basename(path).length + 1))) continue;
-    const isOurs = await rename(left, own).then(
-      () => true,
-      () => false,
-    );
-    if (isOurs) break;
-  }
-  return own;
-}
-
-const freePartial = (path: string): string => `${path}.vitrine.incomplete`;
-
-/** Whether `HOST-PID-…` names a process of this machine that no longer runs. */
-function isAbandoned(owner: string): boolean {
-  if (!owner.startsWith(`${hostname()}-`)) return false;
-  const pid = Number.parseInt(owner.slice(hostname().length + 1), 10);
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH';
   }
 }

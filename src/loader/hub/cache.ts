@@ -1,8 +1,14 @@
-import { copyFile, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { copyFile, mkdir, readdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, relative } from 'node:path';
+import { isAbandoned, ownerName } from '../../owner.ts';
 
 import { ModelFolder } from '../../model-folder.ts';
 import { INDEX_NAME, readWeightMap, SINGLE_NAME } from '../safetensors/shards.ts';
+import type { HubFile } from './blob.ts';
+import { FREE, parsePartial } from './partial.ts';
+
+/** What the names of temporary files begin with. */
+const TEMPORARY = '.vitrine-';
 
 const NO_SYMLINKS = ['EPERM', 'EACCES', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'];
 
@@ -26,9 +32,11 @@ export class CachedModel {
     return join(this.folder, 'snapshots', commit);
   }
 
-  /** Whether the snapshot has the file, with contents of this size; they were verified when they came. */
-  async has(commit: string, name: string, size: number): Promise<boolean> {
-    return isFile(join(this.snapshot(commit), name), size);
+  /** Whether the snapshot has the file: its blob, or a copy of this size. Contents were verified when they came. */
+  async has(commit: string, { name, size, hash }: HubFile): Promise<boolean> {
+    const path = join(this.snapshot(commit), name);
+    const target = await readlink(path).catch(() => hash);
+    return basename(target) === hash && (await isFile(path, size));
   }
 
   /** Puts a verified blob into a snapshot, under its name. */
@@ -68,10 +76,19 @@ export class CachedModel {
     return needed.filter((name) => !names.has(name));
   }
 
+  /** Removes what processes that no longer run left behind, and partials that no file of a finished download needs. */
+  async clearLeftovers(): Promise<void> {
+    for (const folder of [this.folder, join(this.folder, 'blobs')]) {
+      for (const name of await readdir(folder).catch(() => [])) {
+        if (isLeftover(name)) await rm(join(folder, name), { force: true }).catch(() => undefined);
+      }
+    }
+  }
+
   /** Makes `path` whole or not at all: other processes may be reading it, or making it as well. */
   private async replace(path: string, make: (temporary: string) => Promise<void>): Promise<void> {
     await mkdir(dirname(path), { recursive: true });
-    const temporary = join(this.folder, `.${process.pid}-${Math.random().toString(36).slice(2)}`);
+    const temporary = join(this.folder, TEMPORARY + ownerName());
     try {
       await make(temporary);
       await rename(temporary, path);
@@ -79,6 +96,12 @@ export class CachedModel {
       await rm(temporary, { force: true });
     }
   }
+}
+
+function isLeftover(name: string): boolean {
+  if (name.startsWith(TEMPORARY)) return isAbandoned(name.slice(TEMPORARY.length));
+  const partial = parsePartial(name);
+  return partial !== undefined && (partial.owner === FREE || isAbandoned(partial.owner));
 }
 
 export const isCommit = (text: string): boolean => /^[0-9a-f]{40}$/.test(text);

@@ -1,51 +1,44 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { EnvHttpProxyAgent, fetch, Response } from 'undici';
 
-import { EnvHttpProxyAgent, fetch, type Response as Answer } from 'undici';
-
+import { formatBytes } from '../../bytes.ts';
 import { quote } from '../load-error.ts';
 import { HubError, HubUnreachableError } from './error.ts';
+import { retry, TransientError } from './retry.ts';
 import { type HubSettings, isSafeUrl } from './settings.ts';
 
 const CONNECT_MS = 5_000;
-/** Silence after which an open connection counts as dropped. */
-const SILENCE_MS = 30_000;
-const ATTEMPTS = 5;
-const FIRST_DELAY_MS = 300;
-const LONGEST_DELAY_MS = 60_000;
 const MAX_REDIRECTS = 5;
+/** What a body must bring within `silenceMs`; at the usual 10 s, 1 kB/s. */
+const LEAST_BYTES = 10_000;
+/** Of a description or a page of a listing; the hub's own pages have some 300 kB. */
+const MAX_TEXT_BYTES = 16_000_000;
 
 const DROPPED = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
 
-/** A failure after which another attempt may well succeed. */
-export class TransientError extends Error {
-  /** How long the server wants us to wait. */
-  readonly waitMs: number | undefined;
-  /** Whether the attempt brought something, so that the next one has less to do. */
-  readonly progressed: boolean;
-
-  constructor(message: string, { waitMs, progressed = false }: { waitMs?: number; progressed?: boolean } = {}) {
-    super(message);
-    this.waitMs = waitMs;
-    this.progressed = progressed;
-  }
+export interface ClientOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Hears of each failure after which there is another attempt, in one line. */
+  readonly onRetry?: (text: string) => void;
 }
 
-/** HTTP to one hub: the token, redirects, proxies, retries, and answers turned into errors that say what to do. */
+/** HTTP to one hub: the token, redirects, proxies, time limits, and answers turned into errors that say what to do. */
 export class HubClient {
   readonly endpoint: string;
-  private readonly token: string | undefined;
+  private readonly settings: HubSettings;
   private readonly agent: EnvHttpProxyAgent;
   private readonly signal: AbortSignal | undefined;
+  private readonly onRetry: (text: string) => void;
 
-  constructor({ endpoint, token, proxies }: HubSettings, signal?: AbortSignal) {
-    this.endpoint = endpoint;
-    this.token = token;
+  constructor(settings: HubSettings, { signal, onRetry = () => undefined }: ClientOptions = {}) {
+    this.endpoint = settings.endpoint;
+    this.settings = settings;
     this.signal = signal;
+    this.onRetry = onRetry;
     this.agent = new EnvHttpProxyAgent({
-      ...proxies,
+      ...settings.proxies,
       connect: { timeout: CONNECT_MS },
-      headersTimeout: SILENCE_MS,
-      bodyTimeout: SILENCE_MS,
+      headersTimeout: settings.answerMs,
+      bodyTimeout: 0, // `read` is stricter.
     });
   }
 
@@ -53,44 +46,23 @@ export class HubClient {
     return this.agent.destroy();
   }
 
-  /**
-   * Repeats `attempt` while it throws TransientError, at most five times without progress, at growing intervals.
-   * @throws HubUnreachableError when the last attempt failed as well.
-   */
-  async retry<T>(attempt: () => Promise<T>): Promise<T> {
-    for (let failures = 1; ; failures++) {
-      this.signal?.throwIfAborted();
-      try {
-        return await attempt();
-      } catch (error) {
-        this.signal?.throwIfAborted();
-        if (!(error instanceof TransientError)) throw error;
-        if (error.progressed) failures = 1;
-        if (failures === ATTEMPTS) {
-          throw new HubUnreachableError(`${error.message}, after ${ATTEMPTS} attempts. Try again later.`, {
-            cause: error,
-          });
-        }
-        const delay = error.waitMs ?? FIRST_DELAY_MS * 2 ** (failures - 1);
-        await sleep(Math.min(delay, LONGEST_DELAY_MS), undefined, { signal: this.signal });
-      }
-    }
+  /** @throws HubUnreachableError when it is given up. */
+  retry<T>(attempt: () => Promise<T>): Promise<T> {
+    const { signal, onRetry } = this;
+    const { answerMs, silenceMs } = this.settings;
+    return retry(attempt, { answerMs: Math.max(answerMs, silenceMs), signal, onRetry });
   }
 
   /**
    * One GET, without retries. Redirects are followed here, because the token must go to the hub only and never over http:.
    * @returns the answer where its status is 200 to 299, or one of `accept`.
    */
-  async get(address: string, headers: Record<string, string> = {}, accept: readonly number[] = []): Promise<Answer> {
+  async get(address: string, headers: Record<string, string> = {}, accept: readonly number[] = []): Promise<Response> {
     let url = new URL(address);
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-      if (!isSafeUrl(url)) {
-        throw new HubError(
-          `The hub refers to ${quote(url.origin)}, which is not an https: address. Check HF_ENDPOINT.`,
-        );
-      }
-      const isHub = url.origin === new URL(this.endpoint).origin;
-      const authorization = isHub && this.token !== undefined ? { authorization: `Bearer ${this.token}` } : {};
+      this.refuseUnsafe(url);
+      const { token } = this.settings;
+      const authorization = this.isHub(url) && token !== undefined ? { authorization: `Bearer ${token}` } : {};
       const response = await fetch(url, {
         headers: { 'user-agent': 'vitrine', ...headers, ...authorization },
         redirect: 'manual',
@@ -103,19 +75,68 @@ export class HubClient {
       await response.body?.cancel();
       const location = response.headers.get('location');
       if (response.status < 300 || response.status > 399 || location === null) throw this.refusal(response, url);
+      if (!URL.canParse(location, url.href))
+        throw new HubError(`${url.host} redirects to ${quote(location)}, which is no address. Check HF_ENDPOINT.`);
       url = new URL(location, url);
     }
     throw new HubError(`${quote(address)}: more than ${MAX_REDIRECTS} redirects. Check HF_ENDPOINT.`);
   }
 
+  /**
+   * The body of an answer as it comes, which ends with TransientError when it brings next to nothing for a while. The time
+   * that the caller takes for a piece does not count.
+   */
+  async *read(answer: Response, { host }: { readonly host: string }): AsyncGenerator<Uint8Array, void, undefined> {
+    if (answer.body === null) return;
+    const reader = answer.body.getReader();
+    const { silenceMs } = this.settings;
+    let waited = 0;
+    let bytes = 0;
+    try {
+      let next = reader.read();
+      for (;;) {
+        const start = performance.now();
+        let timer: NodeJS.Timeout | undefined;
+        const late = new Promise<'late'>((resolve) => (timer = setTimeout(resolve, silenceMs - waited, 'late')));
+        const piece = await Promise.race([next, late]).finally(() => {
+          clearTimeout(timer);
+        });
+        waited += performance.now() - start;
+        if (piece !== 'late' && piece.done) return;
+        if (piece !== 'late') {
+          bytes += (piece.value as Uint8Array).length;
+          yield piece.value as Uint8Array;
+          next = reader.read();
+        }
+        if (bytes < LEAST_BYTES && waited < silenceMs) continue;
+        if (bytes < LEAST_BYTES)
+          throw new TransientError(`${host} sent ${bytes} bytes in ${(silenceMs / 1000).toFixed(1)} s`);
+        waited = bytes = 0;
+      }
+    } finally {
+      await reader.cancel().catch(() => undefined);
+    }
+  }
+
   /** A GET, with retries until all of its (short) body is there. */
-  async getWhole(address: string): Promise<Response> {
+  async getText(address: string): Promise<Response> {
+    const url = new URL(address);
     return this.retry(async () => {
       const answer = await this.get(address);
-      const text = await answer.text().catch((error: unknown) => {
-        throw this.failure(error, new URL(address));
-      });
-      return new Response(text, { headers: [...answer.headers] });
+      const pieces: Uint8Array[] = [];
+      let bytes = 0;
+      try {
+        for await (const piece of this.read(answer, url)) {
+          pieces.push(piece);
+          bytes += piece.length;
+          if (bytes > MAX_TEXT_BYTES)
+            throw new HubError(`an answer of ${url.host} is longer than ${formatBytes(MAX_TEXT_BYTES)}`);
+        }
+      } catch (error) {
+        if (error instanceof HubError || error instanceof TransientError) throw error;
+        throw this.failure(error, url);
+      }
+      return new Response(Buffer.concat(pieces), { headers: [...answer.headers] });
     });
   }
 
@@ -124,14 +145,31 @@ export class HubClient {
     if (this.signal?.aborted === true) return this.signal.reason as Error;
     const { cause = error } = error as Error;
     const { code = '', message } = cause as NodeJS.ErrnoException;
-    if (DROPPED.has(code)) return new TransientError(`${host}: the connection broke (${code})`, { progressed });
+    if (DROPPED.has(code)) {
+      const what = code === 'UND_ERR_HEADERS_TIMEOUT' ? 'gave no answer' : 'broke the connection';
+      return new TransientError(`${host} ${what} (${code})`, { progressed });
+    }
     return new HubUnreachableError(
       `${host} cannot be reached (${message || code}). Check the network and any proxy, or set HF_ENDPOINT to a mirror.`,
       { cause: error },
     );
   }
 
-  private refusal({ status, headers }: Answer, { host, origin }: URL): Error {
+  private isHub({ origin }: URL): boolean {
+    return origin === new URL(this.endpoint).origin;
+  }
+
+  /** A hub elsewhere has no business with what listens on this machine. */
+  private refuseUnsafe(url: URL): void {
+    const mayBeHere = new URL(this.endpoint).protocol === 'http:';
+    if (isSafeUrl(url) && (url.protocol === 'https:' || mayBeHere)) return;
+    throw new HubError(
+      `The hub refers to ${quote(`${url.protocol}//${url.host}`)}, which is not an https: address. Check HF_ENDPOINT.`,
+    );
+  }
+
+  private refusal({ status, headers }: Response, url: URL): Error {
+    const { host } = url;
     if (status === 429 || status >= 500) {
       const after = headers.get('retry-after') ?? '';
       const waitMs = /^\d+$/.test(after) ? Number(after) * 1000 : Date.parse(after) - Date.now();
@@ -141,8 +179,9 @@ export class HubClient {
       );
     }
     const code = headers.get('x-error-code');
-    const token = this.token === undefined ? 'without a token' : 'with the token of HF_TOKEN or the token file';
-    if (origin !== new URL(this.endpoint).origin) return new HubError(`${host} answered with status ${status}.`);
+    const token =
+      this.settings.token === undefined ? 'without a token' : 'with the token of HF_TOKEN or the token file';
+    if (!this.isHub(url)) return new HubError(`${host} answered with status ${status}.`);
     if (code === 'GatedRepo' || status === 403) {
       return new HubError(
         `access is restricted (status ${status}, ${token}). Accept the model's conditions on its page, and set HF_TOKEN ` +

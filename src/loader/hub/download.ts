@@ -1,45 +1,42 @@
 import { mkdir, statfs } from 'node:fs/promises';
 
-import { listFiles, modelInfo } from '@huggingface/hub';
-
+import { formatBytes } from '../../bytes.ts';
 import { quote } from '../load-error.ts';
 import type { OnProgress } from '../progress.ts';
-import { INDEX_NAME, SINGLE_NAME } from '../safetensors/shards.ts';
-import { downloadBlob, type HubFile } from './blob.ts';
-import { CachedModel, isCommit, isFile } from './cache.ts';
+import { bytesLeftOf, downloadBlob, type HubFile, isRight } from './blob.ts';
+import { CachedModel, isFile } from './cache.ts';
 import { HubClient } from './client.ts';
 import { HubError, HubUnreachableError } from './error.ts';
+import { describe, isSafePath } from './listing.ts';
 import { type HubSettings, readSettings } from './settings.ts';
 
 export interface DownloadOptions {
   /** Branch, tag or commit. Default `main`. */
-  readonly revision?: string;
+  readonly revision?: string | undefined;
+  /** Hash what the cache has, too, and fetch again what is not as the hub says. Default false: it was hashed as it came. */
+  readonly verify?: boolean | undefined;
   /** Where HF_HOME, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE and their kin are read. Default `process.env`. */
   readonly env?: NodeJS.ProcessEnv;
-  /** Bytes of all files of the model together; the label is the file that is coming. */
-  readonly onProgress?: OnProgress;
+  /** Bytes of all files of the model together; the label is the file that is coming, or why it is tried again. */
+  readonly onProgress?: OnProgress | undefined;
   /** Stops at once; what has come is kept, and the next call goes on from there. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 const PROGRESS_MS = 100;
-const DESCRIPTION =
-  /^((config|generation_config|special_tokens_map|tokenizer[^/]*)\.json|(chat_template|additional_chat_templates\/[^/]+)\.jinja)$/;
-const WEIGHTS = /^[^/]+\.safetensors(\.index\.json)?$/;
-const SHARD = /^model-\d+-of-\d+\.safetensors$/;
+const FULL = ['ENOSPC', 'EDQUOT'];
+const NOT_WRITABLE = ['EROFS', 'EACCES', 'EPERM'];
 
 /**
  * Brings a model of the Hugging Face hub (config, tokenizer, safetensors) into the cache that all Hugging Face libraries
- * share, and returns the folder of its snapshot. What the cache has is not fetched again. Where the hub gives no answer,
- * or HF_HUB_OFFLINE is set, a complete snapshot in the cache will do.
+ * share, and returns the folder of its snapshot. What the cache has is not fetched again, and nothing is written where it
+ * has all. Where the hub gives no answer, or HF_HUB_OFFLINE is set, a complete snapshot in the cache will do.
  * @param repo - `org/name`
- * @throws HubUnreachableError when the hub gives no answer (within seconds where it is refused or cannot be found);
- * HubError otherwise; the signal's reason when aborted.
+ * @throws HubUnreachableError when the hub gives no answer (within seconds where it is refused or cannot be found) and the
+ * cache has no complete snapshot; HubError otherwise; the signal's reason when aborted.
  */
-export async function downloadModel(
-  repo: string,
-  { revision = 'main', env = process.env, onProgress, signal }: DownloadOptions = {},
-): Promise<string> {
+export async function downloadModel(repo: string, options: DownloadOptions = {}): Promise<string> {
+  const { revision = 'main', env = process.env, signal } = options;
   signal?.throwIfAborted();
   if (!/^[\w.-]+(\/[\w.-]+)?$/.test(repo) || !isSafePath(repo) || repo.includes('--')) {
     throw new HubError(`${quote(repo)}: expected the name of a model on the hub, org/name.`);
@@ -50,20 +47,28 @@ export async function downloadModel(
   const cached = new CachedModel(settings.cache, repo);
   if (settings.offline) return fromCache(cached, repo, revision);
   try {
-    return await fromHub(settings, cached, repo, revision, onProgress, signal);
+    return await fromHub(settings, cached, repo, revision, options);
   } catch (error) {
     signal?.throwIfAborted();
-    const message = `${repo} (${revision}): ${(error as Error).message}`;
+    const message = `${repo} (${revision}): ${(error as Error).message}${adviceFor(error)}`;
     if (error instanceof HubUnreachableError) throw new HubUnreachableError(message, { cause: error });
     throw new HubError(message, { cause: error });
   }
+}
+
+/** What to do where the system refuses to write; its own message names the path. */
+function adviceFor(error: unknown): string {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  if (FULL.includes(code)) return '. Make room, or set HF_HUB_CACHE to a folder on another disk.';
+  if (NOT_WRITABLE.includes(code)) return '. Set HF_HUB_CACHE to a folder that can be written.';
+  return '';
 }
 
 async function fromCache(cached: CachedModel, repo: string, revision: string): Promise<string> {
   const commit = await cached.readRef(revision);
   const missing = commit === undefined ? undefined : await cached.missing(commit);
   if (commit !== undefined && missing?.length === 0) return cached.snapshot(commit);
-  throw new HubError(
+  throw new HubUnreachableError(
     `${repo} (${revision}): HF_HUB_OFFLINE is set, and the cache ${cached.folder} lacks ` +
       `${missing === undefined ? 'this revision' : missing.map(quote).join(', ')}. Unset HF_HUB_OFFLINE to download it.`,
   );
@@ -74,10 +79,11 @@ async function fromHub(
   cached: CachedModel,
   repo: string,
   revision: string,
-  onProgress: OnProgress | undefined,
-  signal: AbortSignal | undefined,
+  { verify = false, onProgress, signal }: DownloadOptions,
 ): Promise<string> {
-  const client = new HubClient(settings, signal);
+  let last: { loaded: number; total?: number } = { loaded: 0 };
+  const onRetry = (label: string): void => onProgress?.({ label, ...last });
+  const client = new HubClient(settings, { signal, onRetry });
   try {
     const description = await describe(client, repo, revision).catch(async (cause: unknown) => {
       // Only where the hub does not say what the revision is: a newer one that breaks off is not passed over in silence.
@@ -90,31 +96,37 @@ async function fromHub(
     if (typeof description === 'string') return description;
     const { commit, files } = description;
     const total = sumOf(files);
+    const bad = verify ? await wrongBlobs(cached, files, onProgress, signal) : new Set<string>();
     const absent: HubFile[] = [];
     for (const file of files) {
-      if (!(await cached.has(commit, file.name, file.size))) absent.push(file);
+      if (bad.has(file.hash) || !(await cached.has(commit, file))) absent.push(file);
     }
     const toFetch: HubFile[] = [];
     for (const file of absent) {
-      if (!(await isFile(cached.blob(file.hash), file.size))) toFetch.push(file);
+      if (bad.has(file.hash) || !(await isFile(cached.blob(file.hash), file.size))) toFetch.push(file);
     }
-    await refuseFullDisk(settings.cache, sumOf(toFetch));
+    const here = new Map<HubFile, number>();
+    for (const file of toFetch) here.set(file, await bytesLeftOf(cached.blob(file.hash), file.size));
+    const loaded = (): number => total - sumOf(toFetch) + [...here.values()].reduce((sum, bytes) => sum + bytes, 0);
+    if (toFetch.length > 0) await refuseFullDisk(settings.cache, total - loaded());
 
-    let loaded = total - sumOf(toFetch);
     let reported = 0;
     for (const file of toFetch) {
       const url = `${client.endpoint}/${repo}/resolve/${commit}/${file.name.split('/').map(encodeURIComponent).join('/')}`;
       const onBytes = (bytes: number): void => {
+        here.set(file, bytes);
+        last = { loaded: loaded(), total };
         if (Date.now() - reported < PROGRESS_MS) return;
         reported = Date.now();
-        onProgress?.({ label: file.name, loaded: loaded + bytes, total });
+        onProgress?.({ label: file.name, loaded: last.loaded, total });
       };
       await downloadBlob(client, url, file, cached.blob(file.hash), onBytes, signal);
-      loaded += file.size;
+      here.set(file, file.size);
     }
     // Only now, and config.json last: a snapshot that has it is whole.
     for (const file of absent) await cached.link(commit, file.name, file.hash);
-    if (revision !== commit) await cached.writeRef(revision, commit);
+    if (revision !== commit) await remember(cached, revision, commit);
+    await cached.clearLeftovers();
     onProgress?.({ label: repo, loaded: total, total });
     return cached.snapshot(commit);
   } finally {
@@ -122,88 +134,48 @@ async function fromHub(
   }
 }
 
-/** The commit that a revision is now, and the files of it that make the model, config.json last. */
-async function describe(
-  client: HubClient,
-  repo: string,
-  revision: string,
-): Promise<{ commit: string; files: HubFile[] }> {
-  // The client adds the token itself: the library would take no token that does not begin with hf_, and would send it
-  // wherever a Link header points.
-  const transport = { hubUrl: client.endpoint, fetch: (url: string | URL | Request) => client.getWhole(url as string) };
-  const { sha: commit } = await modelInfo({ name: repo, revision, additionalFields: ['sha'], ...transport });
-  if (!isCommit(commit)) throw new HubError(`expected the hash of a commit, got ${quote(commit)}.`);
-
-  const listed = new Map<string, HubFile>();
-  const others: string[] = [];
-  for await (const { type, path, size, oid, lfs } of listFiles({
-    repo,
-    revision: commit,
-    recursive: true,
-    ...transport,
-  })) {
-    if (type !== 'file') continue;
-    const isSafe = isSafePath(path);
-    if (!isWanted(isSafe ? path : path.split(/[/\\:]/).at(-1)!)) {
-      others.push(path);
-      continue;
-    }
-    if (!isSafe) throw new HubError(`the hub lists ${quote(path)}, a name that could lead out of the model's folder.`);
-    const hash = lfs?.oid ?? oid ?? '';
-    if (!Number.isSafeInteger(size) || size < 0 || !/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(hash)) {
-      throw new HubError(`the hub lists ${quote(path)} with size ${size} and hash ${quote(hash)}. Check HF_ENDPOINT.`);
-    }
-    listed.set(path, { name: path, size, hash });
+/** Hashes of the files whose blobs are there and are not what their names say. */
+async function wrongBlobs(
+  cached: CachedModel,
+  files: readonly HubFile[],
+  onProgress: OnProgress | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Set<string>> {
+  const wrong = new Set<string>();
+  let loaded = 0;
+  for (const file of files) {
+    const path = cached.blob(file.hash);
+    const report = (bytes: number): void =>
+      onProgress?.({ label: 'Verifying', loaded: loaded + bytes, total: sumOf(files) });
+    if ((await isFile(path)) && !(await isRight(path, file, report, signal))) wrong.add(file.hash);
+    loaded += file.size;
   }
-  return { commit, files: choose(listed, others) };
+  return wrong;
 }
 
-const isWanted = (path: string): boolean => DESCRIPTION.test(path) || WEIGHTS.test(path);
-
-/** Of a repository's files those that make the model; some hold the same weights twice, in one more layout. */
-function choose(listed: ReadonlyMap<string, HubFile>, others: readonly string[]): HubFile[] {
-  const names = [...listed.keys()];
-  const inShards = names.filter((name) => SHARD.test(name));
-  const isShard = (name: string): boolean => (inShards.length > 0 ? SHARD.test(name) : name.endsWith('.safetensors'));
-  let weights: string[];
-  if (listed.has(SINGLE_NAME)) weights = [SINGLE_NAME];
-  else if (listed.has(INDEX_NAME)) weights = [...names.filter(isShard), INDEX_NAME];
-  else throw new HubError(withoutWeights([...names.filter((name) => WEIGHTS.test(name)), ...others]));
-  if (!listed.has('config.json')) throw new HubError('the repository has no config.json, so it is no whole model.');
-
-  const descriptions = names.filter((name) => DESCRIPTION.test(name) && name !== 'config.json');
-  return [...weights, ...descriptions, 'config.json'].map((name) => listed.get(name)!);
-}
-
-function withoutWeights(names: readonly string[]): string {
-  const problem = `the repository has neither ${SINGLE_NAME} nor ${INDEX_NAME}`;
-  const some = (found: readonly string[]): string =>
-    found.slice(0, 5).map(quote).join(', ') + (found.length > 5 ? ` and ${found.length - 5} more` : '');
-  const gguf = names.filter((name) => name.endsWith('.gguf'));
-  if (gguf.length > 0) return `${problem}, only GGUF: ${some(gguf)}. Download one of them and load it by its path.`;
-  const pickles = names.filter((name) => /\.(bin|pt|pth|pkl|ckpt)$/.test(name));
-  if (pickles.length > 0) {
-    return (
-      `${problem}, only pickles, which can run any code when they are opened: ${some(pickles)}. Look for a repository ` +
-      "with safetensors, or convert it with transformers' save_pretrained."
-    );
-  }
-  return `${problem}; it has ${names.length === 0 ? 'no files' : some(names)}. Check the name.`;
-}
-
-/** Leads nowhere but down from the folder that it is joined to, under the rules of any system. */
-function isSafePath(path: string): boolean {
-  return !/[\p{Cc}\\:]/u.test(path) && path.split('/').every((part) => !['', '.', '..'].includes(part));
+/** A cache that cannot be written and has the snapshot serves as it is; only HF_HUB_OFFLINE will miss the newer commit. */
+async function remember(cached: CachedModel, revision: string, commit: string): Promise<void> {
+  if ((await cached.readRef(revision)) === commit) return;
+  await cached.writeRef(revision, commit).catch((error: unknown) => {
+    if (![...NOT_WRITABLE, ...FULL].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  });
 }
 
 const sumOf = (files: readonly HubFile[]): number => files.reduce((sum, { size }) => sum + size, 0);
 
 async function refuseFullDisk(folder: string, bytes: number): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
+    // On a disk that is read-only, Node says that the parent is missing.
+    throw new HubError(
+      `${folder} cannot be made (${(cause as Error).message}). Set HF_HUB_CACHE to a folder that can be written.`,
+      { cause },
+    );
+  });
   const { bavail, bsize } = await statfs(folder);
   // Some network file systems state no free space at all.
   if (bavail === 0 || bytes <= bavail * bsize) return;
   throw new HubError(
-    `needs ${bytes} bytes in ${folder}, which has ${bavail * bsize} left. Make room, or set HF_HUB_CACHE to another disk.`,
+    `needs ${bytes} bytes (${formatBytes(bytes)}) in ${folder}, which has ${bavail * bsize} left. ` +
+      'Make room, or set HF_HUB_CACHE to another disk.',
   );
 }

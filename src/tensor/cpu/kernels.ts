@@ -1,4 +1,4 @@
-import { type Place, SharedMemories, SharedMemory } from './memory.ts';
+import { type Place, SharedMemories, type SharedMemory } from './memory.ts';
 import { type Job, Threads } from './threads.ts';
 
 /** Bytes of weights that a thread takes at a time: enough for long reads, little enough to share evenly. */
@@ -44,13 +44,10 @@ export class CpuKernels {
   readonly memories: SharedMemories;
   readonly #threads: Threads;
 
-  /** For what is done to activations alone. */
-  readonly #own = new SharedMemory();
-
-  constructor(threads?: number) {
+  /** @param own What `newSharedMemory` gave. */
+  constructor(own: SharedMemory, threads?: number) {
     this.#threads = new Threads(threads);
-    this.memories = new SharedMemories(this.#threads);
-    this.#threads.share(this.#own.id, this.#own.memory);
+    this.memories = new SharedMemories(this.#threads, own);
   }
 
   get threads(): number {
@@ -88,9 +85,9 @@ export class CpuKernels {
   /** Softmax of rows of `width`; -Infinity gives 0. */
   softmax(x: Float32Array, width: number): Float32Array | undefined {
     const rows = x.length / width;
-    return this.#run(this.#own, [x], x.length, ([input], output) => ({
+    return this.#run(this.memories.own, [x], x.length, ([input], output) => ({
       kernel: 'softmaxF32',
-      memory: this.#own.id,
+      memory: this.memories.own.id,
       numbers: [input, 0, 0, output, width, 0, 0],
       units: rows,
       step: Math.ceil(WORTH_SHARING / 64 / width),
@@ -99,9 +96,9 @@ export class CpuKernels {
 
   /** `silu(gate) * up` */
   swiglu(gate: Float32Array, up: Float32Array): Float32Array | undefined {
-    return this.#run(this.#own, [gate, up], gate.length, ([g, u], output) => ({
+    return this.#run(this.memories.own, [gate, up], gate.length, ([g, u], output) => ({
       kernel: 'swigluF32',
-      memory: this.#own.id,
+      memory: this.memories.own.id,
       numbers: [g, u, 0, output, 0, 0, 0],
       units: Math.ceil(gate.length / 4),
       step: WORTH_SHARING / 32,

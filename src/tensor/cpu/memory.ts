@@ -1,3 +1,4 @@
+import { addressSpace } from '../address-space.ts';
 import type { Threads } from './threads.ts';
 import { Wasm, type WasmMemory } from './wasm.ts';
 
@@ -8,6 +9,10 @@ const MAX_PAGES = 65536;
 const ALIGNMENT = 64;
 /** An empty memory up to this size is kept for the next use; a larger one goes back to the system. */
 const WORTH_KEEPING = 2 ** 26;
+
+const GIB = 2 ** 30;
+/** Address space that TensorFlow, threads and the rest of the process still take: malloc that fails there ends the process. */
+const LEFT_FOR_OTHERS = 2 * GIB;
 
 const LEAST_SCRATCH = 2 ** 18;
 /** What weights leave free of a memory, 128 MiB: kernels need room beside them for operands and panels. */
@@ -129,11 +134,16 @@ export class SharedMemory {
 
 /** All shared memories of a process; the threads know each by its number. */
 export class SharedMemories {
+  /** For what is done to activations alone; weights lie in it where the system gives no memory beside it. */
+  readonly own: SharedMemory;
   readonly #threads: Threads;
   #memories: SharedMemory[] = [];
 
-  constructor(threads: Threads) {
+  /** @param own What {@link newSharedMemory} gave. */
+  constructor(threads: Threads, own: SharedMemory) {
     this.#threads = threads;
+    this.own = own;
+    threads.share(own.id, own.memory);
   }
 
   get count(): number {
@@ -146,9 +156,9 @@ export class SharedMemories {
       const place = memory.allocate(bytes);
       if (place !== undefined) return place;
     }
-    const memory = newMemory();
+    const memory = newSharedMemory();
     const place = memory?.allocate(bytes);
-    if (memory === undefined || place === undefined) return undefined;
+    if (memory === undefined || place === undefined) return this.own.allocate(bytes);
     this.#memories.push(memory);
     this.#threads.share(memory.id, memory.memory);
     return place;
@@ -157,16 +167,24 @@ export class SharedMemories {
   release(place: Place): void {
     const { memory } = place;
     memory.release(place);
-    if (!memory.empty || memory.bytes <= WORTH_KEEPING) return;
+    if (memory === this.own || !memory.empty || memory.bytes <= WORTH_KEEPING) return;
     this.#memories = this.#memories.filter((other) => other !== memory);
     this.#threads.forget(memory.id);
   }
 }
 
-function newMemory(): SharedMemory | undefined {
+/** A new memory; undefined where the system, or a limit on the address space, leaves no room for one. */
+export function newSharedMemory(left: number = addressSpace().left): SharedMemory | undefined {
+  if (left < reservation() + LEFT_FOR_OTHERS) return undefined;
   try {
     return new SharedMemory();
   } catch {
     return undefined;
   }
+}
+
+/** Address space of a memory: V8 puts guard pages around it instead of checking accesses, unless Node is told not to. */
+function reservation(): number {
+  const flags = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ');
+  return flags.includes('--disable-wasm-trap-handler') ? MAX_PAGES * PAGE : 10 * GIB;
 }

@@ -1,5 +1,8 @@
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { formatBytes } from '../../bytes.ts';
+import { addressSpace } from '../address-space.ts';
 import { VitrineError } from '../errors.ts';
 import { cacheFolder, installedBuild, NATIVE_BUILDS, nativeFolder } from './location.ts';
 
@@ -80,12 +83,26 @@ let loaded: { addon: Addon; threads: number | undefined; tf32: boolean } | undef
  */
 export function loadAddon({ threads, tf32 = false }: AddonOptions = {}): Addon {
   if (loaded === undefined) {
+    refuseLittleAddressSpace(threads);
     setEnvironment(threads, tf32);
     loaded = { addon: requireAddon(), threads, tf32 };
   }
   if (threads !== undefined && threads !== loaded.threads) throw settled('threads', threads, loaded.threads);
   if (tf32 !== loaded.tf32) throw settled('tf32', tf32, loaded.tf32);
   return loaded.addon;
+}
+
+/** In native code, an allocation that fails ends the process, so there must be enough before it is loaded. */
+function refuseLittleAddressSpace(threads: number = availableParallelism()): void {
+  const { limit, left } = addressSpace();
+  // Measured: 0.8 GB for libraries and a first op with two threads; a thread reserves a stack and an arena of malloc's.
+  const needed = 1.5e9 + threads * 150e6;
+  if (left >= needed) return;
+  throw new AddonError(
+    `The address space is limited to ${formatBytes(limit)} (ulimit -v), of which ${formatBytes(left)} are left. ` +
+      `TensorFlow needs about ${formatBytes(needed)} with ${threads} threads. Raise the limit, or use the reference backend ` +
+      '(--backend reference).',
+  );
 }
 
 /** The native library copies the environment when it starts, so this comes first. */

@@ -1,5 +1,6 @@
 import type { Backend, BinaryOp, FusedKernels, HostArray, Operand, ReduceOp, Shape, UnaryOp } from '../backend.ts';
 import { CpuKernels } from '../cpu/kernels.ts';
+import { newSharedMemory } from '../cpu/memory.ts';
 import type { Place } from '../cpu/memory.ts';
 import { hasBf16Instructions, prefersBf16Products } from '../cpu/processor.ts';
 import { byteSize, elements, isFloat, type DType } from '../dtype.ts';
@@ -351,9 +352,16 @@ export class TensorflowBackend implements Backend {
 
 let shared: CpuKernels | undefined;
 
-/** One set of threads for a process, as TensorFlow has one; undefined where TensorFlow would copy our memory. */
+/**
+ * One set of threads for a process, as TensorFlow has one; undefined where TensorFlow would copy our memory, or where a
+ * limit on the address space leaves no room for it.
+ */
 function cpuKernels(addon: Addon, threads: number | undefined): CpuKernels | undefined {
-  shared ??= new CpuKernels(threads);
+  if (shared === undefined) {
+    const own = newSharedMemory();
+    if (own === undefined) return undefined;
+    shared = new CpuKernels(own, threads);
+  }
   return sharesMemory(addon, shared) ? shared : undefined;
 }
 

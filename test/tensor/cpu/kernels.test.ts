@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { CpuKernels } from '../../../src/tensor/cpu/kernels.ts';
+import { newSharedMemory } from '../../../src/tensor/cpu/memory.ts';
 
-const kernels = new CpuKernels(3);
+const kernels = new CpuKernels(newSharedMemory()!, 3);
 
 /** A `[N, K]` f32 matrix in shared memory whose row n is n + 1 in the first column and 1 in the others. */
 function matrix(N: number, K: number) {

@@ -1,0 +1,157 @@
+import { createHash, type Hash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readdir, readFile, readlink, realpath, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, relative } from 'node:path';
+
+import { formatBytes } from '../bytes.ts';
+import { convertedModelFolder } from './default-model.ts';
+import { LoadError, quote } from './load-error.ts';
+import type { OnProgress } from './progress.ts';
+
+/** Checksums of a folder's files, as `sha256sum` writes and checks them. */
+export const CHECKSUMS_NAME = 'SHA256SUMS';
+
+const MAX_CHECKSUMS_BYTES = 1_000_000;
+const PROGRESS_MS = 100;
+/** Digits. */
+const SHA256_LENGTH = 64;
+const SHA1_LENGTH = 40;
+
+export interface Verified {
+  readonly files: number;
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
+export interface VerifyOptions {
+  readonly onProgress?: OnProgress | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** `verified 6 files, 270.6 MB, at 850.3 MB/s` */
+export const describeVerified = ({ files, bytes, seconds }: Verified): string =>
+  `verified ${files} files by their checksums, ${formatBytes(bytes)} at ${formatBytes(bytes / Math.max(seconds, 1e-3))}/s`;
+
+/** A file and what its contents must hash to. */
+interface Expected {
+  readonly name: string;
+  /** SHA-256, or git's SHA-1 of a blob, in hex; of a copy in a cache without links one of several. */
+  readonly hashes: ReadonlySet<string>;
+}
+
+/**
+ * Hashes every file of a model folder whose checksums are known: a snapshot in the cache of the Hugging Face libraries, whose
+ * blobs are named after their contents, or a folder with a file SHA256SUMS.
+ * @throws LoadError naming the file whose contents are others, and how to heal it; also where no checksums are known.
+ */
+export async function verifyFolder(path: string, { onProgress, signal }: VerifyOptions = {}): Promise<Verified> {
+  const folder = await realpath(path).catch((cause: unknown) => {
+    throw new LoadError(`${path}: ${(cause as Error).message}`, { cause });
+  });
+  const { expected, cure } = (await ofSnapshot(folder)) ?? (await ofChecksums(folder)) ?? refuse(path);
+  const sizes = await Promise.all(expected.map(({ name }) => sizeOf(join(folder, name), cure)));
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  const start = performance.now();
+  let loaded = 0;
+  let reported = 0;
+  for (const [i, { name, hashes }] of expected.entries()) {
+    const lengths = [...hashes].map((digest) => digest.length);
+    const hashers = [
+      ...(lengths.includes(SHA256_LENGTH) ? [createHash('sha256')] : []),
+      ...(lengths.includes(SHA1_LENGTH) ? [createHash('sha1').update(`blob ${sizes[i]}\0`)] : []),
+    ];
+    await hash(join(folder, name), hashers, signal, (bytes) => {
+      loaded += bytes;
+      if (Date.now() - reported < PROGRESS_MS) return;
+      reported = Date.now();
+      onProgress?.({ label: 'Verifying', loaded, total });
+    });
+    const got = hashers.map((hasher) => hasher.digest('hex'));
+    if (got.some((digest) => hashes.has(digest))) continue;
+    const wanted = hashes.size === 1 ? [...hashes][0] : 'that of a blob in the cache';
+    throw new LoadError(
+      `${join(folder, name)}: its ${sizes[i]} bytes are not those that were published: expected checksum ${wanted}, got ` +
+        `${got[0] ?? 'none'}. ${cure}`,
+    );
+  }
+  return { files: expected.length, bytes: total, seconds: (performance.now() - start) / 1000 };
+}
+
+function refuse(path: string): never {
+  throw new LoadError(
+    `${path}: cannot be verified, because no checksums of its files are known: it is no snapshot of the hub and has no ` +
+      `${CHECKSUMS_NAME} (\`sha256sum * > ${CHECKSUMS_NAME}\` makes one). Leave verify out, or load the model by its name.`,
+  );
+}
+
+/** Of `models--ORG--NAME/snapshots/COMMIT`; undefined for other folders. */
+async function ofSnapshot(folder: string): Promise<{ expected: Expected[]; cure: string } | undefined> {
+  const [snapshots, repo] = [dirname(folder), dirname(dirname(folder))];
+  if (basename(snapshots) !== 'snapshots' || !basename(repo).startsWith('models--')) return undefined;
+  const blobs = new Set(await readdir(join(repo, 'blobs')).catch(() => []));
+  const expected: Expected[] = [];
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (entry.isDirectory()) continue;
+    const path = join(entry.parentPath, entry.name);
+    // Where links cannot be made, the snapshot holds copies of blobs.
+    const hashes = entry.isSymbolicLink() ? new Set([basename(await readlink(path))]) : blobs;
+    expected.push({ name: relative(folder, path), hashes });
+  }
+  const name = basename(repo).slice('models--'.length).replace('--', '/');
+  return { expected, cure: `\`vitrine pull ${name} --verify\` fetches it again.` };
+}
+
+/** Of a folder with SHA256SUMS. */
+async function ofChecksums(folder: string): Promise<{ expected: Expected[]; cure: string } | undefined> {
+  const path = join(folder, CHECKSUMS_NAME);
+  const size = await stat(path).then((file) => file.size, () => undefined); // prettier-ignore
+  if (size === undefined) return undefined;
+  if (size > MAX_CHECKSUMS_BYTES)
+    throw new LoadError(`${path}: ${size} bytes, expected ${MAX_CHECKSUMS_BYTES} at most.`);
+  const known = new Map<string, string>();
+  for (const line of (await readFile(path, 'utf8')).split(/\r?\n/)) {
+    if (line === '') continue;
+    const parts = /^([0-9a-fA-F]{64}) [ *](?:\.\/)?([^/\\\0]+)$/.exec(line);
+    if (parts === null)
+      throw new LoadError(`${path}: expected lines of a SHA-256 and a file's name, got ${quote(line)}.`);
+    known.set(parts[2], parts[1].toLowerCase());
+  }
+  const names = (await readdir(folder)).filter((name) => /\.(json|jinja|safetensors|model)$/.test(name));
+  const unknown = names.find((name) => !known.has(name));
+  if (unknown !== undefined)
+    throw new LoadError(`${join(folder, unknown)}: has no checksum in ${CHECKSUMS_NAME}. Remove it, or add its line.`);
+  const expected = [...known].map(([name, digest]) => ({ name, hashes: new Set([digest]) }));
+  const isOurs = folder === (await realpath(convertedModelFolder()).catch(() => undefined));
+  return { expected, cure: isOurs ? 'Delete the folder and run `vitrine setup`.' : 'Fetch or make the folder again.' };
+}
+
+async function sizeOf(path: string, cure: string): Promise<number> {
+  const found = await stat(path).catch((cause: unknown) => {
+    throw new LoadError(`${path}: ${(cause as Error).message}. ${cure}`, { cause });
+  });
+  if (!found.isFile()) throw new LoadError(`${path}: expected a file. ${cure}`);
+  return found.size;
+}
+
+async function hash(
+  path: string,
+  hashers: readonly Hash[],
+  signal: AbortSignal | undefined,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20, signal })) {
+    for (const hasher of hashers) hasher.update(chunk as Buffer);
+    onBytes((chunk as Buffer).length);
+  }
+}
+
+/** Writes SHA256SUMS for the files that are in a folder now. */
+export async function writeChecksums(folder: string, { signal }: Pick<VerifyOptions, 'signal'> = {}): Promise<void> {
+  const lines: string[] = [];
+  for (const name of (await readdir(folder)).sort()) {
+    const hasher = createHash('sha256');
+    await hash(join(folder, name), [hasher], signal, () => undefined);
+    lines.push(`${hasher.digest('hex')}  ${name}\n`);
+  }
+  await writeFile(join(folder, CHECKSUMS_NAME), lines.join(''), { flag: 'wx' });
+}
