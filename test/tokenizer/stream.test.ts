@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { DecodeStream } from '../../src/tokenizer/stream.ts';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
@@ -69,6 +70,36 @@ describe.each(['bpe_chatml', 'bpe_llama3', 'metaspace_gemma', 'metaspace_llama2'
     });
   },
 );
+
+const FIXTURES = readdirSync(new URL('../fixtures/tokenizers', import.meta.url));
+
+describe.each(FIXTURES)('a stream that goes on with a text: %s', async (name) => {
+  const tokenizer = await load(name);
+
+  it.each([false, true])('adds what decode gives for the whole (skipSpecialTokens: %s)', (skipSpecialTokens) => {
+    const next = random(3);
+    const decode = (ids: number[]) => tokenizer.decode(ids, { skipSpecialTokens });
+    let spaces = 0;
+    for (let i = 0; i < 60; i++) {
+      const text = Array.from({ length: 1 + next(8) }, () => PIECES[next(PIECES.length)]).join('');
+      const ids = tokenizer.encode(text, { addSpecialTokens: i % 2 === 0 });
+      for (let at = 0; at <= ids.length; at++) {
+        const stream = tokenizer.stream({ skipSpecialTokens, after: ids.slice(0, at) });
+        const added = ids.slice(at).map((id) => stream.push(id));
+        added.push(stream.end());
+        const [before, whole] = [decode(ids.slice(0, at)), decode(ids)];
+        // Within a character, the text before ends in U+FFFD, and the character is the stream's.
+        const shown = whole.startsWith(before)
+          ? 0
+          : [1, 2, 3].find((n) => whole.startsWith(decode(ids.slice(0, at - n))));
+        const kept = decode(ids.slice(0, at - (shown ?? NaN)));
+        expect(kept + added.join(''), JSON.stringify([text, at])).toBe(whole);
+        if (at > 0 && added[0]?.startsWith(' ')) spaces++;
+      }
+    }
+    expect(spaces).toBeGreaterThan(0);
+  });
+});
 
 describe('a stream of many tokens', () => {
   it.each([
