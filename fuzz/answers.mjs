@@ -146,7 +146,7 @@ function answered(random) {
     once(whole.spans);
     const said = contents(whole.spans.filter(({ channel }) => channel === 'final'));
     assert.ok(
-      (whole.last.toolCalls ?? []).length <= said.split(CALL).length - 1,
+      (whole.last.toolCalls ?? []).length <= said.split('<tool_call>').length - 1,
       'a call that the answer does not hold',
     );
   }

@@ -56,7 +56,9 @@ export class DecodeStream implements TokenStream {
 
   end(): string {
     const text = this.decode(this.window);
-    return this.goesOn(text) ? this.advance(text, this.window.length) : this.restart();
+    if (!this.goesOn(text)) return this.restart();
+    // What was shown last stays in the window, for the space of a word that follows.
+    return text.length === this.prefix.length ? '' : this.advance(text, this.window.length);
   }
 
   /** The window begins with tokens that are shown already. */

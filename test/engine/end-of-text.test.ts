@@ -1,8 +1,12 @@
-import { describe, expect, it } from 'vitest';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
 import { endIds } from '../../src/engine/end-of-text.ts';
+import { load } from '../../src/index.ts';
 import type { Json } from '../../src/json.ts';
 import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
-import { publishedTemplate } from '../support/reasoning-models.ts';
+import { publishedTemplate, ReasoningModels } from '../support/reasoning-models.ts';
 
 interface Vocabulary {
   /** Tokens that are found whole in a text, and special where they do not end with `?`. */
@@ -100,6 +104,56 @@ describe('endIds', () => {
   ])('knows from the chat template what follows an answer: %s', (_, template, added, expected) => {
     expect(ends({ added, template })).toEqual(expected);
   });
+});
+
+describe('generate', () => {
+  const folders = new ReasoningModels();
+  afterAll(() => {
+    folders.remove();
+  });
+
+  /** Three tokens, of which the last is 508, `<|im_end|>`, and one more. */
+  async function count(folder: string): Promise<[number, string | undefined]> {
+    const model = await load(folder, { backend: 'reference' });
+    const tokens = [100, 101, 508, 200];
+    let count = 0;
+    let finishReason: string | undefined;
+    const edit = { 'sampler.hook_token': () => Float32Array.of(tokens[count++]) };
+    for await (const token of model.generate([{ role: 'user', content: 'Hi' }], { maxTokens: 4, temperature: 0, edit }))
+      ({ finishReason } = token);
+    model.dispose();
+    return [count, finishReason];
+  }
+
+  it("ends at the tokenizer's eos, and at the template's end of a turn, whatever else the files name", async () => {
+    const folder = folders.think('llama_gqa_tied', 'qwen3');
+    const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as Json;
+    writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, eos_token_id: 506 }));
+    writeFileSync(join(folder, 'generation_config.json'), '{}');
+    expect(await count(folder)).toEqual([3, 'stop']);
+    writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify({ eos_token: '<|endoftext|>' }));
+    expect(await count(folder)).toEqual([3, 'stop']);
+    const tokenizer = readFileSync(join(folder, 'tokenizer.json'), 'utf8');
+    writeFileSync(join(folder, 'tokenizer.json'), tokenizer.replaceAll('<|im_end|>', '<|turn_over|>'));
+    expect(await count(folder)).toEqual([4, 'length']);
+    writeFileSync(join(folder, 'chat_template.jinja'), CHATML.replaceAll('<|im_end|>', '<|turn_over|>'));
+    expect(await count(folder)).toEqual([3, 'stop']);
+  });
+
+  it.each(['llama-bf16', 'qwen2-q8_0'])(
+    'ends at a turn that only its spelling tells in a GGUF file: %s',
+    async (name) => {
+      // The eos of this file becomes the end of a document; the token with the spelling of a turn's end stays.
+      const file = join(mkdtempSync(join(tmpdir(), 'vitrine-ends-')), 'model.gguf');
+      const bytes = readFileSync(join('test', 'fixtures', 'gguf', 'llama-bf16.gguf'));
+      const key = bytes.indexOf('tokenizer.ggml.eos_token_id');
+      expect(bytes.readUInt32LE(key + 31)).toBe(508);
+      bytes.writeUInt32LE(506, key + 31);
+      writeFileSync(file, bytes);
+      expect(await count(file)).toEqual([3, 'stop']);
+      rmSync(dirname(file), { recursive: true });
+    },
+  );
 });
 
 describe('ChatTurns', () => {

@@ -124,6 +124,16 @@ describe('a stream of many tokens', () => {
     expect(longest).toBeLessThan(200);
   });
 
+  it('goes on behind what was held back', async () => {
+    const tokenizer = await load('metaspace_llama2');
+    const stream = tokenizer.stream();
+    const whole = tokenizer.encode('hello world', { addSpecialTokens: false });
+    const hello = tokenizer.encode('hello', { addSpecialTokens: false });
+    const world = whole.slice(hello.length);
+    const push = (ids: number[]) => ids.map((id) => stream.push(id)).join('');
+    expect(push(hello) + stream.end() + stream.end() + push(world)).toBe('hello world');
+  });
+
   it('shows each byte once when a later byte makes shown ones invalid', async () => {
     const tokenizer = await load('metaspace_llama2');
     const ids = ['<0x41>', '<0xFF>', '▁x'].map((token) => tokenizer.idOf(token) ?? NaN);
