@@ -74,10 +74,12 @@ export class Conversation {
     }
     // With `<think>`, calls are spelled in the content.
     const calls = channelFormat === 'harmony' ? answer.at(-1)!.toolCalls : undefined;
+    // Without a field of its own, such templates look for reasoning before a tag that the answer may spell.
+    const hasTag = channelFormat === 'think' && content.includes('</think>');
     return {
       role: 'assistant',
       content: channelFormat === 'think' ? content.replace(/^\n+/, '') : content,
-      ...(reasoning !== '' && { reasoning_content: reasoning }),
+      ...((reasoning !== '' || hasTag) && { reasoning_content: reasoning }),
       ...(calls && { tool_calls: calls.map((call) => ({ type: 'function', function: call })) }),
     };
   }

@@ -43,22 +43,22 @@ async function generate(prompt: string, flags: GenerateFlags, signal: AbortSigna
   const text = prompt === '-' ? await readText(addAbortSignal(signal, process.stdin)) : prompt;
   const model = await loadModel(flags, signal);
   try {
-    const tokens = promptTokens(model, text, flags);
-    const meter = new SpeedMeter(tokens.length);
-    const answer = model.generate(tokens, { ...flags, signal });
+    const prompt = promptOf(model, text, flags);
+    const meter = new SpeedMeter(model.tokensOf(prompt).length);
+    const answer = model.generate(prompt, { ...flags, signal });
     await (flags.json ? printJson : printText)(answer, meter, flags);
   } finally {
     model.dispose();
   }
 }
 
-function promptTokens(model: Model, text: string, flags: GenerateFlags): readonly number[] {
+function promptOf(model: Model, text: string, flags: GenerateFlags): string | readonly number[] {
   const { raw = false, system } = flags;
   if (raw || !model.tokenizer.hasChatTemplate) {
     for (const flag of ['system', 'effort', 'thinking'] as const) {
       if (flags[flag] !== undefined) throw new UsageError(`--${flag}: ${model.files.source} has no chat template. Leave it out.`); // prettier-ignore
     }
-    return model.tokensOf(text);
+    return text;
   }
   const user = { role: 'user', content: text };
   const messages = system === undefined ? [user] : [{ role: 'system', content: system }, user];

@@ -3,7 +3,7 @@ import { checkSamplingOptions, type SamplingOptions } from '../model/sampling/op
 import { fields, atLeastZero } from '../model/fields.ts';
 import { VitrineError } from '../tensor/errors.ts';
 import type { Hooks } from '../inspect/recorder.ts';
-import { isObject, type Json } from '../json.ts';
+import type { Json } from '../json.ts';
 
 /** How to generate. Defaults come from the model's generation_config.json; without one, greedy. */
 export interface GenerateOptions extends SamplingOptions, Hooks {
@@ -44,7 +44,7 @@ const CONFIG_NAMES = {
 } as const;
 
 /**
- * Fills in what `options` leaves open: from generation_config.json, then from config.json for the end-of-text tokens.
+ * Fills in what `options` leaves open, from generation_config.json.
  * Where generation_config.json does not ask for sampling (`do_sample`), the default temperature is 0: greedy.
  *
  * @throws SamplingOptionError, VitrineError for a value out of range.
@@ -52,16 +52,14 @@ const CONFIG_NAMES = {
 export function resolveOptions(
   options: GenerateOptions,
   {
-    config,
     generationConfig = {},
     vocabSize,
-    answerEnds = [],
+    ends,
   }: {
-    config: Json;
     generationConfig?: Json | undefined;
     vocabSize: number;
-    /** Tokens that end an answer in the model's format. */
-    answerEnds?: readonly number[] | undefined;
+    /** Ids that end a text: see `endIds`. */
+    ends: readonly number[];
   },
 ): ResolvedOptions {
   const sampling = { ...samplingDefaults(generationConfig), ...definedOnly(options) };
@@ -75,7 +73,6 @@ export function resolveOptions(
     throw new VitrineError(`generate: logprobs must be a whole number from 0, got ${logprobs}.`);
   const stop = [options.stop ?? []].flat();
   if (stop.includes('')) throw new VitrineError('generate: a stop string must not be empty.');
-  const ends = [...eosIds(generationConfig.eos_token_id ?? config.eos_token_id), ...answerEnds];
   const eos = options.ignoreEos ? [] : ends;
   return {
     sampling,
@@ -97,10 +94,4 @@ function definedOnly(options: SamplingOptions): SamplingOptions {
   const names = [...Object.keys(CONFIG_NAMES), 'presencePenalty', 'frequencyPenalty', 'logitBias', 'seed'] as const;
   const given = names.map((name) => [name, options[name as keyof SamplingOptions]] as const);
   return Object.fromEntries(given.filter(([, value]) => value !== undefined));
-}
-
-/** `eos_token_id` is one id, a list of them, or absent. */
-export function eosIds(value: unknown): number[] {
-  const list = isObject(value) ? [] : [value].flat();
-  return list.filter((id) => typeof id === 'number' && Number.isInteger(id)) as number[];
 }

@@ -32,6 +32,8 @@ export interface Generation {
   readonly backend: Backend;
   readonly tokenizer: Tokenizer | undefined;
   readonly prompt: readonly number[];
+  /** Whether the new text goes on with the prompt's, rather than answering it; undefined where the tokens tell. */
+  readonly goesOn: boolean | undefined;
   readonly options: ResolvedOptions;
   readonly cache: KvCache;
   /** Tokens that a text can have at most. */
@@ -46,7 +48,7 @@ export async function* generateTokens(generation: Generation): AsyncGenerator<Ge
   if (options.maxTokens === 0) return;
   const history = [...cache.tokens, ...generation.prompt];
   const random = createRandom(options.sampling.seed ?? randomInt(2 ** 47));
-  const answer = new Answer(tokenizer, history, options);
+  const answer = new Answer(tokenizer, history, options, generation.goesOn);
   let logits = await prefill(generation);
   for (let count = 1; ; count++) {
     const { token, acts } = choose(generation, logits, history, random);

@@ -11,6 +11,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import type { ChatMessage, TemplateVariables } from '../tokenizer/template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { type Pass, runPass } from './drive.ts';
+import { endIds } from './end-of-text.ts';
 import { generateTokens, type GeneratedToken } from './generate.ts';
 import { type GenerateOptions, resolveOptions } from './generate-options.ts';
 import type { LoadedNetwork } from './load-network.ts';
@@ -151,10 +152,9 @@ export class Model {
    */
   async *generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GeneratedToken, void, undefined> {
     const { capture, edit, signal } = options;
-    const { config, generationConfig } = this.files;
-    const { vocabSize } = this.config;
-    const answerEnds = this.#tokenizer?.answerEnds;
-    const resolved = resolveOptions(options, { config, generationConfig, vocabSize, answerEnds });
+    const ends = endIds({ ...this.files, tokenizer: this.#tokenizer });
+    const { generationConfig } = this.files;
+    const resolved = resolveOptions(options, { generationConfig, vocabSize: this.config.vocabSize, ends });
     const tokens = this.#checked(this.tokensOf(prompt));
     const tokenizer = resolved.stopStrings.length > 0 ? this.tokenizer : this.#tokenizer;
     const listens = capture !== undefined || edit !== undefined;
@@ -167,6 +167,7 @@ export class Model {
         backend: this.backend,
         tokenizer,
         prompt: [...tokens],
+        goesOn: typeof prompt === 'string' ? true : isTokens(prompt) ? undefined : false,
         options: resolved,
         cache,
         maxLength: this.maxLength,
@@ -202,7 +203,7 @@ export class Model {
   /** The token ids of a prompt. */
   tokensOf(prompt: Prompt): readonly number[] {
     if (typeof prompt === 'string') return this.tokenizer.encode(prompt);
-    if (prompt.every((item) => typeof item === 'number')) return prompt;
+    if (isTokens(prompt)) return prompt;
     return this.renderChat(prompt, { addGenerationPrompt: true }).tokens;
   }
 
@@ -261,3 +262,6 @@ export class Model {
     return Int32Array.from(tokens);
   }
 }
+
+const isTokens = (prompt: Exclude<Prompt, string>): prompt is readonly number[] =>
+  prompt.every((item) => typeof item === 'number');

@@ -4,7 +4,7 @@ import type { DecodeTokens } from './decoding.ts';
 export interface TokenStream {
   /** The text that became certain with this token: '' while a character is incomplete. */
   push(id: number): string;
-  /** What was still held back. */
+  /** What was still held back. Further tokens go on behind it. */
   end(): string;
 }
 
@@ -29,11 +29,17 @@ export class DecodeStream implements TokenStream {
   /** How many tokens of the window are shown, and their text. */
   private shown = 0;
   private prefix = '';
+  /** Until the first text is shown: beginnings of the window that lack up to three tokens of what is shown. */
+  private earlier: readonly { readonly shown: number; readonly prefix: string }[] = [];
 
-  /** @param visible The token of an id, or undefined for one to be left out. */
-  constructor(decode: DecodeTokens, visible: (id: number) => string | undefined) {
+  /**
+   * @param visible The token of an id, or undefined for one to be left out.
+   * @param before The ids of a text that the stream goes on with.
+   */
+  constructor(decode: DecodeTokens, visible: (id: number) => string | undefined, before: readonly number[] = []) {
     this.decode = decode;
     this.visible = visible;
+    this.goOnAfter(before);
   }
 
   push(id: number): string {
@@ -43,18 +49,47 @@ export class DecodeStream implements TokenStream {
     this.window.push(token);
     const text = this.decode(this.window);
     if (text.endsWith(INCOMPLETE)) return this.window.length - this.shown > MAX_HELD ? this.release() : '';
-    if (!text.startsWith(this.prefix)) return this.restart();
+    if (!this.goesOn(text)) return this.restart();
     if (text.length === this.prefix.length) return '';
     return this.advance(text, this.window.length);
   }
 
   end(): string {
     const text = this.decode(this.window);
-    const rest = text.startsWith(this.prefix) ? text.slice(this.prefix.length) : this.restart();
-    this.window = [];
-    this.shown = 0;
-    this.prefix = '';
-    return rest;
+    if (!this.goesOn(text)) return this.restart();
+    // What was shown last stays in the window, for the space of a word that follows.
+    return text.length === this.prefix.length ? '' : this.advance(text, this.window.length);
+  }
+
+  /** The window begins with tokens that are shown already. */
+  private goOnAfter(before: readonly number[]): void {
+    for (let i = before.length - 1; i >= 0 && this.window.length < MAX_HELD; i--) {
+      const token = this.visible(before[i]);
+      if (token) this.window.unshift(token);
+    }
+    const n = this.window.length;
+    const beginnings = [n, n - 1, n - 2, n - 3].filter((shown) => shown >= 0);
+    const [whole, ...earlier] = beginnings.map((shown) => ({
+      shown,
+      prefix: this.decode(this.window.slice(0, shown)),
+    }));
+    Object.assign(this, whole);
+    this.earlier = earlier;
+  }
+
+  /** Whether a text goes on with what is shown; where it completes a character of the text before, with less than that. */
+  private goesOn(text: string): boolean {
+    if (text.startsWith(this.prefix)) return true;
+    const begun = this.earlier.find(({ prefix }) => text.startsWith(prefix));
+    if (begun) Object.assign(this, begun);
+    return begun !== undefined;
+  }
+
+  /** How many tokens of the window can go, which ends within a character at most where the stream began in one. */
+  private completeBefore(text: string): number {
+    if (!this.prefix.endsWith(INCOMPLETE)) return this.shown;
+    const complete = ({ prefix }: { prefix: string }) => !prefix.endsWith(INCOMPLETE) && text.startsWith(prefix);
+    return this.earlier.find(complete)?.shown ?? this.shown;
   }
 
   /** Tokens that showed nothing at the very beginning, such as a stripped space, are done with. */
@@ -69,7 +104,8 @@ export class DecodeStream implements TokenStream {
   private advance(text: string, count: number): string {
     const added = text.slice(this.prefix.length);
     const held = this.window.length - count;
-    this.window = this.window.slice(this.shown);
+    this.window = this.window.slice(this.completeBefore(text));
+    this.earlier = [];
     this.shown = this.window.length - held;
     this.prefix = this.decode(this.window.slice(0, this.shown));
     return added;
@@ -91,6 +127,6 @@ export class DecodeStream implements TokenStream {
     const cut =
       cuts.find((i) => this.decode(this.window.slice(0, i)) + this.decode(this.window.slice(i)) === whole) ?? n;
     const text = this.decode(this.window.slice(0, cut));
-    return text.startsWith(this.prefix) ? this.advance(text, cut) : this.restart();
+    return this.goesOn(text) ? this.advance(text, cut) : this.restart();
   }
 }

@@ -1,5 +1,6 @@
 import type { ChannelFormat } from './channels/parser.ts';
 import { Bpe, bpeConfig } from './bpe.ts';
+import { ChatTurns } from './chat-turns.ts';
 import { createDecoder, type DecodeTokens } from './decoding.ts';
 import { createEncoder, type Encode, type EncodeOptions } from './encoding.ts';
 import { readTokenizerFiles, TokenizerError, type TokenizerFiles } from './files.ts';
@@ -11,6 +12,11 @@ import { isObject } from '../json.ts';
 export interface DecodeOptions {
   /** Leaves special tokens out of the text. Default false. */
   readonly skipSpecialTokens?: boolean;
+}
+
+export interface StreamOptions extends DecodeOptions {
+  /** Ids of the text that the stream goes on with, which is not given out again. Default: none. */
+  readonly after?: readonly number[];
 }
 
 /** Tokens without which there is no harmony. */
@@ -36,8 +42,6 @@ export class Tokenizer {
   readonly addedIds: ReadonlySet<number>;
   /** How the model tells what it thinks from what it says; undefined where it only says. */
   readonly channelFormat: ChannelFormat | undefined;
-  /** Ids that end an answer in the model's format, whatever its configuration says. */
-  readonly answerEnds: readonly number[];
 
   private readonly ids: ReadonlyMap<string, number>;
   private readonly tokens: readonly (string | undefined)[];
@@ -49,6 +53,7 @@ export class Tokenizer {
   private readonly specialTokens: Readonly<Partial<Record<string, string>>>;
   private readonly chatTemplate: (() => Template) | undefined;
   private readonly toolTemplate: (() => Template) | undefined;
+  private chatTurns: ChatTurns | undefined;
 
   /** @throws {TokenizerError} where tokenizer.json is malformed or has a step that is not known. */
   constructor({ tokenizer, config, chatTemplate, toolTemplate }: TokenizerFiles) {
@@ -67,7 +72,6 @@ export class Tokenizer {
     this.specialIds = new Set(added.filter(({ special }) => special).map(({ id }) => id));
     this.addedIds = new Set(added.map(({ id }) => id));
     const speaksHarmony = HARMONY.every((token) => this.specialIds.has(ids.get(token) ?? -1));
-    this.answerEnds = speaksHarmony ? ['<|return|>', '<|call|>'].flatMap((token) => ids.get(token) ?? []) : [];
     const thinks = [chatTemplate, toolTemplate].some((template) => template?.includes('</think>'));
     this.channelFormat = speaksHarmony ? 'harmony' : thinks ? 'think' : undefined;
     this.specialTokens = specialTokens(config);
@@ -100,11 +104,13 @@ export class Tokenizer {
     return this.decodeTokens(tokens);
   }
 
-  /** Decodes ids as they come; the joined pieces are what `decode` gives for all of them. */
-  stream({ skipSpecialTokens = false }: DecodeOptions = {}): TokenStream {
-    return new DecodeStream(this.decodeTokens, (id) =>
-      skipSpecialTokens && this.specialIds.has(id) ? undefined : this.tokens[id],
-    );
+  /**
+   * Decodes ids as they come; the joined pieces are what `decode` gives for all of them, or what it gives for them behind
+   * `after`: the space before a word then stays. A character that `after` began, and the ids complete, is theirs.
+   */
+  stream({ skipSpecialTokens = false, after }: StreamOptions = {}): TokenStream {
+    const visible = (id: number) => (skipSpecialTokens && this.specialIds.has(id) ? undefined : this.tokens[id]);
+    return new DecodeStream(this.decodeTokens, visible, after);
   }
 
   /** The token as the vocabulary spells it (`Ġthe`, `▁the`, `<0x0A>`), or undefined for an id without one. */
@@ -114,6 +120,11 @@ export class Tokenizer {
 
   idOf(token: string): number | undefined {
     return this.ids.get(token);
+  }
+
+  /** How conversations are cut into turns. Known from the chat template, which runs at the first use. */
+  get turns(): ChatTurns {
+    return (this.chatTurns ??= new ChatTurns(this));
   }
 
   /** Whether `renderChat` can be used. */

@@ -1,4 +1,5 @@
 import { isObject } from '../json.ts';
+import { parseChannels } from './channels/parser.ts';
 import type { ChannelSpan } from './channels/spans.ts';
 
 /** A tool that the model wants called. */
@@ -13,23 +14,47 @@ export interface ToolCall {
  * (`<tool_call>{"name": ..., "arguments": ...}</tool_call>`), DeepSeek (its tool tokens), Mistral (`[TOOL_CALLS]`) or
  * Llama 3 (an object with `name` and `parameters` and nothing else, perhaps behind `<|python_tag|>`) do.
  *
+ * What a model only considered, or shows, is no call: neither in its reasoning, which ends at the first `</think>` even
+ * where the prompt began it, nor within a fenced code block.
+ *
  * @param answer The text with its special tokens, or the messages that `parseChannels` gives for harmony.
  */
 export function parseToolCalls(answer: string | readonly ChannelSpan[]): ToolCall[] {
-  if (typeof answer === 'string') return [TAGGED, DEEPSEEK, MISTRAL, LLAMA].map((read) => read(answer)).find((calls) => calls.length > 0) ?? []; // prettier-ignore
+  if (typeof answer === 'string') return spelledToolCalls(withoutReasoning(answer));
   return answer.flatMap(({ recipient, content }) => {
     if (recipient === undefined || ['assistant', 'user', 'all'].includes(recipient)) return [];
     return [{ name: recipient.replace(/^functions\./, ''), arguments: parsed(content) }];
   });
 }
 
+/** The tool calls in a text without reasoning. */
+export function spelledToolCalls(text: string): ToolCall[] {
+  return [TAGGED, DEEPSEEK, MISTRAL, LLAMA].map((read) => read(text)).find((calls) => calls.length > 0) ?? [];
+}
+
+function withoutReasoning(text: string): string {
+  const spans = parseChannels('think', text);
+  if (spans.some(({ channel }) => channel === 'reasoning')) {
+    return spans.map(({ channel, content }) => (channel === 'final' ? content : '')).join('');
+  }
+  // The prompt began the reasoning, unless the tag stands within the arguments of a call.
+  const end = text.indexOf('</think>');
+  if (end < 0 || MARKUP.some(([open, close]) => text.lastIndexOf(open, end) > text.lastIndexOf(close, end)))
+    return text;
+  return [MISTRAL, LLAMA].some((read) => read(text).length > 0) ? text : text.slice(end + '</think>'.length);
+}
+
 type Reader = (text: string) => ToolCall[];
 
+const TOOL_CALL = ['<tool_call>', '</tool_call>'] as const;
+const DEEPSEEK_CALL = ['<｜tool▁call▁begin｜>', '<｜tool▁call▁end｜>'] as const;
+const MARKUP = [TOOL_CALL, DEEPSEEK_CALL];
+
 const TAGGED: Reader = (text) =>
-  between(text, '<tool_call>', '</tool_call>').flatMap((body) => callOf(parsed(body.trim()), 'arguments'));
+  between(text, ...TOOL_CALL).flatMap((body) => callOf(parsed(body.trim()), 'arguments'));
 
 const DEEPSEEK: Reader = (text) =>
-  between(text, '<｜tool▁call▁begin｜>', '<｜tool▁call▁end｜>').flatMap((body) => {
+  between(text, ...DEEPSEEK_CALL).flatMap((body) => {
     const [before, ...rest] = body.split('<｜tool▁sep｜>');
     if (rest.length === 0) return [];
     // V3 and R1 write `function<sep>NAME` and a fenced block; V3.1 writes `NAME<sep>` and the arguments.
@@ -57,9 +82,31 @@ function callOf(value: unknown, field: 'arguments' | 'parameters'): ToolCall[] {
   return [{ name: value.name, arguments: typeof given === 'string' ? parsed(given) : given }];
 }
 
-/** What stands between each opening and closing tag; a call that was cut off is none. */
+/** What stands between opening and closing tags, outside of code blocks; a call that was cut off is none. */
 function between(text: string, open: string, close: string): string[] {
-  return text.split(open).slice(1).flatMap((part) => (part.includes(close) ? [part.slice(0, part.indexOf(close))] : [])); // prettier-ignore
+  const bodies: string[] = [];
+  let fence: string | undefined;
+  let from = 0;
+  for (let at = text.indexOf(open); at >= 0; at = text.indexOf(open, from)) {
+    fence = fenceAfter(text.slice(from, at), fence);
+    from = at + open.length;
+    const end = text.indexOf(close, from);
+    if (end < 0) break;
+    if (fence !== undefined) continue;
+    bodies.push(text.slice(from, end));
+    from = end + close.length;
+  }
+  return bodies;
+}
+
+/** The fence of the code block that is open behind a text. Source: CommonMark 0.31.2, fenced code blocks. */
+function fenceAfter(text: string, open: string | undefined): string | undefined {
+  let fence = open;
+  for (const [, marks, info] of text.matchAll(/^ {0,3}(`{3,}|~{3,})(.*)$/gm)) {
+    if (fence === undefined) fence = marks.startsWith('`') && info.includes('`') ? undefined : marks;
+    else if (marks.startsWith(fence) && info.trim() === '') fence = undefined;
+  }
+  return fence;
 }
 
 function parsed(text: string): unknown {

@@ -57,6 +57,29 @@ describe('an answer on the screen', () => {
   });
 });
 
+describe('a raw prompt of a model with a space mark', () => {
+  it.each(['metaspace_llama2', 'metaspace_pre'])('is gone on with, space and all: %s', async (name) => {
+    const folder = folders.withTokenizer('llama_gqa_tied', name);
+    const model = await load(folder, { backend: 'reference' });
+    const [text, whole] = ['hello', model.tokenizer.encode('hello world')];
+    const rest = whole.slice(model.tokenizer.encode(text).length);
+    for (const prompt of [text, model.tokenizer.encode(text)]) {
+      let count = 0;
+      const edit = { 'sampler.hook_token': () => Float32Array.of(rest[count++]) };
+      let shown = '';
+      for await (const token of model.generate(prompt, {
+        maxTokens: rest.length,
+        temperature: 0,
+        ignoreEos: true,
+        edit,
+      }))
+        shown += token.text;
+      expect(text + shown).toBe('hello world');
+    }
+    model.dispose();
+  });
+});
+
 describe('vitrine with a model that reasons', () => {
   it('generate --reasoning hide prints the answer only, and tells so', async () => {
     const model = folders.think('qwen2', 'deepseek-r1-distill');
@@ -99,6 +122,13 @@ describe('vitrine with a model that reasons', () => {
 describe('a conversation with a model that reasons', () => {
   it.each([
     ['qwen3', '<think>\nHm.\n</think>\n\nYes.<|im_end|>', { content: 'Yes.', reasoning_content: '\nHm.\n' }],
+    [
+      'qwen3',
+      '<think>\nHm.\n</think>\n\nYes. </think><|im_end|>',
+      { content: 'Yes. </think>', reasoning_content: '\nHm.\n' },
+    ],
+    // The template would cut what stands before the tag, if no reasoning were given.
+    ['qwen3', 'Yes. </think> ends it.<|im_end|>', { content: 'Yes. </think> ends it.', reasoning_content: '' }],
     ['deepseek-r1-distill', 'Hm.\n</think>\n\nYes.<|im_end|>', { content: '<think>Hm.\n</think>\n\nYes.' }],
   ])('keeps reasoning where the template of %s looks for it', async (template, text, message) => {
     const model = await load(folders.think('qwen2', template), { backend: 'reference' });

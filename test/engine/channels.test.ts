@@ -1,5 +1,6 @@
+import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { Answer } from '../../src/engine/answer.ts';
+import { Answer, type AnswerStep } from '../../src/engine/answer.ts';
 import { type GeneratedToken, load, loadTokenizer, type Model, type Prompt, Tokenizer } from '../../src/index.ts';
 import { readTokenizerFiles } from '../../src/tokenizer/files.ts';
 import { joinSpans } from '../../src/tokenizer/channels/spans.ts';
@@ -100,6 +101,8 @@ describe('a model with the tokens of harmony', () => {
   });
 });
 
+const CHATML = `{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}`;
+
 describe('Answer', () => {
   const NO_STOP = { stopIds: new Set<number>(), stopStrings: [] };
 
@@ -136,6 +139,119 @@ describe('Answer', () => {
     expect(spans).toEqual([{ channel: 'final', content: 'write <|channel|>final<|message|> to answer' }]);
   });
 
+  /** An answer of text and tokens, as `a<|im_end|>b` spells them. */
+  function say(tokenizer: Tokenizer, text: string, stops: readonly (string | number)[] = [], before = '') {
+    const encode = (spelled: string) => tokenizer.encode(spelled, { addSpecialTokens: false });
+    const tokens = encode(text);
+    const reader = new Answer(tokenizer, encode(before), {
+      stopIds: new Set(stops.filter((stop) => typeof stop === 'number')),
+      stopStrings: stops.filter((stop) => typeof stop === 'string'),
+    });
+    const steps: AnswerStep[] = [];
+    for (const [i, token] of tokens.entries()) {
+      steps.push(reader.push(token, i === tokens.length - 1));
+      if (steps.at(-1)!.finishReason) break;
+    }
+    const { finishReason, toolCalls } = steps.at(-1)!;
+    return {
+      text: steps.map((step) => step.text).join(''),
+      spans: joinSpans(steps.flatMap(({ spans }) => spans ?? [])),
+      finishReason,
+      ...(toolCalls && { toolCalls }),
+    };
+  }
+
+  const TAGS = ['<think>a</think>x <think>b</think> y</think>', 'x<think>b</think>', '</think>x'] as const;
+
+  it.each([['qwen3'], ['without the tags as tokens']])(
+    'takes later tags for text, as tokens or in pieces: %s',
+    async (kind) => {
+      const tokenizer = await tokenizerWith(publishedTemplate('qwen3'));
+      const run = kind === 'qwen3' ? (text: string) => say(tokenizer, text) : (text: string) => spell(tokenizer, text);
+      expect(TAGS.map((text) => run(text).spans)).toEqual([
+        [
+          { channel: 'reasoning', content: 'a' },
+          { channel: 'final', content: 'x <think>b</think> y</think>' },
+        ],
+        [{ channel: 'final', content: 'x<think>b</think>' }],
+        [{ channel: 'final', content: '</think>x' }],
+      ]);
+    },
+  );
+
+  it.each([
+    // `[prompt, answer, reasoning, what is said]`
+    ['<|im_start|>assistant\n<think>\n', 'a</think>b<think>', 'a', 'b<think>'],
+    ['<|im_start|>assistant\n', '<think>a</think>b', 'a', 'b'],
+    ['<|im_start|>assistant\n<think>\n\n</think>\n\n', '<think>a</think>b', '', '<think>a</think>b'],
+    ['<|im_start|>assistant\nSo', '<think>a</think>b', '', '<think>a</think>b'],
+    ['<|im_start|>assistant\n<think>x <tool_call>', 'a</think>b', 'a', 'b'],
+    ['<|im_start|>user\nwhat is <think>?<|im_end|>\n<|im_start|>assistant\n', 'a</think>b', '', 'a</think>b'],
+    ['<|im_start|>assistant\n<think>a</think>use `<think>`', 'b', '', 'b'],
+    ['Think! <think>', 'a</think>b', 'a', 'b'],
+  ])('knows what the prompt %j opened', async (before, text, reasoning, said) => {
+    const tokenizer = await tokenizerWith(publishedTemplate('qwen3'));
+    const { spans } = say(tokenizer, text, [], before);
+    const content = (wanted: string) => spans.map((span) => (span.channel === wanted ? span.content : '')).join('');
+    expect([content('reasoning'), content('final')]).toEqual([reasoning, said]);
+  });
+
+  it('calls no tool in reasoning, nor in a code block', async () => {
+    const tokenizer = await tokenizerWith(publishedTemplate('qwen3'));
+    const call = (name: string) => `<tool_call>{"name":"${name}","arguments":{}}</tool_call>`;
+    const g = [{ name: 'g', arguments: {} }];
+    expect(say(tokenizer, `<think>${call('f')}</think>No.`).toolCalls).toBeUndefined();
+    expect(say(tokenizer, `<think>${call('f')}`).toolCalls).toBeUndefined();
+    expect(say(tokenizer, `<think>${call('f')}</think>${call('g')}`).toolCalls).toEqual(g);
+    const opened = '<|im_start|>assistant\n<think>\n';
+    expect(say(tokenizer, call('f'), [], opened).toolCalls).toBeUndefined();
+    expect(say(tokenizer, `${call('f')}</think>${call('g')}`, [], opened).toolCalls).toEqual(g);
+    expect(say(tokenizer, `Say:\n\`\`\`\n${call('f')}\n\`\`\`\n`).toolCalls).toBeUndefined();
+    // What a stop string ends is a call all the same, as it is where a token ends it.
+    expect(say(tokenizer, call('g'), ['</tool_call>']).toolCalls).toEqual(g);
+    const quoting = { name: 'f', arguments: { text: '</think>' } };
+    expect(say(tokenizer, `<tool_call>${JSON.stringify(quoting)}</tool_call>`).toolCalls).toEqual([quoting]);
+  });
+
+  it.each([
+    ['<|im_start|>', 'a <|im_start|>b', 'a '],
+    ['\n<|im_start|>', 'a\n\n<|im_start|>b', 'a\n'],
+    ['x<|im_start|>user', 'ax<|im_start|>usx<|im_start|>user', 'ax<|im_start|>us'],
+    ['b<|im_end|>', 'ab<|im_end|>', 'a'],
+    ['<|im_end|><|im_start|>', 'a<|im_end|><|im_start|>b', 'a'],
+    ['</think>', '<think>a</think>b', 'a'],
+    ['é<|im_start|>', 'aé<|im_start|>b', 'a'],
+    ['b<|im_start|>', 'ab', 'ab'],
+  ])('stops at %j in %j', async (stop, text, shown) => {
+    for (const template of [publishedTemplate('qwen3'), CHATML]) {
+      const tokenizer = await tokenizerWith(template);
+      if (template === CHATML && stop === '</think>') continue;
+      const expected = tokenizer.decode(tokenizer.encode(shown), { skipSpecialTokens: true });
+      const isFound = text.includes(stop);
+      expect(say(tokenizer, text, [stop])).toMatchObject({ text: expected, finishReason: isFound ? 'stop' : 'length' });
+      const [id, ...more] = tokenizer.encode(stop);
+      if (more.length === 0) expect(say(tokenizer, text, [stop])).toEqual(say(tokenizer, text, [id]));
+    }
+  });
+
+  it('gives the bytes before a stop string that is a special token', async () => {
+    const tokenizer = await tokenizerWith(CHATML);
+    const reader = new Answer(tokenizer, [], { stopIds: new Set(), stopStrings: ['<|im_start|>'] });
+    const [byte] = tokenizer.encode('🦙');
+    expect(reader.push(byte, false)).toEqual({ text: '' });
+    expect(reader.push(tokenizer.idOf('<|im_start|>')!, false)).toEqual({ text: '\ufffd', finishReason: 'stop' });
+  });
+
+  it('finds stop strings with markers of harmony, beside those within a message', async () => {
+    const tokenizer = await loadTokenizer(folders.harmony('llama_untied'));
+    const text = '<|channel|>analysis<|message|>a b<|end|><|start|>assistant<|channel|>final<|message|>c d<|return|>';
+    expect(say(tokenizer, text, ['b<|end|>']).spans).toEqual([{ channel: 'analysis', content: 'a ' }]);
+    expect(say(tokenizer, text, ['<|channel|>final']).spans).toEqual([{ channel: 'analysis', content: 'a b' }]);
+    expect(say(tokenizer, text, ['<|end|>'])).toEqual(say(tokenizer, text, [tokenizer.idOf('<|end|>')!]));
+    // A header is no content.
+    expect(say(tokenizer, text, ['assistant', 'final', ' d']).text).toBe('a bc');
+  });
+
   it('looks for stop strings within a message', async () => {
     const tokenizer = await tokenizerWith(publishedTemplate('qwen3'));
     const { spans, finishReason } = spell(tokenizer, '<think>abST</think>OPc STOP d', ['STOP']);
@@ -145,6 +261,25 @@ describe('Answer', () => {
     ]);
     expect(finishReason).toBe('stop');
   });
+
+  it.each(['metaspace_llama2', 'metaspace_pre', 'metaspace_gemma', 'bpe_llama3'])(
+    'goes on with a text where it ended, and begins an answer without a space: %s',
+    async (name) => {
+      const tokenizer = await loadTokenizer(join('test', 'fixtures', 'tokenizers', name));
+      const ids = tokenizer.encode('hello world');
+      const word = ids.slice(tokenizer.encode('hello').length);
+      const text = (before: readonly number[], tokens: readonly number[], goesOn?: boolean) => {
+        const reader = new Answer(tokenizer, before, NO_STOP, goesOn);
+        return tokens.map((token, i) => reader.push(token, i === tokens.length - 1).text).join('');
+      };
+      expect(text(tokenizer.encode('hello'), word)).toBe(' world');
+      const chat = tokenizer.renderChat([{ role: 'user', content: 'hello' }], { addGenerationPrompt: true }).tokens;
+      expect(text(chat, word)).toBe(tokenizer.decode(word));
+      // Within the answer, and where a text is given as it is.
+      expect(text([...chat, ...word], word)).toBe(' world');
+      expect(text(chat, word, true)).toBe(' world');
+    },
+  );
 
   it('leaves a plain model as it is, though its vocabulary has the tags', async () => {
     const tokenizer = await loadTokenizer(modelFolder('llama_gqa_tied'));

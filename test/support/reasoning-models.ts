@@ -38,6 +38,15 @@ export class ReasoningModels {
     return folder;
   }
 
+  /** A small model with a tokenizer of test/fixtures/tokenizers, of whose ids it knows the first 512. */
+  withTokenizer(model: string, tokenizer: string): string {
+    const folder = join(this.#root, `${model}-${tokenizer}`);
+    cpSync(modelFolder(model), folder, { recursive: true });
+    const files = join(import.meta.dirname, '..', 'fixtures', 'tokenizers', tokenizer);
+    for (const file of ['tokenizer.json', 'tokenizer_config.json']) cpSync(join(files, file), join(folder, file));
+    return folder;
+  }
+
   remove(): void {
     rmSync(this.#root, { recursive: true });
   }

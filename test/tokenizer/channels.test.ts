@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type ChannelFormat, channelParser, parseChannels } from '../../src/tokenizer/channels/parser.ts';
 import { beginsMessage, type ChannelSpan, joinSpans } from '../../src/tokenizer/channels/spans.ts';
@@ -47,7 +48,19 @@ const HARMONY: [string, ChannelSpan[], string?][] = [
   ['<|channel|>analysis<|end|><|start|>assistant<|channel|>final<|message|>x', [analysis(''), final('x')]],
   ['<|start|>assistant Hello<|end|>', [final('Hello')]],
   ['<|channel|>analysis<|message|>a<|start|>assistant<|channel|>final<|message|>b', [analysis('a'), final('b')]],
-  ['<|channel|>analysis<|message|>a<|channel|>final<|message|>b', [analysis('a'), final('b')]],
+  ['<|channel|>final <|constrain|>', []],
+  ['<|channel|>analysis<|channel|>final<|message|>x', [final('x')]],
+  ['<|start|>assistant<|message|>to=f<|end|>', [final('to=f')]],
+  ['<|channel|>commentary to=functions.f <|constrain|>json{}<|call|>', [{ channel: 'commentary', content: 'to=functions.f json{}' }]], // prettier-ignore
+  // Within content, markers of a header are content.
+  ['<|channel|>analysis<|message|>a<|channel|>final<|message|>b', [analysis('a<|channel|>final<|message|>b')]],
+  ['a <|channel|>analysis<|constrain|> b<|end|>', [final('a <|channel|>analysis<|constrain|> b')], 'final'],
+  // Behind the end of all messages, text belongs to none.
+  ['<|channel|>final<|message|>Yes.<|return|>No.', [final('Yes.')]],
+  ['<|channel|>final<|message|>Yes.<|endoftext|>to=f<|message|>No.<|end|>', [final('Yes.')]],
+  ['<|channel|>final<|return|> <|channel|>final<|message|>No.', [final('')]],
+  ['<|channel|>commentary to=functions.f json<|message|>{}<|call|>{"b":2}<|call|>', [call('{}', 'json')]],
+  ['<|channel|>final<|message|>Yes.<|return|>x<|start|>assistant<|channel|>final<|message|>y', [final('Yes.'), final('y')]], // prettier-ignore
   ['<|channel|>analysis<|message|>a<|end|>assistant<|channel|>final<|message|>b', [analysis('a'), final('b')]],
   [
     '<|channel|>analysis<|message|>a<|end|>\n<|start|>assistant<|channel|>final<|message|>b',
@@ -71,7 +84,19 @@ const THINK: [string, ChannelSpan[], string?][] = [
   ['Yes.', [final('Yes.')], 'final'],
   ['<think></think>Yes.', [final('Yes.')]],
   ['<think>a <think> b</think>c </think> d', [reasoning('a <think> b'), final('c </think> d')]],
-  ['a<think>b</think>c', [final('a'), reasoning('b'), final('c')]],
+  // Reasoning is had once, at the beginning: later tags are text.
+  ['a<think>b</think>c', [final('a<think>b</think>c')]],
+  ['a</think>c', [final('a</think>c')]],
+  ['</think>Yes.', [final('</think>Yes.')]],
+  [' \n</think>Yes.', [final(' \n</think>Yes.')]],
+  ['<think>a</think>```\n<think>b</think>\n```', [reasoning('a'), final('```\n<think>b</think>\n```')]],
+  ['<think>a</think></think><think>', [reasoning('a'), final('</think><think>')]],
+  ['<think><think>a</think>b', [reasoning('<think>a'), final('b')]],
+  ['a</think><think>b</think>c', [reasoning('a'), final('<think>b</think>c')], 'reasoning'],
+  ['\n<think>a<think>b', [reasoning('\na<think>b')], 'reasoning'],
+  ['<think><think>a', [reasoning('<think>a')], 'reasoning'],
+  ['<think>a</think>b', [final('<think>a</think>b')], 'final'],
+  ['<think>a', [reasoning('a')]],
   ['1 < 2 <thin', [final('1 < 2 <thin')]],
   ['<think>1 </thin', [reasoning('1 </thin')]],
   [' \n', [final(' \n')]],
@@ -133,6 +158,34 @@ describe.each([
       const wanted = (characters: string) => characters.replace(/[^x🦙]/gu, '');
       if (format === 'think') expect(wanted(said)).toBe(wanted(text));
     }
+  });
+});
+
+describe('think', () => {
+  const parts = ['<think>', '</think>', '<', '>', '<think', '/think>', 'x', ' ', '\n', '🦙', '</', 'think>'];
+  const texts = fc.array(fc.constantFrom(...parts), { maxLength: 16 }).map((list) => list.join(''));
+  const open = fc.constantFrom(undefined, 'reasoning', 'final');
+
+  it('gives every character once, reasons once, and does not depend on where the text is cut', () => {
+    fc.assert(
+      fc.property(texts, open, fc.array(fc.nat(7)), (text, opened, lengths) => {
+        const whole = parseChannels('think', text, { open: opened });
+        const pieces: string[] = [];
+        let at = 0;
+        for (const length of lengths) pieces.push(text.slice(at, (at += length)));
+        expect(stream('think', [...pieces, text.slice(at)], opened)).toEqual(whole);
+        // What is missing is what opened the reasoning and what ended it.
+        const pattern = {
+          none: /^(?:\s*<think>(?<reasoning>.*?)(?:<\/think>(?<final>.*))?|(?<answer>.*))$/s,
+          reasoning: /^(?<before>\s*)(?:<think>)?(?<reasoning>.*?)(?:<\/think>(?<final>.*))?$/s,
+          final: /^(?<answer>.*)$/s,
+        }[opened ?? 'none'];
+        const { before = '', reasoning: thought = '', final: said = '', answer = '' } = pattern.exec(text)!.groups!;
+        const expected = [reasoning(before + thought), final(said + answer)].filter(({ content }) => content !== '');
+        expect(whole).toEqual(expected);
+      }),
+      { numRuns: 2000 },
+    );
   });
 });
 

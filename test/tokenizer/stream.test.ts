@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { DecodeStream } from '../../src/tokenizer/stream.ts';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
@@ -70,6 +71,36 @@ describe.each(['bpe_chatml', 'bpe_llama3', 'metaspace_gemma', 'metaspace_llama2'
   },
 );
 
+const FIXTURES = readdirSync(new URL('../fixtures/tokenizers', import.meta.url));
+
+describe.each(FIXTURES)('a stream that goes on with a text: %s', async (name) => {
+  const tokenizer = await load(name);
+
+  it.each([false, true])('adds what decode gives for the whole (skipSpecialTokens: %s)', (skipSpecialTokens) => {
+    const next = random(3);
+    const decode = (ids: number[]) => tokenizer.decode(ids, { skipSpecialTokens });
+    let spaces = 0;
+    for (let i = 0; i < 60; i++) {
+      const text = Array.from({ length: 1 + next(8) }, () => PIECES[next(PIECES.length)]).join('');
+      const ids = tokenizer.encode(text, { addSpecialTokens: i % 2 === 0 });
+      for (let at = 0; at <= ids.length; at++) {
+        const stream = tokenizer.stream({ skipSpecialTokens, after: ids.slice(0, at) });
+        const added = ids.slice(at).map((id) => stream.push(id));
+        added.push(stream.end());
+        const [before, whole] = [decode(ids.slice(0, at)), decode(ids)];
+        // Within a character, the text before ends in U+FFFD, and the character is the stream's.
+        const shown = whole.startsWith(before)
+          ? 0
+          : [1, 2, 3].find((n) => whole.startsWith(decode(ids.slice(0, at - n))));
+        const kept = decode(ids.slice(0, at - (shown ?? NaN)));
+        expect(kept + added.join(''), JSON.stringify([text, at])).toBe(whole);
+        if (at > 0 && added[0]?.startsWith(' ')) spaces++;
+      }
+    }
+    expect(spaces).toBeGreaterThan(0);
+  });
+});
+
 describe('a stream of many tokens', () => {
   it.each([
     ['letters', 'a', 'a'],
@@ -91,6 +122,16 @@ describe('a stream of many tokens', () => {
     for (let id = 0; id < count * tokens.length; id++) shown += stream.push(id);
     expect(shown + stream.end()).toBe(text.repeat(count));
     expect(longest).toBeLessThan(200);
+  });
+
+  it('goes on behind what was held back', async () => {
+    const tokenizer = await load('metaspace_llama2');
+    const stream = tokenizer.stream();
+    const whole = tokenizer.encode('hello world', { addSpecialTokens: false });
+    const hello = tokenizer.encode('hello', { addSpecialTokens: false });
+    const world = whole.slice(hello.length);
+    const push = (ids: number[]) => ids.map((id) => stream.push(id)).join('');
+    expect(push(hello) + stream.end() + stream.end() + push(world)).toBe('hello world');
   });
 
   it('shows each byte once when a later byte makes shown ones invalid', async () => {

@@ -20,7 +20,39 @@ const SPELLED: [string, string, unknown[]][] = [
   ['a call that is no JSON', '<tool_call>{"name": f}</tool_call>', []],
 ];
 
+const tagged = (name: string) => `<tool_call>{"name": "${name}", "arguments": {}}</tool_call>`;
+const deepSeek = (name: string) => `<｜tool▁call▁begin｜>${name}<｜tool▁sep｜>{}<｜tool▁call▁end｜>`;
+const mistral = (name: string) => `[TOOL_CALLS][{"name": "${name}", "arguments": {}}]`;
+const llama = (name: string) => `<|python_tag|>{"name": "${name}", "parameters": {}}`;
+const quoting = { name: 'write', arguments: { text: 'a</think>b' } };
+
 describe('parseToolCalls', () => {
+  it.each([tagged, deepSeek, mistral, llama])('finds none in reasoning: %s', (spell) => {
+    expect(parseToolCalls(`<think>maybe ${spell('f')}</think>No.`)).toEqual([]);
+    expect(parseToolCalls(`<think>${spell('f')}</think>${spell('g')}`)).toEqual([g]);
+    expect(parseToolCalls(`\n<think>${spell('f')}`)).toEqual([]);
+    // The prompt began the reasoning.
+    expect(parseToolCalls(`maybe ${spell('f')}</think>No.`)).toEqual([]);
+    expect(parseToolCalls(`${spell('f')}</think>${spell('g')}`)).toEqual([g]);
+  });
+
+  it.each([
+    `<tool_call>${JSON.stringify(quoting)}</tool_call>`,
+    `<｜tool▁call▁begin｜>write<｜tool▁sep｜>{"text": "a</think>b"}<｜tool▁call▁end｜>`,
+    `[TOOL_CALLS]${JSON.stringify([quoting])}`,
+    JSON.stringify({ name: 'write', parameters: quoting.arguments }),
+  ])('takes tags within arguments for text: %s', (text) => {
+    expect(parseToolCalls(text)).toEqual([quoting]);
+    expect(parseToolCalls(`<think>x</think>${text}`)).toEqual([quoting]);
+  });
+
+  it.each([tagged, deepSeek])('takes a call that is shown in a code block for an example: %s', (spell) => {
+    expect(parseToolCalls(`Like this:\n\`\`\`xml\n${spell('f')}\n\`\`\`\nDone.`)).toEqual([]);
+    expect(parseToolCalls(`~~~\n\`\`\`\n${spell('f')}\n~~~\n${spell('g')}`)).toEqual([g]);
+    expect(parseToolCalls(`\`\`\`\nx\n\`\`\`\n${spell('g')}`)).toEqual([g]);
+    expect(parseToolCalls(`a \`\`\` b ${spell('g')}`)).toEqual([g]);
+  });
+
   it.each(SPELLED)('reads %s', (_, text, calls) => {
     expect(parseToolCalls(text)).toEqual(calls);
   });

@@ -1,5 +1,5 @@
 import { availableMemory } from '../../engine/available-memory.ts';
-import { eosIds } from '../../engine/generate-options.ts';
+import { endIds } from '../../engine/end-of-text.ts';
 import { openModel } from '../../engine/load.ts';
 import { planNetwork, type WeightOptions } from '../../engine/load-network.ts';
 import { assess, cacheBytes, type MemoryFit } from '../../engine/memory.ts';
@@ -59,7 +59,6 @@ function describe(files: ModelFiles, { weights, context, maxMemory }: ModelInfoO
     entry.tensors += 1;
     entry.bytes += bytes;
   }
-  const eos = eosIds(files.generationConfig?.eos_token_id ?? files.config.eos_token_id);
   return {
     source: files.source,
     config: network.config,
@@ -72,7 +71,7 @@ function describe(files: ModelFiles, { weights, context, maxMemory }: ModelInfoO
       ...assess(plan, { available, maxMemory, context }),
     },
     tokenizer: tokenizer ? { vocabSize: tokenizer.vocabSize, chatTemplate: tokenizer.hasChatTemplate } : null,
-    eos: eos.map((id) => ({ id, token: tokenizer?.tokenOf(id) ?? null })),
+    eos: endIds({ ...files, tokenizer }).map((id) => ({ id, token: tokenizer?.tokenOf(id) ?? null })),
     notes: [...(files.notes ?? []), ...plan.notes],
   };
 }

@@ -13,7 +13,10 @@ import { HubUnreachableError } from './error.ts';
  * asked, the default model that the set-up brought answers to its name, unless a revision is named.
  * @throws HubError, LoadError
  */
-export async function openFromHub(repo: string, options: Omit<DownloadOptions, 'env'> & LinkOptions = {}): Promise<ModelFiles> {
+export async function openFromHub(
+  repo: string,
+  options: Omit<DownloadOptions, 'env'> & LinkOptions = {},
+): Promise<ModelFiles> {
   const { verify = false, onProgress, signal } = options;
   const notes: string[] = [];
   // What is wrong is refused here, and healed only by a caller who asks `downloadModel` for it.

@@ -4,17 +4,9 @@ const START = '<|start|>';
 const CHANNEL = '<|channel|>';
 const CONSTRAIN = '<|constrain|>';
 const MESSAGE = '<|message|>';
+const END = '<|end|>';
 
-export const HARMONY_MARKERS = [
-  START,
-  CHANNEL,
-  CONSTRAIN,
-  MESSAGE,
-  '<|end|>',
-  '<|call|>',
-  '<|return|>',
-  '<|endoftext|>',
-];
+export const HARMONY_MARKERS = [START, CHANNEL, CONSTRAIN, MESSAGE, END, '<|call|>', '<|return|>', '<|endoftext|>'];
 
 const CHANNELS = ['analysis', 'commentary', 'final'];
 
@@ -41,8 +33,10 @@ const emptyHeader = (started: boolean): PartialHeader => ({
  * The harmony format of gpt-oss: `<|start|>role to=recipient<|channel|>channel <|constrain|>type<|message|>content<|end|>`.
  * The recipient may stand in either part, and `<|constrain|>` may be missing.
  *
- * Whatever comes, nothing is refused: a header that ends before `<|message|>` becomes content, text where a header should
- * be is the final answer's, and a header that is cut off at the end says nothing.
+ * Whatever comes, nothing is refused. Within content only `<|start|>` and the ends of a message are markers, the others
+ * are content. A header that ends before `<|message|>` becomes content, text where a header should be is the final
+ * answer's, and a header that is cut off at the end says nothing. Behind `<|return|>`, `<|call|>` and `<|endoftext|>`
+ * text belongs to no message, until `<|start|>`.
  *
  * Source: openai/harmony, docs/format.md and parse_header_from_string of src/encoding.rs.
  */
@@ -50,6 +44,8 @@ export class HarmonyReader {
   /** The header that is being read; undefined within content. */
   private partial: PartialHeader | undefined;
   private channel: string | undefined;
+  /** Behind the end of all messages. */
+  private isOver = false;
   private readonly spans: SpanCollector;
 
   /** @param open The channel whose content comes first; undefined where a header comes first. */
@@ -61,11 +57,12 @@ export class HarmonyReader {
 
   /** The channel whose content is being read. */
   get open(): string | undefined {
-    return this.partial ? undefined : this.channel;
+    return this.partial || this.isOver ? undefined : this.channel;
   }
 
   text(text: string): void {
     const { partial } = this;
+    if (this.isOver) return;
     if (!partial) {
       this.spans.add(text);
     } else if (partial.constrain !== undefined) {
@@ -83,6 +80,7 @@ export class HarmonyReader {
 
   marker(marker: string): void {
     const { partial } = this;
+    if (this.isOver && marker !== START) return;
     switch (marker) {
       case MESSAGE:
         if (partial) this.begin(headerOf(partial));
@@ -93,11 +91,13 @@ export class HarmonyReader {
         else this.spans.add(marker);
         return;
       case CHANNEL:
-        this.partial = { ...(partial ?? emptyHeader(true)), channel: '', constrain: undefined };
+        if (partial) this.partial = { ...partial, channel: '', constrain: undefined };
+        else this.spans.add(marker);
         return;
       default:
         if (partial) this.degrade(partial);
         this.partial = emptyHeader(marker === START);
+        this.isOver = marker !== START && marker !== END;
     }
   }
 

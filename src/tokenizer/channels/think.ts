@@ -1,57 +1,81 @@
 import { SpanCollector, type ChannelSpan } from './spans.ts';
 
 const OPEN = '<think>';
+const CLOSE = '</think>';
 
-export const THINK_MARKERS = [OPEN, '</think>'];
+export const THINK_MARKERS = [OPEN, CLOSE];
 
 /**
- * The format of DeepSeek-R1, Qwen3 and their like: reasoning between `<think>` and `</think>`, then the answer. A tag
- * where it means nothing is text, and white space before the first `<think>` says nothing; all other text stays as it is.
+ * The format of DeepSeek-R1, Qwen3 and their like: reasoning between `<think>` and `</think>`, then the answer.
+ *
+ * An answer reasons once, at its beginning: `<think>` counts where nothing but white space stands before it, and the
+ * first `</think>` behind it ends the reasoning. All other tags are text, as an answer about such tags needs them; so is
+ * a `</think>` that closes nothing, because what stands before it has been given out as the answer's. White space before
+ * the opening tag is left out; all other text stays as it is.
  */
 export class ThinkReader {
-  private isReasoning: boolean;
-  /** White space from the beginning, until something else comes. */
-  private blank: string | undefined = '';
+  /** `blank`: nothing but white space has come, and reasoning may still begin. */
+  private state: 'blank' | 'reasoning' | 'answer';
+  /** White space from the beginning. */
+  private blank = '';
+  /** Whether a model may still repeat the tag that its prompt ended with. */
+  private mayRepeat: boolean;
   private readonly spans: SpanCollector;
 
-  /** @param open `reasoning` where the prompt ended behind `<think>`. */
+  /**
+   * @param open `reasoning` where the prompt ended behind `<think>`, `final` where its reasoning is over; undefined
+   *   where the prompt says neither.
+   */
   constructor(open: string | undefined) {
-    this.isReasoning = open === 'reasoning';
+    this.state = open === 'reasoning' ? 'reasoning' : open === undefined ? 'blank' : 'answer';
+    this.mayRepeat = open === 'reasoning';
     this.spans = new SpanCollector({ channel: this.open });
   }
 
   get open(): string {
-    return this.isReasoning ? 'reasoning' : 'final';
+    return this.state === 'reasoning' ? 'reasoning' : 'final';
   }
 
   text(text: string): void {
-    if (this.blank !== undefined) {
-      this.blank += text;
-      if (this.blank.trim() === '') return;
+    if (this.state !== 'blank') {
+      this.mayRepeat &&= text.trim() === '';
+      this.spans.add(text);
+      return;
     }
-    this.spans.add(this.blank ?? text);
-    this.blank = undefined;
+    this.blank += text;
+    if (this.blank.trim() !== '') this.answer(this.blank);
   }
 
   marker(marker: string): void {
-    const isOpening = marker === OPEN;
-    if (isOpening === this.isReasoning) {
-      // A model may repeat the tag that its prompt ended with.
-      if (!(isOpening && this.blank !== undefined)) this.text(marker);
-      return;
+    if (marker === OPEN && this.state === 'blank') {
+      this.turn('reasoning');
+    } else if (marker === OPEN && this.mayRepeat) {
+      this.mayRepeat = false;
+    } else if (marker === CLOSE && this.state === 'reasoning') {
+      this.turn('answer');
+    } else if (this.state === 'blank') {
+      this.answer(this.blank + marker);
+    } else {
+      this.text(marker);
     }
-    if (!isOpening && this.blank !== undefined) this.spans.add(this.blank);
-    this.blank = undefined;
-    this.isReasoning = isOpening;
-    this.spans.turn({ channel: this.open });
   }
 
   end(): void {
-    this.spans.add(this.blank ?? '');
-    this.blank = undefined;
+    if (this.state === 'blank') this.answer(this.blank);
   }
 
   take(): ChannelSpan[] {
     return this.spans.take();
+  }
+
+  private turn(state: 'reasoning' | 'answer'): void {
+    this.state = state;
+    this.mayRepeat = false;
+    this.spans.turn({ channel: this.open });
+  }
+
+  private answer(content: string): void {
+    this.turn('answer');
+    this.spans.add(content);
   }
 }
