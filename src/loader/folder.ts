@@ -30,7 +30,7 @@ export async function openFolder(path: string): Promise<ModelFiles> {
   const generationConfig = names.includes('generation_config.json')
     ? await readConfig('generation_config.json')
     : undefined;
-  const tokenizer = await readTokenizerFiles(path);
+  const tokenizer = await readTokenizerFiles(path, resolveInFolder);
   const notes: string[] = [];
   if ('auto_map' in config) notes.push('config.json names code of its own (auto_map); it is not executed.');
   if (names.includes(SINGLE_NAME) && names.includes(INDEX_NAME))

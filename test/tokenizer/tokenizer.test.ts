@@ -2,8 +2,10 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { loadTokenizer } from '../../src/loader/load-tokenizer.ts';
+import { resolveInFolder } from '../../src/loader/model-folder.ts';
 import { readTokenizerFiles, TokenizerError, type TokenizerFiles } from '../../src/tokenizer/files.ts';
-import { loadTokenizer, Tokenizer } from '../../src/tokenizer/tokenizer.ts';
+import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 
 const fixture = (name: string) => new URL(`../fixtures/tokenizers/${name}`, import.meta.url).pathname;
 const user = [{ role: 'user', content: 'Hi' }];
@@ -34,7 +36,7 @@ describe('a large text', () => {
 
 describe('tokenizer_config.json', () => {
   const encodeHi = async (name: string, config: Record<string, unknown>) => {
-    const files = (await readTokenizerFiles(fixture(name)))!;
+    const files = (await readTokenizerFiles(fixture(name), resolveInFolder))!;
     const tokenizer = new Tokenizer({ ...files, config: { ...files.config, ...config } });
     const bare = tokenizer.encode('Hi', { addSpecialTokens: false });
     const ids = tokenizer.encode('Hi');
@@ -83,7 +85,7 @@ describe('a folder', () => {
 
   it('without tokenizer.json has no tokenizer', async () => {
     rmSync(join(folder, 'tokenizer.json'));
-    expect(await readTokenizerFiles(folder)).toBeUndefined();
+    expect(await readTokenizerFiles(folder, resolveInFolder)).toBeUndefined();
     await expect(loadTokenizer(folder)).rejects.toThrow(/no tokenizer\.json/);
   });
 
