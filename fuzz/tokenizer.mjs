@@ -29,7 +29,23 @@ const PATTERNS = [
   '\\p{Han}++',
   '',
 ];
-const VALUES = [null, true, 0, -1, 1.5, 2 ** 53, '', 'a', '👩', '\ud800', 'x'.repeat(70_000), [], {}, [[]], '__proto__'];
+const VALUES = [
+  null,
+  true,
+  0,
+  -1,
+  1.5,
+  2 ** 53,
+  '',
+  'a',
+  '👩',
+  '\ud800',
+  'x'.repeat(70_000),
+  [],
+  {},
+  [[]],
+  '__proto__',
+];
 const TEXTS = [
   '',
   'Hello world, 12345 naïve_x  <|im_start|>user\n\n',
@@ -43,7 +59,8 @@ const TEXTS = [
 ];
 
 export default {
-  about: 'mutated tokenizers: a TokenizerError or ids, in bounded time and memory; known ids only; decoding what was encoded',
+  about:
+    'mutated tokenizers: a TokenizerError or ids, in bounded time and memory; known ids only; decoding what was encoded',
   limit: { seconds: 5, megabytes: 768 },
 
   setup() {
@@ -117,7 +134,12 @@ function mutate(random, files) {
   if (random.chance(0.2)) {
     const pattern = { Regex: random.pick(PATTERNS) };
     if (random.chance(0.5)) {
-      files.tokenizer.pre_tokenizer = { type: 'Split', pattern, behavior: random.pick(['Isolated', 'Removed']), invert: random.chance(0.5) };
+      files.tokenizer.pre_tokenizer = {
+        type: 'Split',
+        pattern,
+        behavior: random.pick(['Isolated', 'Removed']),
+        invert: random.chance(0.5),
+      };
     } else files.tokenizer[random.pick(['normalizer', 'decoder'])] = { type: 'Replace', pattern, content: 'xx' };
     return;
   }
@@ -142,7 +164,9 @@ function mutate(random, files) {
     if (kind === 0) delete at[key];
     else if (kind === 1) at[key] = random.pick(VALUES);
     else if (kind === 2) at[key] = structuredClone(at[random.pick(keys)]);
-    else at[random.pick(keys)] = typeof value === 'string' ? value.slice(random.int(value.length + 1)) : random.pick(VALUES);
+    else
+      at[random.pick(keys)] =
+        typeof value === 'string' ? value.slice(random.int(value.length + 1)) : random.pick(VALUES);
     return;
   }
 }

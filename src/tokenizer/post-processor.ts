@@ -53,7 +53,9 @@ function tokenId(fields: Fields, name: string): number {
 function template(fields: Fields): PostProcessor {
   const pieces = fields.list('single');
   if (pieces.length > MAX_STEPS) fields.fail('single', `a list of at most ${MAX_STEPS}`);
-  const ids = fields.has('special_tokens') ? fields.object('special_tokens') : new Fields(fields.path, {});
+  const ids = fields.has('special_tokens')
+    ? fields.object('special_tokens')
+    : new Fields(`${fields.path}.special_tokens`, {});
   const parts = pieces.map((piece, i) => {
     const path = `${fields.path}.single[${i}]`;
     const { SpecialToken: token, Sequence: text } = isObject(piece) ? piece : {};

@@ -1,10 +1,11 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadTokenizer } from '../../src/loader/load-tokenizer.ts';
 import { resolveInFolder } from '../../src/loader/model-folder.ts';
 import { readTokenizerFiles, TokenizerError, type TokenizerFiles } from '../../src/tokenizer/files.ts';
+import { VitrineError } from '../../src/tensor/errors.ts';
 import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 
 const fixture = (name: string) => new URL(`../fixtures/tokenizers/${name}`, import.meta.url).pathname;
@@ -81,6 +82,33 @@ describe('a folder', () => {
     mkdirSync(join(folder, 'additional_chat_templates'));
     write('additional_chat_templates/tool_use.jinja', 'file with tools');
     expect([await render(), await render([{}])]).toEqual(['file', 'file with tools']);
+  });
+
+  it.each(['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'chat_template.jinja'])(
+    'is not left by a link: %s',
+    async (name) => {
+      const elsewhere = mkdtempSync(join(tmpdir(), 'vitrine-elsewhere-'));
+      writeFileSync(join(elsewhere, 'file'), '{"PRIVATE": "KEY"}');
+      rmSync(join(folder, name), { force: true });
+      symlinkSync(join(elsewhere, 'file'), join(folder, name));
+      const error = await loadTokenizer(folder).catch((error: unknown) => error as Error);
+      rmSync(elsewhere, { recursive: true });
+      expect(error).toBeInstanceOf(VitrineError);
+      expect((error as Error).message).toContain(name);
+      expect((error as Error).message).not.toContain('PRIVATE');
+    },
+  );
+
+  it('may hold links to files of its own', async () => {
+    renameSync(join(folder, 'tokenizer.json'), join(folder, 'own.json'));
+    symlinkSync('own.json', join(folder, 'tokenizer.json'));
+    expect((await loadTokenizer(folder)).encode('Hi')).not.toEqual([]);
+  });
+
+  it('has its text quoted in no error', async () => {
+    write('tokenizer_config.json', '{"a": PRIVATE KEY}');
+    await expect(loadTokenizer(folder)).rejects.toThrow(/tokenizer_config\.json: not valid JSON/);
+    await expect(loadTokenizer(folder)).rejects.not.toThrow(/PRIVATE/);
   });
 
   it('without tokenizer.json has no tokenizer', async () => {
