@@ -24,7 +24,8 @@ export {
 } from './tokenizer/channels/parser.ts';
 export { joinSpans, type ChannelSpan } from './tokenizer/channels/spans.ts';
 export { parseToolCalls, type ToolCall } from './tokenizer/tool-calls.ts';
-export { loadTokenizer, Tokenizer } from './tokenizer/tokenizer.ts';
+export { loadTokenizer } from './loader/load-tokenizer.ts';
+export { Tokenizer } from './tokenizer/tokenizer.ts';
 export { renderTemplate, type ChatMessage, type TemplateVariables } from './tokenizer/template.ts';
 export { Tensor, concat, liveTensors } from './tensor/tensor.ts';
 export { keep, scope, tap } from './tensor/scope.ts';

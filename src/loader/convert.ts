@@ -28,7 +28,7 @@ const TORCH = { bf16: 'bfloat16', f16: 'float16', f32: 'float32' } as const;
 /** In config.json: marks a folder as an output, which a later conversion may replace. */
 const MARK = 'vitrine_converted_from';
 const OUTPUTS =
-  /^(config|generation_config|tokenizer|tokenizer_config)\.json$|^model.*\.safetensors(\.index\.json)?$|^chat_template\.jinja$|^additional_chat_templates$/;
+  /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens)\.json$|^model.*\.safetensors(\.index\.json)?$|^chat_template\.jinja$|^additional_chat_templates$/;
 
 /**
  * Writes a model as a Hugging Face folder: config.json, generation_config.json, model.safetensors (several with an index
@@ -105,6 +105,8 @@ async function writeDescription(
   if (tokenizer === undefined) return;
   await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer.tokenizer));
   await write('tokenizer_config.json', tokenizer.config);
+  if (tokenizer.specialTokensMap) await write('special_tokens_map.json', tokenizer.specialTokensMap);
+  if (tokenizer.addedTokens) await write('added_tokens.json', tokenizer.addedTokens);
   if (tokenizer.chatTemplate !== undefined)
     await writeFile(join(folder, 'chat_template.jinja'), tokenizer.chatTemplate);
   if (tokenizer.chatTemplate !== undefined && tokenizer.toolTemplate !== undefined) {

@@ -1,11 +1,11 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
-import { type LinkOptions, ModelFolder } from '../model-folder.ts';
 import { readTokenizerFiles } from '../tokenizer/files.ts';
 import type { ModelFiles } from './checkpoint.ts';
 import { isGgufName } from './gguf/find.ts';
 import { LoadError } from './load-error.ts';
+import { type LinkOptions, ModelFolder } from './model-folder.ts';
 import { SafetensorsCheckpoint } from './safetensors/checkpoint.ts';
 import { readSafetensors } from './safetensors/read.ts';
 import { INDEX_NAME, openShards, SINGLE_NAME } from './safetensors/shards.ts';

@@ -1,4 +1,19 @@
-import type { AddedToken } from './library.ts';
+import { Trie } from './trie.ts';
+
+/** A token that is found whole in a text, before the text is split into words. */
+export interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  readonly special: boolean;
+  /** Found in the normalised text rather than in the text as given. */
+  readonly normalized: boolean;
+  /** Found only where no letter or digit touches it. */
+  readonly single_word: boolean;
+  /** Takes the white space before it along. */
+  readonly lstrip: boolean;
+  /** Takes the white space after it along. */
+  readonly rstrip: boolean;
+}
 
 /** A stretch of text, or an added token found in it. */
 export type Section = string | AddedToken;
@@ -18,26 +33,27 @@ const WHITE_SPACE = /\p{White_Space}/u;
  * @param spelling How a token appears in the text: its content, or its normalised content.
  */
 export function addedTokenSplitter(tokens: readonly AddedToken[], spelling: (token: AddedToken) => string): SplitText {
-  const bySpelling = new Map(tokens.map((token) => [spelling(token), token]));
-  bySpelling.delete('');
-  if (bySpelling.size === 0) return (text) => (text === '' ? [] : [text]);
-  const longestFirst = [...bySpelling.keys()].sort((a, b) => b.length - a.length);
-  const pattern = new RegExp(longestFirst.map((text) => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')).join('|'), 'gu');
-
+  const spellings = new Spellings(tokens, spelling);
   return (text, allowSpecial) => {
     const sections: Section[] = [];
     let done = 0;
-    for (const { 0: found, index } of text.matchAll(pattern)) {
-      const token = bySpelling.get(found)!;
-      let start = index;
-      let end = start + found.length;
-      if (start < done || (token.special && !allowSpecial) || (token.single_word && touchesWord(text, start, end))) {
-        continue;
+    let spaceEnd = 0;
+    for (let match = spellings.find(text, 0); match; match = spellings.find(text, match.end)) {
+      const { token } = match;
+      let { start, end } = match;
+      if ((token.special && !allowSpecial) || (token.single_word && touchesWord(text, start, end))) continue;
+      if (token.lstrip) {
+        start = Math.max(start, done);
+        while (start > done && WHITE_SPACE.test(text[start - 1])) start--;
       }
-      if (token.lstrip) while (start > done && WHITE_SPACE.test(text[start - 1])) start--;
-      if (token.rstrip) while (end < text.length && WHITE_SPACE.test(text[end])) end++;
+      if (token.rstrip) {
+        // Many tokens in one stretch of white space each take all that follows.
+        if (end > spaceEnd) for (spaceEnd = end; WHITE_SPACE.test(text.charAt(spaceEnd));) spaceEnd++;
+        end = spaceEnd;
+      }
       if (start > done) sections.push(text.slice(done, start));
-      sections.push(token);
+      // Where the token before took this one along as white space, this one counts too, unless nothing is left of it.
+      if (start < end) sections.push(token);
       done = end;
     }
     if (done < text.length) sections.push(text.slice(done));
@@ -49,4 +65,41 @@ function touchesWord(text: string, start: number, end: number): boolean {
   // Two code units hold any character; slicing more would make a long text quadratic.
   const before = text.slice(Math.max(0, start - 2), start);
   return ENDS_WITH_WORD.test(before) || STARTS_WITH_WORD.test(text.slice(end, end + 2));
+}
+
+/** The tokens by the UTF-16 units of their spellings. */
+class Spellings {
+  private readonly trie = new Trie<AddedToken>();
+  /** Whether a token begins with a unit: most of a text is passed over by this alone. */
+  private readonly begins = new Uint8Array(2 ** 16);
+
+  constructor(tokens: readonly AddedToken[], spelling: (token: AddedToken) => string) {
+    for (const token of tokens) {
+      const text = spelling(token);
+      if (text === '') continue;
+      this.begins[text.charCodeAt(0)] = 1;
+      this.trie.set(
+        Array.from({ length: text.length }, (_, i) => text.charCodeAt(i)),
+        token,
+      );
+    }
+  }
+
+  /** The first match that begins at `from` or later, the longest there. */
+  find(text: string, from: number): { token: AddedToken; start: number; end: number } | undefined {
+    for (let start = from; start < text.length; start++) {
+      if (this.begins[text.charCodeAt(start)] === 0) continue;
+      let found: AddedToken | undefined;
+      let end = start;
+      let node: number | undefined = 0;
+      for (let at = start; at < text.length;) {
+        node = this.trie.next(node, text.charCodeAt(at++));
+        if (node === undefined) break;
+        const token = this.trie.value(node);
+        if (token) [found, end] = [token, at];
+      }
+      if (found) return { token: found, start, end };
+    }
+    return undefined;
+  }
 }

@@ -1,11 +1,9 @@
-import { addedTokenSplitter, type Section } from './added-tokens.ts';
-import type { AddedToken, Pipeline } from './library.ts';
-
-/** The vocabulary, and how a word of it is cut into tokens. */
-export interface Model {
-  readonly vocab: ReadonlyMap<string, number>;
-  encode(word: string): readonly number[];
-}
+import { addedTokenSplitter, type AddedToken, type Section } from './added-tokens.ts';
+import { entering } from './bounded.ts';
+import type { Model } from './models/model.ts';
+import type { Normalizer } from './normalizers/normalizer.ts';
+import type { PostProcessor } from './post-processor.ts';
+import type { PreTokenizer } from './pre-tokenizers/pre-tokenizer.ts';
 
 export interface EncodeOptions {
   /** Adds the tokens that the model expects around a text, such as BOS. Default true. */
@@ -19,45 +17,51 @@ export interface EncodeOptions {
 
 export type Encode = (text: string, options?: EncodeOptions) => number[];
 
+/** The steps from a text to its ids, each of them where tokenizer.json has it. */
+export interface Steps {
+  readonly added: readonly AddedToken[];
+  /** How an added token appears in the normalised text. */
+  readonly normalisedSpelling: (token: AddedToken) => string;
+  readonly normalizer: Normalizer | undefined;
+  readonly preTokenizer: PreTokenizer | undefined;
+  readonly model: Model;
+  readonly postProcessor: PostProcessor | undefined;
+}
+
 /** Added tokens, normalizer, pre-tokenizer, model and post-processor, in the order of the reference implementation. */
-export function createEncoder(
-  pipeline: Pipeline,
-  model: Model,
-  added: readonly AddedToken[],
-  idOf: (token: string) => number | undefined,
-): Encode {
-  const { normalizer, pre_tokenizer: preTokenizer, post_processor: postProcessor } = pipeline;
-  const normalise = (text: string) => (normalizer ? normalizer(text) : text);
+export function createEncoder(steps: Steps): Encode {
+  const { added, normalizer, preTokenizer, model, postProcessor } = steps;
   const splitRaw = addedTokenSplitter(
     added.filter((token) => !token.normalized),
     (token) => token.content,
   );
   const splitNormalised = addedTokenSplitter(
     added.filter((token) => token.normalized),
-    (token) => normalise(token.content),
+    steps.normalisedSpelling,
   );
 
   return (text, { addSpecialTokens = true, allowSpecial = true } = {}) => {
     const ids: number[] = [];
-    let atStart = true;
+    let isStart = true;
     const encodeSection = (section: Section) => {
       if (typeof section !== 'string') {
         ids.push(section.id);
       } else {
-        // The library asks for the index only to know whether this is the text's beginning.
-        const words = preTokenizer ? preTokenizer(section, { section_index: atStart ? 0 : 1 }) : [section];
-        for (const word of words) for (const id of model.encode(word)) ids.push(id);
+        const words = preTokenizer ? preTokenizer(section, isStart, text.length) : [section];
+        entering('tokenizer.json: model');
+        for (const word of words) {
+          if (word !== '') for (const id of model.encode(word)) ids.push(id);
+        }
       }
-      atStart = false;
+      isStart = false;
     };
+    entering('tokenizer.json: added_tokens');
     for (const section of splitRaw(text, allowSpecial)) {
-      if (typeof section === 'string') splitNormalised(normalise(section), allowSpecial).forEach(encodeSection);
-      else encodeSection(section);
+      if (typeof section === 'string') {
+        const normalised = normalizer ? normalizer(section, text.length) : section;
+        splitNormalised(normalised, allowSpecial).forEach(encodeSection);
+      } else encodeSection(section);
     }
-    if (!postProcessor) return ids;
-    // It moves our ids as they are, and adds the tokens of its own as strings.
-    return postProcessor(ids, null, addSpecialTokens).tokens.flatMap((item) =>
-      typeof item === 'number' ? [item] : (idOf(item as string) ?? []),
-    );
+    return postProcessor ? [...postProcessor(ids, addSpecialTokens)] : ids;
   };
 }

@@ -1,7 +1,8 @@
-import { join } from 'node:path';
-import { VitrineError } from '../tensor/errors.ts';
 import { isObject, type Json, parseJson } from '../json.ts';
-import { ModelFolder } from '../model-folder.ts';
+import { VitrineError } from '../tensor/errors.ts';
+import { TokenizerError } from './fields.ts';
+
+export { TokenizerError };
 
 /** The parsed files that make a tokenizer, whether they came from a folder or from GGUF metadata. */
 export interface TokenizerFiles {
@@ -9,42 +10,61 @@ export interface TokenizerFiles {
   readonly tokenizer: Readonly<Record<string, unknown>>;
   /** tokenizer_config.json; empty where there is none. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** special_tokens_map.json, which older transformers wrote; it counts where the configuration lists no added tokens. */
+  readonly specialTokensMap?: Readonly<Record<string, unknown>> | undefined;
+  /** added_tokens.json, likewise: ids by tokens. */
+  readonly addedTokens?: Readonly<Record<string, unknown>> | undefined;
   /** chat_template.jinja, or `chat_template` of tokenizer_config.json. */
   readonly chatTemplate: string | undefined;
   /** The template named `tool_use`, where a model has one of its own for conversations with tools. */
   readonly toolTemplate?: string | undefined;
 }
 
-/** A tokenizer's files are malformed, or ask for something that this tokenizer does not know. */
-export class TokenizerError extends VitrineError {
-  override readonly name = 'TokenizerError';
-}
-
 const MiB = 2 ** 20;
 /** Far above the largest published files (tokenizer.json: 33 MB); above them a file is not what its name says. */
-const LIMITS = { tokenizer: 256 * MiB, config: 16 * MiB, template: MiB };
+const LIMITS = { tokenizer: 128 * MiB, config: 16 * MiB, template: MiB };
+
+/** Where a model's files are read from, by their names with `/` as separator. */
+export interface FileSource {
+  /** For messages. */
+  readonly path: string;
+  /**
+   * The bytes of a file; undefined where there is none.
+   * @throws VitrineError where it is larger than `maxBytes`, no regular file, or out of bounds.
+   */
+  readIfThere(name: string, maxBytes: number): Promise<Uint8Array | undefined>;
+}
 
 /**
- * Reads a model folder's tokenizer.json, tokenizer_config.json and chat templates, in transformers' order of precedence:
- * chat_template.jinja (and additional_chat_templates/tool_use.jinja) before the configuration's `chat_template`, which
- * may be one template or a list of named ones. `undefined` where the folder has no tokenizer.json.
+ * Reads a model's tokenizer.json, tokenizer_config.json, special_tokens_map.json, added_tokens.json and chat templates, in
+ * transformers' order of precedence: chat_template.jinja (and additional_chat_templates/tool_use.jinja) before the
+ * configuration's `chat_template`, which may be one template or a list of named ones. `undefined` where there is no
+ * tokenizer.json.
  *
- * @throws {TokenizerError} naming the file, when one is too large, not UTF-8, or not a JSON object.
+ * @throws {TokenizerError} naming the file, when one is too large, not UTF-8, not a JSON object, or links elsewhere.
  */
-export async function readTokenizerFiles(from: string | ModelFolder): Promise<TokenizerFiles | undefined> {
-  const folder = typeof from === 'string' ? new ModelFolder(from) : from;
-  const [tokenizer, config, template, toolTemplate] = await Promise.all([
-    readObject(folder, 'tokenizer.json', LIMITS.tokenizer),
-    readObject(folder, 'tokenizer_config.json', LIMITS.config),
-    readText(folder, 'chat_template.jinja', LIMITS.template),
-    readText(folder, join('additional_chat_templates', 'tool_use.jinja'), LIMITS.template),
+export async function readTokenizerFiles(source: FileSource): Promise<TokenizerFiles | undefined> {
+  const [tokenizer, config, specialTokensMap, addedTokens, template, toolTemplate] = await Promise.all([
+    readObject(source, 'tokenizer.json', LIMITS.tokenizer),
+    readObject(source, 'tokenizer_config.json', LIMITS.config),
+    readObject(source, 'special_tokens_map.json', LIMITS.config),
+    readObject(source, 'added_tokens.json', LIMITS.config),
+    readText(source, 'chat_template.jinja', LIMITS.template),
+    readText(source, 'additional_chat_templates/tool_use.jinja', LIMITS.template),
   ]);
   if (tokenizer === undefined) return undefined;
   const templates =
     template === undefined
-      ? namedTemplates(config?.chat_template, join(folder.path, 'tokenizer_config.json'))
+      ? namedTemplates(config?.chat_template, `${source.path}/tokenizer_config.json`)
       : { default: template, tool_use: toolTemplate };
-  return { tokenizer, config: config ?? {}, chatTemplate: templates.default, toolTemplate: templates.tool_use };
+  return {
+    tokenizer,
+    config: config ?? {},
+    specialTokensMap,
+    addedTokens,
+    chatTemplate: templates.default,
+    toolTemplate: templates.tool_use,
+  };
 }
 
 /** `chat_template` as tokenizer_config.json writes it: a template, or `[{ name, template }]`. */
@@ -62,10 +82,10 @@ function namedTemplates(value: unknown, file: string): { default?: string; tool_
   return { default: templates.get('default'), tool_use: templates.get('tool_use') };
 }
 
-async function readObject(folder: ModelFolder, name: string, limit: number): Promise<Json | undefined> {
-  const text = await readText(folder, name, limit);
+async function readObject(source: FileSource, name: string, limit: number): Promise<Json | undefined> {
+  const text = await readText(source, name, limit);
   if (text === undefined) return undefined;
-  const path = join(folder.path, name);
+  const path = `${source.path}/${name}`;
   let value: unknown;
   try {
     value = parseJson(text);
@@ -76,14 +96,14 @@ async function readObject(folder: ModelFolder, name: string, limit: number): Pro
   return value;
 }
 
-async function readText(folder: ModelFolder, name: string, limit: number): Promise<string | undefined> {
-  const bytes = await folder.readIfThere(name, limit).catch((cause: unknown) => {
+async function readText(source: FileSource, name: string, limit: number): Promise<string | undefined> {
+  const bytes = await source.readIfThere(name, limit).catch((cause: unknown) => {
     throw cause instanceof VitrineError ? new TokenizerError(cause.message, { cause }) : cause;
   });
   try {
     return bytes && new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw new TokenizerError(`${join(folder.path, name)}: not valid UTF-8; download the file again`);
+    throw new TokenizerError(`${source.path}/${name}: not valid UTF-8; download the file again`);
   }
 }

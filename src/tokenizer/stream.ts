@@ -1,4 +1,4 @@
-import type { DecodeTokens } from './decoding.ts';
+import type { DecodeTokens } from './decoders/decoder.ts';
 
 /** Turns ids into text as they come, never showing half a character. */
 export interface TokenStream {

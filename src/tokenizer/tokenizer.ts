@@ -1,13 +1,11 @@
 import type { ChannelFormat } from './channels/parser.ts';
-import { Bpe, bpeConfig } from './bpe.ts';
 import { ChatTurns } from './chat-turns.ts';
-import { createDecoder, type DecodeTokens } from './decoding.ts';
-import { createEncoder, type Encode, type EncodeOptions } from './encoding.ts';
-import { readTokenizerFiles, TokenizerError, type TokenizerFiles } from './files.ts';
-import { addedTokens, createPipeline, libraryModel } from './library.ts';
+import type { DecodeTokens } from './decoders/decoder.ts';
+import type { Encode, EncodeOptions } from './encoding.ts';
+import { TokenizerError, type TokenizerFiles } from './files.ts';
+import { createPipeline } from './pipeline.ts';
 import { DecodeStream, type TokenStream } from './stream.ts';
 import { compileTemplate, type ChatMessage, type Template, type TemplateVariables } from './template.ts';
-import { isObject } from '../json.ts';
 
 export interface DecodeOptions {
   /** Leaves special tokens out of the text. Default false. */
@@ -21,13 +19,6 @@ export interface StreamOptions extends DecodeOptions {
 
 /** Tokens without which there is no harmony. */
 const HARMONY = ['<|start|>', '<|channel|>', '<|message|>', '<|end|>'];
-
-/** Loads the tokenizer of a model folder: see `readTokenizerFiles` and `Tokenizer`. */
-export async function loadTokenizer(folder: string): Promise<Tokenizer> {
-  const files = await readTokenizerFiles(folder);
-  if (!files) throw new TokenizerError(`${folder}: no tokenizer.json; download it from where the model came from`);
-  return new Tokenizer(files);
-}
 
 /** Text to token ids and back, as tokenizer.json says, in agreement with the Rust crate `tokenizers`. */
 export class Tokenizer {
@@ -45,6 +36,8 @@ export class Tokenizer {
 
   private readonly ids: ReadonlyMap<string, number>;
   private readonly tokens: readonly (string | undefined)[];
+  /** What the decoder gets for an added token that is found in normalised text: the token normalised. */
+  private readonly decodedSpellings: ReadonlyMap<number, string>;
   private readonly encodeText: Encode;
   private readonly decodeTokens: DecodeTokens;
   private readonly leading: readonly number[];
@@ -55,32 +48,30 @@ export class Tokenizer {
   private readonly toolTemplate: (() => Template) | undefined;
   private chatTurns: ChatTurns | undefined;
 
-  /** @throws {TokenizerError} where tokenizer.json is malformed or has a step that is not known. */
-  constructor({ tokenizer, config, chatTemplate, toolTemplate }: TokenizerFiles) {
-    const bpe = bpeConfig(tokenizer.model);
-    const pipeline = createPipeline(tokenizer, config, bpe !== undefined);
-    const model = bpe ? new Bpe(bpe) : libraryModel(pipeline);
-    const added = addedTokens(tokenizer);
-
-    const ids = new Map(model.vocab);
+  /** @throws {TokenizerError} where one of the files is malformed or has a step that is not known. */
+  constructor(files: TokenizerFiles) {
+    const { config, chatTemplate, toolTemplate } = files;
+    const { vocab, added, names, encode, decode, decodedSpellings } = createPipeline(files);
+    const ids = new Map(vocab);
     for (const { content, id } of added) ids.set(content, id);
     const tokens: string[] = [];
     for (const [token, id] of ids) tokens[id] = token;
     this.ids = ids;
     this.tokens = tokens;
+    this.decodedSpellings = decodedSpellings;
     this.vocabSize = tokens.length;
     this.specialIds = new Set(added.filter(({ special }) => special).map(({ id }) => id));
     this.addedIds = new Set(added.map(({ id }) => id));
     const speaksHarmony = HARMONY.every((token) => this.specialIds.has(ids.get(token) ?? -1));
     const thinks = [chatTemplate, toolTemplate].some((template) => template?.includes('</think>'));
     this.channelFormat = speaksHarmony ? 'harmony' : thinks ? 'think' : undefined;
-    this.specialTokens = specialTokens(config);
-    this.bosId = ids.get(this.specialTokens.bos_token ?? '');
-    this.eosId = ids.get(this.specialTokens.eos_token ?? '');
-    this.padId = ids.get(this.specialTokens.pad_token ?? '');
+    this.specialTokens = Object.fromEntries(names);
+    this.bosId = ids.get(names.get('bos_token') ?? '');
+    this.eosId = ids.get(names.get('eos_token') ?? '');
+    this.padId = ids.get(names.get('pad_token') ?? '');
 
-    this.encodeText = createEncoder(pipeline, model, added, (token) => ids.get(token));
-    this.decodeTokens = createDecoder(pipeline.decoder, tokenizer.decoder);
+    this.encodeText = encode;
+    this.decodeTokens = decode;
     const around = this.encodeText('');
     this.leading = config.add_bos_token === true ? missing(this.bosId, around) : [];
     this.trailing = config.add_eos_token === true ? missing(this.eosId, around) : [];
@@ -98,8 +89,8 @@ export class Tokenizer {
   decode(ids: Iterable<number>, { skipSpecialTokens = false }: DecodeOptions = {}): string {
     const tokens: string[] = [];
     for (const id of ids) {
-      const token = this.tokens[id];
-      if (token !== undefined && !(skipSpecialTokens && this.specialIds.has(id))) tokens.push(token);
+      const token = this.decodedSpelling(id, skipSpecialTokens);
+      if (token !== undefined) tokens.push(token);
     }
     return this.decodeTokens(tokens);
   }
@@ -109,8 +100,14 @@ export class Tokenizer {
    * `after`: the space before a word then stays. A character that `after` began, and the ids complete, is theirs.
    */
   stream({ skipSpecialTokens = false, after }: StreamOptions = {}): TokenStream {
-    const visible = (id: number) => (skipSpecialTokens && this.specialIds.has(id) ? undefined : this.tokens[id]);
-    return new DecodeStream(this.decodeTokens, visible, after);
+    return new DecodeStream(this.decodeTokens, (id) => this.decodedSpelling(id, skipSpecialTokens), after);
+  }
+
+  private decodedSpelling(id: number, skipSpecialTokens: boolean): string | undefined {
+    const spelling = this.decodedSpellings.get(id);
+    // The crate knows special tokens by their content, and does not know one again whose spelling was normalised.
+    if (spelling !== undefined) return spelling;
+    return skipSpecialTokens && this.specialIds.has(id) ? undefined : this.tokens[id];
   }
 
   /** The token as the vocabulary spells it (`Ġthe`, `▁the`, `<0x0A>`), or undefined for an id without one. */
@@ -172,14 +169,4 @@ function compileWhenUsed(source: string | undefined): (() => Template) | undefin
   if (source === undefined) return undefined;
   let compiled: Template | undefined;
   return () => (compiled ??= compileTemplate(source));
-}
-
-/** `*_token` of tokenizer_config.json: the spelling, alone or in an object with its stripping rules. */
-function specialTokens(config: TokenizerFiles['config']): Partial<Record<string, string>> {
-  const found: Partial<Record<string, string>> = {};
-  for (const name of ['bos_token', 'eos_token', 'pad_token', 'unk_token', 'sep_token', 'cls_token', 'mask_token']) {
-    const value = isObject(config[name]) ? config[name].content : config[name];
-    if (typeof value === 'string') found[name] = value;
-  }
-  return found;
 }

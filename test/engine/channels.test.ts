@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Answer, type AnswerStep } from '../../src/engine/answer.ts';
 import { type GeneratedToken, load, loadTokenizer, type Model, type Prompt, Tokenizer } from '../../src/index.ts';
+import { ModelFolder } from '../../src/loader/model-folder.ts';
 import { readTokenizerFiles } from '../../src/tokenizer/files.ts';
 import { joinSpans } from '../../src/tokenizer/channels/spans.ts';
 import { modelFolder } from '../support/fixtures.ts';
@@ -107,7 +108,7 @@ describe('Answer', () => {
   const NO_STOP = { stopIds: new Set<number>(), stopStrings: [] };
 
   async function tokenizerWith(template: string): Promise<Tokenizer> {
-    const files = await readTokenizerFiles(modelFolder('llama_gqa_tied'));
+    const files = await readTokenizerFiles(new ModelFolder(modelFolder('llama_gqa_tied')));
     return new Tokenizer({ ...files!, chatTemplate: template });
   }
   /** The messages of an answer in which each character is a token of its own, where there is one for it. */

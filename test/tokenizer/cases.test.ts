@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { loadTokenizer } from '../../src/loader/load-tokenizer.ts';
 import { TemplateError, type ChatMessage } from '../../src/tokenizer/template.ts';
-import { loadTokenizer, type DecodeOptions, type Tokenizer } from '../../src/tokenizer/tokenizer.ts';
+import type { DecodeOptions, Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 
 // Expected values: tokenizers 0.23.3 and transformers 5.23.0.
 interface Decoded {

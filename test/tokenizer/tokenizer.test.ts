@@ -1,9 +1,12 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { loadTokenizer } from '../../src/loader/load-tokenizer.ts';
+import { ModelFolder } from '../../src/loader/model-folder.ts';
 import { readTokenizerFiles, TokenizerError, type TokenizerFiles } from '../../src/tokenizer/files.ts';
-import { loadTokenizer, Tokenizer } from '../../src/tokenizer/tokenizer.ts';
+import { VitrineError } from '../../src/tensor/errors.ts';
+import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 
 const fixture = (name: string) => new URL(`../fixtures/tokenizers/${name}`, import.meta.url).pathname;
 const user = [{ role: 'user', content: 'Hi' }];
@@ -34,7 +37,7 @@ describe('a large text', () => {
 
 describe('tokenizer_config.json', () => {
   const encodeHi = async (name: string, config: Record<string, unknown>) => {
-    const files = (await readTokenizerFiles(fixture(name)))!;
+    const files = (await readTokenizerFiles(new ModelFolder(fixture(name))))!;
     const tokenizer = new Tokenizer({ ...files, config: { ...files.config, ...config } });
     const bare = tokenizer.encode('Hi', { addSpecialTokens: false });
     const ids = tokenizer.encode('Hi');
@@ -81,9 +84,36 @@ describe('a folder', () => {
     expect([await render(), await render([{}])]).toEqual(['file', 'file with tools']);
   });
 
+  it.each(['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'chat_template.jinja'])(
+    'is not left by a link: %s',
+    async (name) => {
+      const elsewhere = mkdtempSync(join(tmpdir(), 'vitrine-elsewhere-'));
+      writeFileSync(join(elsewhere, 'file'), '{"PRIVATE": "KEY"}');
+      rmSync(join(folder, name), { force: true });
+      symlinkSync(join(elsewhere, 'file'), join(folder, name));
+      const error = await loadTokenizer(folder).catch((error: unknown) => error as Error);
+      rmSync(elsewhere, { recursive: true });
+      expect(error).toBeInstanceOf(VitrineError);
+      expect((error as Error).message).toContain(name);
+      expect((error as Error).message).not.toContain('PRIVATE');
+    },
+  );
+
+  it('may hold links to files of its own', async () => {
+    renameSync(join(folder, 'tokenizer.json'), join(folder, 'own.json'));
+    symlinkSync('own.json', join(folder, 'tokenizer.json'));
+    expect((await loadTokenizer(folder)).encode('Hi')).not.toEqual([]);
+  });
+
+  it('has its text quoted in no error', async () => {
+    write('tokenizer_config.json', '{"a": PRIVATE KEY}');
+    await expect(loadTokenizer(folder)).rejects.toThrow(/tokenizer_config\.json: not valid JSON/);
+    await expect(loadTokenizer(folder)).rejects.not.toThrow(/PRIVATE/);
+  });
+
   it('without tokenizer.json has no tokenizer', async () => {
     rmSync(join(folder, 'tokenizer.json'));
-    expect(await readTokenizerFiles(folder)).toBeUndefined();
+    expect(await readTokenizerFiles(new ModelFolder(folder))).toBeUndefined();
     await expect(loadTokenizer(folder)).rejects.toThrow(/no tokenizer\.json/);
   });
 
@@ -99,7 +129,11 @@ describe('a folder', () => {
     ['tokenizer.json', '[]', /tokenizer\.json: expected a JSON object/],
     ['tokenizer_config.json', Uint8Array.of(0xff), /tokenizer_config\.json: not valid UTF-8/],
     ['tokenizer_config.json', '{"chat_template": 3}', /chat_template to be a string or a list/],
-    ['chat_template.jinja', 'x'.repeat(2 ** 20 + 1), /chat_template\.jinja: expected at most 1048576 bytes, got 1048577/],
+    [
+      'chat_template.jinja',
+      'x'.repeat(2 ** 20 + 1),
+      /chat_template\.jinja: expected at most 1048576 bytes, got 1048577/,
+    ],
     ['tokenizer.json', '{}', /tokenizer\.json: /],
     ['tokenizer.json', '{"model": {"type": "BPE", "vocab": {"a": -1}, "merges": []}}', /the id of "a"/],
     ['tokenizer.json', '{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a b"]}}', /merge 0, "a" with "b"/],

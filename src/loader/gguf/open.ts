@@ -1,4 +1,4 @@
-import type { LinkOptions } from '../../model-folder.ts';
+import type { LinkOptions } from '../model-folder.ts';
 import { f32 } from '../../tensor/formats/f32.ts';
 import type { ModelFiles } from '../checkpoint.ts';
 import { quote } from '../load-error.ts';

@@ -1,5 +1,5 @@
 import { basename, dirname, join } from 'node:path';
-import { type LinkOptions, ModelFolder } from '../../model-folder.ts';
+import { type LinkOptions, ModelFolder } from '../model-folder.ts';
 import { InputFile } from '../input-file.ts';
 import { LoadError, quote } from '../load-error.ts';
 import { GgufError } from './error.ts';

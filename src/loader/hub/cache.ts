@@ -2,7 +2,7 @@ import { copyFile, mkdir, readdir, readFile, readlink, rename, rm, stat, symlink
 import { basename, dirname, join, relative } from 'node:path';
 import { isAbandoned, ownerName } from '../../owner.ts';
 
-import { ModelFolder } from '../../model-folder.ts';
+import { ModelFolder } from '../model-folder.ts';
 import { INDEX_NAME, readWeightMap, SINGLE_NAME } from '../safetensors/shards.ts';
 import type { HubFile } from './blob.ts';
 import { FREE, parsePartial } from './partial.ts';

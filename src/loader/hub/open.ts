@@ -1,6 +1,6 @@
 import { realpath } from 'node:fs/promises';
 
-import type { LinkOptions } from '../../model-folder.ts';
+import type { LinkOptions } from '../model-folder.ts';
 import type { ModelFiles } from '../checkpoint.ts';
 import { convertedModelFolder, DEFAULT_MODEL, defaultModelFolder } from '../default-model.ts';
 import { openFolder } from '../folder.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 
 import { isObject } from '../../json.ts';
-import type { ModelFolder } from '../../model-folder.ts';
+import type { ModelFolder } from '../model-folder.ts';
 import { LoadError, quote } from '../load-error.ts';
 import { readSafetensors, type SafetensorsFile } from './read.ts';
 

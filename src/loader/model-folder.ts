@@ -1,9 +1,9 @@
 import { lstat, realpath } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 
-import { isObject, type Json, parseJson } from './json.ts';
-import { InputFile } from './loader/input-file.ts';
-import { LoadError, quote } from './loader/load-error.ts';
+import { isObject, type Json, parseJson } from '../json.ts';
+import { InputFile } from './input-file.ts';
+import { LoadError, quote } from './load-error.ts';
 
 export interface LinkOptions {
   /** Follows links that lead out of the model's folder, with a note for each. Default false: they are refused. */

@@ -1,0 +1,13 @@
+import { ModelFolder } from './model-folder.ts';
+import { readTokenizerFiles, TokenizerError } from '../tokenizer/files.ts';
+import { Tokenizer } from '../tokenizer/tokenizer.ts';
+
+/**
+ * Loads the tokenizer of a model folder.
+ * @throws {TokenizerError} where the folder has no tokenizer.json, or a file of the tokenizer is malformed or links out of it.
+ */
+export async function loadTokenizer(folder: string): Promise<Tokenizer> {
+  const files = await readTokenizerFiles(new ModelFolder(folder));
+  if (!files) throw new TokenizerError(`${folder}: no tokenizer.json; download it from where the model came from`);
+  return new Tokenizer(files);
+}

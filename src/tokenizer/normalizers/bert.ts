@@ -1,0 +1,33 @@
+import type { Fields } from '../fields.ts';
+
+const MARK = /\p{Mn}/gu;
+/** Control and format characters and those for private use: what the crate `unicode_categories` calls "other". */
+const REMOVED = /[\0\uFFFD]|(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}]/gu;
+const WHITE_SPACE = /\p{White_Space}/gu;
+/** CJK ideographs; the range from U+2B820 on begins at U+2B920 in the crate. */
+const IDEOGRAPH =
+  /[\u4E00-\u9FFF\u3400-\u4DBF\u{20000}-\u{2A6DF}\u{2A700}-\u{2B73F}\u{2B740}-\u{2B81F}\u{2B920}-\u{2CEAF}\uF900-\uFAFF\u{2F800}-\u{2FA1F}]/gu;
+
+/** BERT's cleaning: control characters go, white space is spaces, ideographs stand alone, accents and case go. */
+export function bertNormalizer(fields: Fields): (text: string) => string {
+  const cleans = fields.boolean('clean_text', true);
+  const separates = fields.boolean('handle_chinese_chars', true);
+  const lowers = fields.boolean('lowercase', true);
+  const strips = fields.boolean('strip_accents', lowers);
+  return (text) => {
+    if (cleans) text = text.replace(REMOVED, '').replace(WHITE_SPACE, ' ');
+    if (separates) text = text.replace(IDEOGRAPH, ' $& ');
+    if (strips) text = text.normalize('NFD').replace(MARK, '');
+    return lowers ? lowerCase(text) : text;
+  };
+}
+
+/** Lower case character by character: a final sigma is a sigma like any other. */
+export function lowerCase(text: string): string {
+  return text.includes('Σ')
+    ? text
+        .split('Σ')
+        .map((part) => part.toLowerCase())
+        .join('σ')
+    : text.toLowerCase();
+}

@@ -1,0 +1,81 @@
+import { bounded, entering } from '../bounded.ts';
+import type { Build } from '../build.ts';
+import { show, TokenizerError, type Fields } from '../fields.ts';
+import { MAX_TEXT } from '../limits.ts';
+import { isKnownPattern } from './known.ts';
+import { fromOniguruma } from './oniguruma.ts';
+
+/** Where a pattern matches in a text: the first match's start, its end, the second one's start ... in UTF-16 units. */
+export type Pattern = (text: string) => number[];
+
+/** A field that holds `{"String": "..."}` or `{"Regex": "..."}`. */
+export function readPattern(fields: Fields, name: string, build: Build): Pattern {
+  const pattern = fields.object(name);
+  const kind = pattern.has('Regex') ? 'Regex' : 'String';
+  const source = pattern.string(kind);
+  if (source.length > MAX_TEXT) {
+    throw new TokenizerError(
+      `${pattern.path}: the pattern has ${source.length} characters, expected at most ${MAX_TEXT}`,
+    );
+  }
+  if (kind === 'String') return source === '' ? matcher(new RegExp('', 'gu')) : literalMatcher(source);
+  if (!isKnownPattern(source)) build.isKnown = false;
+  return matcher(compile(`${pattern.path}.Regex`, source));
+}
+
+/** @throws {TokenizerError} naming the path, where the regular expression is none. */
+function compile(path: string, source: string): RegExp {
+  entering(path);
+  try {
+    const translate = () => {
+      const regex = fromOniguruma(source);
+      // It is compiled when first used.
+      regex.test('');
+      return regex;
+    };
+    return isKnownPattern(source) ? translate() : bounded(source.length, translate);
+  } catch (error) {
+    if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error;
+    throw new TokenizerError(`${path}: the pattern ${show(source)} ${reason(error)}`, { cause: error });
+  }
+}
+
+function reason(error: Error): string {
+  return error.message.startsWith('Invalid regular expression') ? 'cannot be used: it is too large' : error.message;
+}
+
+/** @param regex - With the flag g. */
+export function matcher(regex: RegExp): Pattern {
+  return (text) => {
+    const found: number[] = [];
+    let lastEnd = -1;
+    regex.lastIndex = 0;
+    for (let match = regex.exec(text); match; match = regex.exec(text)) {
+      const start = match.index;
+      const end = start + match[0].length;
+      // V8 finds empty matches within a character of two units.
+      const isFound = start < end || !isWithinCharacter(text, start);
+      // As Oniguruma's iterator in Rust, none where the last match ended, which may have been empty itself.
+      if (isFound && (start < end || start !== lastEnd)) {
+        found.push(start, end);
+        lastEnd = end;
+      }
+      if (start === end) regex.lastIndex = end + (text.codePointAt(end)! > 0xffff ? 2 : 1);
+    }
+    return found;
+  };
+}
+
+function isWithinCharacter(text: string, at: number): boolean {
+  return at > 0 && text.codePointAt(at - 1)! > 0xffff;
+}
+
+function literalMatcher(part: string): Pattern {
+  return (text) => {
+    const found: number[] = [];
+    for (let at = text.indexOf(part); at >= 0; at = text.indexOf(part, at + part.length)) {
+      found.push(at, at + part.length);
+    }
+    return found;
+  };
+}

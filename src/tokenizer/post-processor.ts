@@ -1,0 +1,85 @@
+import { Fields, isTokenId, show, TokenizerError } from './fields.ts';
+import { MAX_DEPTH, MAX_STEPS } from './limits.ts';
+import { isObject } from '../json.ts';
+
+/**
+ * Puts the tokens around a text that the model expects there.
+ * @param addSpecialTokens - Whether to; a template may put the text itself several times or not at all.
+ */
+export type PostProcessor = (ids: readonly number[], addSpecialTokens: boolean) => readonly number[];
+
+/** So many ids are made out of a text at most, however often a template names it. */
+const MAX_IDS = 2 ** 26;
+
+/** The `post_processor` of tokenizer.json. Its rules for offsets and for pairs of texts have no use here. */
+export function createPostProcessor(
+  config: unknown,
+  path = 'tokenizer.json: post_processor',
+  depth = 0,
+): PostProcessor {
+  const fields = new Fields(path, config);
+  const type = fields.string('type');
+  switch (type) {
+    case 'ByteLevel':
+      return (ids) => ids;
+    case 'BertProcessing':
+    case 'RobertaProcessing': {
+      const [first, last] = [tokenId(fields, 'cls'), tokenId(fields, 'sep')];
+      return (ids, add) => (add ? [first, ...ids, last] : ids);
+    }
+    case 'TemplateProcessing':
+      return template(fields);
+    case 'Sequence': {
+      if (depth === MAX_DEPTH) throw new TokenizerError(`${path}: more than ${MAX_DEPTH} sequences within each other`);
+      const parts = fields.list('processors');
+      if (parts.length > MAX_STEPS) throw new TokenizerError(`${path}: more than ${MAX_STEPS} steps`);
+      const steps = parts.map((part, i) => createPostProcessor(part, `${path}.processors[${i}]`, depth + 1));
+      return (ids, add) => steps.reduce((done, step) => checkCount(path, step(done, add)), ids);
+    }
+    default:
+      return fields.fail('type', 'a known processor');
+  }
+}
+
+/** `["[CLS]", 101]` */
+function tokenId(fields: Fields, name: string): number {
+  const pair = fields.list(name);
+  return pair.length === 2 && typeof pair[0] === 'string' && isTokenId(pair[1])
+    ? pair[1]
+    : fields.fail(name, '[token, id]');
+}
+
+/** `single` lists special tokens, and the place of the text. */
+function template(fields: Fields): PostProcessor {
+  const pieces = fields.list('single');
+  if (pieces.length > MAX_STEPS) fields.fail('single', `a list of at most ${MAX_STEPS}`);
+  const ids = fields.has('special_tokens')
+    ? fields.object('special_tokens')
+    : new Fields(`${fields.path}.special_tokens`, {});
+  const parts = pieces.map((piece, i) => {
+    const path = `${fields.path}.single[${i}]`;
+    const { SpecialToken: token, Sequence: text } = isObject(piece) ? piece : {};
+    if (isObject(token) && typeof token.id === 'string') return specialIds(ids, token.id);
+    if (isObject(text) && (text.id === 'A' || text.id === 'B')) return text.id;
+    throw new TokenizerError(`${path}: expected a SpecialToken or a Sequence, got ${show(piece)}`);
+  });
+  return (text, add) => {
+    const all: number[] = [];
+    for (const part of parts) {
+      if (part === 'B' || (part !== 'A' && !add)) continue;
+      for (const id of part === 'A' ? text : part) all.push(id);
+      checkCount(fields.path, all);
+    }
+    return all;
+  };
+}
+
+function specialIds(tokens: Fields, name: string): readonly number[] {
+  const ids = tokens.object(name).list('ids');
+  return ids.every(isTokenId) && ids.length <= MAX_STEPS ? ids : tokens.object(name).fail('ids', 'a list of token ids');
+}
+
+function checkCount(path: string, ids: readonly number[]): readonly number[] {
+  if (ids.length > MAX_IDS) throw new TokenizerError(`${path}: makes more than ${MAX_IDS} tokens of a text`);
+  return ids;
+}
