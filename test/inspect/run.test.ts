@@ -23,7 +23,7 @@ describe.each(['reference', 'tensorflow'] as const)('run on %s', (backend) => {
       it('gives every hook that it lists, in the axes that the table says', () => {
         const { dim: d, nHeads: h, nKvHeads: g, headDim: e, mlpDim: f, vocabSize: V } = model.config;
         const p = TOKENS.length;
-        const sizes: Record<string, number> = { p, t: p, d, h, g, e, e_v: e, f, V, 1: 1 };
+        const sizes: Record<string, number> = { p, l: p, t: p, d, h, g, e, e_v: e, f, V, 1: 1 };
         const { logits, acts, dispose } = model.run(TOKENS, { capture: model.hooks });
         expect(Object.keys(acts).sort()).toEqual([...model.hooks].sort());
         for (const [hook, value] of Object.entries(acts)) {
