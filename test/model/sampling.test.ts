@@ -1,6 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { argmax, describeBroken, logprobOf, NonFiniteLogitsError, topLogprobs } from '../../src/model/sampling/logits.ts';
+import {
+  argmax,
+  describeBroken,
+  logprobOf,
+  NonFiniteLogitsError,
+  topLogprobs,
+} from '../../src/model/sampling/logits.ts';
 import { SamplingOptionError, type SamplingOptions } from '../../src/model/sampling/options.ts';
 import { createRandom, sampleFrom } from '../../src/model/sampling/random.ts';
 import { probabilities } from '../../src/model/sampling/sampler.ts';
