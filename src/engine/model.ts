@@ -202,7 +202,8 @@ export class Model {
         chunk.forEach((_, row) => {
           const rowLogits = values.subarray(row * V, (row + 1) * V);
           const broken = describeBroken(rowLogits);
-          if (broken !== undefined) throw this.#explained('score', broken, tokens.subarray(0, from + row + 1));
+          if (broken !== undefined)
+            throw this.#explained('score', broken, tokens.subarray(0, from + chunk.length), from + row + 1);
           logprobs[from + row] = logprobOf(tokens[from + row + 1], rowLogits);
         });
       }
@@ -239,10 +240,10 @@ export class Model {
     return { network: this.#network(), backend: this.backend, sequences, logits };
   }
 
-  #explained(operation: string, broken: string, tokens: Int32Array): Error {
+  #explained(operation: string, broken: string, tokens: Int32Array, after: number): Error {
     const { network, requests } = this.#loaded;
     return drain(
-      explainNonFinite(operation, broken, { network, requests, backend: this.backend, tokens: [...tokens] }),
+      explainNonFinite(operation, broken, { network, requests, backend: this.backend, tokens: [...tokens], after }),
     );
   }
 

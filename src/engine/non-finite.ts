@@ -18,8 +18,10 @@ export interface BrokenText {
   readonly backend: Backend;
   /** The weights, and what they are called in the file. */
   readonly requests: readonly WeightRequest[];
-  /** All tokens up to the broken logits. */
+  /** All that were computed with the broken logits, and before. */
   readonly tokens: readonly number[];
+  /** Tokens after which they are. Default: all. */
+  readonly after?: number | undefined;
   /** Edits that acted, and on which tokens: those of a prompt in one pass, the ones after it one by one. */
   readonly edits?: { readonly editor: Editor; readonly from: number; readonly promptEnd: number } | undefined;
 }
@@ -40,7 +42,7 @@ export function* explainNonFinite(
     found === undefined
       ? 'Run once more, the text gave finite activations: do edits, or memory, change from run to run?'
       : `The first activation of the pass that is not finite is ${describe(found)}. ${advice(found, text)}`;
-  return new NonFiniteLogitsError(`${operation}: after ${text.tokens.length} tokens ${what}. ${where}`);
+  return new NonFiniteLogitsError(`${operation}: after ${text.after ?? text.tokens.length} tokens ${what}. ${where}`);
 }
 
 interface Piece {
@@ -60,7 +62,10 @@ function piecesOf({ tokens, edits }: BrokenText): Piece[] {
   return pieces;
 }
 
-function* firstNonFinite(text: BrokenText): Generator<undefined, NonFinite | undefined, undefined> {
+/** The pass over tokens `from` to `to` has it. */
+type Found = NonFinite & Piece;
+
+function* firstNonFinite(text: BrokenText): Generator<undefined, Found | undefined, undefined> {
   const { network, backend, tokens, edits } = text;
   const { config } = network;
   const hooks = hooksOf(config);
@@ -85,7 +90,7 @@ function* firstNonFinite(text: BrokenText): Generator<undefined, NonFinite | und
       } finally {
         pass.return(undefined as never);
       }
-      if (finder.found !== undefined) return finder.found;
+      if (finder.found !== undefined) return { ...finder.found, from, to, edited };
     }
     return undefined;
   } finally {
@@ -93,8 +98,9 @@ function* firstNonFinite(text: BrokenText): Generator<undefined, NonFinite | und
   }
 }
 
-const describe = ({ hook, value, at, byEdit }: NonFinite): string =>
-  `${hook.name} (${value} at [${at.join(', ')}]${byEdit ? ', put there by its edit' : ''})`;
+const describe = ({ hook, value, at, byEdit, from, to }: Found): string =>
+  `${hook.name} (${value} at [${at.join(', ')}]` +
+  `${from > 0 ? ` of the pass over tokens ${from} to ${to - 1}` : ''}${byEdit ? ', put there by its edit' : ''})`;
 
 function advice({ hook, byEdit }: NonFinite, { requests }: BrokenText): string {
   if (byEdit) return 'Look at that edit.';

@@ -19,7 +19,6 @@ describe.each([
   ['tensorflow', 'mistral_sliding', [511, 512, 513, 1100]],
   ['tensorflow', 'gpt_oss', [513, 1100]],
   ['tensorflow', 'deepseek_v3', [513]],
-  ['reference', 'llama_gqa_tied', [513]],
   ['reference', 'mistral_sliding', [513]],
 ] as const)('looking at a long prompt, bf16, on %s', (backend, name, lengths) => {
   let model: Model;
