@@ -136,7 +136,7 @@ export class Model {
       const logits = this.#withCache(cache, (used) =>
         runPass({ ...this.#pass([{ tokens, cache: used }], 'all'), observer: recorder, again: recorder.editor }),
       );
-      const acts = recorder.take();
+      const acts = takeOrFree(recorder, logits);
       const dispose = (): void => {
         for (const tensor of [logits, ...Object.values(acts)]) tensor.dispose();
       };
@@ -279,5 +279,15 @@ export class Model {
         `token ${bad} of the prompt is ${tokens[bad]}: expected an id from 0 to ${vocabSize - 1}.`,
       );
     return Int32Array.from(tokens);
+  }
+}
+
+/** What was captured; where it cannot be given, the logits are freed. */
+function takeOrFree(recorder: Recorder, logits: Tensor): Activations {
+  try {
+    return recorder.take();
+  } catch (error) {
+    logits.dispose();
+    throw error;
   }
 }

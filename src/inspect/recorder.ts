@@ -74,7 +74,7 @@ export class Recorder implements Observer {
     try {
       for (const { key, names } of this.#groups) {
         const heard = names.filter((name) => this.#captured.has(name));
-        if (heard.length > 0) acts[key] = this.#joined(key, heard);
+        if (heard.length > 0) acts[key] ??= this.#joined(key, heard); // A hook may be asked for twice.
       }
       return acts;
     } catch (error) {

@@ -112,6 +112,15 @@ describe.each(['reference', 'tensorflow'] as const)('run on %s', (backend) => {
         for (const run of [plain, silenced, numbers]) run.dispose();
       });
 
+      it('gives a hook that was asked for twice once, and leaves nothing where layers do not stack', async () => {
+        const { acts, dispose } = model.run(TOKENS, { capture: ['hook_embed', 'blocks.0.ln1.*', 'hook_embed', 'blocks.0.ln1.hook_scale'] }); // prettier-ignore
+        expect(Object.keys(acts)).toEqual(['hook_embed', 'blocks.0.ln1.hook_scale', 'blocks.0.ln1.hook_normalized']);
+        dispose();
+        using mixture = await load(modelFolder('qwen3_moe'), { backend, weights: 'f32' });
+        const ragged = ['hook_embed', 'blocks.*.mlp.experts.0.hook_token_index'];
+        expect(() => mixture.run(TOKENS, { capture: ragged })).toThrow(/the layers differ in shape/);
+      });
+
       it('refuses names it does not have, and edits of the wrong shape', () => {
         expect(() => model.run(TOKENS, { capture: ['blocks.0.attn.hook_patern'] })).toThrow(/no hook "blocks\.0\.attn\.hook_patern".*blocks\.0\.attn\.hook_pattern/); // prettier-ignore
         expect(() => model.run(TOKENS, { capture: ['blocks.99.hook_resid_pre'] })).toThrow(/no hook/);
