@@ -110,8 +110,9 @@ function once(random, model, tokens, hooks) {
     const after = logitsOf(model, tokens, { capture, edit: kind === 'capture' ? undefined : { [hook]: edit } });
     const unchanged = same(after, logits);
     if (kind !== 'perturbation' && !unchanged) throw new Error(`${kind} of ${hook} changed a bit`);
-    // What only decides on a choice may leave it as it was.
-    const mustAct = kind === 'perturbation' && heard > 0 && !/biased_scores|group_indices/.test(hook);
+    // What only decides on a choice may leave it as it was, and a lone token attends to itself whatever its score.
+    const mustAct =
+      kind === 'perturbation' && heard > 0 && tokens.length > 1 && !/biased_scores|group_indices/.test(hook);
     if (mustAct && unchanged) throw new Error(`an edit of ${hook} changed nothing`);
     return heard === 0 && kind !== 'capture' ? `${kind}: not reached` : kind;
   } catch (error) {

@@ -49,7 +49,7 @@ async function errorOf(
     ...options,
   });
   try {
-    for await (const _ of tokens);
+    while (!(await tokens.next()).done);
   } catch (error) {
     expect((error as Error).name).toBe('NonFiniteLogitsError');
     return (error as Error).message;
