@@ -13,14 +13,20 @@ export interface Pass {
   readonly sequences: readonly Sequence[];
   readonly logits: 'last' | 'all';
   readonly observer?: Observer | undefined;
+  /** Who listens where the tokens before are computed anew. What it edits, it hears in one piece. Default: nobody. */
+  readonly again?: Observer | undefined;
 }
 
 /** Runs a forward pass to its end. The logits go to the current scope, or to the caller. */
 export function runPass(pass: Pass): Tensor {
-  const steps = layers(pass);
+  return release(drain(layers(pass)));
+}
+
+/** Runs synchronous work that stops between layers to its end. */
+export function drain<R>(steps: Generator<undefined, R, undefined>): R {
   for (;;) {
     const next = steps.next();
-    if (next.done) return release(next.value);
+    if (next.done) return next.value;
   }
 }
 
@@ -32,8 +38,10 @@ const BREATH = 10;
  *
  * @throws The signal's reason; the caches then hold what they held before.
  */
-export async function runPassAsync(pass: Pass, signal?: AbortSignal): Promise<Tensor> {
-  const steps = layers(pass);
+export const runPassAsync = (pass: Pass, signal?: AbortSignal): Promise<Tensor> => drainAsync(layers(pass), signal);
+
+/** `drain` with pauses. @throws The signal's reason. */
+export async function drainAsync<R>(steps: Generator<undefined, R, undefined>, signal?: AbortSignal): Promise<R> {
   try {
     for (let last = performance.now(); ;) {
       const next = steps.next();
@@ -59,7 +67,7 @@ export function* layers(pass: Pass): Generator<undefined, Tensor, undefined> {
 
 /**
  * Where a text grows (or is cut) past the length at which all of its angles change, its cache is computed anew, as
- * transformers does for Phi-3. Listeners hear the tokens of before once more: what they edit must be edited again.
+ * transformers does for Phi-3. What was edited must be edited again, so `again` hears the tokens of before once more.
  */
 function* turnAnew(pass: Pass, sequence: Sequence): Generator<undefined, void, undefined> {
   const { network, backend } = pass;
@@ -68,10 +76,11 @@ function* turnAnew(pass: Pass, sequence: Sequence): Generator<undefined, void, u
   if (cache.length === 0 || cache.turnedFor > network.ropeBorder === length > network.ropeBorder) return;
   const tokens = Int32Array.from(cache.tokens);
   const fresh = new KvCache(backend, network.cacheLayout);
+  const chunk = pass.again ? tokens.length : PREFILL_CHUNK;
   try {
-    for (let from = 0; from < tokens.length; from += PREFILL_CHUNK) {
-      const part = { tokens: tokens.subarray(from, from + PREFILL_CHUNK), cache: fresh, textLength: length };
-      (yield* oneStep({ ...pass, sequences: [part], logits: 'last' })).dispose();
+    for (let from = 0; from < tokens.length; from += chunk) {
+      const part = { tokens: tokens.subarray(from, from + chunk), cache: fresh, textLength: length };
+      (yield* oneStep({ ...pass, sequences: [part], logits: 'last', observer: pass.again })).dispose();
     }
     cache.replaceWith(fresh);
   } finally {

@@ -1,20 +1,22 @@
 import { randomInt } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
-import { NanFinder } from '../inspect/first-nan.ts';
+import type { Editor } from '../inspect/editor.ts';
+import { HookError } from '../inspect/hook-error.ts';
 import type { Activations, Recorder } from '../inspect/recorder.ts';
-import { KvCache } from '../model/cache.ts';
+import type { KvCache } from '../model/cache.ts';
 import type { Decoder } from '../model/parts/decoder.ts';
 import { adjustLogits } from '../model/sampling/adjust.ts';
-import { firstNaN, logprobOf, NonFiniteLogitsError, topLogprobs } from '../model/sampling/logits.ts';
+import { describeBroken, logprobOf, topLogprobs } from '../model/sampling/logits.ts';
 import { createRandom, type Random, sampleFrom } from '../model/sampling/random.ts';
 import { truncatedProbabilities } from '../model/sampling/truncate.ts';
 import type { Backend } from '../tensor/backend.ts';
 import { observe, scope, tap, watched } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { PREFILL_CHUNK, runPass, runPassAsync } from './drive.ts';
+import { drainAsync, type Pass, PREFILL_CHUNK, runPass, runPassAsync } from './drive.ts';
 import type { ResolvedOptions } from './generate-options.ts';
 import { Answer, type AnswerStep } from './answer.ts';
+import { type BrokenText, explainNonFinite } from './non-finite.ts';
 
 /** One new token, and the text that it made certain. */
 export interface GeneratedToken extends AnswerStep {
@@ -29,6 +31,7 @@ export interface GeneratedToken extends AnswerStep {
 
 export interface Generation {
   readonly network: Decoder;
+  readonly requests: BrokenText['requests'];
   readonly backend: Backend;
   readonly tokenizer: Tokenizer | undefined;
   readonly prompt: readonly number[];
@@ -49,7 +52,8 @@ export async function* generateTokens(generation: Generation): AsyncGenerator<Ge
   const history = [...cache.tokens, ...generation.prompt];
   const random = createRandom(options.sampling.seed ?? randomInt(2 ** 47));
   const answer = new Answer(tokenizer, history, options, generation.goesOn);
-  let logits = await prefill(generation);
+  const promptAt = cache.length;
+  let logits = await readLogits(generation, await prefill(generation), promptAt);
   for (let count = 1; ; count++) {
     const { token, acts } = choose(generation, logits, history, random);
     history.push(token);
@@ -68,55 +72,46 @@ export async function* generateTokens(generation: Generation): AsyncGenerator<Ge
     if (step.finishReason !== undefined) return;
     await setImmediate();
     signal?.throwIfAborted();
-    logits = readLogits(generation, runPass(passOver(generation, [token])));
+    logits = await readLogits(generation, runPass(passOver(generation, [token])), promptAt);
   }
 }
 
-async function prefill(generation: Generation): Promise<Float32Array> {
+/** The last row of logits of the prompt. What is captured in its chunks is shown as one. */
+async function prefill(generation: Generation): Promise<Tensor> {
   const { prompt, recorder, signal } = generation;
-  // A captured activation is of the whole prompt, so then it goes in one piece.
   const length = generation.cache.length + prompt.length;
-  const chunk = recorder ? prompt.length : PREFILL_CHUNK;
+  // An edit is to see the whole prompt at once; who only looks must not change how it is computed.
+  const chunk = passEditor(generation) ? prompt.length : PREFILL_CHUNK;
   for (let from = 0; ; from += chunk) {
     signal?.throwIfAborted();
-    const logits = await runPassAsync(passOver(generation, prompt.slice(from, from + chunk), length), signal);
-    if (from + chunk >= prompt.length) return readLogits(generation, logits);
+    const part = prompt.slice(from, from + chunk);
+    const logits = await runPassAsync(passOver(generation, part, length), signal);
+    if (from + chunk >= prompt.length) return logits;
+    recorder?.endPart(part.length);
     logits.dispose();
   }
 }
 
-const passOver = (
-  { network, backend, cache, recorder }: Generation,
-  tokens: readonly number[],
-  textLength?: number,
-) => ({
-  network,
-  backend,
-  sequences: [{ tokens: Int32Array.from(tokens), cache, textLength }],
-  logits: 'last' as const,
-  observer: recorder,
-});
+/** The edits, if some act in forward passes. */
+const passEditor = ({ recorder }: Generation): Editor | undefined =>
+  recorder?.editor?.actsInPasses ? recorder.editor : undefined;
 
-/** @throws NonFiniteLogitsError that names the first layer with a NaN. */
-function readLogits(generation: Generation, row: Tensor): Float32Array {
+function passOver(generation: Generation, tokens: readonly number[], textLength?: number): Pass {
+  const { network, backend, cache, recorder } = generation;
+  const sequences = [{ tokens: Int32Array.from(tokens), cache, textLength }];
+  return { network, backend, sequences, logits: 'last', observer: recorder, again: passEditor(generation) };
+}
+
+/** @throws NonFiniteLogitsError that names the first activation that is not finite, where no token can be chosen. */
+async function readLogits(generation: Generation, row: Tensor, promptAt: number): Promise<Float32Array> {
   const logits = row.data();
   row.dispose();
-  const bad = firstNaN(logits);
-  if (bad < 0) return logits;
-  const { network, backend, cache, recorder } = generation;
-  const tokens = Int32Array.from(cache.tokens);
-  const finder = new NanFinder(recorder);
-  const fresh = new KvCache(backend, network.cacheLayout);
-  try {
-    runPass({ network, backend, sequences: [{ tokens, cache: fresh }], logits: 'last', observer: finder }).dispose();
-  } finally {
-    fresh.dispose();
-    recorder?.discard();
-  }
-  throw new NonFiniteLogitsError(
-    `generate: the logits after ${cache.length} tokens are NaN (first at token ${bad}), first seen in ` +
-      `${finder.found ?? 'hook_logits'}. Look at the weights of that layer, or at an edit before it.`,
-  );
+  const broken = describeBroken(logits);
+  if (broken === undefined) return logits;
+  const { cache, prompt, signal } = generation;
+  const editor = passEditor(generation);
+  const edits = editor && { editor, from: promptAt, promptEnd: promptAt + prompt.length };
+  throw await drainAsync(explainNonFinite('generate', broken, { ...generation, tokens: cache.tokens, edits }), signal);
 }
 
 /** Chooses the next token; the sampler's taps show and change each stage for those who listen. */
@@ -127,19 +122,41 @@ function choose(
   random: Random,
 ): { token: number; acts: Activations | undefined } {
   return observe(recorder, () => {
-    const adjusted = tapRow(backend, 'sampler.hook_logits', adjustLogits(logits, sampling, history));
-    const probabilities = tapRow(backend, 'sampler.hook_probs', truncatedProbabilities(adjusted, sampling));
+    const adjusted = tapRow(backend, 'sampler.hook_logits', adjustLogits(logits, sampling, history), describeBroken);
+    const truncated = truncatedProbabilities(adjusted, sampling);
+    const probabilities = tapRow(backend, 'sampler.hook_probs', truncated, describeImpossible);
     const drawn = sampleFrom(probabilities, random);
     const [token] = tapRow(backend, 'sampler.hook_token', Int32Array.of(drawn));
     return { token, acts: recorder?.take() };
   });
 }
 
-/** A tap on host numbers: they become a tensor only when somebody listens. */
-function tapRow<A extends Float32Array | Int32Array>(backend: Backend, name: string, values: A): A {
+/**
+ * A tap on host numbers: they become a tensor only when somebody listens.
+ *
+ * @param describeFault What makes an edit useless.
+ */
+function tapRow<A extends Float32Array | Int32Array>(
+  backend: Backend,
+  name: string,
+  values: A,
+  describeFault: (edited: A) => string | undefined = () => undefined,
+): A {
   if (!watched(name)) return values;
   return scope('', () => {
     const shape = values instanceof Float32Array ? [1, values.length] : [values.length];
-    return tap(name, Tensor.from(backend, values, shape)).integers() as A;
+    const shown = Tensor.from(backend, values, shape);
+    const used = tap(name, shown);
+    if (used === shown) return values;
+    const edited = used.integers() as A;
+    const fault = describeFault(edited);
+    if (fault !== undefined) throw new HookError(`edit of ${name}: no token can be chosen by it: ${fault}.`);
+    return edited;
   });
+}
+
+function describeImpossible(probabilities: Float32Array): string | undefined {
+  const bad = probabilities.findIndex((p) => !(p >= 0 && p < Infinity));
+  if (bad >= 0) return `the probability of token ${bad} is ${probabilities[bad]}`;
+  return probabilities.some((p) => p > 0) ? undefined : 'every probability is 0';
 }

@@ -35,6 +35,7 @@ export interface WeightOptions {
 /** A network whose weights are loaded, and what must be disposed of with it. */
 export interface LoadedNetwork {
   readonly network: Decoder;
+  readonly requests: readonly WeightRequest[];
   /** Bytes of the weights in memory. */
   readonly weightBytes: number;
   /** Tokens that a text can have; Infinity where only the model itself sets a bound. */
@@ -116,7 +117,7 @@ export async function loadNetwork(
     dispose();
     throw error;
   }
-  return { network, weightBytes: total, maxLength, notes: plan.notes, dispose };
+  return { network, requests, weightBytes: total, maxLength, notes: plan.notes, dispose };
 }
 
 /** Where the numbers of parameters are read from. */

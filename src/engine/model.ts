@@ -1,20 +1,21 @@
 import type { ModelFiles } from '../loader/checkpoint.ts';
 import { type Activations, type Hooks, Recorder } from '../inspect/recorder.ts';
-import { hookNames } from '../inspect/hooks.ts';
+import { hooksOf } from '../inspect/model-hooks.ts';
 import { KvCache } from '../model/cache.ts';
 import type { DecoderConfig } from '../model/decoder-config.ts';
-import { logprobOf } from '../model/sampling/logits.ts';
+import { describeBroken, logprobOf } from '../model/sampling/logits.ts';
 import type { Sequence } from '../model/step.ts';
 import type { Backend } from '../tensor/backend.ts';
 import { DisposedError, VitrineError } from '../tensor/errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { ChatMessage, TemplateVariables } from '../tokenizer/template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { type Pass, runPass } from './drive.ts';
+import { drain, type Pass, runPass } from './drive.ts';
 import { endIds } from './end-of-text.ts';
 import { generateTokens, type GeneratedToken } from './generate.ts';
 import { type GenerateOptions, resolveOptions } from './generate-options.ts';
 import type { LoadedNetwork } from './load-network.ts';
+import { explainNonFinite } from './non-finite.ts';
 
 /** A text, token ids, or a conversation (rendered by the model's chat template, with the start of an answer). */
 export type Prompt = string | readonly number[] | readonly ChatMessage[];
@@ -82,7 +83,7 @@ export class Model {
 
   /** The names of all hook points that `run` can capture and edit. */
   get hooks(): string[] {
-    return hookNames(this.config);
+    return [...hooksOf(this.config).keys()];
   }
 
   /** The text and tokens of a conversation by the model's chat template; `addGenerationPrompt` begins an answer. */
@@ -124,18 +125,19 @@ export class Model {
 
   /**
    * One forward pass that captures and edits activations by hook name or glob. Captures are keyed by the names asked for;
-   * a glob over layers gives one tensor with a leading layer axis. The logits are of all rows.
+   * a glob over layers gives one tensor with a leading layer axis. The logits are of all rows, finite or not.
    *
-   * @throws HookError for a name that the model does not have, with the nearest ones.
+   * @throws HookError for a name that the model does not have, with the nearest ones; for an edit that could change
+   *   nothing, with the hook to edit instead; and for what an edit gives back, if it does not fit.
    */
   run(prompt: Prompt, { cache, capture, edit }: Hooks & Pick<ForwardOptions, 'cache'> = {}): Run {
-    const recorder = new Recorder({ capture, edit }, this.hooks);
+    const recorder = new Recorder({ capture, edit }, hooksOf(this.config));
     const tokens = this.#checked(this.tokensOf(prompt));
     try {
       const logits = this.#withCache(cache, (used) =>
-        runPass({ ...this.#pass([{ tokens, cache: used }], 'all'), observer: recorder }),
+        runPass({ ...this.#pass([{ tokens, cache: used }], 'all'), observer: recorder, again: recorder.editor }),
       );
-      const acts = recorder.take();
+      const acts = takeOrFree(recorder, logits);
       const dispose = (): void => {
         for (const tensor of [logits, ...Object.values(acts)]) tensor.dispose();
       };
@@ -147,8 +149,10 @@ export class Model {
 
   /**
    * Generates token by token. The event loop breathes between tokens, and between the layers of a long prompt.
+   * Captures change no bit. Edits that act in the pass see the prompt whole, so that it is not computed in chunks.
    *
-   * @throws NonFiniteLogitsError for NaN logits, naming the layer where they began; the signal's reason on abort.
+   * @throws NonFiniteLogitsError for logits that no token can be chosen by, naming the first activation that is not
+   *   finite; HookError as `run` does; the signal's reason on abort.
    */
   async *generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GeneratedToken, void, undefined> {
     const { capture, edit, signal } = options;
@@ -158,12 +162,13 @@ export class Model {
     const tokens = this.#checked(this.tokensOf(prompt));
     const tokenizer = resolved.stopStrings.length > 0 ? this.tokenizer : this.#tokenizer;
     const listens = capture !== undefined || edit !== undefined;
-    const recorder = listens ? new Recorder({ capture, edit }, hookNames(this.config, { sampler: true })) : undefined;
+    const recorder = listens ? new Recorder({ capture, edit }, hooksOf(this.config, { sampler: true })) : undefined;
     this.#expectRoom((options.cache?.length ?? 0) + tokens.length);
     const cache = options.cache ?? this.newCache();
     try {
       yield* generateTokens({
         network: this.#network(),
+        requests: this.#loaded.requests,
         backend: this.backend,
         tokenizer,
         prompt: [...tokens],
@@ -180,7 +185,11 @@ export class Model {
     }
   }
 
-  /** How well the model expects a text (with the tokens its tokenizer puts around it) or token ids. */
+  /**
+   * How well the model expects a text (with the tokens its tokenizer puts around it) or token ids.
+   *
+   * @throws NonFiniteLogitsError as `generate` does.
+   */
   score(prompt: string | readonly number[]): Score {
     const tokens = this.#checked(this.tokensOf(prompt));
     const logprobs = new Float32Array(Math.max(0, tokens.length - 1));
@@ -192,7 +201,11 @@ export class Model {
         logits.dispose();
         const V = this.config.vocabSize;
         chunk.forEach((_, row) => {
-          logprobs[from + row] = logprobOf(tokens[from + row + 1], values.subarray(row * V, (row + 1) * V));
+          const rowLogits = values.subarray(row * V, (row + 1) * V);
+          const broken = describeBroken(rowLogits);
+          if (broken !== undefined)
+            throw this.#explained('score', broken, tokens.subarray(0, from + chunk.length), from + row + 1);
+          logprobs[from + row] = logprobOf(tokens[from + row + 1], rowLogits);
         });
       }
     });
@@ -226,6 +239,13 @@ export class Model {
   #pass(sequences: readonly Sequence[], logits: 'last' | 'all'): Pass {
     for (const { tokens, cache } of sequences) this.#expectRoom(cache.length + tokens.length);
     return { network: this.#network(), backend: this.backend, sequences, logits };
+  }
+
+  #explained(operation: string, broken: string, tokens: Int32Array, after: number): Error {
+    const { network, requests } = this.#loaded;
+    return drain(
+      explainNonFinite(operation, broken, { network, requests, backend: this.backend, tokens: [...tokens], after }),
+    );
   }
 
   /** Learned positions are the network's own matter. */
@@ -265,3 +285,13 @@ export class Model {
 
 const isTokens = (prompt: Exclude<Prompt, string>): prompt is readonly number[] =>
   prompt.every((item) => typeof item === 'number');
+
+/** What was captured; where it cannot be given, the logits are freed. */
+function takeOrFree(recorder: Recorder, logits: Tensor): Activations {
+  try {
+    return recorder.take();
+  } catch (error) {
+    logits.dispose();
+    throw error;
+  }
+}

@@ -1,20 +1,5 @@
-import type { DecoderConfig, Trait } from '../model/decoder-config.ts';
-
-/**
- * A hook point: an activation that can be read and edited by name. Names and meanings are TransformerLens' where it has
- * them. Axes: p new positions, t key positions (absolute), d model, h query heads, g key/value heads, e head width (e_v
- * that of values, e_n and e_r its parts that do not turn and that do), r_q and r_kv ranks of latents, f MLP width, E
- * experts, k experts per token, V vocabulary, n any number.
- */
-export interface HookPoint {
-  readonly name: string;
-  readonly axes: string;
-  readonly meaning: string;
-  /** Computed only for listeners: an edit changes nothing. */
-  readonly derived?: boolean;
-  /** Where a model lacks what it shows. */
-  readonly exists?: (config: DecoderConfig, layer: number) => boolean;
-}
+import type { Trait } from '../model/decoder-config.ts';
+import type { HookPoint } from './hook-point.ts';
 
 type Exists = NonNullable<HookPoint['exists']>;
 
@@ -32,10 +17,11 @@ const inMixture =
 const hasShared: Exists = (config, layer) => isMixture(config, layer) && config.experts!.sharedDim > 0;
 const isLatent: Exists = ({ latent }) => latent !== undefined;
 const isAbsorbed: Exists = ({ latent }) => latent?.absorbed ?? false;
+const NAIVE = "load the model with mla: 'naive'";
 const isExpanded: Exists = ({ latent }) => !(latent?.absorbed ?? false);
 
 export const GLOBAL_HOOKS: readonly HookPoint[] = [
-  { name: 'hook_tokens', axes: 'p', meaning: 'token ids, i32' },
+  { name: 'hook_tokens', axes: 'p', meaning: 'token ids, i32', idsBelow: ({ vocabSize }) => vocabSize },
   { name: 'hook_embed', axes: 'p d', meaning: 'embeddings, scaled where the model scales them' },
   { name: 'hook_pos_embed', axes: 'p d', meaning: 'what is added for the position', exists: has('learned-positions') },
   { name: 'ln_final.hook_scale', axes: 'p 1', meaning: 'what the final norm divides by' },
@@ -43,12 +29,12 @@ export const GLOBAL_HOOKS: readonly HookPoint[] = [
   { name: 'ln_final.hook_out', axes: 'p d', meaning: 'what the head reads' },
   {
     name: 'unembed.hook_out',
-    axes: 'p V',
+    axes: 'l V',
     meaning: 'what the head gives; the last row only, unless all are asked for',
   },
   {
     name: 'hook_logits',
-    axes: 'p V',
+    axes: 'l V',
     meaning: 'what the sampler receives: scaled and bounded, where the model does so',
   },
 ];
@@ -57,7 +43,12 @@ export const GLOBAL_HOOKS: readonly HookPoint[] = [
 export const SAMPLER_HOOKS: readonly HookPoint[] = [
   { name: 'sampler.hook_logits', axes: '1 V', meaning: 'logits after penalties and temperature' },
   { name: 'sampler.hook_probs', axes: '1 V', meaning: 'probabilities after truncation' },
-  { name: 'sampler.hook_token', axes: '1', meaning: 'the chosen token, i32; an edit forces another' },
+  {
+    name: 'sampler.hook_token',
+    axes: '1',
+    meaning: 'the chosen token, i32; an edit forces another',
+    idsBelow: ({ vocabSize }) => vocabSize,
+  },
 ];
 
 const windowed: Exists = (config, layer) => config.windows[layer] < Infinity;
@@ -124,8 +115,22 @@ export const BLOCK_HOOKS: readonly HookPoint[] = [
     exists: isLatent,
   },
   { name: 'attn.hook_q', axes: 'p h e', meaning: 'queries, turned part last', derived: true, exists: isAbsorbed },
-  { name: 'attn.hook_k', axes: 'p h e', meaning: 'keys made of the latent', derived: true, exists: isAbsorbed },
-  { name: 'attn.hook_v', axes: 'p h e_v', meaning: 'values made of the latent', derived: true, exists: isAbsorbed },
+  {
+    name: 'attn.hook_k',
+    axes: 'p h e',
+    meaning: 'keys made of the latent',
+    derived: true,
+    readOnly: { instead: ['attn.hook_kv_latent', 'attn.hook_k_rope'], or: NAIVE },
+    exists: isAbsorbed,
+  },
+  {
+    name: 'attn.hook_v',
+    axes: 'p h e_v',
+    meaning: 'values made of the latent',
+    derived: true,
+    readOnly: { instead: ['attn.hook_kv_latent'], or: NAIVE },
+    exists: isAbsorbed,
+  },
   { name: 'attn.hook_q_absorbed', axes: 'p h r_kv', meaning: 'what is compared with latents', exists: isAbsorbed },
   { name: 'kv.hook_write_k', axes: 'p g e', meaning: 'keys about to be cached', exists: isExpanded },
   { name: 'kv.hook_write_v', axes: 'p g e_v', meaning: 'values about to be cached', exists: isExpanded },
@@ -158,9 +163,10 @@ export const BLOCK_HOOKS: readonly HookPoint[] = [
     axes: 'n',
     meaning: 'positions that leave the window, i32',
     derived: true,
+    readOnly: { instead: ['attn.hook_attn_scores', 'attn.hook_pattern'] },
     exists: windowed,
   },
-  { name: 'attn.hook_attn_scores', axes: 'h p t', meaning: 'scaled scores, -Infinity where masked' },
+  { name: 'attn.hook_attn_scores', axes: 'h p t', meaning: 'scaled scores, -Infinity where masked', hidden: -Infinity },
   { name: 'attn.hook_pattern', axes: 'h p t', meaning: 'attention probabilities' },
   { name: 'attn.hook_sink_logit', axes: 'h', meaning: "each head's logit for nothing", exists: has('sinks') },
   {
@@ -168,12 +174,24 @@ export const BLOCK_HOOKS: readonly HookPoint[] = [
     axes: 'h p',
     meaning: 'what the pattern lacks to 1',
     derived: true,
+    readOnly: { instead: ['attn.hook_sink_logit', 'attn.hook_pattern'] },
     exists: has('sinks'),
   },
-  { name: 'attn.hook_entropy', axes: 'h p', meaning: 'entropy of each row of the pattern, nats', derived: true },
+  {
+    name: 'attn.hook_entropy',
+    axes: 'h p',
+    meaning: 'entropy of each row of the pattern, nats',
+    derived: true,
+    readOnly: { instead: ['attn.hook_pattern'] },
+  },
   { name: 'attn.hook_ctx_latent', axes: 'p h r_kv', meaning: 'mixed latents, before W_UV', exists: isAbsorbed },
   { name: 'attn.hook_z', axes: 'p h e_v', meaning: 'mixed values, what W_O reads' },
-  { name: 'attn.hook_result', axes: 'p h d', meaning: "each head's own part of the output", derived: true },
+  {
+    name: 'attn.hook_result',
+    axes: 'p h d',
+    meaning: "each head's own part of the output, without the bias; of an edit, the sum is taken",
+    derived: true,
+  },
   { name: 'attn.hook_out', axes: 'p d', meaning: 'output of W_O' },
   { name: 'mlp.router.hook_in', axes: 'p d', meaning: 'what the router reads', exists: isMixture },
   { name: 'mlp.router.hook_logits', axes: 'p E', meaning: "the router's logits", exists: isMixture },
@@ -200,20 +218,23 @@ export const BLOCK_HOOKS: readonly HookPoint[] = [
     axes: 'p',
     meaning: 'the last chosen score less the first one that was not',
     derived: true,
+    readOnly: { instead: ['mlp.router.hook_logits', 'mlp.hook_expert_indices'] },
     exists: isMixture,
   },
   {
     name: 'mlp.hook_expert_indices',
     axes: 'p k',
     meaning: 'the chosen experts, best first, i32; an edit forces the choice',
+    idsBelow: ({ experts }) => experts!.count,
     exists: isMixture,
   },
   { name: 'mlp.hook_topk_weights', axes: 'p k', meaning: 'their weights, as used', exists: isMixture },
   {
     name: 'mlp.hook_expert_weights',
     axes: 'p E',
-    meaning: 'these weights, 0 for experts that were not chosen',
+    meaning: 'these weights, 0 for experts that were not chosen; an edit sets those of the chosen ones',
     derived: true,
+    zerosBy: ['mlp.hook_expert_indices'],
     exists: isMixture,
   },
   { name: 'mlp.hook_expert_out', axes: 'p k d', meaning: 'output of each chosen expert', exists: isMixture },
@@ -239,23 +260,16 @@ export const BLOCK_HOOKS: readonly HookPoint[] = [
 
 /** In every expert of a mixture, under `blocks.N.mlp.experts.J.`; n rows chose it, perhaps none. */
 export const EXPERT_HOOKS: readonly HookPoint[] = [
-  { name: 'hook_token_index', axes: 'n', meaning: 'the rows that chose it, i32', derived: true },
+  {
+    name: 'hook_token_index',
+    axes: 'n',
+    meaning: 'the rows that chose it, i32',
+    derived: true,
+    readOnly: { instead: ['mlp.hook_expert_indices'] },
+    holdsRows: true,
+  },
   { name: 'hook_pre', axes: 'n f', meaning: 'gate branch' },
   { name: 'hook_pre_linear', axes: 'n f', meaning: 'up branch' },
   { name: 'hook_post', axes: 'n f', meaning: 'what `down` reads' },
   { name: 'hook_out', axes: 'n d', meaning: 'its output, before its weight' },
 ];
-
-/** The names of all hook points of a model, with those of the sampler if it is to generate. */
-export function hookNames(config: DecoderConfig, { sampler = false } = {}): string[] {
-  const inBlocks = config.windows.flatMap((_, layer) => {
-    const names = BLOCK_HOOKS.filter(({ exists }) => exists?.(config, layer) ?? true).map(({ name }) => name);
-    const count = isMixture(config, layer) ? config.experts!.count : 0;
-    const inExperts = Array.from({ length: count }, (_, expert) => EXPERT_HOOKS.map(({ name }) => `mlp.experts.${expert}.${name}`)); // prettier-ignore
-    return [...names, ...inExperts.flat()].map((name) => `blocks.${layer}.${name}`);
-  });
-  const globals = [...GLOBAL_HOOKS, ...(sampler ? SAMPLER_HOOKS : [])].filter(
-    ({ exists }) => exists?.(config, 0) ?? true,
-  );
-  return [...globals.map(({ name }) => name), ...inBlocks];
-}

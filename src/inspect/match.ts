@@ -22,6 +22,8 @@ export function matchHooks(asked: string, names: readonly string[]): HookGroup[]
     const key = overLayers ? name.replace(/^blocks\.\d+\./, 'blocks.*.') : name;
     groups.set(key, [...(groups.get(key) ?? []), name]);
   }
+  if (groups.size === 0 && asked.startsWith('sampler.') && !names.some((name) => name.startsWith('sampler.')))
+    throw new HookError(`"${asked}" is a hook of \`generate\`: a single pass chooses no token.`);
   if (groups.size === 0) throw new HookError(`This model has no hook "${asked}". Nearest: ${nearest(asked, names)}.`);
   const found = [...groups].map(([key, members]) => ({ key, names: members }));
   return found.length === 1 ? [{ ...found[0], key: asked }] : found;

@@ -1,15 +1,11 @@
-import { elements } from '../tensor/dtype.ts';
 import { keep, type Observer, scope } from '../tensor/scope.ts';
-import { sameShape, show } from '../tensor/shape.ts';
-import { concat, Tensor } from '../tensor/tensor.ts';
+import { sameShape } from '../tensor/shape.ts';
+import { concat, type Tensor } from '../tensor/tensor.ts';
+import { type Edit, Editor } from './editor.ts';
 import { HookError } from './hook-error.ts';
+import type { Hook } from './hook-point.ts';
+import { joinParts, jointOf, partOf } from './join.ts';
 import { type HookGroup, matchHooks } from './match.ts';
-
-/**
- * Changes an activation: gives back what replaces it (a tensor, or its numbers), or nothing to leave it.
- * Tensors that it makes are freed with the step.
- */
-export type Edit = (value: Tensor, name: string) => Tensor | Float32Array | undefined;
 
 export interface Hooks {
   /** Names or globs of the activations to be kept. */
@@ -21,69 +17,98 @@ export interface Hooks {
 /** Activations by the names that were asked for. They are the caller's: `dispose()` frees them all. */
 export type Activations = Readonly<Record<string, Tensor>>;
 
-/** Captures and edits activations while a forward pass runs. Captures are copies, of what edits have left. */
+/**
+ * Captures and edits activations while forward passes run. Captures are copies, of what edits have left. A prompt that is
+ * computed in chunks shows itself as one: see `endPart`.
+ */
 export class Recorder implements Observer {
+  /** Its edits alone, if there are any. */
+  readonly editor: Editor | undefined;
+  readonly #hooks: ReadonlyMap<string, Hook>;
   readonly #groups: readonly HookGroup[];
   readonly #wanted: ReadonlySet<string>;
-  readonly #edits: ReadonlyMap<string, readonly Edit[]>;
-  readonly #captured = new Map<string, Tensor>();
+  /** Parts of each activation, in order. */
+  readonly #captured = new Map<string, Tensor[]>();
+  /** Rows of the parts that have ended. */
+  #rows = 0;
 
   /**
-   * @param names The hooks that the model has.
-   * @throws HookError for a name that is not among them, with the nearest ones.
+   * @param hooks Those that the model has.
+   * @throws HookError for a name that is not among them, with the nearest ones; and as `Editor` does.
    */
-  constructor({ capture = [], edit = {} }: Hooks, names: readonly string[]) {
-    this.#groups = capture.flatMap((asked) => matchHooks(asked, names));
+  constructor({ capture = [], edit = {} }: Hooks, hooks: ReadonlyMap<string, Hook>) {
+    this.#hooks = hooks;
+    this.#groups = capture.flatMap((asked) => matchHooks(asked, [...hooks.keys()]));
     this.#wanted = new Set(this.#groups.flatMap((group) => group.names));
-    const edits = new Map<string, Edit[]>();
-    for (const [asked, change] of Object.entries(edit)) {
-      for (const name of matchHooks(asked, names).flatMap((group) => group.names))
-        edits.set(name, [...(edits.get(name) ?? []), change]);
-    }
-    this.#edits = edits;
+    this.editor = Object.keys(edit).length > 0 ? new Editor(edit, hooks) : undefined;
   }
 
   wants(name: string): boolean {
-    return this.#wanted.has(name) || this.#edits.has(name);
+    return this.#wanted.has(name) || (this.editor?.wants(name) ?? false);
   }
 
   visit(name: string, value: Tensor): Tensor | undefined {
-    let used = value;
-    for (const change of this.#edits.get(name) ?? []) used = replacement(name, used, change(used, name));
-    if (this.#wanted.has(name)) {
-      this.#captured.get(name)?.dispose();
-      this.#captured.set(
-        name,
-        scope('', () => keep(used.clone())),
-      );
-    }
-    return used === value ? undefined : used;
+    const replaced = this.editor?.visit(name, value);
+    if (this.#wanted.has(name)) this.#capture(name, replaced ?? value);
+    return replaced;
+  }
+
+  #capture(name: string, value: Tensor): void {
+    const { point } = this.#hooks.get(name)!;
+    const parts = this.#captured.get(name) ?? [];
+    const joint = jointOf(point);
+    if (joint === 'last') disposeAll(parts.splice(0));
+    const keys = joint === 'keys' ? parts.reduce((sum, { shape }) => sum + shape[0], 0) : 0;
+    parts.push(scope('', () => keep(partOf(point, value, { rows: this.#rows, keys }))));
+    this.#captured.set(name, parts);
+  }
+
+  /** What was heard was a chunk of so many rows, and what will be heard goes on from there. */
+  endPart(rows: number): void {
+    this.#rows += rows;
   }
 
   /** Hands over what was captured since the last call, the layers of a glob stacked along a new first axis. */
   take(): Activations {
-    const acts = this.#groups.flatMap(({ key, names }) => {
-      const layers = names.flatMap((name) => this.#captured.get(name) ?? []);
-      if (layers.length === 0) return [];
-      return [[key, scope('', () => keep(key.includes('*') ? stack(key, layers) : layers[0].clone()))] as const];
+    const acts: Record<string, Tensor> = {};
+    try {
+      for (const { key, names } of this.#groups) {
+        const heard = names.filter((name) => this.#captured.has(name));
+        if (heard.length > 0) acts[key] ??= this.#joined(key, heard); // A hook may be asked for twice.
+      }
+      return acts;
+    } catch (error) {
+      disposeAll(Object.values(acts));
+      throw error;
+    } finally {
+      this.discard();
+    }
+  }
+
+  #joined(key: string, names: readonly string[]): Tensor {
+    return scope('', () => {
+      const layers = names.map((name) => {
+        const parts = this.#captured.get(name)!;
+        if (parts.length > 1) {
+          const whole = scope('', () => keep(joinParts(parts, this.#hooks.get(name)!.point)));
+          disposeAll(parts.splice(0, parts.length, whole));
+        }
+        return parts[0];
+      });
+      return keep(key.includes('*') ? stack(key, layers) : layers[0].reshape(layers[0].shape));
     });
-    this.discard();
-    return Object.fromEntries(acts);
   }
 
   /** Frees what was captured. */
   discard(): void {
-    for (const tensor of this.#captured.values()) tensor.dispose();
+    disposeAll([...this.#captured.values()].flat());
     this.#captured.clear();
+    this.#rows = 0;
   }
 }
 
-function replacement(name: string, value: Tensor, given: ReturnType<Edit>): Tensor {
-  if (given === undefined) return value;
-  const shape = given instanceof Tensor ? given.shape : [given.length];
-  const fits = given instanceof Tensor ? sameShape(shape, value.shape) : given.length === elements(value.shape);
-  if (!fits) throw new HookError(`edit of ${name}: expected ${show(value.shape)} in return, got ${show(shape)}.`);
-  return given instanceof Tensor ? given : Tensor.from(value.backend, given, value.shape);
+function disposeAll(tensors: readonly Tensor[]): void {
+  for (const tensor of tensors) tensor.dispose();
 }
 
 function stack(key: string, layers: readonly Tensor[]): Tensor {

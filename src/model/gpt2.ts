@@ -1,7 +1,8 @@
 // T new tokens, D model width, H heads, d head width, F MLP width, P learned positions, V vocabulary.
-import { attention, headResults } from '../tensor/ops/attention.ts';
-import { linear, linears, type Linear } from '../tensor/ops/linear.ts';
-import { derive, scope, tap } from '../tensor/scope.ts';
+import { attention } from '../tensor/ops/attention.ts';
+import { attentionOutput } from '../tensor/ops/attention-output.ts';
+import { linears, type Linear } from '../tensor/ops/linear.ts';
+import { scope, tap } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { transposed } from './arrangement.ts';
 import { type DecoderConfig, readDecoderConfig, repeat } from './decoder-config.ts';
@@ -95,9 +96,8 @@ class Attention {
     return scope('', () => {
       const heads = linears(x, this.qkv).map((rows) => rows.reshape([-1, H, d])); //           [T, H, d] three times
       const [q, k, v] = ['q', 'k', 'v'].map((name, i) => tap(`attn.hook_${name}`, heads[i]));
-      const z = tap('attn.hook_z', attention(q, step.append(k, v), { scale: this.scale })); // [T, H, d]
-      derive('attn.hook_result', () => headResults(z, this.o)); //                             [T, H, D]
-      return tap('attn.hook_out', linear(z.reshape([-1, H * d]), this.o)); //                  [T, D]
+      const mixed = attention(q, step.append(k, v), { scale: this.scale }); // [T, H, d]
+      return attentionOutput(mixed, this.o); // [T, D]
     });
   }
 }

@@ -1,13 +1,14 @@
 // T new tokens, D model width, H query heads, K key/value heads, d head width, E experts, F width of an expert.
 import type { Json } from '../json.ts';
-import { attention, headResults } from '../tensor/ops/attention.ts';
+import { attention } from '../tensor/ops/attention.ts';
+import { attentionOutput } from '../tensor/ops/attention-output.ts';
 import { clampedSwiglu } from '../tensor/ops/clamped-swiglu.ts';
 import type { Expert } from '../tensor/ops/experts.ts';
-import { linear, linears, type Linear } from '../tensor/ops/linear.ts';
+import { linears, type Linear } from '../tensor/ops/linear.ts';
 import { rotate } from '../tensor/ops/rotate.ts';
 import { mxfp4 } from '../tensor/formats/mxfp4.ts';
 import type { Parameter } from '../tensor/parameter.ts';
-import { derive, scope, tap } from '../tensor/scope.ts';
+import { scope, tap } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { inTurn, rows, transposed } from './arrangement.ts';
 import {
@@ -129,10 +130,8 @@ class Attention {
       const rope = step.rotation(this.rope);
       const rotQ = tap('attn.hook_rot_q', rotate(q, rope));
       const rotK = tap('attn.hook_rot_k', rotate(k, rope));
-      const z = attention(rotQ, step.append(rotK, v), { scale, sinks: this.sinks.tensor }); //   [T, H, d]
-      const mixed = tap('attn.hook_z', z);
-      derive('attn.hook_result', () => headResults(mixed, this.o)); //                           [T, H, D]
-      return tap('attn.hook_out', linear(mixed.reshape([-1, H * d]), this.o)); //                [T, D]
+      const mixed = attention(rotQ, step.append(rotK, v), { scale, sinks: this.sinks.tensor }); // [T, H, d]
+      return attentionOutput(mixed, this.o); // [T, D]
     });
   }
 }

@@ -1,8 +1,9 @@
 // T new tokens, D model width, H query heads, K key/value heads, d head width, F MLP width, V vocabulary.
-import { attention, headResults } from '../tensor/ops/attention.ts';
-import { linear, linears, type Linear } from '../tensor/ops/linear.ts';
+import { attention } from '../tensor/ops/attention.ts';
+import { attentionOutput } from '../tensor/ops/attention-output.ts';
+import { linears, type Linear } from '../tensor/ops/linear.ts';
 import { rotate } from '../tensor/ops/rotate.ts';
-import { derive, scope, tap } from '../tensor/scope.ts';
+import { scope, tap } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type DecoderConfig, readDecoderConfig } from './decoder-config.ts';
 import { fields } from './fields.ts';
@@ -82,9 +83,8 @@ class WholeNormAttention {
       const rope = step.rotation(this.rope);
       const rotQ = tap('attn.hook_rot_q', rotate(qNormed, rope));
       const rotK = tap('attn.hook_rot_k', rotate(kNormed, rope));
-      const z = tap('attn.hook_z', attention(rotQ, step.append(rotK, v), { scale })); //  [T, H, d]
-      derive('attn.hook_result', () => headResults(z, this.o)); //                        [T, H, D]
-      return tap('attn.hook_out', linear(z.reshape([-1, H * d]), this.o)); //             [T, D]
+      const mixed = attention(rotQ, step.append(rotK, v), { scale }); // [T, H, d]
+      return attentionOutput(mixed, this.o); // [T, D]
     });
   }
 }

@@ -49,7 +49,7 @@ describe.each(['reference', 'tensorflow'] as const)('hooks on %s', (backend) => 
       it('lists just what it has, and gives it in the axes of the table', () => {
         const { dim: d, nHeads: h, nKvHeads: g, headDim: e, mlpDim: f, vocabSize: V } = model.config;
         const p = TOKENS.length;
-        const sizes: Record<string, number> = { p, t: p, d, h, g, e, e_v: e, f, V, 1: 1 };
+        const sizes: Record<string, number> = { p, l: p, t: p, d, h, g, e, e_v: e, f, V, 1: 1 };
         const { acts, dispose } = model.run(TOKENS, { capture: model.hooks });
         expect(Object.keys(acts).sort()).toEqual([...model.hooks].sort());
         for (const [hook, value] of Object.entries(acts)) {

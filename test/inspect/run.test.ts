@@ -23,7 +23,7 @@ describe.each(['reference', 'tensorflow'] as const)('run on %s', (backend) => {
       it('gives every hook that it lists, in the axes that the table says', () => {
         const { dim: d, nHeads: h, nKvHeads: g, headDim: e, mlpDim: f, vocabSize: V } = model.config;
         const p = TOKENS.length;
-        const sizes: Record<string, number> = { p, t: p, d, h, g, e, e_v: e, f, V, 1: 1 };
+        const sizes: Record<string, number> = { p, l: p, t: p, d, h, g, e, e_v: e, f, V, 1: 1 };
         const { logits, acts, dispose } = model.run(TOKENS, { capture: model.hooks });
         expect(Object.keys(acts).sort()).toEqual([...model.hooks].sort());
         for (const [hook, value] of Object.entries(acts)) {
@@ -110,6 +110,15 @@ describe.each(['reference', 'tensorflow'] as const)('run on %s', (backend) => {
         });
         expect(numbers.logits.data()).toEqual(silenced.logits.data());
         for (const run of [plain, silenced, numbers]) run.dispose();
+      });
+
+      it('gives a hook that was asked for twice once, and leaves nothing where layers do not stack', async () => {
+        const { acts, dispose } = model.run(TOKENS, { capture: ['hook_embed', 'blocks.0.ln1.*', 'hook_embed', 'blocks.0.ln1.hook_scale'] }); // prettier-ignore
+        expect(Object.keys(acts)).toEqual(['hook_embed', 'blocks.0.ln1.hook_scale', 'blocks.0.ln1.hook_normalized']);
+        dispose();
+        using mixture = await load(modelFolder('qwen3_moe'), { backend, weights: 'f32' });
+        const ragged = ['hook_embed', 'blocks.*.mlp.experts.0.hook_token_index'];
+        expect(() => mixture.run(TOKENS, { capture: ragged })).toThrow(/the layers differ in shape/);
       });
 
       it('refuses names it does not have, and edits of the wrong shape', () => {

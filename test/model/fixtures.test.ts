@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { hookNames } from '../../src/inspect/hooks.ts';
+import { hooksOf } from '../../src/inspect/model-hooks.ts';
 import { observe } from '../../src/tensor/scope.ts';
 import { liveTensors, Tensor } from '../../src/tensor/tensor.ts';
 import { BACKENDS, expectNothingLeft } from '../support/backends.ts';
@@ -156,7 +156,7 @@ describe.each(BACKENDS)('%s', (_, create) => {
         const watched = observe({ wants: () => true, visit: (at, value) => (names.add(at), answer(value)) }, run);
         expect(watched).toEqual(plain);
       }
-      expect([...names]).toEqual(expect.arrayContaining(hookNames(model.network.config)));
+      expect([...names]).toEqual(expect.arrayContaining([...hooksOf(model.network.config).keys()]));
     });
 
     it('an edit of the cached keys and values stays in the cache', async () => {

@@ -1,6 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { argmax, firstNaN, logprobOf, NonFiniteLogitsError, topLogprobs } from '../../src/model/sampling/logits.ts';
+import {
+  argmax,
+  describeBroken,
+  logprobOf,
+  NonFiniteLogitsError,
+  topLogprobs,
+} from '../../src/model/sampling/logits.ts';
 import { SamplingOptionError, type SamplingOptions } from '../../src/model/sampling/options.ts';
 import { createRandom, sampleFrom } from '../../src/model/sampling/random.ts';
 import { probabilities } from '../../src/model/sampling/sampler.ts';
@@ -174,9 +180,12 @@ describe('log-probabilities', () => {
     expect(topLogprobs(logits, 0)).toEqual([]);
   });
 
-  test('argmax takes the first, firstNaN finds it', () => {
+  test('argmax takes the first; what is broken is said', () => {
     expect(argmax(Float32Array.of(1, 3, 3))).toBe(1);
-    expect(firstNaN(logits)).toBe(-1);
-    expect(firstNaN(Float32Array.of(1, Number.NaN, Number.NaN))).toBe(1);
+    expect(describeBroken(logits)).toBeUndefined();
+    expect(describeBroken(Float32Array.of(1, Infinity, NaN, NaN))).toBe('the logit of token 2 is NaN');
+    expect(describeBroken(Float32Array.of(1, Infinity, -Infinity))).toBe('the logit of token 1 is Infinity');
+    expect(describeBroken(Float32Array.of(-Infinity, -Infinity))).toBe('every logit is -Infinity');
+    expect(describeBroken(Float32Array.of(-Infinity, 3))).toBeUndefined();
   });
 });

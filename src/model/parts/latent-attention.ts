@@ -1,12 +1,13 @@
 // T new tokens, D model width, H heads, rq query rank, r latent rank, dn + dr numbers of a query head of which dr turn,
 // dv value width.
-import { attention, headResults } from '../../tensor/ops/attention.ts';
+import { attention } from '../../tensor/ops/attention.ts';
+import { attentionOutput } from '../../tensor/ops/attention-output.ts';
 import { headLinear } from '../../tensor/ops/head-linear.ts';
 import { linear, type Linear } from '../../tensor/ops/linear.ts';
 import { rmsNorm } from '../../tensor/ops/rms-norm.ts';
 import { rotate, type Rotation } from '../../tensor/ops/rotate.ts';
 import type { Parameter } from '../../tensor/parameter.ts';
-import { derive, scope, tap } from '../../tensor/scope.ts';
+import { derive, scope, tap, watched } from '../../tensor/scope.ts';
 import { concat, type Tensor } from '../../tensor/tensor.ts';
 import { type Arrangement, rows } from '../arrangement.ts';
 import type { LayerLayout } from '../cache.ts';
@@ -110,27 +111,34 @@ class AbsorbedAttention implements Attention {
   }
 
   forward(x: Tensor, step: LayerStep): Tensor {
-    const { nHeads: H, latent: sizes, attentionScale: scale } = this.options.config;
-    const { rank: r, valueDim: dv } = sizes;
+    const { latent: sizes, attentionScale: scale } = this.options.config;
+    const { rank: r } = sizes;
     const rope = step.rotation(this.options.rope);
     return scope('', () => {
-      const [qNope, qRope] = this.inputs.queries(x, rope); //                                      [T, H, dn], [T, H, dr]
+      const [qNope, qRope] = this.#shownQueries(...this.inputs.queries(x, rope)); //               [T, H, dn], [T, H, dr]
       const [latent, kRope] = this.inputs.latents(x, rope); //                                     [T, r], [T, 1, dr]
-      this.#showExpanded(qNope, qRope, latent, kRope);
+      this.#showExpanded(latent, kRope);
       const absorbed = tap('attn.hook_q_absorbed', headLinear(qNope, this.keyUp)); //              [T, H, r]
       const cached = step.append(concat([latent.reshape([-1, 1, r]), kRope], 2)); //               [1, S, r + dr]
       const mixed = attention(concat([absorbed, qRope], 2), cached, { scale, valueDim: r });
       const context = tap('attn.hook_ctx_latent', mixed); //                                       [T, H, r]
-      const z = tap('attn.hook_z', headLinear(context, this.valueUp, { transposed: true })); //    [T, H, dv]
-      derive('attn.hook_result', () => headResults(z, this.o)); //                                 [T, H, D]
-      return tap('attn.hook_out', linear(z.reshape([-1, H * dv]), this.o)); //                     [T, D]
+      const values = headLinear(context, this.valueUp, { transposed: true }); //                   [T, H, dv]
+      return attentionOutput(values, this.o); //                                                   [T, D]
     });
   }
 
-  /** To listeners: the queries, keys and values that the naive form would make. */
-  #showExpanded(qNope: Tensor, qRope: Tensor, latent: Tensor, kRope: Tensor): void {
+  /** The parts of queries, which listeners may see and edit as one. */
+  #shownQueries(nope: Tensor, rope: Tensor): Tensor[] {
+    if (!watched('attn.hook_q')) return [nope, rope];
+    const { nopeDim, ropeDim } = this.options.config.latent;
+    const whole = concat([nope, rope], 2); //                                                      [T, H, dn + dr]
+    const used = tap('attn.hook_q', whole);
+    return used === whole ? [nope, rope] : used.split([nopeDim, ropeDim]);
+  }
+
+  /** To listeners: the keys and values that the naive form would make. */
+  #showExpanded(latent: Tensor, kRope: Tensor): void {
     const { nHeads: H, latent: sizes } = this.options.config;
-    derive('attn.hook_q', () => concat([qNope, qRope], 2)); //                                     [T, H, dn + dr]
     derive('attn.hook_k', () => keysOf(linear(latent, this.keyUp).reshape([-1, H, sizes.nopeDim]), kRope));
     derive('attn.hook_v', () => linear(latent, this.valueUp).reshape([-1, H, sizes.valueDim])); // [T, H, dv]
   }
@@ -165,9 +173,7 @@ class NaiveAttention implements Attention {
       const q = tap('attn.hook_q', concat([qNope, qRope], 2)); //                                  [T, H, dn + dr]
       const k = tap('attn.hook_k', keysOf(kNope, kRope)); //                                       [T, H, dn + dr]
       const v = tap('attn.hook_v', values); //                                                     [T, H, dv]
-      const z = tap('attn.hook_z', attention(q, step.append(k, v), { scale })); //                 [T, H, dv]
-      derive('attn.hook_result', () => headResults(z, this.o)); //                                 [T, H, D]
-      return tap('attn.hook_out', linear(z.reshape([-1, H * dv]), this.o)); //                     [T, D]
+      return attentionOutput(attention(q, step.append(k, v), { scale }), this.o); //               [T, D]
     });
   }
 }

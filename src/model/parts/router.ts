@@ -5,12 +5,13 @@ import {
   onlyGroups,
   scatterColumns,
   takeColumns,
+  takeScattered,
   topGroups,
   topK,
   topMargin,
 } from '../../tensor/ops/top-k.ts';
 import type { Parameter } from '../../tensor/parameter.ts';
-import { derive, scope, tap } from '../../tensor/scope.ts';
+import { derive, scope, tap, watched } from '../../tensor/scope.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 
 /** How a family chooses experts and weighs their answers. */
@@ -52,8 +53,7 @@ export class Router {
       const ids = tap('hook_expert_indices', topK(open, k)); //                                     [T, k]
       const chosen = this.#normalised(takeColumns(scores, ids)); //                                 [T, k]
       const weights = tap('hook_topk_weights', scale === 1 ? chosen : chosen.mul(scale));
-      derive('hook_expert_weights', () => scatterColumns(weights, ids, logits.shape[1])); //        [T, E]
-      return { ids, weights };
+      return { ids, weights: tapDense(weights, ids, logits.shape[1]) };
     });
   }
 
@@ -72,4 +72,12 @@ export class Router {
     if (normalise === undefined) return chosen;
     return normalise.by === 'softmax' ? chosen.softmax() : chosen.div(chosen.sum().add(normalise.epsilon));
   }
+}
+
+/** Shows weights `[T, k]` to listeners as a row over all experts, `[T, E]`; an edit sets those of the chosen ones. */
+function tapDense(weights: Tensor, ids: Tensor, count: number): Tensor {
+  if (!watched('hook_expert_weights')) return weights;
+  const dense = scatterColumns(weights, ids, count);
+  const used = tap('hook_expert_weights', dense);
+  return used === dense ? weights : takeScattered(used, { weights, ids, dense });
 }

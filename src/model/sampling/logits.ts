@@ -6,28 +6,24 @@ export class NonFiniteLogitsError extends VitrineError {
   override readonly name = 'NonFiniteLogitsError';
 }
 
-/** Index of the first NaN, or -1. */
-export function firstNaN(logits: Float32Array): number {
-  for (let i = 0; i < logits.length; i++) if (Number.isNaN(logits[i])) return i;
-  return -1;
-}
-
 /** Refuses NaN, +Infinity and an array without a number above -Infinity. @throws {NonFiniteLogitsError} */
 export function checkLogits(logits: Float32Array): void {
   largest(logits);
 }
 
+/** What is wrong with logits from which no token can be chosen; undefined where one can. */
+export function describeBroken(logits: Float32Array): string | undefined {
+  const best = argmax(logits); // The first NaN, where there is one.
+  const top = logits[best] ?? -Infinity;
+  if (Number.isFinite(top)) return undefined;
+  return top === -Infinity ? 'every logit is -Infinity' : `the logit of token ${best} is ${top}`;
+}
+
 /** The largest logit. @throws {NonFiniteLogitsError} as `checkLogits` does. */
 function largest(logits: Float32Array): number {
-  const top = logits[argmax(logits)] ?? -Infinity; // NaN where there is one
+  const top = logits[argmax(logits)] ?? -Infinity;
   if (Number.isFinite(top)) return top;
-  const bad = firstNaN(logits);
-  if (bad >= 0) throw new NonFiniteLogitsError(`Sampling: the logit of token ${bad} is NaN; no token can be chosen`);
-  if (top === Infinity) {
-    throw new NonFiniteLogitsError(
-      `Sampling: the logit of token ${argmax(logits)} is Infinity; no token can be chosen`,
-    );
-  }
+  if (top !== -Infinity) throw new NonFiniteLogitsError(`Sampling: ${describeBroken(logits)}; no token can be chosen`);
   throw new NonFiniteLogitsError(
     `Sampling: none of ${logits.length} tokens is possible (every logit is -Infinity); ` +
       'loosen noRepeatNgramSize or logitBias, or look at the model for an overflow',

@@ -98,6 +98,27 @@ export function scatterColumns(weights: Tensor, ids: Tensor, width: number): Ten
   return Tensor.from(weights.backend, dense, [rows, width]);
 }
 
+/**
+ * The other way round, of a row that was changed: `[T, width]` to `[T, k]`. A number that `dense` has too leaves the
+ * weights as they were; else the first that names its column gets it, and the others 0.
+ */
+export function takeScattered(
+  changed: Tensor,
+  { weights, ids, dense }: { readonly weights: Tensor; readonly ids: Tensor; readonly dense: Tensor },
+): Tensor {
+  const [, width] = matrixShape('takeScattered', changed);
+  const [, k] = ids.shape;
+  const [after, before, own] = [changed, dense, weights].map((x) => x.data());
+  const columns = expertIds(ids, width);
+  const taken = own.map((weight, i) => {
+    const row = Math.floor(i / k);
+    const at = row * width + columns[i];
+    if (Object.is(after[at], before[at])) return weight;
+    return columns.indexOf(columns[i], row * k) === i ? after[at] : 0;
+  });
+  return Tensor.from(weights.backend, taken, weights.shape);
+}
+
 function matrixShape(op: string, { shape }: Tensor): readonly [rows: number, columns: number] {
   if (shape.length !== 2) throw new ShapeError(`${op}: expected a matrix, got ${show(shape)}.`);
   return [shape[0], shape[1]];

@@ -1,0 +1,133 @@
+import type { HostArray } from '../tensor/backend.ts';
+import { elements } from '../tensor/dtype.ts';
+import type { Observer } from '../tensor/scope.ts';
+import { sameShape, show } from '../tensor/shape.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import { HookError } from './hook-error.ts';
+import { besides, type Hook } from './hook-point.ts';
+import { matchHooks } from './match.ts';
+
+/**
+ * Changes an activation: gives back what replaces it (a tensor, or its numbers), or nothing to leave it.
+ * Tensors that it makes are freed with the step; one that it gives back from elsewhere stays its owner's.
+ */
+export type Edit = (value: Tensor, name: string) => Tensor | Float32Array | Int32Array | undefined;
+
+/** Edits activations while a forward pass runs. Where an edit gives back equal numbers, the pass goes its usual way. */
+export class Editor implements Observer {
+  readonly #edits: ReadonlyMap<string, { readonly hook: Hook; readonly changes: readonly Edit[] }>;
+
+  /**
+   * @param edit What to do, by name or glob; edits of one activation run in the order of their keys.
+   * @param hooks Those that the model has.
+   * @throws HookError for a name that is not among them, and for a hook whose edit could change nothing: it names the one
+   *   to edit instead.
+   */
+  constructor(edit: Readonly<Record<string, Edit>>, hooks: ReadonlyMap<string, Hook>) {
+    const edits = new Map<string, { hook: Hook; changes: Edit[] }>();
+    for (const [asked, change] of Object.entries(edit)) {
+      if (typeof change !== 'function')
+        throw new HookError(`edit of ${asked}: expected a function of the activation, got ${typeof change}.`);
+      for (const name of matchHooks(asked, [...hooks.keys()]).flatMap((group) => group.names)) {
+        const hook = hooks.get(name)!;
+        expectEditable(hook, asked);
+        edits.set(name, { hook, changes: [...(edits.get(name)?.changes ?? []), change] });
+      }
+    }
+    this.#edits = edits;
+  }
+
+  /** Whether an edit acts in forward passes, and not only when a token is chosen. */
+  get actsInPasses(): boolean {
+    return [...this.#edits.keys()].some((name) => !name.startsWith('sampler.'));
+  }
+
+  wants(name: string): boolean {
+    return this.#edits.has(name);
+  }
+
+  visit(name: string, value: Tensor): Tensor | undefined {
+    const edit = this.#edits.get(name);
+    if (edit === undefined || elements(value.shape) === 0) return undefined; // An expert that no row chose has no rows.
+    let used = value;
+    for (const change of edit.changes) used = replacement(edit.hook, used, change(used, name));
+    return used === value ? undefined : used;
+  }
+}
+
+function expectEditable(hook: Hook, asked: string): void {
+  const { readOnly } = hook.point;
+  if (readOnly === undefined) return;
+  const instead = readOnly.instead.map((name) => besides(hook, name)).join(' or ');
+  const glob = asked === hook.name ? '' : `, which "${asked}" takes in`;
+  throw new HookError(
+    `edit of ${hook.name}${glob}: it is computed only for those who look, so that an edit would change nothing. ` +
+      `Edit ${instead} instead${readOnly.or ? `, or ${readOnly.or}` : ''}.`,
+  );
+}
+
+/** What an edit gave back as a tensor like `value`, or `value` itself where its numbers are the same. */
+function replacement(hook: Hook, value: Tensor, given: ReturnType<Edit>): Tensor {
+  if (given === undefined || given === value) return value;
+  const numbers = numbersOf(hook, value, given);
+  const before = value.integers();
+  if (sameBits(before, numbers)) return value;
+  if (value.dtype === 'i32') expectIds(hook, numbers);
+  expectZeros(hook, before, numbers);
+  // Seen through a handle of the pass's own: it frees that one, and not what belongs to the editor.
+  if (given instanceof Tensor && given.dtype === value.dtype) return given.reshape(value.shape);
+  return Tensor.from(value.backend, numbers, value.shape);
+}
+
+/** @throws HookError where they do not fit in the place of `value`. */
+function numbersOf({ name }: Hook, value: Tensor, given: NonNullable<ReturnType<Edit>>): HostArray {
+  const wanted = `expected ${value.dtype} ${show(value.shape)} in return`;
+  if (!(given instanceof Tensor || given instanceof Float32Array || given instanceof Int32Array))
+    throw new HookError(`edit of ${name}: ${wanted}, as a tensor or its numbers, got ${kindOf(given)}.`);
+  const shape = given instanceof Tensor ? given.shape : [given.length];
+  const dtype = given instanceof Tensor ? given.dtype : given instanceof Int32Array ? 'i32' : 'f32';
+  const fits = given instanceof Tensor ? sameShape(shape, value.shape) : given.length === elements(value.shape);
+  // Ids that went through arithmetic come as floats.
+  if (!fits || !(dtype === value.dtype || (value.dtype === 'i32' && dtype === 'f32')))
+    throw new HookError(`edit of ${name}: ${wanted}, got ${dtype} ${show(shape)}.`);
+  if (!(given instanceof Tensor)) return whole(given, value);
+  if (given.disposed) throw new HookError(`edit of ${name}: ${wanted}, got a tensor that was freed.`);
+  if (given.backend !== value.backend)
+    throw new HookError(`edit of ${name}: the tensor lies in another backend. Give back its numbers: \`.data()\`.`);
+  return whole(given.integers(), value);
+}
+
+/** As integers, where that is what they stand for and loses nothing. */
+const whole = (numbers: HostArray, { dtype }: Tensor): HostArray =>
+  dtype === 'i32' && numbers.every((x) => x === Math.trunc(x) && Math.abs(x) < 2 ** 31) ? Int32Array.from(numbers) : numbers; // prettier-ignore
+
+function expectIds({ name, idsBelow }: Hook, numbers: HostArray): void {
+  const most = idsBelow ?? 2 ** 31;
+  const bad = numbers.findIndex((x) => !(Number.isInteger(x) && x >= 0 && x < most));
+  if (bad >= 0)
+    throw new HookError(
+      `edit of ${name}: expected whole numbers from 0 to ${most - 1}, got ${numbers[bad]} (number ${bad}).`,
+    );
+}
+
+function expectZeros(hook: Hook, before: HostArray, numbers: HostArray): void {
+  const { zerosBy } = hook.point;
+  if (zerosBy === undefined) return;
+  const bad = numbers.findIndex((x, i) => before[i] === 0 && x !== 0);
+  if (bad >= 0)
+    throw new HookError(
+      `edit of ${hook.name}: expected 0 where it was 0, got ${numbers[bad]} (number ${bad}). ` +
+        `To choose otherwise, edit ${zerosBy.map((name) => besides(hook, name)).join(' or ')}.`,
+    );
+}
+
+function sameBits(a: HostArray, b: HostArray): boolean {
+  if (a.constructor !== b.constructor) return false;
+  const [x, y] = [a, b].map(({ buffer, byteOffset, length }) => new Uint32Array(buffer, byteOffset, length));
+  return x.every((bits, i) => bits === y[i]);
+}
+
+function kindOf(value: unknown): string {
+  if (value instanceof Promise) return 'a promise (edits are synchronous)';
+  return typeof value === 'object' ? (value?.constructor.name ?? 'null') : typeof value;
+}

@@ -1,0 +1,34 @@
+import { scope, tap, watched } from '../scope.ts';
+import type { Tensor } from '../tensor.ts';
+import { headResults } from './attention.ts';
+import { linear, type Linear } from './linear.ts';
+
+/**
+ * What attention gives: the mixed values of all heads, `[T, H, dv]`, through W_O: `[T, D]`.
+ *
+ * Taps: `attn.hook_z`, what W_O reads; `attn.hook_result` `[T, H, D]`, each head's own part, without the bias, of which an
+ * edit takes the sum; `attn.hook_out` `[T, D]`.
+ */
+export function attentionOutput(mixed: Tensor, output: Linear): Tensor {
+  const [T, H, dv] = mixed.shape;
+  return scope('', () => {
+    const z = tap('attn.hook_z', mixed);
+    const results = editedResults(z, output); //                                       [T, H, D]
+    const sum = results ? addUp(results, output) : linear(z.reshape([T, H * dv]), output);
+    return tap('attn.hook_out', sum); //                                               [T, D]
+  });
+}
+
+/** The results of heads where an edit has changed them. */
+function editedResults(z: Tensor, output: Linear): Tensor | undefined {
+  if (!watched('attn.hook_result')) return undefined;
+  const results = headResults(z, output);
+  const used = tap('attn.hook_result', results);
+  return used === results ? undefined : used;
+}
+
+function addUp(results: Tensor, { bias }: Linear): Tensor {
+  const [T, , D] = results.shape;
+  const sum = results.sum(1).reshape([T, D]);
+  return bias ? sum.add(bias.tensor) : sum;
+}
