@@ -47,7 +47,11 @@ export async function* generateTokens(generation: Generation): AsyncGenerator<Ge
   const history = [...cache.tokens, ...generation.prompt];
   const random = createRandom(options.sampling.seed ?? randomInt(2 ** 47));
   const answer = new Answer(tokenizer, history, options);
-  let logits = await prefill(generation);
+  const held = cache.length;
+  let logits = await prefill(generation).catch((error: unknown) => {
+    cache.takeBack(held); // Half a prompt in a cache would be read twice by whoever tries again.
+    throw error;
+  });
   for (let count = 1; ; count++) {
     const { token, acts } = choose(generation, logits, history, random);
     history.push(token);

@@ -3,20 +3,12 @@ import type { ModelFiles } from '../loader/checkpoint.ts';
 import { openFolder } from '../loader/folder.ts';
 import { openGguf } from '../loader/gguf/open.ts';
 import { downloadModel } from '../loader/hub/download.ts';
-import type { OnProgress } from '../loader/progress.ts';
-import { type BackendName, createBackend } from '../tensor/backends.ts';
+import { checkArgument, checkOptions, PATH } from '../options.ts';
+import { createBackend } from '../tensor/backends.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { type LoadedNetwork, loadNetwork, type WeightOptions } from './load-network.ts';
+import { type LoadedNetwork, loadNetwork } from './load-network.ts';
+import { LOAD_CHECKS, type LoadOptions, OPEN_CHECKS } from './load-options.ts';
 import { Model } from './model.ts';
-
-export interface LoadOptions extends WeightOptions {
-  /** Default `auto`: tensorflow where it is installed, else reference. */
-  backend?: BackendName | 'auto';
-  /** Threads of the backend; default: all cores. TensorFlow takes it once per process. */
-  threads?: number | undefined;
-  /** Branch, tag or commit of a hub repository. Default `main`. */
-  revision?: string | undefined;
-}
 
 /**
  * Loads a model.
@@ -27,8 +19,11 @@ export interface LoadOptions extends WeightOptions {
  *   what was expected, what came, which file, and what to do.
  */
 export async function load(source: string, options: LoadOptions = {}): Promise<Model> {
-  const { backend: name, threads, ...weights } = options;
-  const files = await openModel(source, options);
+  checkOptions('load', options, LOAD_CHECKS);
+  checkArgument('load', 'source', source, PATH);
+  const { backend: name, threads, revision, ...weights } = options;
+  const { onProgress, signal } = weights;
+  const files = await openModel(source, { revision, onProgress, signal });
   try {
     const backend = createBackend(name, { threads });
     const tokenizer = files.tokenizer && new Tokenizer(files.tokenizer);
@@ -39,24 +34,29 @@ export async function load(source: string, options: LoadOptions = {}): Promise<M
   }
 }
 
-/** Tells where memory, and not the model, bounds a text. */
+/** Tells where a text may be of another length than the model was made for. */
 function withNote(files: ModelFiles, { network, maxLength }: LoadedNetwork, { context }: LoadOptions): ModelFiles {
   const { maxPositions } = network.config;
-  if (context !== undefined || maxLength >= maxPositions) return files;
+  if (maxLength === maxPositions || (context !== undefined && maxLength < maxPositions)) return files;
   const note =
-    `texts of up to ${maxLength} tokens fit into memory, of ${maxPositions} that the model was made for. ` +
-    'context (--context) and maxMemory (--max-memory) change that.';
+    maxLength < maxPositions
+      ? `texts of up to ${maxLength} tokens fit into memory, of ${maxPositions} that the model was made for. ` +
+        'context (--context) and maxMemory (--max-memory) change that.'
+      : `texts may have up to ${maxLength} tokens (context), and the model was made for ${maxPositions}: what it writes ` +
+        'beyond them may be of no use.';
   return { ...files, notes: [...(files.notes ?? []), note] };
 }
 
 /** Opens what `load` takes, without reading weights. The caller closes the checkpoint. */
 export async function openModel(
   source: string,
-  { revision, onProgress, signal }: { revision?: string | undefined; onProgress?: OnProgress | undefined; signal?: AbortSignal | undefined } = {}, // prettier-ignore
+  options: Pick<LoadOptions, 'revision' | 'onProgress' | 'signal'> = {},
 ): Promise<ModelFiles> {
+  checkOptions('openModel', options, OPEN_CHECKS);
+  checkArgument('openModel', 'source', source, PATH);
   if (source.endsWith('.gguf')) return openGguf(source);
   const local = await stat(source).then(() => true, () => false); // prettier-ignore
   if (!local && /^[\w.-]+\/[\w.-]+$/.test(source) && !source.startsWith('.'))
-    return openFolder(await downloadModel(source, { revision, onProgress, signal }));
+    return openFolder(await downloadModel(source, options));
   return openFolder(source);
 }

@@ -2,7 +2,6 @@ import { formatBytes } from '../bytes.ts';
 import { LoadError } from '../loader/load-error.ts';
 import type { LayerLayout } from '../model/cache.ts';
 import type { Decoder } from '../model/parts/decoder.ts';
-import { VitrineError } from '../tensor/errors.ts';
 import { mostRows } from '../tensor/ops/query-blocks.ts';
 import { PREFILL_CHUNK } from './drive.ts';
 
@@ -83,12 +82,8 @@ function workingBytes({ config, cacheLayout }: Decoder, context: number): number
   return 4 * (Math.max(attention, rows) + rows + 3 * vocabSize) + spare + largestStore;
 }
 
-/** Holds what a model needs against what it may take. @throws VitrineError for limits that are none. */
+/** Holds what a model needs against what it may take. */
 export function assess(plan: PlannedMemory, { available, maxMemory, context }: MemoryLimits): MemoryFit {
-  if (context !== undefined && (!Number.isSafeInteger(context) || context < 1))
-    throw new VitrineError(`load: context must be a whole number of tokens from 1, got ${context}.`);
-  if (maxMemory !== undefined && !(maxMemory > 0))
-    throw new VitrineError(`load: maxMemory must be a number of bytes above 0, got ${maxMemory}.`);
   const budget = maxMemory ?? available * SHARE;
   const { config, maxLength } = plan.network;
   const wanted = Math.min(context ?? config.maxPositions, maxLength);
@@ -96,8 +91,8 @@ export function assess(plan: PlannedMemory, { available, maxMemory, context }: M
 }
 
 /**
- * The tokens that a text can have with what the model may take; Infinity where only the model itself sets a bound. Without
- * a context that was asked for, it is as long as fits, but not too short to be of use.
+ * The tokens that a text can have: as many as were asked for, else as many as the model was made for or, where fewer fit
+ * into what it may take, as fit, but not too few to be of use.
  *
  * @param source The model's name, for messages.
  * @param asBf16 What the weights would take if every matrix were bf16.
@@ -111,7 +106,7 @@ export function admit(
 ): number {
   const fit = assess(plan, limits);
   const wanted = fit.need.context;
-  if (fit.fitting === wanted) return limits.context === undefined ? Infinity : wanted;
+  if (fit.fitting === wanted) return wanted;
   const least = limits.context === undefined ? Math.min(wanted, LEAST_CONTEXT) : wanted;
   if (fit.fitting >= least) return fit.fitting;
   throw new LoadError(refusal(source, { ...limits, ...fit, need: memoryNeed(plan, least), bf16Weights: asBf16() }));

@@ -1,5 +1,5 @@
 import { elements } from '../tensor/dtype.ts';
-import { keep, type Observer, scope } from '../tensor/scope.ts';
+import { keep, type Observer, own, scope } from '../tensor/scope.ts';
 import { sameShape, show } from '../tensor/shape.ts';
 import { concat, Tensor } from '../tensor/tensor.ts';
 import { HookError } from './hook-error.ts';
@@ -54,7 +54,7 @@ export class Recorder implements Observer {
       this.#captured.get(name)?.dispose();
       this.#captured.set(
         name,
-        scope('', () => keep(used.clone())),
+        scope('', () => own(used.clone())),
       );
     }
     return used === value ? undefined : used;

@@ -1,3 +1,4 @@
+import { show } from '../options.ts';
 import { ConfigError } from './config-error.ts';
 import type { Json } from '../json.ts';
 
@@ -61,7 +62,4 @@ export function invalid(field: string, expected: string, got: unknown): ConfigEr
   return new ConfigError(`config.json: ${field} must be ${expected}, got ${got === undefined ? 'nothing' : show(got)}`);
 }
 
-/** JSON, but with NaN and Infinity as such. */
-export function show(value: unknown): string {
-  return typeof value === 'number' ? String(value) : JSON.stringify(value);
-}
+export { show };

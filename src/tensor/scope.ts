@@ -47,21 +47,34 @@ export function scope<R>(name: string, ownedOrBody: readonly Tensor[] | (() => R
   } finally {
     current = parent;
     for (const tensor of own.tensors) {
-      if (escaping.has(tensor)) parent?.tensors.push(tensor);
-      else if (!tensor.kept) tensor.dispose(own.path);
+      if (escaping.has(tensor)) {
+        if (parent !== undefined) parent.tensors.push(tensor);
+        else if (!tensor.kept) tensor.freeWhenForgotten();
+      } else if (!tensor.kept) tensor.dispose(own.path);
     }
   }
 }
 
-/** Takes a tensor out of the ownership of scopes: from now on the caller disposes of it. For caches and recordings. */
+/**
+ * Takes a tensor out of the ownership of scopes: from now on the caller disposes of it. For what is handed out, such as
+ * recordings: what is forgotten is freed some time after it was collected.
+ */
 export function keep(tensor: Tensor): Tensor {
+  own(tensor).freeWhenForgotten();
+  return tensor;
+}
+
+/** The same for code that surely disposes of it, within a pass: the garbage collector need not know of it. */
+export function own(tensor: Tensor): Tensor {
   tensor.kept = true;
   return tensor;
 }
 
 /** Gives a kept tensor to the current scope, if there is one; otherwise it stays with the caller. */
 export function release(tensor: Tensor): Tensor {
-  if (current !== undefined && tensor.kept) {
+  if (current === undefined) {
+    tensor.freeWhenForgotten();
+  } else if (tensor.kept) {
     tensor.kept = false;
     current.tensors.push(tensor);
   }
@@ -70,7 +83,8 @@ export function release(tensor: Tensor): Tensor {
 
 /** Called by every new tensor. */
 export function adopt(tensor: Tensor): void {
-  current?.tensors.push(tensor);
+  if (current === undefined) tensor.freeWhenForgotten();
+  else current.tensors.push(tensor);
 }
 
 /**

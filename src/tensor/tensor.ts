@@ -10,10 +10,19 @@ let live = 0;
 /** How many tensors exist that were not disposed of, in all backends. */
 export const liveTensors = (): number => live;
 
+/** Frees the handles of tensors that nobody disposed of. */
+const forgotten = new FinalizationRegistry<{ readonly backend: Backend; readonly handle: unknown }>(
+  ({ backend, handle }) => {
+    backend.free(handle);
+    live--;
+  },
+);
+
 /**
  * An immutable array of numbers in a backend's memory: one handle, a shape, a dtype.
  *
- * Tensors are born in a `scope` and die with it; outside of one, the caller disposes of them. Arithmetic is f32 and
+ * Tensors are born in a `scope` and die with it; outside of one, the caller disposes of them, and what the caller forgets
+ * is freed some time after it was collected. Arithmetic is f32 and
  * synchronous. Methods are what numpy has as methods; what a paper names (`linear`, `rmsNorm`, `attention`) is in `ops/`.
  */
 export class Tensor {
@@ -24,6 +33,7 @@ export class Tensor {
   kept = false;
   readonly #handle: unknown;
   #freedBy: string | undefined;
+  #freedWhenForgotten = false;
 
   constructor(backend: Backend, handle: unknown, shape: Shape, dtype: DType) {
     this.backend = backend;
@@ -59,8 +69,16 @@ export class Tensor {
   dispose(scopePath?: string): void {
     if (this.#freedBy !== undefined) return;
     this.#freedBy = scopePath === undefined ? 'by dispose()' : endOf(scopePath);
+    if (this.#freedWhenForgotten) forgotten.unregister(this);
     this.backend.free(this.#handle);
     live--;
+  }
+
+  /** For scopes, about a tensor that leaves them all: should its owner forget it, the garbage collector frees it. */
+  freeWhenForgotten(): void {
+    if (this.#freedWhenForgotten || this.disposed) return;
+    this.#freedWhenForgotten = true;
+    forgotten.register(this, { backend: this.backend, handle: this.#handle }, this);
   }
 
   [Symbol.dispose](): void {

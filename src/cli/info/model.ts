@@ -1,7 +1,8 @@
 import { availableMemory } from '../../engine/available-memory.ts';
 import { eosIds } from '../../engine/generate-options.ts';
 import { openModel } from '../../engine/load.ts';
-import { planNetwork, type WeightOptions } from '../../engine/load-network.ts';
+import { planNetwork } from '../../engine/load-network.ts';
+import type { WeightOptions } from '../../engine/load-options.ts';
 import { assess, cacheBytes, type MemoryFit } from '../../engine/memory.ts';
 import type { ModelFiles } from '../../loader/checkpoint.ts';
 import type { DecoderConfig } from '../../model/decoder-config.ts';
