@@ -1,3 +1,4 @@
+import { OptionError, show } from '../options.ts';
 import type { Tensor } from './tensor.ts';
 
 /**
@@ -32,6 +33,8 @@ export function scope<R>(name: string, body: () => R): R;
 export function scope<R>(name: string, owned: readonly Tensor[], body: () => R): R;
 export function scope<R>(name: string, ownedOrBody: readonly Tensor[] | (() => R), maybeBody?: () => R): R {
   const [owned, body] = typeof ownedOrBody === 'function' ? [[], ownedOrBody] : [ownedOrBody, maybeBody!];
+  if (typeof name !== 'string' || typeof body !== 'function' || !(owned instanceof Array))
+    throw new OptionError('scope: expected a name, tensors to be freed with it (or none), and a function.');
   const parent = current;
   const own: Scope = { path: joinPath(parent?.path ?? '', name), tensors: [...owned] };
   current = own;
@@ -66,6 +69,7 @@ export function keep(tensor: Tensor): Tensor {
 
 /** The same for code that surely disposes of it, within a pass: the garbage collector need not know of it. */
 export function own(tensor: Tensor): Tensor {
+  if (!isTensor(tensor)) throw new OptionError(`keep: expected a tensor, got ${show(tensor)}.`);
   tensor.kept = true;
   return tensor;
 }
@@ -128,9 +132,12 @@ export function observe<R>(listener: Observer | undefined, body: () => R): R {
 
 const joinPath = (path: string, name: string): string => (path && name ? `${path}.${name}` : path || name);
 
+const isTensor = (value: unknown): value is Tensor =>
+  typeof value === 'object' && value !== null && 'kept' in value && 'backend' in value;
+
 function collectTensors(value: unknown, into: Set<Tensor>): void {
   if (typeof value !== 'object' || value === null) return;
-  if ('kept' in value && 'backend' in value) into.add(value as Tensor);
+  if (isTensor(value)) into.add(value);
   else if (Array.isArray(value)) for (const item of value) collectTensors(item, into);
   else if (Object.getPrototypeOf(value) === Object.prototype)
     for (const item of Object.values(value)) collectTensors(item, into);

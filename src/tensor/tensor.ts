@@ -1,9 +1,20 @@
+import { type Check, checkArgument, listOf, show as showValue } from '../options.ts';
 import type { Backend, BinaryOp, HostArray, ReduceOp, Shape, UnaryOp } from './backend.ts';
 import { byteSize, elements, isFloat, type DType } from './dtype.ts';
 import { DisposedError, ShapeError } from './errors.ts';
 import { adopt } from './scope.ts';
 import { broadcastShapes, isSize, matmulShape, reshapeShape, resolveAxis, sameShape, show } from './shape.ts';
 import { summary } from './summary.ts';
+
+const BACKEND: Check = {
+  words: 'a backend, of createBackend() or of a model',
+  holds: (value) => typeof value === 'object' && value !== null && 'upload' in value,
+};
+const VALUES = listOf('numbers, or a typed array of them', (value) => typeof value === 'number');
+const SIZES = listOf('sizes, whole numbers from 0', (size) => isSize(size as number));
+const INTEGERS = listOf('whole numbers', Number.isInteger);
+const TENSORS = listOf('tensors', (value) => value instanceof Tensor);
+const TENSOR: Check = { words: 'a tensor', holds: (value) => value instanceof Tensor };
 
 let live = 0;
 
@@ -44,10 +55,14 @@ export class Tensor {
     adopt(this);
   }
 
-  /** A tensor with a copy of `values`, row-major. Default dtype: i32 for an Int32Array, u8 for a Uint8Array, else f32. */
-  static from(backend: Backend, values: ArrayLike<number>, shape: Shape = [values.length]): Tensor {
+  /** A tensor with a copy of `values`, row-major; without a shape, one axis. Default dtype: i32 for an Int32Array, u8 for a Uint8Array, else f32. */
+  static from(backend: Backend, values: ArrayLike<number>, ofShape?: Shape): Tensor {
+    checkArgument('Tensor.from', 'the backend', backend, BACKEND);
+    checkArgument('Tensor.from', 'values', values, VALUES);
+    const shape = ofShape ?? [values.length];
+    checkArgument('Tensor.from', 'the shape', shape, SIZES);
     const dtype = values instanceof Int32Array ? 'i32' : values instanceof Uint8Array ? 'u8' : 'f32';
-    if (elements(shape) !== values.length || !shape.every(isSize))
+    if (elements(shape) !== values.length)
       throw new ShapeError(`Tensor.from: expected ${elements(shape)} values for ${show(shape)}, got ${values.length}.`);
     const bytes = new Uint8Array(values.length * byteSize(dtype));
     hostArray(bytes, dtype).set(values);
@@ -162,6 +177,7 @@ export class Tensor {
 
   /** `[..., M, K] x [..., K, N]`, or `x [..., N, K]` with `transposeB`; both f32 or both bf16. */
   matmul(other: Tensor, { transposeB = false } = {}): Tensor {
+    checkArgument('matmul', 'the other operand', other, TENSOR);
     const shape = matmulShape(this.shape, other.shape, transposeB);
     if (this.dtype !== other.dtype || (this.dtype !== 'f32' && this.dtype !== 'bf16'))
       throw new ShapeError(
@@ -172,11 +188,13 @@ export class Tensor {
 
   /** One size may be -1. */
   reshape(shape: Shape): Tensor {
+    checkArgument('reshape', 'the shape', shape, INTEGERS);
     const resolved = reshapeShape(this.shape, shape);
     return this.#result(this.backend.reshape(this, resolved), resolved);
   }
 
   transpose(permutation: readonly number[]): Tensor {
+    checkArgument('transpose', 'the order', permutation, INTEGERS);
     const { shape } = this;
     if (permutation.length !== shape.length || !shape.every((_, axis) => permutation.includes(axis)))
       throw new ShapeError(`transpose: expected an order of the axes of ${show(shape)}, got ${show(permutation)}.`);
@@ -192,6 +210,8 @@ export class Tensor {
 
   /** The box that starts at `begin`; a size of -1 goes to the end of its axis. */
   slice(begin: Shape, size: Shape): Tensor {
+    checkArgument('slice', 'begin', begin, INTEGERS);
+    checkArgument('slice', 'the size', size, INTEGERS);
     const box = size.map((length, i) => (length === -1 ? this.shape[i] - begin[i] : length));
     const inside = box.every((length, i) => isSize(length) && isSize(begin[i]) && begin[i] + length <= this.shape[i]);
     if (box.length !== this.shape.length || begin.length !== box.length || !inside)
@@ -203,8 +223,9 @@ export class Tensor {
 
   /** Pieces of the given sizes along `axis`. */
   split(sizes: readonly number[], axis = -1): Tensor[] {
+    checkArgument('split', 'sizes', sizes, SIZES);
     const at = resolveAxis('split', axis, this.shape.length);
-    if (sizes.reduce((sum, size) => sum + size, 0) !== this.shape[at] || !sizes.every(isSize))
+    if (sizes.reduce((sum, size) => sum + size, 0) !== this.shape[at])
       throw new ShapeError(`split: expected sizes of axis ${at} of ${show(this.shape)}, got ${show(sizes)}.`);
     if (sizes.length === 1) return [this];
     const handles = this.backend.split(this, sizes, at);
@@ -213,6 +234,7 @@ export class Tensor {
 
   /** Slices along `axis` at the given places, which the caller knows to be inside: a GPU does not look. */
   gather(indices: Tensor, axis = 0): Tensor {
+    checkArgument('gather', 'indices', indices, TENSOR);
     const at = resolveAxis('gather', axis, this.shape.length);
     if (indices.dtype !== 'i32' || indices.shape.length !== 1)
       throw new ShapeError(`gather: expected i32 indices with one axis, got ${indices.dtype} ${show(indices.shape)}.`);
@@ -228,7 +250,7 @@ export class Tensor {
     const possible = isFloat(this.dtype) ? ['f32', 'bf16', 'f16', 'i32'] : ['f32'];
     if (!possible.includes(dtype))
       throw new ShapeError(
-        `cast: expected ${possible.join(', ')}, got ${dtype} for ${this.dtype} ${show(this.shape)}.`,
+        `cast: expected ${possible.join(', ')}, got ${showValue(dtype)} for ${this.dtype} ${show(this.shape)}.`,
       );
     return this.#result(this.backend.cast(this, dtype), this.shape, dtype);
   }
@@ -242,6 +264,7 @@ export class Tensor {
 
   #binary(op: BinaryOp, other: Tensor | number): Tensor {
     this.#expectFloat32(op, this);
+    if (typeof other !== 'number') checkArgument(op, 'the other operand', other, TENSOR);
     const right = typeof other === 'number' ? Tensor.from(this.backend, [other], []) : this.#sameBackend(op, other);
     this.#expectFloat32(op, right);
     const shape = broadcastShapes(op, this.shape, right.shape);
@@ -280,6 +303,7 @@ export class Tensor {
 
 /** The parts, end to end along `axis`; their other sizes and dtypes agree. */
 export function concat(parts: readonly Tensor[], axis = 0): Tensor {
+  checkArgument('concat', 'parts', parts, TENSORS);
   if (parts.length === 0) throw new ShapeError('concat: expected at least one tensor, got none.');
   const [first] = parts;
   const at = resolveAxis('concat', axis, first.shape.length);

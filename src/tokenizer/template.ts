@@ -1,4 +1,6 @@
+import { checkArgument, TEXT } from '../options.ts';
 import { VitrineError } from '../tensor/errors.ts';
+import { checkConversation } from './arguments.ts';
 import { Budget, LimitError } from './jinja/budget.ts';
 import { Interpreter } from './jinja/interpreter.ts';
 import { parse } from './jinja/parser.ts';
@@ -47,6 +49,8 @@ export function renderTemplate(
   messages: readonly ChatMessage[],
   variables: TemplateVariables = {},
 ): string {
+  checkArgument('renderTemplate', 'the template', template, TEXT);
+  checkConversation('renderTemplate', messages, variables);
   return compileTemplate(template)(messages, variables);
 }
 

@@ -7,6 +7,8 @@ import { addedTokens, createPipeline, libraryModel } from './library.ts';
 import { DecodeStream, type TokenStream } from './stream.ts';
 import { compileTemplate, type ChatMessage, type Template, type TemplateVariables } from './template.ts';
 import { isObject } from '../json.ts';
+import { checkArgument, checkOptions, PATH, TEXT } from '../options.ts';
+import { checkConversation, checkedIds, DECODE_CHECKS, ENCODE_CHECKS, ID } from './arguments.ts';
 
 export interface DecodeOptions {
   /** Leaves special tokens out of the text. Default false. */
@@ -18,6 +20,7 @@ const HARMONY = ['<|start|>', '<|channel|>', '<|message|>', '<|end|>'];
 
 /** Loads the tokenizer of a model folder: see `readTokenizerFiles` and `Tokenizer`. */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
+  checkArgument('loadTokenizer', 'the folder', folder, PATH);
   const files = await readTokenizerFiles(folder);
   if (!files) throw new TokenizerError(`${folder}: no tokenizer.json; download it from where the model came from`);
   return new Tokenizer(files);
@@ -86,14 +89,18 @@ export class Tokenizer {
 
   /** The token ids of a text. */
   encode(text: string, options: EncodeOptions = {}): number[] {
+    checkArgument('encode', 'the text', text, TEXT);
+    checkOptions('encode', options, ENCODE_CHECKS);
     const ids = this.encodeText(text, options);
     return options.addSpecialTokens === false ? ids : [...this.leading, ...ids, ...this.trailing];
   }
 
   /** The text of token ids. Ids without a token are left out, and bytes that are not UTF-8 become U+FFFD. */
-  decode(ids: Iterable<number>, { skipSpecialTokens = false }: DecodeOptions = {}): string {
+  decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
+    checkOptions('decode', options, DECODE_CHECKS);
+    const { skipSpecialTokens = false } = options;
     const tokens: string[] = [];
-    for (const id of ids) {
+    for (const id of checkedIds('decode', ids)) {
       const token = this.tokens[id];
       if (token !== undefined && !(skipSpecialTokens && this.specialIds.has(id))) tokens.push(token);
     }
@@ -101,14 +108,18 @@ export class Tokenizer {
   }
 
   /** Decodes ids as they come; the joined pieces are what `decode` gives for all of them. */
-  stream({ skipSpecialTokens = false }: DecodeOptions = {}): TokenStream {
-    return new DecodeStream(this.decodeTokens, (id) =>
-      skipSpecialTokens && this.specialIds.has(id) ? undefined : this.tokens[id],
-    );
+  stream(options: DecodeOptions = {}): TokenStream {
+    checkOptions('stream', options, DECODE_CHECKS);
+    const { skipSpecialTokens = false } = options;
+    return new DecodeStream(this.decodeTokens, (id) => {
+      checkArgument('stream.push', 'the id', id, ID);
+      return skipSpecialTokens && this.specialIds.has(id) ? undefined : this.tokens[id];
+    });
   }
 
   /** The token as the vocabulary spells it (`Ġthe`, `▁the`, `<0x0A>`), or undefined for an id without one. */
   tokenOf(id: number): string | undefined {
+    checkArgument('tokenOf', 'the id', id, ID);
     return this.tokens[id];
   }
 
@@ -139,6 +150,7 @@ export class Tokenizer {
    * @throws {TemplateError} where the template refuses the messages or fails.
    */
   renderChat(messages: readonly ChatMessage[], variables: TemplateVariables = {}): { text: string; tokens: number[] } {
+    checkConversation('renderChat', messages, variables);
     const template = (variables.tools && this.toolTemplate) ?? this.chatTemplate;
     if (!template) {
       throw new TokenizerError(

@@ -1,5 +1,6 @@
 import { isObject } from '../json.ts';
-import type { ChannelSpan } from './channels/spans.ts';
+import { type Check, checkArgument } from '../options.ts';
+import { type ChannelSpan, SPANS } from './channels/spans.ts';
 
 /** A tool that the model wants called. */
 export interface ToolCall {
@@ -16,12 +17,18 @@ export interface ToolCall {
  * @param answer The text with its special tokens, or the messages that `parseChannels` gives for harmony.
  */
 export function parseToolCalls(answer: string | readonly ChannelSpan[]): ToolCall[] {
+  checkArgument('parseToolCalls', 'the answer', answer, ANSWER);
   if (typeof answer === 'string') return [TAGGED, DEEPSEEK, MISTRAL, LLAMA].map((read) => read(answer)).find((calls) => calls.length > 0) ?? []; // prettier-ignore
   return answer.flatMap(({ recipient, content }) => {
     if (recipient === undefined || ['assistant', 'user', 'all'].includes(recipient)) return [];
     return [{ name: recipient.replace(/^functions\./, ''), arguments: parsed(content) }];
   });
 }
+
+const ANSWER: Check = {
+  words: 'a text, or the messages of parseChannels',
+  holds: (value) => typeof value === 'string' || SPANS.holds(value),
+};
 
 type Reader = (text: string) => ToolCall[];
 
