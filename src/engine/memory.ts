@@ -11,7 +11,7 @@ export interface MemoryNeed {
   readonly weights: number;
   /** Keys and values of the text. */
   readonly cache: number;
-  /** At most, while a prompt is read: activations of a chunk, scores of its attention, spare room of the cache. */
+  /** At most, while a prompt is read: activations of a chunk, scores of its attention, the copy of a layer's cache that grows. */
   readonly working: number;
   readonly total: number;
 }
@@ -61,25 +61,19 @@ export const cacheBytes = (layout: readonly LayerLayout[], tokens: number): numb
 
 const slotBytes = ({ nKvHeads, keyDim, valueDim }: LayerLayout): number => nKvHeads * (keyDim + valueDim) * 4;
 
-/** Slots beyond the tokens, as `planSlots` makes them. */
-const withSpare = (tokens: number): number => Math.ceil((tokens * 5) / 4) + 64;
-
 /** One layer at a time, f32; what a scope frees at its end counts in full. */
 function workingBytes({ config, cacheLayout }: Decoder, context: number): number {
   const { nHeads, headDim, dim, mlpDim, vocabSize, attentionSoftCap, traits } = config;
   const T = Math.min(context, PREFILL_CHUNK);
-  const columns = (window: number): number => Math.min(withSpare(context), window + T);
+  // A cache takes no more slots than its text has tokens.
+  const columns = (window: number): number => Math.min(context, window + T);
   const S = cacheLayout.reduce((most, { window }) => Math.max(most, columns(window)), 0);
   // Dots, masked scores and pattern of a block of queries; a bound or a sink takes more copies.
   const copies = 3 + (attentionSoftCap === undefined ? 0 : 3) + (traits.includes('sinks') ? 2 : 0);
   const attention = copies * nHeads * Math.min(T, mostRows(nHeads, S)) * S + 2 * T * S;
   const rows = T * (8 * dim + 6 * nHeads * headDim + 4 * mlpDim);
-  const spare = cacheLayout.reduce((sum, layer) => {
-    const slots = Math.min(withSpare(context), layer.window) - Math.min(context, layer.window);
-    return sum + slots * slotBytes(layer);
-  }, 0);
   const largestStore = cacheLayout.reduce((most, layer) => Math.max(most, Math.min(context, layer.window) * slotBytes(layer)), 0); // prettier-ignore
-  return 4 * (Math.max(attention, rows) + rows + 3 * vocabSize) + spare + largestStore;
+  return 4 * (Math.max(attention, rows) + rows + 3 * vocabSize) + largestStore;
 }
 
 /** Holds what a model needs against what it may take. */

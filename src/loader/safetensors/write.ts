@@ -86,7 +86,8 @@ function place(path: string, tensors: Iterable<readonly [string, TensorToWrite]>
     if (name === METADATA_KEY) refuse('this name belongs to the metadata of the file');
     if (/\p{Surrogate}/u.test(name)) refuse('expected a name of whole Unicode characters, got half a surrogate pair');
     if (placed.has(name)) refuse('expected each name once, got it twice');
-    if (!isSafetensorsDType(dtype)) refuse(`expected a dtype of ${SAFETENSORS_DTYPES.join(' ')}, got ${show(dtype)}`);
+    if (typeof dtype !== 'string' || !isSafetensorsDType(dtype))
+      refuse(`expected a dtype of ${SAFETENSORS_DTYPES.join(' ')}, got ${show(dtype)}`);
     if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
       refuse(`expected sizes that are whole numbers from 0 on, got shape ${show(shape)}`);
     }
