@@ -15,6 +15,9 @@ import {
 
 const OPTIONS = ['temperature', 'topK', 'topP', 'minP', 'typicalP', 'repetitionPenalty', 'presencePenalty', 'frequencyPenalty', 'noRepeatNgramSize', 'logitBias', 'seed', 'maxTokens', 'stop', 'ignoreEos', 'logprobs', 'cache', 'signal', 'capture', 'edit', 'max_tokens', '__proto__']; // prettier-ignore
 
+const stopped = new globalThis.AbortController();
+stopped.abort();
+
 /** @type {import('../dist/index.js').Model} */
 let model;
 
@@ -23,7 +26,7 @@ let model;
  * @returns {unknown}
  */
 function value(random, depth = 0) {
-  const simple = [undefined, null, NaN, Infinity, -Infinity, -0, -1, 0, 0.5, 1, 2, 3, 511, 512, 1e9, 2 ** 53, 1n, -(2n ** 70n), '', '3', 'last', 'all', 'auto', 'x'.repeat(1000), '\ud800', '\0', true, false, Symbol('s'), () => undefined, new Map([[1, 2]]), new Set([1]), new Date(NaN), /x/, new BigInt64Array(2), new DataView(new ArrayBuffer(8)), Object.create(null), Promise.resolve(1), AbortSignal.abort()]; // prettier-ignore
+  const simple = [undefined, null, NaN, Infinity, -Infinity, -0, -1, 0, 0.5, 1, 2, 3, 511, 512, 1e9, 2 ** 53, 1n, -(2n ** 70n), '', '3', 'last', 'all', 'auto', 'x'.repeat(1000), '\ud800', '\0', true, false, Symbol('s'), () => undefined, new Map([[1, 2]]), new Set([1]), new Date(NaN), /x/, new BigInt64Array(2), new DataView(new ArrayBuffer(8)), Object.create(null), Promise.resolve(1), stopped.signal]; // prettier-ignore
   const kind = random.int(depth > 2 ? 2 : 6);
   if (kind === 0) return random.int(1000) - 100;
   if (kind === 1 || kind === 2) return random.pick(simple);
@@ -79,6 +82,25 @@ async function first(prompt, options) {
   }
 }
 
+/**
+ * @param {(x: any, random: Random) => unknown} call
+ * @param {unknown} given
+ * @param {Random} random
+ */
+async function tried(call, given, random) {
+  try {
+    const made = await call(given, random);
+    for (const tensor of [made].flat()) if (tensor instanceof Tensor || tensor instanceof KvCache) tensor.dispose();
+    return 'taken';
+  } catch (error) {
+    if (error === stopped.signal.reason) return 'aborted';
+    if (!(error instanceof VitrineError)) throw new Error(`${call}: ${error}`, { cause: error });
+    if (error.message.length > 2000)
+      throw new Error(`a message of ${error.message.length} characters`, { cause: error });
+    return 'refused';
+  }
+}
+
 const fixture = fileURLToPath(new URL('../test/fixtures/models/llama_gqa_tied', import.meta.url));
 
 export default {
@@ -93,19 +115,8 @@ export default {
     const before = liveTensors();
     const call = random.pick(CALLS);
     const given = value(random);
-    try {
-      const made = await call(given, random);
-      for (const tensor of [made].flat()) if (tensor instanceof Tensor || tensor instanceof KvCache) tensor.dispose();
-    } catch (error) {
-      // An abort ends a call with the signal's own reason.
-      const isReason = error instanceof DOMException && error.name === 'AbortError';
-      if (!(error instanceof VitrineError) && !isReason) throw new Error(`${call}: ${error}`, { cause: error });
-      if (error.message.length > 2000)
-        throw new Error(`a message of ${error.message.length} characters`, { cause: error });
-      return 'refused';
-    } finally {
-      if (liveTensors() > before) throw new Error(`${call}: left ${liveTensors() - before} tensors`);
-    }
-    return 'taken';
+    const outcome = await tried(call, given, random);
+    if (liveTensors() > before) throw new Error(`${call}: left ${liveTensors() - before} tensors`);
+    return outcome;
   },
 };

@@ -23,7 +23,8 @@ export function matchHooks(asked: string, names: readonly string[]): HookGroup[]
     const key = overLayers ? name.replace(/^blocks\.\d+\./, 'blocks.*.') : name;
     groups.set(key, [...(groups.get(key) ?? []), name]);
   }
-  if (groups.size === 0) throw new HookError(`This model has no hook "${asked}". Nearest: ${nearest(asked, names).join(', ')}.`);
+  if (groups.size === 0)
+    throw new HookError(`This model has no hook "${asked}". Nearest: ${nearest(asked, names).join(', ')}.`);
   const found = [...groups].map(([key, members]) => ({ key, names: members }));
   return found.length === 1 ? [{ ...found[0], key: asked }] : found;
 }

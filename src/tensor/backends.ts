@@ -10,9 +10,12 @@ export type BackendName = Backend['name'];
 
 /** In the order of preference of `auto`. One instance serves all models of a process, so that they can share tensors. */
 const BACKENDS: Record<BackendName, (options: TensorflowOptions) => Backend> = {
-  tensorflow: ({ variables, ...settings }) => {
+  tensorflow: ({ variables, bf16Products, ...settings }) => {
     loadAddon(settings); // Refuses settings other than those it was loaded with.
-    return shared(`tensorflow ${variables}`, () => new TensorflowBackend({ ...settings, variables }));
+    return shared(
+      `tensorflow ${variables} ${bf16Products}`,
+      () => new TensorflowBackend({ ...settings, variables, bf16Products }),
+    );
   },
   reference: () => shared('reference', () => new ReferenceBackend()),
 };
@@ -25,7 +28,12 @@ function shared(key: string, create: () => Backend): Backend {
   return known;
 }
 
-const CHECKS: Checks<TensorflowOptions> = { threads: THREADS, tf32: FLAG, variables: oneOf('host', 'device') };
+const CHECKS: Checks<TensorflowOptions> = {
+  threads: THREADS,
+  tf32: FLAG,
+  variables: oneOf('host', 'device'),
+  bf16Products: FLAG,
+};
 
 /** What came of trying a backend: for `vitrine info`. */
 export interface BackendStatus {

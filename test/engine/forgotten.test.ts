@@ -37,10 +37,11 @@ describe.each(['reference', 'tensorflow'] as const)('what is forgotten on %s', (
     ['what a scope gives back', () => scope('mine', () => [Tensor.from(model.backend, [1]), 2]), 50],
     [
       'what was kept',
-      () =>
+      () => {
         scope('mine', () => {
           keep(Tensor.from(model.backend, [1]));
-        }),
+        });
+      },
       50,
     ],
   ])('%s are freed', async (_, make, times) => {

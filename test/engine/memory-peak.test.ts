@@ -9,7 +9,12 @@ import { ReferenceBackend } from '../../src/tensor/reference/backend.ts';
 import { modelFolder } from '../support/fixtures.ts';
 
 /** The reference backend, and the most bytes that its handles and variables had at once: the numbers that a pass really holds. */
-function measured(): { backend: Backend; peak: () => number; live: () => number; reset: () => void } {
+function measured(): {
+  backend: Backend;
+  readonly peak: () => number;
+  readonly live: () => number;
+  readonly reset: () => void;
+} {
   const backend = new ReferenceBackend();
   const holders = new Map<unknown, number>();
   let [live, peak] = [0, 0];
@@ -38,7 +43,7 @@ function measured(): { backend: Backend; peak: () => number; live: () => number;
     return call;
   };
   return {
-    backend: new Proxy(backend as Backend, { get }),
+    backend: new Proxy(backend, { get }),
     peak: () => peak,
     live: () => live,
     reset: () => { peak = live; }, // prettier-ignore
