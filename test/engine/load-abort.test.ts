@@ -31,7 +31,7 @@ function counting(backend: Backend): { backend: Backend; open: () => number } {
     },
   };
   const get = (_: Backend, name: keyof Backend): unknown => {
-    const member = traps[name] ?? backend[name];
+    const member: unknown = name in traps ? Reflect.get(traps, name) : Reflect.get(backend, name);
     return typeof member === 'function' ? (member as () => unknown).bind(backend) : member;
   };
   const open = (): number => [...given].reduce((sum, { length }) => sum + length, 0);

@@ -34,7 +34,7 @@ function measured(): {
   };
   const makes = new Set<keyof Backend>(['upload', 'matmul', 'binary', 'unary', 'reduce', 'softmax', 'gather', 'concat', 'slice', 'transpose', 'reshape', 'cast', 'createVariable', 'readVariable']); // prettier-ignore
   const get = (_: Backend, name: keyof Backend): unknown => {
-    const member = backend[name];
+    const member: unknown = Reflect.get(backend, name);
     if (typeof member !== 'function') return member;
     const call = (member as (...args: unknown[]) => unknown).bind(backend);
     if (makes.has(name)) return (...args: unknown[]) => hold(call(...args));
