@@ -1,4 +1,4 @@
-import { type Check, checkArgument, listOf, show as showValue } from '../options.ts';
+import { type Check, checkArgument, listOf, TEXT } from '../options.ts';
 import type { Backend, BinaryOp, HostArray, ReduceOp, Shape, UnaryOp } from './backend.ts';
 import { byteSize, elements, isFloat, type DType } from './dtype.ts';
 import { DisposedError, ShapeError } from './errors.ts';
@@ -11,8 +11,7 @@ const BACKEND: Check = {
   holds: (value) => typeof value === 'object' && value !== null && 'upload' in value,
 };
 const VALUES = listOf('numbers, or a typed array of them', (value) => typeof value === 'number');
-const SIZES = listOf('sizes, whole numbers from 0', (size) => isSize(size as number));
-const INTEGERS = listOf('whole numbers', Number.isInteger);
+const NUMBERS = listOf('numbers', (value) => typeof value === 'number');
 const TENSORS = listOf('tensors', (value) => value instanceof Tensor);
 const TENSOR: Check = { words: 'a tensor', holds: (value) => value instanceof Tensor };
 
@@ -60,9 +59,9 @@ export class Tensor {
     checkArgument('Tensor.from', 'the backend', backend, BACKEND);
     checkArgument('Tensor.from', 'values', values, VALUES);
     const shape = ofShape ?? [values.length];
-    checkArgument('Tensor.from', 'the shape', shape, SIZES);
+    checkArgument('Tensor.from', 'the shape', shape, NUMBERS);
     const dtype = values instanceof Int32Array ? 'i32' : values instanceof Uint8Array ? 'u8' : 'f32';
-    if (elements(shape) !== values.length)
+    if (elements(shape) !== values.length || !shape.every(isSize))
       throw new ShapeError(`Tensor.from: expected ${elements(shape)} values for ${show(shape)}, got ${values.length}.`);
     const bytes = new Uint8Array(values.length * byteSize(dtype));
     hostArray(bytes, dtype).set(values);
@@ -188,13 +187,13 @@ export class Tensor {
 
   /** One size may be -1. */
   reshape(shape: Shape): Tensor {
-    checkArgument('reshape', 'the shape', shape, INTEGERS);
+    checkArgument('reshape', 'the shape', shape, NUMBERS);
     const resolved = reshapeShape(this.shape, shape);
     return this.#result(this.backend.reshape(this, resolved), resolved);
   }
 
   transpose(permutation: readonly number[]): Tensor {
-    checkArgument('transpose', 'the order', permutation, INTEGERS);
+    checkArgument('transpose', 'the order', permutation, NUMBERS);
     const { shape } = this;
     if (permutation.length !== shape.length || !shape.every((_, axis) => permutation.includes(axis)))
       throw new ShapeError(`transpose: expected an order of the axes of ${show(shape)}, got ${show(permutation)}.`);
@@ -210,8 +209,8 @@ export class Tensor {
 
   /** The box that starts at `begin`; a size of -1 goes to the end of its axis. */
   slice(begin: Shape, size: Shape): Tensor {
-    checkArgument('slice', 'begin', begin, INTEGERS);
-    checkArgument('slice', 'the size', size, INTEGERS);
+    checkArgument('slice', 'begin', begin, NUMBERS);
+    checkArgument('slice', 'the size', size, NUMBERS);
     const box = size.map((length, i) => (length === -1 ? this.shape[i] - begin[i] : length));
     const inside = box.every((length, i) => isSize(length) && isSize(begin[i]) && begin[i] + length <= this.shape[i]);
     if (box.length !== this.shape.length || begin.length !== box.length || !inside)
@@ -223,9 +222,9 @@ export class Tensor {
 
   /** Pieces of the given sizes along `axis`. */
   split(sizes: readonly number[], axis = -1): Tensor[] {
-    checkArgument('split', 'sizes', sizes, SIZES);
+    checkArgument('split', 'sizes', sizes, NUMBERS);
     const at = resolveAxis('split', axis, this.shape.length);
-    if (sizes.reduce((sum, size) => sum + size, 0) !== this.shape[at])
+    if (sizes.reduce((sum, size) => sum + size, 0) !== this.shape[at] || !sizes.every(isSize))
       throw new ShapeError(`split: expected sizes of axis ${at} of ${show(this.shape)}, got ${show(sizes)}.`);
     if (sizes.length === 1) return [this];
     const handles = this.backend.split(this, sizes, at);
@@ -247,10 +246,11 @@ export class Tensor {
   /** From floats to f32, bf16, f16 (nearest, ties to even) or i32 (towards zero); from integers to f32. */
   cast(dtype: DType): Tensor {
     if (dtype === this.dtype) return this;
+    checkArgument('cast', 'the dtype', dtype, TEXT);
     const possible = isFloat(this.dtype) ? ['f32', 'bf16', 'f16', 'i32'] : ['f32'];
     if (!possible.includes(dtype))
       throw new ShapeError(
-        `cast: expected ${possible.join(', ')}, got ${showValue(dtype)} for ${this.dtype} ${show(this.shape)}.`,
+        `cast: expected ${possible.join(', ')}, got ${dtype} for ${this.dtype} ${show(this.shape)}.`,
       );
     return this.#result(this.backend.cast(this, dtype), this.shape, dtype);
   }

@@ -44,7 +44,7 @@ function measured(): {
   };
   return {
     backend: new Proxy(backend, { get }),
-    peak: () => peak,
+    peak: (): number => peak,
     live: () => live,
     reset: () => { peak = live; }, // prettier-ignore
   };
@@ -55,7 +55,8 @@ async function compare(name: string, context: number) {
   const files = await openFolder(modelFolder(name));
   const { backend, peak, live, reset } = measured();
   const plan = planNetwork(files, { weights: 'f32' });
-  const { network, dispose } = await loadNetwork(files, backend, { weights: 'f32' });
+  const loaded = await loadNetwork(files, backend, { weights: 'f32' });
+  const { network } = loaded;
   await files.checkpoint.close();
   const base = live();
   reset();
@@ -68,7 +69,7 @@ async function compare(name: string, context: number) {
   const result = { measured: peak() - base, cache: cache.bytes, plannedCache: need.cache , planned: need.cache + need.working }; // prettier-ignore
   cache.dispose();
   expect(live()).toBe(base);
-  dispose();
+  loaded.dispose();
   return result;
 }
 
