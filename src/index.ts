@@ -1,8 +1,11 @@
 // For `using`, in projects whose target does not have it yet.
 /// <reference lib="esnext.disposable" preserve="true" />
 
-export { load, openModel, type LoadOptions } from './engine/load.ts';
-export { Model, type ForwardOptions, type Prompt, type Run, type Score } from './engine/model.ts';
+export { load, openModel } from './engine/load.ts';
+export type { LoadOptions } from './engine/load-options.ts';
+export { Model, type ForwardOptions, type Run, type Score } from './engine/model.ts';
+export type { Prompt, TokenIds } from './engine/prompt.ts';
+export { OptionError } from './options.ts';
 export type { GeneratedToken } from './engine/generate.ts';
 export type { GenerateOptions } from './engine/generate-options.ts';
 export { KvCache } from './model/cache.ts';

@@ -9,7 +9,13 @@ import { Conversation } from './conversation.ts';
 import type { CtrlC } from './ctrl-c.ts';
 import { report, UsageError } from './failure.ts';
 import { loadModel } from './model.ts';
-import { addModelOptions, addSamplingOptions, type ModelOptions, type SamplingFlags } from './options.ts';
+import {
+  addModelOptions,
+  addSamplingOptions,
+  generateOptionsOf,
+  type ModelOptions,
+  type SamplingFlags,
+} from './options.ts';
 import { addReasoningOptions, type ReasoningFlags, reasoningVariables } from './reasoning.ts';
 import { SpeedMeter, tellSpeed } from './speed.ts';
 import { colorsFor } from './text.ts';
@@ -35,8 +41,6 @@ export function chatCommand(signal: AbortSignal, ctrlC: CtrlC): Command {
 }
 
 async function chat(flags: ChatFlags, signal: AbortSignal, ctrlC: CtrlC): Promise<void> {
-  const { checkSamplingOptions } = await import('../model/sampling/options.ts');
-  checkSamplingOptions(flags);
   const model = await loadModel(flags, signal);
   try {
     if (!model.tokenizer.hasChatTemplate)
@@ -125,7 +129,11 @@ async function answer(
   options: SamplingFlags & ReasoningFlags & { signal: AbortSignal },
 ): Promise<void> {
   let meter = new SpeedMeter(0);
-  const tokens = conversation.say(content, options, (promptTokens) => (meter = new SpeedMeter(promptTokens)));
+  const tokens = conversation.say(
+    content,
+    { ...generateOptionsOf(options), signal: options.signal },
+    (promptTokens) => (meter = new SpeedMeter(promptTokens)),
+  );
   const printer = new AnswerPrinter(options);
   try {
     for await (const token of tokens) {

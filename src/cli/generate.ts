@@ -7,7 +7,14 @@ import { type ChannelSpan, joinSpans } from '../tokenizer/channels/spans.ts';
 import { AnswerPrinter } from './answer.ts';
 import { UsageError } from './failure.ts';
 import { loadModel } from './model.ts';
-import { addModelOptions, addSamplingOptions, type ModelOptions, type SamplingFlags, whole } from './options.ts';
+import {
+  addModelOptions,
+  addSamplingOptions,
+  generateOptionsOf,
+  type ModelOptions,
+  type SamplingFlags,
+  whole,
+} from './options.ts';
 import { addReasoningOptions, type ReasoningFlags, reasoningVariables } from './reasoning.ts';
 import { SpeedMeter, tellSpeed } from './speed.ts';
 
@@ -38,14 +45,12 @@ export function generateCommand(signal: AbortSignal): Command {
 }
 
 async function generate(prompt: string, flags: GenerateFlags, signal: AbortSignal): Promise<void> {
-  const { checkSamplingOptions } = await import('../model/sampling/options.ts');
-  checkSamplingOptions(flags);
   const text = prompt === '-' ? await readText(addAbortSignal(signal, process.stdin)) : prompt;
   const model = await loadModel(flags, signal);
   try {
     const prompt = promptOf(model, text, flags);
     const meter = new SpeedMeter(model.tokensOf(prompt).length);
-    const answer = model.generate(prompt, { ...flags, signal });
+    const answer = model.generate(prompt, { ...generateOptionsOf(flags), logprobs: flags.logprobs, signal });
     await (flags.json ? printJson : printText)(answer, meter, flags);
   } finally {
     model.dispose();

@@ -1,14 +1,14 @@
-import type { LoadOptions } from '../engine/load.ts';
+import type { LoadOptions } from '../engine/load-options.ts';
 import type { Model } from '../engine/model.ts';
 import { oneLine } from './text.ts';
-import type { ModelOptions } from './options.ts';
+import { loadOptionsOf, type ModelOptions } from './options.ts';
 import { progressPrinter } from './progress.ts';
 
 /** Loads the model that the options name, with progress on a terminal, and tells its notes. */
 export async function loadModel(options: ModelOptions, signal: AbortSignal): Promise<Model> {
   const { load } = await import('../engine/load.ts');
   const source = options.model ?? (await defaultModel(signal));
-  const model = await withProgress((onProgress) => load(source, { ...options, onProgress, signal }), {
+  const model = await withProgress((onProgress) => load(source, { ...loadOptionsOf(options), onProgress, signal }), {
     onlyTerminal: true,
   });
   tellNotes(model.files.notes);

@@ -1,6 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseBytes } from '../bytes.ts';
-import type { LoadOptions } from '../engine/load.ts';
+import { LOAD_CHECKS, type LoadOptions } from '../engine/load-options.ts';
+import { SAMPLING_CHECKS } from '../model/sampling/options.ts';
+import { type Check, whole as wholeFrom } from '../options.ts';
 import type { GenerateOptions } from '../engine/generate-options.ts';
 
 /** Where a model comes from and how it is held. */
@@ -40,13 +42,24 @@ export const weightsOption = (): Option =>
   new Option('--weights <dtype>', 'dtype of matrices in memory (default: as stored)').choices(['f32', 'bf16']);
 
 export const threadsOption = (): Option =>
-  new Option('--threads <n>', 'threads of the backend (default: all cores)').argParser(positive);
+  new Option('--threads <n>', 'threads of the backend (default: all cores)').argParser(numberFor(LOAD_CHECKS.threads));
 
 export const contextOption = (): Option =>
-  new Option('--context <n>', "tokens of a text at most (default: the model's own, or what fits)").argParser(positive);
+  new Option('--context <n>', "tokens of a text at most (default: the model's own, or what fits)").argParser(numberFor(LOAD_CHECKS.context)); // prettier-ignore
 
 export const maxMemoryOption = (): Option =>
   new Option('--max-memory <size>', 'memory for the model, as in 8GB or 12GiB (default: 90% of what is left)').argParser(bytes); // prettier-ignore
+
+/** What `load` takes of the options of a command. */
+export const loadOptionsOf = ({
+  backend,
+  weights,
+  compute,
+  threads,
+  revision,
+  context,
+  maxMemory,
+}: ModelOptions): LoadOptions => ({ backend, weights, compute, threads, revision, context, maxMemory });
 
 /** Sampling and limits; what is not given comes from the model's generation_config.json. */
 export type SamplingFlags = Pick<
@@ -69,21 +82,37 @@ export function addSamplingOptions(command: Command): Command {
   return (
     command
       .option('--max-tokens <n>', 'new tokens at most', whole)
-      .option('--temperature <x>', '0 is greedy', number)
-      .option('--top-k <n>', 'keep the n most likely tokens; 0 is off', whole)
-      .option('--top-p <x>', 'keep the most likely tokens up to this mass; 1 is off', number)
-      .option('--min-p <x>', 'keep tokens this likely relative to the first; 0 is off', number)
-      .option('--typical-p <x>', 'keep the most typical tokens up to this mass; 1 is off', number)
-      .option('--repetition-penalty <x>', 'against tokens seen before, multiplied; 1 is off', number)
-      .option('--presence-penalty <x>', 'against tokens seen before, subtracted; 0 is off', number)
-      .option('--frequency-penalty <x>', 'the same, for each time seen; 0 is off', number)
+      .option('--temperature <x>', '0 is greedy', numberFor(SAMPLING_CHECKS.temperature))
+      .option('--top-k <n>', 'keep the n most likely tokens; 0 is off', numberFor(SAMPLING_CHECKS.topK))
+      .option('--top-p <x>', 'keep the most likely tokens up to this mass; 1 is off', numberFor(SAMPLING_CHECKS.topP))
+      .option('--min-p <x>', 'keep tokens this likely relative to the first; 0 is off', numberFor(SAMPLING_CHECKS.minP))
+      .option(
+        '--typical-p <x>',
+        'keep the most typical tokens up to this mass; 1 is off',
+        numberFor(SAMPLING_CHECKS.typicalP),
+      )
+      .option(
+        '--repetition-penalty <x>',
+        'against tokens seen before, multiplied; 1 is off',
+        numberFor(SAMPLING_CHECKS.repetitionPenalty),
+      )
+      .option(
+        '--presence-penalty <x>',
+        'against tokens seen before, subtracted; 0 is off',
+        numberFor(SAMPLING_CHECKS.presencePenalty),
+      )
+      .option(
+        '--frequency-penalty <x>',
+        'the same, for each time seen; 0 is off',
+        numberFor(SAMPLING_CHECKS.frequencyPenalty),
+      )
       // Not the opposite of an option `--repeat-ngram-size`, as commander takes it.
       .addOption(
         Object.assign(new Option('--no-repeat-ngram-size <n>', 'no run of n tokens twice; 0 is off'), {
           negate: false,
-        }).argParser(whole),
+        }).argParser(numberFor(SAMPLING_CHECKS.noRepeatNgramSize)),
       )
-      .option('--seed <n>', 'same seed, same tokens', whole)
+      .option('--seed <n>', 'same seed, same tokens', numberFor(SAMPLING_CHECKS.seed))
       .option('--stop <text>', 'ends the answer; may be given several times', (value, all?: string[]) => [
         ...(all ?? []),
         value,
@@ -92,26 +121,39 @@ export function addSamplingOptions(command: Command): Command {
   );
 }
 
-export function number(value: string): number {
-  const parsed = Number(value);
-  if (value.trim() === '' || !Number.isFinite(parsed)) throw new InvalidArgumentError('Expected a number.');
-  return parsed;
-}
+/** What `generate` takes of the options of a command. */
+export const generateOptionsOf = (flags: SamplingFlags): SamplingFlags => ({
+  maxTokens: flags.maxTokens,
+  temperature: flags.temperature,
+  topK: flags.topK,
+  topP: flags.topP,
+  minP: flags.minP,
+  typicalP: flags.typicalP,
+  repetitionPenalty: flags.repetitionPenalty,
+  presencePenalty: flags.presencePenalty,
+  frequencyPenalty: flags.frequencyPenalty,
+  noRepeatNgramSize: flags.noRepeatNgramSize,
+  seed: flags.seed,
+  ignoreEos: flags.ignoreEos,
+  stop: flags.stop,
+});
 
-export function whole(value: string): number {
-  const parsed = number(value);
-  if (!Number.isSafeInteger(parsed) || parsed < 0) throw new InvalidArgumentError('Expected a whole number from 0.');
-  return parsed;
-}
+/** Reads a number that passes the check of the option that it is for. */
+export const numberFor =
+  ({ words, holds }: Check) =>
+  (value: string): number => {
+    const parsed = Number(value);
+    if (value.trim() === '' || !holds(parsed)) throw new InvalidArgumentError(`Expected ${words}.`);
+    return parsed;
+  };
+
+export const number = numberFor({ words: 'a number', holds: Number.isFinite });
+export const whole = numberFor(wholeFrom(0));
+export const positive = numberFor(wholeFrom(1));
 
 function bytes(value: string): number {
   const parsed = parseBytes(value);
-  if (parsed === undefined) throw new InvalidArgumentError('Expected a size as in 8GB, 1.5GiB or 500MB.');
-  return parsed;
-}
-
-export function positive(value: string): number {
-  const parsed = whole(value);
-  if (parsed < 1) throw new InvalidArgumentError('Expected a whole number from 1.');
+  if (parsed === undefined || !LOAD_CHECKS.maxMemory.holds(parsed))
+    throw new InvalidArgumentError('Expected a size as in 8GB, 1.5GiB or 500MB.');
   return parsed;
 }

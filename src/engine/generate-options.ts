@@ -1,9 +1,20 @@
-import type { KvCache } from '../model/cache.ts';
-import { checkSamplingOptions, type SamplingOptions } from '../model/sampling/options.ts';
-import { fields, atLeastZero } from '../model/fields.ts';
-import { VitrineError } from '../tensor/errors.ts';
 import type { Hooks } from '../inspect/recorder.ts';
 import type { Json } from '../json.ts';
+import { KvCache } from '../model/cache.ts';
+import { ConfigError } from '../model/config-error.ts';
+import { SAMPLING_CHECKS, type SamplingOptions, samplingChecks } from '../model/sampling/options.ts';
+import {
+  type Check,
+  type Checks,
+  checkOptions,
+  FLAG,
+  instanceOf,
+  isRecord,
+  show,
+  SIGNAL,
+  TEXTS,
+  whole,
+} from '../options.ts';
 
 /** How to generate. Defaults come from the model's generation_config.json; without one, greedy. */
 export interface GenerateOptions extends SamplingOptions, Hooks {
@@ -32,66 +43,118 @@ export interface ResolvedOptions {
 
 const DEFAULT_MAX_TOKENS = 512;
 
-/** Names of generation_config.json for our options. */
-const CONFIG_NAMES = {
-  temperature: 'temperature',
-  topK: 'top_k',
-  topP: 'top_p',
-  minP: 'min_p',
-  typicalP: 'typical_p',
-  repetitionPenalty: 'repetition_penalty',
-  noRepeatNgramSize: 'no_repeat_ngram_size',
-} as const;
+export const CACHE: Check = instanceOf(KvCache, 'a KvCache of newCache()');
+
+export const HOOK_CHECKS: Checks<Hooks> = {
+  capture: TEXTS,
+  edit: {
+    words: 'an object of functions by hook name',
+    holds: (value) => isRecord(value) && Object.values(value).every((edit) => typeof edit === 'function'),
+  },
+};
+
+/** What the options that are single numbers take; most tokens of `logprobs` are those of the vocabulary. */
+export const TEXT_LIMITS = { maxTokens: whole(0), logprobs: whole(0) };
+
+const generateChecks = (vocabSize: number): Checks<GenerateOptions> => {
+  const { holds: isId } = whole(0, vocabSize - 1);
+  const endsText = (item: unknown): boolean => isId(item) || (typeof item === 'string' && item !== '');
+  return {
+    ...samplingChecks(vocabSize),
+    ...HOOK_CHECKS,
+    ...TEXT_LIMITS,
+    logprobs: whole(0, vocabSize),
+    stop: {
+      words: `stop strings of at least one character, or token ids from 0 to ${vocabSize - 1}: one of them or a list`,
+      holds: (value) => (Array.isArray(value) ? Array.from(value).every(endsText) : endsText(value)),
+    },
+    ignoreEos: FLAG,
+    cache: CACHE,
+    signal: SIGNAL,
+  };
+};
+
+/**
+ * Our options in generation_config.json: what it calls them, and which further values there mean that one is off. As in
+ * transformers, which leaves a step out for these, and vLLM, where `top_k` -1 is off.
+ */
+const FILE_FIELDS: readonly (readonly [keyof typeof SAMPLING_CHECKS, field: string, isOff: (x: number) => boolean])[] =
+  [
+    ['topK', 'top_k', (x) => x === -1],
+    ['topP', 'top_p', (x) => x > 1],
+    ['minP', 'min_p', () => false],
+    ['typicalP', 'typical_p', (x) => x > 1],
+    ['repetitionPenalty', 'repetition_penalty', () => false],
+    ['noRepeatNgramSize', 'no_repeat_ngram_size', (x) => x < 0],
+  ];
+/** Without effect where the most likely token is taken. */
+const OF_SAMPLING: readonly string[] = ['topK', 'topP', 'minP', 'typicalP'];
 
 /**
  * Fills in what `options` leaves open, from generation_config.json.
  * Where generation_config.json does not ask for sampling (`do_sample`), the default temperature is 0: greedy.
  *
- * @throws SamplingOptionError, VitrineError for a value out of range.
+ * @throws OptionError for an option out of range; ConfigError that names the file for a value of generation_config.json
+ *   that is used and out of range.
  */
 export function resolveOptions(
   options: GenerateOptions,
   {
+    source = '',
     generationConfig = {},
     vocabSize,
     ends,
   }: {
+    /** Of the model, for messages. */
+    source?: string;
     generationConfig?: Json | undefined;
     vocabSize: number;
     /** Ids that end a text: see `endIds`. */
     ends: readonly number[];
   },
 ): ResolvedOptions {
-  const sampling = { ...samplingDefaults(generationConfig), ...definedOnly(options) };
-  checkSamplingOptions(sampling, vocabSize);
-  const maxTokens =
-    options.maxTokens ?? fields(generationConfig).integer('max_new_tokens', atLeastZero) ?? DEFAULT_MAX_TOKENS;
-  if (!Number.isSafeInteger(maxTokens) || maxTokens < 0)
-    throw new VitrineError(`generate: maxTokens must be a whole number from 0, got ${maxTokens}.`);
+  checkOptions('generate', options, generateChecks(vocabSize));
+  const file = readerOf(source, generationConfig);
   const { logprobs = 0 } = options;
-  if (!Number.isSafeInteger(logprobs) || logprobs < 0)
-    throw new VitrineError(`generate: logprobs must be a whole number from 0, got ${logprobs}.`);
   const stop = [options.stop ?? []].flat();
-  if (stop.includes('')) throw new VitrineError('generate: a stop string must not be empty.');
   const eos = options.ignoreEos ? [] : ends;
   return {
-    sampling,
-    maxTokens,
+    sampling: samplingOf(options, generationConfig, file),
+    maxTokens: options.maxTokens ?? file('maxTokens', 'max_new_tokens', whole(1)) ?? DEFAULT_MAX_TOKENS,
     stopIds: new Set([...eos, ...stop.filter((item) => typeof item === 'number')]),
     stopStrings: stop.filter((item) => typeof item === 'string'),
     logprobs,
   };
 }
 
-function samplingDefaults(generationConfig: Json): SamplingOptions {
-  const entries = Object.entries(CONFIG_NAMES).map(([ours, theirs]) => [ours, generationConfig[theirs] ?? undefined]);
-  const defaults = Object.fromEntries(entries) as Record<string, number | undefined>;
-  return generationConfig.do_sample === true ? defaults : { ...defaults, temperature: 0 };
-}
+type FileReader = (option: string, field: string, check: Check) => number | undefined;
 
-/** Sampling options that were given a value. */
-function definedOnly(options: SamplingOptions): SamplingOptions {
-  const names = [...Object.keys(CONFIG_NAMES), 'presencePenalty', 'frequencyPenalty', 'logitBias', 'seed'] as const;
-  const given = names.map((name) => [name, options[name as keyof SamplingOptions]] as const);
-  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
+/** Reads numbers of generation_config.json, where Python writes null for what is absent. */
+const readerOf =
+  (source: string, generationConfig: Json): FileReader =>
+  (option, field, check) => {
+    const value = generationConfig[field] ?? undefined;
+    if (value === undefined || check.holds(value)) return value as number | undefined;
+    throw new ConfigError(
+      `${source}: generation_config.json: ${field} must be ${check.words}, got ${show(value)}. ` +
+        `Change the file, or give ${option} yourself.`,
+    );
+  };
+
+/** What was given, and for the rest what the file says; only what is used of the file has to be right. */
+function samplingOf(options: GenerateOptions, generationConfig: Json, file: FileReader): SamplingOptions {
+  const { presencePenalty, frequencyPenalty, logitBias, seed } = options;
+  const samples = generationConfig.do_sample === true;
+  const temperature =
+    options.temperature ?? (samples ? file('temperature', 'temperature', SAMPLING_CHECKS.temperature) : 0);
+  const sampling: Partial<Record<keyof SamplingOptions, number>> = {};
+  for (const [option, field, isOff] of FILE_FIELDS) {
+    const given = options[option];
+    if (given === undefined && temperature === 0 && OF_SAMPLING.includes(option)) continue;
+    const { words, holds } = SAMPLING_CHECKS[option];
+    const orOff = { words, holds: (x: unknown) => holds(x) || (typeof x === 'number' && isOff(x)) };
+    const value = given ?? file(option, field, orOff);
+    if (value !== undefined && !(given === undefined && isOff(value))) sampling[option] = value;
+  }
+  return { ...sampling, temperature, presencePenalty, frequencyPenalty, logitBias, seed };
 }

@@ -53,7 +53,11 @@ export async function* generateTokens(generation: Generation): AsyncGenerator<Ge
   const random = createRandom(options.sampling.seed ?? randomInt(2 ** 47));
   const answer = new Answer(tokenizer, history, options, generation.goesOn);
   const promptAt = cache.length;
-  let logits = await readLogits(generation, await prefill(generation), promptAt);
+  const prompted = async (): Promise<Float32Array> => readLogits(generation, await prefill(generation), promptAt);
+  let logits = await prompted().catch((error: unknown) => {
+    cache.takeBack(promptAt); // Half a prompt in a cache would be read twice by whoever tries again.
+    throw error;
+  });
   for (let count = 1; ; count++) {
     const { token, acts } = choose(generation, logits, history, random);
     history.push(token);

@@ -1,36 +1,18 @@
 import type { Checkpoint, ModelFiles } from '../loader/checkpoint.ts';
-import type { OnProgress } from '../loader/progress.ts';
 import type { Backend, Shape } from '../tensor/backend.ts';
 import { byteSize, type DType, elements } from '../tensor/dtype.ts';
 import { floatFormat } from '../tensor/formats/index.ts';
 import { blockRows, blocksAcross, decodePacked, type PackedMatrix, rowBytes } from '../tensor/formats/packed.ts';
 import { PackedParameter } from '../tensor/packed.ts';
-import { keep, scope } from '../tensor/scope.ts';
+import { own, scope } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { Decoder } from '../model/parts/decoder.ts';
 import { readQuantisation } from '../model/quantisation.ts';
-import { architectureOf, IGNORED_TENSORS, type NetworkOptions } from '../model/registry.ts';
+import { architectureOf, IGNORED_TENSORS } from '../model/registry.ts';
 import { availableMemory } from './available-memory.ts';
+import type { WeightOptions } from './load-options.ts';
 import { admit, type PlannedMemory } from './memory.ts';
 import { type WeightPart, type WeightRequest, Weights } from '../model/weights.ts';
-
-export interface WeightOptions {
-  /**
-   * The dtype of matrices in memory. `auto` (default) keeps f32 and bf16 as they are stored, and MXFP4 and 8-bit floats
-   * with factors for their blocks in their codes; f16 becomes f32, and other formats become bf16.
-   */
-  weights?: 'auto' | 'f32' | 'bf16';
-  /** The dtype of operands inside matrix products; default: that of the matrix where the processor multiplies it. */
-  compute?: 'f32' | 'bf16' | undefined;
-  /** How multi-head latent attention (DeepSeek) computes: see `NetworkOptions`. Default `absorbed`. */
-  mla?: NetworkOptions['mla'];
-  /** Tokens that a text is to have at most. Default: as many as the model was made for or, where fewer fit, as fit. */
-  context?: number | undefined;
-  /** Bytes that the model may take, weights, cache and activations. Default: nine tenths of what the machine has left. */
-  maxMemory?: number | undefined;
-  onProgress?: OnProgress | undefined;
-  signal?: AbortSignal | undefined;
-}
 
 /** A network whose weights are loaded, and what must be disposed of with it. */
 export interface LoadedNetwork {
@@ -38,7 +20,7 @@ export interface LoadedNetwork {
   readonly requests: readonly WeightRequest[];
   /** Bytes of the weights in memory. */
   readonly weightBytes: number;
-  /** Tokens that a text can have; Infinity where only the model itself sets a bound. */
+  /** Tokens that a text can have at most. */
   readonly maxLength: number;
   /** What a user may want to know of the weights, one line each. */
   readonly notes: readonly string[];
@@ -150,7 +132,7 @@ async function fill({ parameter, parts }: WeightRequest, backend: Backend, sourc
       at += size;
     }
   });
-  parameter.fill(scope('', () => keep(new Tensor(backend, backend.upload(bytes, shape, dtype), shape, dtype))));
+  parameter.fill(scope('', () => own(new Tensor(backend, backend.upload(bytes, shape, dtype), shape, dtype))));
 }
 
 async function discardOnError(backend: Backend, bytes: Uint8Array, read: () => Promise<void>): Promise<void> {

@@ -4,23 +4,12 @@ import { openFolder } from '../loader/folder.ts';
 import { findGguf } from '../loader/gguf/find.ts';
 import { openGguf } from '../loader/gguf/open.ts';
 import { describeVerified, verifyFolder } from '../loader/verify.ts';
-import { type BackendName, createBackend } from '../tensor/backends.ts';
+import { checkArgument, checkOptions, PATH } from '../options.ts';
+import { createBackend } from '../tensor/backends.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { type LoadedNetwork, loadNetwork, type WeightOptions } from './load-network.ts';
+import { type LoadedNetwork, loadNetwork } from './load-network.ts';
+import { LOAD_CHECKS, type LoadOptions, OPEN_CHECKS, type OpenOptions } from './load-options.ts';
 import { Model } from './model.ts';
-
-export interface LoadOptions extends WeightOptions {
-  /** Default `auto`: tensorflow where it is installed, else reference. */
-  backend?: BackendName | 'auto';
-  /** Threads of the backend; default: all cores. TensorFlow takes it once per process. */
-  threads?: number | undefined;
-  /** Branch, tag or commit of a hub repository. Default `main`. */
-  revision?: string | undefined;
-  /** Follows links of a model folder that lead out of it, with a note for each. Default false: they are refused. */
-  allowLinks?: boolean | undefined;
-  /** Hash every file before it is used, and refuse the model where one is not as it was published. Default false. */
-  verify?: boolean | undefined;
-}
 
 /**
  * Loads a model.
@@ -31,8 +20,11 @@ export interface LoadOptions extends WeightOptions {
  *   what was expected, what came, which file, and what to do.
  */
 export async function load(source: string, options: LoadOptions = {}): Promise<Model> {
-  const { backend: name, threads, ...weights } = options;
-  const files = await openModel(source, options);
+  checkOptions('load', options, LOAD_CHECKS);
+  checkArgument('load', 'source', source, PATH);
+  const { backend: name, threads, revision, ...weights } = options;
+  const { onProgress, signal } = weights;
+  const files = await openModel(source, { revision, onProgress, signal });
   try {
     const backend = createBackend(name, { threads });
     const tokenizer = files.tokenizer && new Tokenizer(files.tokenizer);
@@ -43,7 +35,7 @@ export async function load(source: string, options: LoadOptions = {}): Promise<M
   }
 }
 
-/** Adds what the weights tell, and where memory, and not the model, bounds a text. */
+/** Adds what the weights tell, and where a text may be of another length than the model was made for. */
 function withNotes(
   files: ModelFiles,
   { network, maxLength, notes }: LoadedNetwork,
@@ -51,18 +43,21 @@ function withNotes(
 ): ModelFiles {
   const { maxPositions } = network.config;
   const known = [...(files.notes ?? []), ...notes];
-  if (context !== undefined || maxLength >= maxPositions) return { ...files, notes: known };
+  if (maxLength === maxPositions || (context !== undefined && maxLength < maxPositions))
+    return { ...files, notes: known };
   const note =
-    `texts of up to ${maxLength} tokens fit into memory, of ${maxPositions} that the model was made for. ` +
-    'context (--context) and maxMemory (--max-memory) change that.';
+    maxLength < maxPositions
+      ? `texts of up to ${maxLength} tokens fit into memory, of ${maxPositions} that the model was made for. ` +
+        'context (--context) and maxMemory (--max-memory) change that.'
+      : `texts may have up to ${maxLength} tokens (context), and the model was made for ${maxPositions}: what it writes ` +
+        'beyond them may be of no use.';
   return { ...files, notes: [...known, note] };
 }
 
 /** Opens what `load` takes, without reading weights. The caller closes the checkpoint. */
-export async function openModel(
-  source: string,
-  options: Pick<LoadOptions, 'revision' | 'allowLinks' | 'verify' | 'onProgress' | 'signal'> = {},
-): Promise<ModelFiles> {
+export async function openModel(source: string, options: OpenOptions = {}): Promise<ModelFiles> {
+  checkOptions('openModel', options, OPEN_CHECKS);
+  checkArgument('openModel', 'source', source, PATH);
   const gguf = await findGguf(source);
   const local = gguf !== undefined || (await stat(source).then(() => true, () => false)); // prettier-ignore
   if (!local && /^[\w.-]+\/[\w.-]+$/.test(source) && !source.startsWith('.')) {

@@ -2,7 +2,6 @@ import { formatBytes } from '../bytes.ts';
 import { LoadError } from '../loader/load-error.ts';
 import type { LayerLayout } from '../model/cache.ts';
 import type { Decoder } from '../model/parts/decoder.ts';
-import { VitrineError } from '../tensor/errors.ts';
 import { mostRows } from '../tensor/ops/query-blocks.ts';
 import { PREFILL_CHUNK } from './drive.ts';
 
@@ -12,7 +11,7 @@ export interface MemoryNeed {
   readonly weights: number;
   /** Keys and values of the text. */
   readonly cache: number;
-  /** At most, while a prompt is read: activations of a chunk, scores of its attention, spare room of the cache. */
+  /** At most, while a prompt is read: activations of a chunk, scores of its attention, the copy of a layer's cache that grows. */
   readonly working: number;
   readonly total: number;
 }
@@ -62,33 +61,23 @@ export const cacheBytes = (layout: readonly LayerLayout[], tokens: number): numb
 
 const slotBytes = ({ nKvHeads, keyDim, valueDim }: LayerLayout): number => nKvHeads * (keyDim + valueDim) * 4;
 
-/** Slots beyond the tokens, as `planSlots` makes them. */
-const withSpare = (tokens: number): number => Math.ceil((tokens * 5) / 4) + 64;
-
 /** One layer at a time, f32; what a scope frees at its end counts in full. */
 function workingBytes({ config, cacheLayout }: Decoder, context: number): number {
   const { nHeads, headDim, dim, mlpDim, vocabSize, attentionSoftCap, traits } = config;
   const T = Math.min(context, PREFILL_CHUNK);
-  const columns = (window: number): number => Math.min(withSpare(context), window + T);
+  // A cache takes no more slots than its text has tokens.
+  const columns = (window: number): number => Math.min(context, window + T);
   const S = cacheLayout.reduce((most, { window }) => Math.max(most, columns(window)), 0);
   // Dots, masked scores and pattern of a block of queries; a bound or a sink takes more copies.
   const copies = 3 + (attentionSoftCap === undefined ? 0 : 3) + (traits.includes('sinks') ? 2 : 0);
   const attention = copies * nHeads * Math.min(T, mostRows(nHeads, S)) * S + 2 * T * S;
   const rows = T * (8 * dim + 6 * nHeads * headDim + 4 * mlpDim);
-  const spare = cacheLayout.reduce((sum, layer) => {
-    const slots = Math.min(withSpare(context), layer.window) - Math.min(context, layer.window);
-    return sum + slots * slotBytes(layer);
-  }, 0);
   const largestStore = cacheLayout.reduce((most, layer) => Math.max(most, Math.min(context, layer.window) * slotBytes(layer)), 0); // prettier-ignore
-  return 4 * (Math.max(attention, rows) + rows + 3 * vocabSize) + spare + largestStore;
+  return 4 * (Math.max(attention, rows) + rows + 3 * vocabSize) + largestStore;
 }
 
-/** Holds what a model needs against what it may take. @throws VitrineError for limits that are none. */
+/** Holds what a model needs against what it may take. */
 export function assess(plan: PlannedMemory, { available, maxMemory, context }: MemoryLimits): MemoryFit {
-  if (context !== undefined && (!Number.isSafeInteger(context) || context < 1))
-    throw new VitrineError(`load: context must be a whole number of tokens from 1, got ${context}.`);
-  if (maxMemory !== undefined && !(maxMemory > 0))
-    throw new VitrineError(`load: maxMemory must be a number of bytes above 0, got ${maxMemory}.`);
   const budget = maxMemory ?? available * SHARE;
   const { config, maxLength } = plan.network;
   const wanted = Math.min(context ?? config.maxPositions, maxLength);
@@ -96,8 +85,8 @@ export function assess(plan: PlannedMemory, { available, maxMemory, context }: M
 }
 
 /**
- * The tokens that a text can have with what the model may take; Infinity where only the model itself sets a bound. Without
- * a context that was asked for, it is as long as fits, but not too short to be of use.
+ * The tokens that a text can have: as many as were asked for, else as many as the model was made for or, where fewer fit
+ * into what it may take, as fit, but not too few to be of use.
  *
  * @param source The model's name, for messages.
  * @param asBf16 What the weights would take if every matrix were bf16.
@@ -111,7 +100,7 @@ export function admit(
 ): number {
   const fit = assess(plan, limits);
   const wanted = fit.need.context;
-  if (fit.fitting === wanted) return limits.context === undefined ? Infinity : wanted;
+  if (fit.fitting === wanted) return wanted;
   const least = limits.context === undefined ? Math.min(wanted, LEAST_CONTEXT) : wanted;
   if (fit.fitting >= least) return fit.fitting;
   throw new LoadError(refusal(source, { ...limits, ...fit, need: memoryNeed(plan, least), bf16Weights: asBf16() }));

@@ -5,6 +5,7 @@ import { KvCache } from '../model/cache.ts';
 import type { DecoderConfig } from '../model/decoder-config.ts';
 import { describeBroken, logprobOf } from '../model/sampling/logits.ts';
 import type { Sequence } from '../model/step.ts';
+import { type Checks, checkOptions, oneOf, OptionError } from '../options.ts';
 import type { Backend } from '../tensor/backend.ts';
 import { DisposedError, VitrineError } from '../tensor/errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -13,12 +14,10 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { drain, type Pass, runPass } from './drive.ts';
 import { endIds } from './end-of-text.ts';
 import { generateTokens, type GeneratedToken } from './generate.ts';
-import { type GenerateOptions, resolveOptions } from './generate-options.ts';
+import { CACHE, type GenerateOptions, HOOK_CHECKS, resolveOptions } from './generate-options.ts';
 import type { LoadedNetwork } from './load-network.ts';
 import { explainNonFinite } from './non-finite.ts';
-
-/** A text, token ids, or a conversation (rendered by the model's chat template, with the start of an answer). */
-export type Prompt = string | readonly number[] | readonly ChatMessage[];
+import { checkPrompt, checkSequences, checkTokens, isMessages, type Prompt, type TokenIds } from './prompt.ts';
 
 export interface ForwardOptions {
   /** The tokens before; it then holds the new ones too. Default: none, and nothing is kept. */
@@ -26,6 +25,9 @@ export interface ForwardOptions {
   /** Rows of the result. Default `last`. */
   readonly logits?: 'last' | 'all' | undefined;
 }
+
+const FORWARD_CHECKS: Checks<ForwardOptions> = { cache: CACHE, logits: oneOf('last', 'all') };
+const RUN_CHECKS: Checks<Hooks & Pick<ForwardOptions, 'cache'>> = { ...HOOK_CHECKS, cache: CACHE };
 
 /** What `run` gives; `dispose()` frees it all. */
 export interface Run {
@@ -49,6 +51,11 @@ export interface Score {
 /** Rows of logits that are held at a time while scoring. */
 const SCORE_CHUNK = 128;
 
+/** Frees the weights of models that nobody disposed of. */
+const forgotten = new FinalizationRegistry<LoadedNetwork>((loaded) => {
+  loaded.dispose();
+});
+
 /** A loaded model. Its owner disposes of it. */
 export class Model {
   readonly config: DecoderConfig;
@@ -67,11 +74,15 @@ export class Model {
     this.weightBytes = loaded.weightBytes;
     this.#loaded = loaded;
     this.#tokenizer = tokenizer;
+    forgotten.register(this, loaded, this);
   }
 
-  /** Tokens that a text can have: what was learned or fits into memory; Infinity where nothing sets a bound. */
+  /**
+   * Tokens that a text can have: as many as the model was made for or, where fewer fit, as fit into memory; more only where
+   * `load` was asked for a longer `context`. Memory is counted for one text at a time.
+   */
   get maxLength(): number {
-    return Math.min(this.#loaded.network.maxLength, this.#loaded.maxLength);
+    return this.#loaded.maxLength;
   }
 
   /** @throws VitrineError where the model came without a tokenizer. */
@@ -91,36 +102,37 @@ export class Model {
     return this.tokenizer.renderChat(messages, variables);
   }
 
+  /** An empty cache for one text, whose owner disposes of it. */
   newCache(): KvCache {
-    return new KvCache(this.backend, this.#network().cacheLayout);
+    return new KvCache(this.backend, this.#network().cacheLayout, this.maxLength);
   }
 
   /**
    * The logits after `tokens`: `[1, V]`, or `[T, V]` for `logits: 'all'`; f32. Synchronous.
    *
-   * @throws VitrineError for no tokens, or ids outside of the vocabulary.
+   * @throws OptionError for no tokens, ids outside of the vocabulary, or a wrong option; VitrineError for a cache in use.
    */
-  forward(tokens: ArrayLike<number>, { cache, logits = 'last' }: ForwardOptions = {}): Tensor {
-    return this.#withCache(cache, (used) =>
-      runPass(this.#pass([{ tokens: this.#checked(tokens), cache: used }], logits)),
+  forward(tokens: ArrayLike<number>, options: ForwardOptions = {}): Tensor {
+    checkOptions('forward', options, FORWARD_CHECKS);
+    const { cache, logits = 'last' } = options;
+    const checked = this.#checked('forward', tokens);
+    return this.#withCache('forward', cache, (used) =>
+      runPass(this.#pass('forward', [{ tokens: checked, cache: used }], logits)),
     );
   }
 
   /** The last row of logits of several sequences, of any lengths, in one pass: `[sequences, V]`. */
   forwardBatch(sequences: readonly { tokens: ArrayLike<number>; cache?: KvCache }[]): Tensor {
-    if (sequences.length === 0) throw new VitrineError('forwardBatch: expected at least one sequence.');
-    if (new Set(sequences.map(({ cache }) => cache ?? Symbol())).size !== sequences.length)
-      throw new VitrineError('forwardBatch: two sequences share a cache. Give each its own, with cache.fork().');
-    const owned: KvCache[] = [];
-    try {
-      const checked = sequences.map(({ tokens, cache }) => {
-        if (cache === undefined) owned.push(this.newCache());
-        return { tokens: this.#checked(tokens), cache: cache ?? owned.at(-1)! };
-      });
-      return runPass(this.#pass(checked, 'last'));
-    } finally {
-      for (const cache of owned) cache.dispose();
-    }
+    checkSequences(sequences);
+    const checked = sequences.map(({ tokens }) => this.#checked('forwardBatch', tokens));
+    const withCaches = (ready: readonly Sequence[]): Tensor => {
+      if (ready.length === checked.length) return runPass(this.#pass('forwardBatch', ready, 'last'));
+      const { cache } = sequences[ready.length];
+      return this.#withCache('forwardBatch', cache, (used) =>
+        withCaches([...ready, { tokens: checked[ready.length], cache: used }]),
+      );
+    };
+    return withCaches([]);
   }
 
   /**
@@ -128,14 +140,16 @@ export class Model {
    * a glob over layers gives one tensor with a leading layer axis. The logits are of all rows, finite or not.
    *
    * @throws HookError for a name that the model does not have, with the nearest ones; for an edit that could change
-   *   nothing, with the hook to edit instead; and for what an edit gives back, if it does not fit.
+   *   nothing, with the hook to edit instead; and for what an edit gives back, if it does not fit; else as `forward`.
    */
-  run(prompt: Prompt, { cache, capture, edit }: Hooks & Pick<ForwardOptions, 'cache'> = {}): Run {
+  run(prompt: Prompt, options: Hooks & Pick<ForwardOptions, 'cache'> = {}): Run {
+    checkOptions('run', options, RUN_CHECKS);
+    const { cache, capture, edit } = options;
     const recorder = new Recorder({ capture, edit }, hooksOf(this.config));
-    const tokens = this.#checked(this.tokensOf(prompt));
+    const tokens = this.#checked('run', this.#tokensOf('run', prompt));
     try {
-      const logits = this.#withCache(cache, (used) =>
-        runPass({ ...this.#pass([{ tokens, cache: used }], 'all'), observer: recorder, again: recorder.editor }),
+      const logits = this.#withCache('run', cache, (used) =>
+        runPass({ ...this.#pass('run', [{ tokens, cache: used }], 'all'), observer: recorder, again: recorder.editor }),
       );
       const acts = takeOrFree(recorder, logits);
       const dispose = (): void => {
@@ -149,54 +163,65 @@ export class Model {
 
   /**
    * Generates token by token. The event loop breathes between tokens, and between the layers of a long prompt.
-   * Captures change no bit. Edits that act in the pass see the prompt whole, so that it is not computed in chunks.
+   * Captures change no bit. Edits that act in the pass see the prompt whole, so that it is not computed in chunks. A cache
+   * that is given is in use until the iterator has ended; where no token came, it holds what it held before.
    *
    * @throws NonFiniteLogitsError for logits that no token can be chosen by, naming the first activation that is not
-   *   finite; HookError as `run` does; the signal's reason on abort.
+   *   finite; HookError as `run` does; the signal's reason on abort; OptionError; VitrineError for a cache in use;
+   *   DisposedError where the cache or the model is disposed of meanwhile.
    */
   async *generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GeneratedToken, void, undefined> {
-    const { capture, edit, signal } = options;
+    const { source, generationConfig } = this.files;
     const ends = endIds({ ...this.files, tokenizer: this.#tokenizer });
-    const { generationConfig } = this.files;
-    const resolved = resolveOptions(options, { generationConfig, vocabSize: this.config.vocabSize, ends });
-    const tokens = this.#checked(this.tokensOf(prompt));
+    const resolved = resolveOptions(options, { source, generationConfig, vocabSize: this.config.vocabSize, ends });
+    const { capture, edit, signal } = options;
+    const tokens = this.#checked('generate', this.#tokensOf('generate', prompt));
     const tokenizer = resolved.stopStrings.length > 0 ? this.tokenizer : this.#tokenizer;
     const listens = capture !== undefined || edit !== undefined;
     const recorder = listens ? new Recorder({ capture, edit }, hooksOf(this.config, { sampler: true })) : undefined;
-    this.#expectRoom((options.cache?.length ?? 0) + tokens.length);
+    this.#expectRoom('generate', (options.cache?.length ?? 0) + tokens.length);
+    const network = this.#network();
     const cache = options.cache ?? this.newCache();
+    const use = cache.use('generate', network.cacheLayout);
     try {
       yield* generateTokens({
-        network: this.#network(),
+        network,
         requests: this.#loaded.requests,
         backend: this.backend,
         tokenizer,
         prompt: [...tokens],
-        goesOn: typeof prompt === 'string' ? true : isTokens(prompt) ? undefined : false,
+        goesOn: typeof prompt === 'string' ? true : isMessages(prompt) ? false : undefined,
         options: resolved,
         cache,
         maxLength: this.maxLength,
         recorder,
         signal,
       });
+    } catch (error) {
+      if (error instanceof DisposedError) this.#network(); // Says so where it is the model that is gone.
+      throw error;
     } finally {
+      cache.release(use);
       recorder?.discard();
       if (options.cache === undefined) cache.dispose();
     }
   }
 
   /**
-   * How well the model expects a text (with the tokens its tokenizer puts around it) or token ids.
+   * How well the model expects a text (with the tokens its tokenizer puts around it) or token ids: at least two.
    *
-   * @throws NonFiniteLogitsError as `generate` does.
+   * @throws NonFiniteLogitsError as `generate` does; OptionError.
    */
-  score(prompt: string | readonly number[]): Score {
-    const tokens = this.#checked(this.tokensOf(prompt));
-    const logprobs = new Float32Array(Math.max(0, tokens.length - 1));
-    this.#withCache(undefined, (cache) => {
+  score(prompt: string | TokenIds): Score {
+    const tokens = this.#checked('score', this.#tokensOf('score', prompt));
+    if (tokens.length < 2)
+      throw new OptionError('score: expected at least two tokens, got one, which nothing precedes.');
+    this.#expectRoom('score', tokens.length);
+    const logprobs = new Float32Array(tokens.length - 1);
+    this.#withCache('score', undefined, (cache) => {
       for (let from = 0; from < logprobs.length; from += SCORE_CHUNK) {
         const chunk = tokens.subarray(from, Math.min(from + SCORE_CHUNK, logprobs.length));
-        const logits = runPass(this.#pass([{ tokens: chunk, cache, textLength: tokens.length }], 'all')); // [rows, V]
+        const logits = runPass(this.#pass('score', [{ tokens: chunk, cache, textLength: tokens.length }], 'all')); // [rows, V]
         const values = logits.data();
         logits.dispose();
         const V = this.config.vocabSize;
@@ -215,15 +240,21 @@ export class Model {
 
   /** The token ids of a prompt. */
   tokensOf(prompt: Prompt): readonly number[] {
+    return this.#tokensOf('tokensOf', prompt);
+  }
+
+  #tokensOf(call: string, prompt: Prompt): readonly number[] {
+    checkPrompt(call, prompt);
     if (typeof prompt === 'string') return this.tokenizer.encode(prompt);
-    if (isTokens(prompt)) return prompt;
-    return this.renderChat(prompt, { addGenerationPrompt: true }).tokens;
+    if (isMessages(prompt)) return this.renderChat(prompt, { addGenerationPrompt: true }).tokens;
+    return prompt instanceof Array ? prompt : Array.from(prompt);
   }
 
   /** Frees the weights. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    forgotten.unregister(this);
     this.#loaded.dispose();
   }
 
@@ -236,8 +267,8 @@ export class Model {
     return this.#loaded.network;
   }
 
-  #pass(sequences: readonly Sequence[], logits: 'last' | 'all'): Pass {
-    for (const { tokens, cache } of sequences) this.#expectRoom(cache.length + tokens.length);
+  #pass(call: string, sequences: readonly Sequence[], logits: 'last' | 'all'): Pass {
+    for (const { tokens, cache } of sequences) this.#expectRoom(call, cache.length + tokens.length);
     return { network: this.#network(), backend: this.backend, sequences, logits };
   }
 
@@ -248,43 +279,34 @@ export class Model {
     );
   }
 
-  /** Learned positions are the network's own matter. */
-  #expectRoom(length: number): void {
-    const { maxLength } = this.#loaded;
+  #expectRoom(call: string, length: number): void {
+    const { maxLength } = this;
     if (length <= maxLength) return;
+    const { maxLength: learned } = this.#loaded.network;
     throw new VitrineError(
-      `the text would have ${length} tokens, and ${this.files.source} was loaded for at most ${maxLength}. ` +
-        'Shorten it, or load the model with a larger context (--context).',
+      learned <= maxLength
+        ? `${call}: this model has learned ${learned} positions, and the text would have ${length} tokens. Shorten it.`
+        : `${call}: the text would have ${length} tokens, and ${this.files.source} was loaded for at most ${maxLength}. ` +
+            'Shorten it, or load the model with a larger context (--context).',
     );
   }
 
-  #withCache<R>(cache: KvCache | undefined, body: (cache: KvCache) => R): R {
-    if (cache !== undefined) return body(cache);
-    const own = this.newCache();
+  /** Has the cache for itself while the body runs: the one that is given, or one of its own. */
+  #withCache<R>(call: string, cache: KvCache | undefined, body: (cache: KvCache) => R): R {
+    const used = cache ?? this.newCache();
+    const use = used.use(call, this.#network().cacheLayout);
     try {
-      return body(own);
+      return body(used);
     } finally {
-      own.dispose();
+      used.release(use);
+      if (cache === undefined) used.dispose();
     }
   }
 
-  #checked(tokens: ArrayLike<number>): Int32Array {
-    const { vocabSize } = this.config;
-    if (tokens.length === 0) throw new VitrineError('the prompt is empty: expected at least one token.');
-    const bad = Array.prototype.findIndex.call(
-      tokens,
-      (id: number) => !Number.isInteger(id) || id < 0 || id >= vocabSize,
-    );
-    if (bad >= 0)
-      throw new VitrineError(
-        `token ${bad} of the prompt is ${tokens[bad]}: expected an id from 0 to ${vocabSize - 1}.`,
-      );
-    return Int32Array.from(tokens);
+  #checked(call: string, tokens: ArrayLike<number>): Int32Array {
+    return checkTokens(call, tokens, this.config.vocabSize);
   }
 }
-
-const isTokens = (prompt: Exclude<Prompt, string>): prompt is readonly number[] =>
-  prompt.every((item) => typeof item === 'number');
 
 /** What was captured; where it cannot be given, the logits are freed. */
 function takeOrFree(recorder: Recorder, logits: Tensor): Activations {

@@ -1,3 +1,4 @@
+import { nearest } from '../nearest.ts';
 import { HookError } from './hook-error.ts';
 
 /** What a name or glob stands for: one hook, or the same hook of several layers. */
@@ -24,32 +25,10 @@ export function matchHooks(asked: string, names: readonly string[]): HookGroup[]
   }
   if (groups.size === 0 && asked.startsWith('sampler.') && !names.some((name) => name.startsWith('sampler.')))
     throw new HookError(`"${asked}" is a hook of \`generate\`: a single pass chooses no token.`);
-  if (groups.size === 0) throw new HookError(`This model has no hook "${asked}". Nearest: ${nearest(asked, names)}.`);
+  if (groups.size === 0)
+    throw new HookError(`This model has no hook "${asked}". Nearest: ${nearest(asked, names).join(', ')}.`);
   const found = [...groups].map(([key, members]) => ({ key, names: members }));
   return found.length === 1 ? [{ ...found[0], key: asked }] : found;
-}
-
-function nearest(asked: string, names: readonly string[]): string {
-  return names
-    .map((name) => ({ name, distance: editDistance(asked, name) }))
-    .sort((a, b) => a.distance - b.distance)
-    .slice(0, 3)
-    .map(({ name }) => name)
-    .join(', ');
-}
-
-/** How many characters must be put in, taken out or changed (Levenshtein, 1965). */
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const change = previous[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
-      row.push(Math.min(change, previous[j] + 1, row[j - 1] + 1));
-    }
-    previous = row;
-  }
-  return previous[b.length];
 }
 
 const escapeRegExp = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');

@@ -1,4 +1,4 @@
-import { keep, type Observer, scope } from '../tensor/scope.ts';
+import { keep, type Observer, own, scope } from '../tensor/scope.ts';
 import { sameShape } from '../tensor/shape.ts';
 import { concat, type Tensor } from '../tensor/tensor.ts';
 import { type Edit, Editor } from './editor.ts';
@@ -59,7 +59,7 @@ export class Recorder implements Observer {
     const joint = jointOf(point);
     if (joint === 'last') disposeAll(parts.splice(0));
     const keys = joint === 'keys' ? parts.reduce((sum, { shape }) => sum + shape[0], 0) : 0;
-    parts.push(scope('', () => keep(partOf(point, value, { rows: this.#rows, keys }))));
+    parts.push(scope('', () => own(partOf(point, value, { rows: this.#rows, keys }))));
     this.#captured.set(name, parts);
   }
 
@@ -90,7 +90,7 @@ export class Recorder implements Observer {
       const layers = names.map((name) => {
         const parts = this.#captured.get(name)!;
         if (parts.length > 1) {
-          const whole = scope('', () => keep(joinParts(parts, this.#hooks.get(name)!.point)));
+          const whole = scope('', () => own(joinParts(parts, this.#hooks.get(name)!.point)));
           disposeAll(parts.splice(0, parts.length, whole));
         }
         return parts[0];

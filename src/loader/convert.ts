@@ -7,6 +7,18 @@ import type { Checkpoint, ModelFiles } from './checkpoint.ts';
 import { withSpace } from './disk-space.ts';
 import { openGguf } from './gguf/open.ts';
 import { LoadError, quote } from './load-error.ts';
+import {
+  CALLBACK,
+  type Check,
+  checkArgument,
+  type Checks,
+  checkOptions,
+  isRecord,
+  numbers,
+  oneOf,
+  PATH,
+  SIGNAL,
+} from '../options.ts';
 import type { OnProgress } from './progress.ts';
 import { writeSafetensors, type TensorToWrite } from './safetensors/write.ts';
 import { formerBeside, temporaryBeside } from './temporary.ts';
@@ -21,6 +33,17 @@ export interface ConvertOptions {
   /** Bytes of tensors above which a further safetensors file is begun. Default 5 GB, as on the hub. */
   readonly maxFileBytes?: number;
 }
+
+const CHECKS: Checks<ConvertOptions> = {
+  dtype: oneOf('bf16', 'f16', 'f32'),
+  onProgress: CALLBACK,
+  signal: SIGNAL,
+  maxFileBytes: numbers('a number of bytes above 0', (x) => x > 0),
+};
+const SOURCE: Check = {
+  words: 'the path of a GGUF file, or what openModel gives',
+  holds: (value) => PATH.holds(value) || (isRecord(value) && isRecord(value.config) && isRecord(value.checkpoint)),
+};
 
 const STORED = { bf16: 'BF16', f16: 'F16', f32: 'F32', u8: 'U8' } as const;
 const TORCH = { bf16: 'bfloat16', f16: 'float16', f32: 'float32' } as const;
@@ -44,6 +67,9 @@ export async function convert(
   outFolder: string,
   options: ConvertOptions = {},
 ): Promise<void> {
+  checkArgument('convert', 'source', source, SOURCE);
+  checkArgument('convert', 'outFolder', outFolder, PATH);
+  checkOptions('convert', options, CHECKS);
   const out = resolve(outFolder);
   await refuseForeignFolder(out);
   const model = typeof source === 'string' ? await openGguf(source) : source;

@@ -1,4 +1,5 @@
 import { ModelFolder } from './model-folder.ts';
+import { checkArgument, PATH } from '../options.ts';
 import { readTokenizerFiles, TokenizerError } from '../tokenizer/files.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
 
@@ -7,6 +8,7 @@ import { Tokenizer } from '../tokenizer/tokenizer.ts';
  * @throws {TokenizerError} where the folder has no tokenizer.json, or a file of the tokenizer is malformed or links out of it.
  */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
+  checkArgument('loadTokenizer', 'the folder', folder, PATH);
   const files = await readTokenizerFiles(new ModelFolder(folder));
   if (!files) throw new TokenizerError(`${folder}: no tokenizer.json; download it from where the model came from`);
   return new Tokenizer(files);

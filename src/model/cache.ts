@@ -2,6 +2,7 @@ import type { Backend } from '../tensor/backend.ts';
 import { DisposedError, VitrineError } from '../tensor/errors.ts';
 import { scope } from '../tensor/scope.ts';
 import { Variable } from '../tensor/variable.ts';
+import { checkArgument, whole } from '../options.ts';
 import { planSlots, type SlotPlan } from './slots.ts';
 
 /** What one layer caches per token. */
@@ -23,24 +24,48 @@ export interface LayerStore {
   readonly values: Variable | undefined;
 }
 
+/** What a cache lives in; an object of its own, which stays when the cache that was forgotten is collected. */
+interface Stores {
+  layers: readonly LayerStore[];
+}
+
+/** A call that uses a cache. */
+export interface CacheUse {
+  readonly call: string;
+}
+
+/** Frees the stores of caches that nobody disposed of. */
+const forgotten = new FinalizationRegistry<Stores>(({ layers }) => {
+  layers.forEach(disposeStore);
+});
+
 /**
  * The keys and values of one sequence, so that each token is computed once. It grows with use; layers with a sliding
  * window keep a ring of that many slots. Its owner disposes of it.
+ *
+ * One call uses it at a time: while `generate` runs, from its first token until its iterator has ended, only `fork` and
+ * `dispose` are allowed.
  */
 export class KvCache {
   readonly #backend: Backend;
   readonly #layout: readonly LayerLayout[];
-  #layers: LayerStore[];
+  readonly #maxLength: number;
+  readonly #stores: Stores;
   #tokens: number[] = [];
   /** Where the step ends that is being written; after an interruption, its tokens were not committed. */
   #writingTo = 0;
   #turnedFor = 0;
+  /** Weak: an iterator that was forgotten gives its cache free. */
+  #use: WeakRef<CacheUse> | undefined;
   #disposed = false;
 
-  constructor(backend: Backend, layout: readonly LayerLayout[]) {
+  /** @param maxLength Tokens that the text will have at most: no more slots are taken. */
+  constructor(backend: Backend, layout: readonly LayerLayout[], maxLength = Infinity) {
     this.#backend = backend;
     this.#layout = layout;
-    this.#layers = layout.map((layer) => emptyStore(backend, layer, 0));
+    this.#maxLength = maxLength;
+    this.#stores = { layers: layout.map((layer) => emptyStore(backend, layer, 0)) };
+    forgotten.register(this, this.#stores, this);
   }
 
   /** Tokens in the cache; the next token has this position. */
@@ -60,7 +85,7 @@ export class KvCache {
 
   /** Memory of the stores. */
   get bytes(): number {
-    const numbers = this.#layers.map(({ layout: { nKvHeads, keyDim, valueDim }, keys }) => nKvHeads * keys.shape[1] * (keyDim + valueDim)); // prettier-ignore
+    const numbers = this.#stores.layers.map(({ layout: { nKvHeads, keyDim, valueDim }, keys }) => nKvHeads * keys.shape[1] * (keyDim + valueDim)); // prettier-ignore
     return numbers.reduce((sum, count) => sum + count * 4, 0);
   }
 
@@ -70,9 +95,9 @@ export class KvCache {
    * @throws VitrineError if a layer with a sliding window no longer has the keys that the position `length` sees.
    */
   truncate(length: number): void {
+    this.#expectFree('KvCache.truncate');
     this.#expectUsable('truncate');
-    if (!Number.isInteger(length) || length < 0 || length > this.length)
-      throw new VitrineError(`KvCache.truncate: expected a length from 0 to ${this.length}, got ${length}.`);
+    checkArgument('KvCache.truncate', 'length', length, whole(0, this.length));
     const window = Math.min(...this.#layout.map((layer) => layer.window));
     if (this.#writingTo > window && length < this.#writingTo && length > 0)
       throw new VitrineError(
@@ -87,23 +112,50 @@ export class KvCache {
   /** An independent copy: both go on from here on their own. */
   fork(): KvCache {
     this.#expectUsable('fork');
-    const copy = new KvCache(this.#backend, this.#layout);
-    copy.#layers.forEach(disposeStore);
-    copy.#layers = this.#layers.map((store) => resized(this.#backend, store, store.keys.shape[1]));
+    const copy = new KvCache(this.#backend, this.#layout, this.#maxLength);
+    copy.#stores.layers.forEach(disposeStore);
+    copy.#stores.layers = this.#stores.layers.map((store) => resized(this.#backend, store, store.keys.shape[1]));
     copy.#tokens = [...this.#tokens];
     copy.#writingTo = this.#writingTo;
     copy.#turnedFor = this.#turnedFor;
     return copy;
   }
 
+  /** Frees the memory now; a call that uses the cache then ends with a DisposedError. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#layers.forEach(disposeStore);
+    forgotten.unregister(this);
+    this.#stores.layers.forEach(disposeStore);
   }
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /**
+   * Refuses other calls until `release`. For calls of the model.
+   *
+   * @param layout Of the model's network.
+   * @throws VitrineError where another call uses the cache, or it belongs to another model; DisposedError.
+   */
+  use(call: string, layout: readonly LayerLayout[]): CacheUse {
+    if (layout !== this.#layout)
+      throw new VitrineError(`${call}: the cache was made by another model. Make one with newCache() of this model.`);
+    this.#expectFree(call);
+    const use = { call };
+    this.#use = new WeakRef(use);
+    return use;
+  }
+
+  /** The call that `use` was given to is over. */
+  release(use: CacheUse): void {
+    if (this.#use?.deref() === use) this.#use = undefined;
+  }
+
+  /** Takes back what a call added to `length` tokens, as if its steps had been interrupted. */
+  takeBack(length: number): void {
+    this.#tokens.length = Math.min(length, this.length);
   }
 
   /**
@@ -114,9 +166,9 @@ export class KvCache {
     this.#expectUsable('append');
     if (this.#writingTo > this.length) this.#clearFrom(this.length);
     const plans = new Map<number, SlotPlan>();
-    for (const { layout, keys } of this.#layers) {
+    for (const { layout, keys } of this.#stores.layers) {
       if (!plans.has(layout.window))
-        plans.set(layout.window, planSlots(this.length, rows, keys.shape[1], layout.window));
+        plans.set(layout.window, planSlots(this.length, rows, keys.shape[1], layout.window, this.#maxLength));
     }
     this.#resize((layout) => plans.get(layout.window)!.capacity);
     this.#writingTo = this.length + rows;
@@ -131,22 +183,24 @@ export class KvCache {
 
   /** Takes the contents of another cache of the same network, which is empty afterwards, for its own. */
   replaceWith(other: KvCache): void {
-    this.#layers.forEach(disposeStore);
-    this.#layers = other.#layers;
+    if (this.#disposed) throw disposed('append');
+    this.#stores.layers.forEach(disposeStore);
+    this.#stores.layers = other.#stores.layers;
     this.#tokens = other.#tokens;
     this.#writingTo = other.#writingTo;
     this.#turnedFor = other.#turnedFor;
-    other.#layers = other.#layout.map((layer) => emptyStore(other.#backend, layer, 0));
+    other.#stores.layers = other.#layout.map((layer) => emptyStore(other.#backend, layer, 0));
     other.#tokens = [];
     other.#writingTo = 0;
   }
 
   layer(index: number): LayerStore {
-    return this.#layers[index];
+    if (this.#disposed) throw disposed('append');
+    return this.#stores.layers[index];
   }
 
   #resize(capacity: (layout: LayerLayout) => number): void {
-    this.#layers = this.#layers.map((store) => {
+    this.#stores.layers = this.#stores.layers.map((store) => {
       const slots = capacity(store.layout);
       if (slots <= store.keys.shape[1]) return store;
       const grown = resized(this.#backend, store, slots);
@@ -157,7 +211,7 @@ export class KvCache {
 
   /** Leftovers, also of an interrupted step, must not reach later sums: a NaN times a weight of 0 is a NaN. */
   #clearFrom(length: number): void {
-    this.#layers = this.#layers.map((store) => {
+    this.#stores.layers = this.#stores.layers.map((store) => {
       const slots = store.keys.shape[1];
       const kept = Math.min(length, slots);
       const cleared = resized(this.#backend, store, slots, kept);
@@ -166,9 +220,16 @@ export class KvCache {
     });
   }
 
+  #expectFree(call: string): void {
+    const use = this.#use?.deref();
+    if (use === undefined) return;
+    throw new VitrineError(
+      `${call}: ${use.call} is using the cache. Wait until it has ended (return() ends an iterator), or go on with a copy: cache.fork().`,
+    );
+  }
+
   #expectUsable(action: string): void {
-    if (this.#disposed)
-      throw new DisposedError(`KvCache.${action}: the cache was disposed of. Make one with newCache().`);
+    if (this.#disposed) throw disposed(action);
     const interrupted = this.#writingTo > this.length;
     if (interrupted && action !== 'truncate' && this.#layout.some(({ window }) => this.#writingTo > window))
       throw new VitrineError(
@@ -177,6 +238,9 @@ export class KvCache {
       );
   }
 }
+
+const disposed = (action: string): DisposedError =>
+  new DisposedError(`KvCache.${action}: the cache was disposed of. Make one with newCache().`);
 
 function emptyStore(backend: Backend, layout: LayerLayout, slots: number): LayerStore {
   const { nKvHeads, keyDim, valueDim } = layout;

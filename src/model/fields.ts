@@ -1,3 +1,4 @@
+import { show } from '../options.ts';
 import { ConfigError } from './config-error.ts';
 import type { Json } from '../json.ts';
 
@@ -68,8 +69,4 @@ export function invalid(field: string, expected: string, got: unknown): ConfigEr
   return new ConfigError(`config.json: ${field} must be ${expected}, got ${got === undefined ? 'nothing' : show(got)}`);
 }
 
-/** JSON for a message, but with NaN and Infinity as such, and cut at 200 characters. */
-export function show(value: unknown): string {
-  const text = value === undefined || typeof value === 'number' ? String(value) : JSON.stringify(value);
-  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
-}
+export { show };

@@ -28,12 +28,19 @@ export interface SlotPlan {
  * @param rows New tokens, at positions `start`, `start + 1`, ...
  * @param capacity Slots that the store has.
  * @param window Keys that a query sees, itself included; Infinity for all.
+ * @param maxLength Tokens that there will be at most.
  */
-export function planSlots(start: number, rows: number, capacity: number, window: number): SlotPlan {
+export function planSlots(
+  start: number,
+  rows: number,
+  capacity: number,
+  window: number,
+  maxLength = Infinity,
+): SlotPlan {
   const end = start + rows;
   const needed = Math.min(end, window);
   const grown = Math.max(needed, Math.ceil((capacity * 1.25) / GROWTH) * GROWTH, GROWTH);
-  const target = capacity >= needed ? capacity : Math.min(grown, window);
+  const target = capacity >= needed ? capacity : Math.min(grown, window, Math.max(needed, maxLength));
   const wraps = end > window;
   const besideRing = wraps && rows > 1;
   const held = besideRing ? slotPositions(start, target, wraps) : slotPositions(end, target, wraps);

@@ -1,7 +1,7 @@
 import type { Backend } from '../tensor/backend.ts';
 import type { KeyValues } from '../tensor/ops/attention.ts';
 import type { Rotation } from '../tensor/ops/rotate.ts';
-import { derive, keep, scope } from '../tensor/scope.ts';
+import { derive, own, scope } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { KvCache } from './cache.ts';
 import { writeKeyValues } from './key-values.ts';
@@ -137,7 +137,7 @@ export class Step {
   }
 
   #own(values: Float32Array | Int32Array, shape?: readonly number[]): Tensor {
-    const tensor = scope('', () => keep(Tensor.from(this.#backend, values, shape)));
+    const tensor = scope('', () => own(Tensor.from(this.#backend, values, shape)));
     this.#owned.push(tensor);
     return tensor;
   }

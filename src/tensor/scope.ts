@@ -1,3 +1,4 @@
+import { OptionError, show } from '../options.ts';
 import type { Tensor } from './tensor.ts';
 
 /**
@@ -32,6 +33,8 @@ export function scope<R>(name: string, body: () => R): R;
 export function scope<R>(name: string, owned: readonly Tensor[], body: () => R): R;
 export function scope<R>(name: string, ownedOrBody: readonly Tensor[] | (() => R), maybeBody?: () => R): R {
   const [owned, body] = typeof ownedOrBody === 'function' ? [[], ownedOrBody] : [ownedOrBody, maybeBody!];
+  if (typeof name !== 'string' || typeof body !== 'function' || !(owned instanceof Array))
+    throw new OptionError('scope: expected a name, tensors to be freed with it (or none), and a function.');
   const parent = current;
   const own: Scope = { path: joinPath(parent?.path ?? '', name), tensors: [...owned] };
   current = own;
@@ -47,21 +50,35 @@ export function scope<R>(name: string, ownedOrBody: readonly Tensor[] | (() => R
   } finally {
     current = parent;
     for (const tensor of own.tensors) {
-      if (escaping.has(tensor)) parent?.tensors.push(tensor);
-      else if (!tensor.kept) tensor.dispose(own.path);
+      if (escaping.has(tensor)) {
+        if (parent !== undefined) parent.tensors.push(tensor);
+        else if (!tensor.kept) tensor.freeWhenForgotten();
+      } else if (!tensor.kept) tensor.dispose(own.path);
     }
   }
 }
 
-/** Takes a tensor out of the ownership of scopes: from now on the caller disposes of it. For caches and recordings. */
+/**
+ * Takes a tensor out of the ownership of scopes: from now on the caller disposes of it. For what is handed out, such as
+ * recordings: what is forgotten is freed some time after it was collected.
+ */
 export function keep(tensor: Tensor): Tensor {
+  own(tensor).freeWhenForgotten();
+  return tensor;
+}
+
+/** The same for code that surely disposes of it, within a pass: the garbage collector need not know of it. */
+export function own(tensor: Tensor): Tensor {
+  if (!isTensor(tensor)) throw new OptionError(`keep: expected a tensor, got ${show(tensor)}.`);
   tensor.kept = true;
   return tensor;
 }
 
 /** Gives a kept tensor to the current scope, if there is one; otherwise it stays with the caller. */
 export function release(tensor: Tensor): Tensor {
-  if (current !== undefined && tensor.kept) {
+  if (current === undefined) {
+    tensor.freeWhenForgotten();
+  } else if (tensor.kept) {
     tensor.kept = false;
     current.tensors.push(tensor);
   }
@@ -70,7 +87,8 @@ export function release(tensor: Tensor): Tensor {
 
 /** Called by every new tensor. */
 export function adopt(tensor: Tensor): void {
-  current?.tensors.push(tensor);
+  if (current === undefined) tensor.freeWhenForgotten();
+  else current.tensors.push(tensor);
 }
 
 /**
@@ -114,9 +132,12 @@ export function observe<R>(listener: Observer | undefined, body: () => R): R {
 
 const joinPath = (path: string, name: string): string => (path && name ? `${path}.${name}` : path || name);
 
+const isTensor = (value: unknown): value is Tensor =>
+  typeof value === 'object' && value !== null && 'kept' in value && 'backend' in value;
+
 function collectTensors(value: unknown, into: Set<Tensor>): void {
   if (typeof value !== 'object' || value === null) return;
-  if ('kept' in value && 'backend' in value) into.add(value as Tensor);
+  if (isTensor(value)) into.add(value);
   else if (Array.isArray(value)) for (const item of value) collectTensors(item, into);
   else if (Object.getPrototypeOf(value) === Object.prototype)
     for (const item of Object.values(value)) collectTensors(item, into);

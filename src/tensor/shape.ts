@@ -1,3 +1,4 @@
+import { show as showValue } from '../options.ts';
 import type { Shape } from './backend.ts';
 import { elements } from './dtype.ts';
 import { ShapeError } from './errors.ts';
@@ -51,9 +52,9 @@ export function reshapeShape(from: Shape, to: Shape): Shape {
 
 /** The axis as a number from 0, where -1 is the last. */
 export function resolveAxis(op: string, axis: number, rank: number): number {
-  const resolved = axis < 0 ? axis + rank : axis;
+  const resolved = Number.isInteger(axis) && axis < 0 ? axis + rank : axis;
   if (!Number.isInteger(axis) || resolved < 0 || resolved >= rank)
-    throw new ShapeError(`${op}: expected an axis of a tensor with ${rank} axes, got ${axis}.`);
+    throw new ShapeError(`${op}: expected an axis of a tensor with ${rank} axes, got ${showValue(axis)}.`);
   return resolved;
 }
 

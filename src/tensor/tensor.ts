@@ -1,3 +1,4 @@
+import { type Check, checkArgument, listOf, TEXT } from '../options.ts';
 import type { Backend, BinaryOp, HostArray, ReduceOp, Shape, UnaryOp } from './backend.ts';
 import { byteSize, elements, isFloat, type DType } from './dtype.ts';
 import { DisposedError, ShapeError } from './errors.ts';
@@ -5,15 +6,33 @@ import { adopt } from './scope.ts';
 import { broadcastShapes, isSize, matmulShape, reshapeShape, resolveAxis, sameShape, show } from './shape.ts';
 import { summary } from './summary.ts';
 
+const BACKEND: Check = {
+  words: 'a backend, of createBackend() or of a model',
+  holds: (value) => typeof value === 'object' && value !== null && 'upload' in value,
+};
+const VALUES = listOf('numbers, or a typed array of them', (value) => typeof value === 'number');
+const NUMBERS = listOf('numbers', (value) => typeof value === 'number');
+const TENSORS = listOf('tensors', (value) => value instanceof Tensor);
+const TENSOR: Check = { words: 'a tensor', holds: (value) => value instanceof Tensor };
+
 let live = 0;
 
 /** How many tensors exist that were not disposed of, in all backends. */
 export const liveTensors = (): number => live;
 
+/** Frees the handles of tensors that nobody disposed of. */
+const forgotten = new FinalizationRegistry<{ readonly backend: Backend; readonly handle: unknown }>(
+  ({ backend, handle }) => {
+    backend.free(handle);
+    live--;
+  },
+);
+
 /**
  * An immutable array of numbers in a backend's memory: one handle, a shape, a dtype.
  *
- * Tensors are born in a `scope` and die with it; outside of one, the caller disposes of them. Arithmetic is f32 and
+ * Tensors are born in a `scope` and die with it; outside of one, the caller disposes of them, and what the caller forgets
+ * is freed some time after it was collected. Arithmetic is f32 and
  * synchronous. Methods are what numpy has as methods; what a paper names (`linear`, `rmsNorm`, `attention`) is in `ops/`.
  */
 export class Tensor {
@@ -24,6 +43,7 @@ export class Tensor {
   kept = false;
   readonly #handle: unknown;
   #freedBy: string | undefined;
+  #freedWhenForgotten = false;
 
   constructor(backend: Backend, handle: unknown, shape: Shape, dtype: DType) {
     this.backend = backend;
@@ -34,8 +54,12 @@ export class Tensor {
     adopt(this);
   }
 
-  /** A tensor with a copy of `values`, row-major. Default dtype: i32 for an Int32Array, u8 for a Uint8Array, else f32. */
-  static from(backend: Backend, values: ArrayLike<number>, shape: Shape = [values.length]): Tensor {
+  /** A tensor with a copy of `values`, row-major; without a shape, one axis. Default dtype: i32 for an Int32Array, u8 for a Uint8Array, else f32. */
+  static from(backend: Backend, values: ArrayLike<number>, ofShape?: Shape): Tensor {
+    checkArgument('Tensor.from', 'the backend', backend, BACKEND);
+    checkArgument('Tensor.from', 'values', values, VALUES);
+    const shape = ofShape ?? [values.length];
+    checkArgument('Tensor.from', 'the shape', shape, NUMBERS);
     const dtype = values instanceof Int32Array ? 'i32' : values instanceof Uint8Array ? 'u8' : 'f32';
     if (elements(shape) !== values.length || !shape.every(isSize))
       throw new ShapeError(`Tensor.from: expected ${elements(shape)} values for ${show(shape)}, got ${values.length}.`);
@@ -59,8 +83,16 @@ export class Tensor {
   dispose(scopePath?: string): void {
     if (this.#freedBy !== undefined) return;
     this.#freedBy = scopePath === undefined ? 'by dispose()' : endOf(scopePath);
+    if (this.#freedWhenForgotten) forgotten.unregister(this);
     this.backend.free(this.#handle);
     live--;
+  }
+
+  /** For scopes, about a tensor that leaves them all: should its owner forget it, the garbage collector frees it. */
+  freeWhenForgotten(): void {
+    if (this.#freedWhenForgotten || this.disposed) return;
+    this.#freedWhenForgotten = true;
+    forgotten.register(this, { backend: this.backend, handle: this.#handle }, this);
   }
 
   [Symbol.dispose](): void {
@@ -144,6 +176,7 @@ export class Tensor {
 
   /** `[..., M, K] x [..., K, N]`, or `x [..., N, K]` with `transposeB`; both f32 or both bf16. */
   matmul(other: Tensor, { transposeB = false } = {}): Tensor {
+    checkArgument('matmul', 'the other operand', other, TENSOR);
     const shape = matmulShape(this.shape, other.shape, transposeB);
     if (this.dtype !== other.dtype || (this.dtype !== 'f32' && this.dtype !== 'bf16'))
       throw new ShapeError(
@@ -154,11 +187,13 @@ export class Tensor {
 
   /** One size may be -1. */
   reshape(shape: Shape): Tensor {
+    checkArgument('reshape', 'the shape', shape, NUMBERS);
     const resolved = reshapeShape(this.shape, shape);
     return this.#result(this.backend.reshape(this, resolved), resolved);
   }
 
   transpose(permutation: readonly number[]): Tensor {
+    checkArgument('transpose', 'the order', permutation, NUMBERS);
     const { shape } = this;
     if (permutation.length !== shape.length || !shape.every((_, axis) => permutation.includes(axis)))
       throw new ShapeError(`transpose: expected an order of the axes of ${show(shape)}, got ${show(permutation)}.`);
@@ -174,6 +209,8 @@ export class Tensor {
 
   /** The box that starts at `begin`; a size of -1 goes to the end of its axis. */
   slice(begin: Shape, size: Shape): Tensor {
+    checkArgument('slice', 'begin', begin, NUMBERS);
+    checkArgument('slice', 'the size', size, NUMBERS);
     const box = size.map((length, i) => (length === -1 ? this.shape[i] - begin[i] : length));
     const inside = box.every((length, i) => isSize(length) && isSize(begin[i]) && begin[i] + length <= this.shape[i]);
     if (box.length !== this.shape.length || begin.length !== box.length || !inside)
@@ -185,6 +222,7 @@ export class Tensor {
 
   /** Pieces of the given sizes along `axis`. */
   split(sizes: readonly number[], axis = -1): Tensor[] {
+    checkArgument('split', 'sizes', sizes, NUMBERS);
     const at = resolveAxis('split', axis, this.shape.length);
     if (sizes.reduce((sum, size) => sum + size, 0) !== this.shape[at] || !sizes.every(isSize))
       throw new ShapeError(`split: expected sizes of axis ${at} of ${show(this.shape)}, got ${show(sizes)}.`);
@@ -195,6 +233,7 @@ export class Tensor {
 
   /** Slices along `axis` at the given places, which the caller knows to be inside: a GPU does not look. */
   gather(indices: Tensor, axis = 0): Tensor {
+    checkArgument('gather', 'indices', indices, TENSOR);
     const at = resolveAxis('gather', axis, this.shape.length);
     if (indices.dtype !== 'i32' || indices.shape.length !== 1)
       throw new ShapeError(`gather: expected i32 indices with one axis, got ${indices.dtype} ${show(indices.shape)}.`);
@@ -207,6 +246,7 @@ export class Tensor {
   /** From floats to f32, bf16, f16 (nearest, ties to even) or i32 (towards zero); from integers to f32. */
   cast(dtype: DType): Tensor {
     if (dtype === this.dtype) return this;
+    checkArgument('cast', 'the dtype', dtype, TEXT);
     const possible = isFloat(this.dtype) ? ['f32', 'bf16', 'f16', 'i32'] : ['f32'];
     if (!possible.includes(dtype))
       throw new ShapeError(
@@ -224,6 +264,7 @@ export class Tensor {
 
   #binary(op: BinaryOp, other: Tensor | number): Tensor {
     this.#expectFloat32(op, this);
+    if (typeof other !== 'number') checkArgument(op, 'the other operand', other, TENSOR);
     const right = typeof other === 'number' ? Tensor.from(this.backend, [other], []) : this.#sameBackend(op, other);
     this.#expectFloat32(op, right);
     const shape = broadcastShapes(op, this.shape, right.shape);
@@ -262,6 +303,7 @@ export class Tensor {
 
 /** The parts, end to end along `axis`; their other sizes and dtypes agree. */
 export function concat(parts: readonly Tensor[], axis = 0): Tensor {
+  checkArgument('concat', 'parts', parts, TENSORS);
   if (parts.length === 0) throw new ShapeError('concat: expected at least one tensor, got none.');
   const [first] = parts;
   const at = resolveAxis('concat', axis, first.shape.length);

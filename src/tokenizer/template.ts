@@ -1,5 +1,7 @@
 import { DeadlineError, Interrupted, withDeadline } from '../deadline.ts';
+import { checkArgument, TEXT } from '../options.ts';
 import { VitrineError } from '../tensor/errors.ts';
+import { checkConversation } from './arguments.ts';
 import { Budget, LimitError } from './jinja/budget.ts';
 import { DataError, fromJavaScript } from './jinja/from-javascript.ts';
 import { Interpreter } from './jinja/interpreter.ts';
@@ -57,6 +59,8 @@ export function renderTemplate(
   messages: readonly ChatMessage[],
   variables: TemplateVariables = {},
 ): string {
+  checkArgument('renderTemplate', 'the template', template, TEXT);
+  checkConversation('renderTemplate', messages, variables);
   return compileTemplate(template)(messages, variables);
 }
 

@@ -6,6 +6,8 @@ import { TokenizerError, type TokenizerFiles } from './files.ts';
 import { createPipeline } from './pipeline.ts';
 import { DecodeStream, type TokenStream } from './stream.ts';
 import { compileTemplate, type ChatMessage, type Template, type TemplateVariables } from './template.ts';
+import { checkArgument, checkOptions, TEXT } from '../options.ts';
+import { checkConversation, checkedIds, DECODE_CHECKS, ENCODE_CHECKS, ID, STREAM_CHECKS } from './arguments.ts';
 
 export interface DecodeOptions {
   /** Leaves special tokens out of the text. Default false. */
@@ -81,14 +83,18 @@ export class Tokenizer {
 
   /** The token ids of a text. */
   encode(text: string, options: EncodeOptions = {}): number[] {
+    checkArgument('encode', 'the text', text, TEXT);
+    checkOptions('encode', options, ENCODE_CHECKS);
     const ids = this.encodeText(text, options);
     return options.addSpecialTokens === false ? ids : [...this.leading, ...ids, ...this.trailing];
   }
 
   /** The text of token ids. Ids without a token are left out, and bytes that are not UTF-8 become U+FFFD. */
-  decode(ids: Iterable<number>, { skipSpecialTokens = false }: DecodeOptions = {}): string {
+  decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
+    checkOptions('decode', options, DECODE_CHECKS);
+    const { skipSpecialTokens = false } = options;
     const tokens: string[] = [];
-    for (const id of ids) {
+    for (const id of checkedIds('decode', ids)) {
       const token = this.decodedSpelling(id, skipSpecialTokens);
       if (token !== undefined) tokens.push(token);
     }
@@ -99,8 +105,14 @@ export class Tokenizer {
    * Decodes ids as they come; the joined pieces are what `decode` gives for all of them, or what it gives for them behind
    * `after`: the space before a word then stays. A character that `after` began, and the ids complete, is theirs.
    */
-  stream({ skipSpecialTokens = false, after }: StreamOptions = {}): TokenStream {
-    return new DecodeStream(this.decodeTokens, (id) => this.decodedSpelling(id, skipSpecialTokens), after);
+  stream(options: StreamOptions = {}): TokenStream {
+    checkOptions('stream', options, STREAM_CHECKS);
+    const { skipSpecialTokens = false, after } = options;
+    const spelling = (id: number): string | undefined => {
+      checkArgument('stream.push', 'the id', id, ID);
+      return this.decodedSpelling(id, skipSpecialTokens);
+    };
+    return new DecodeStream(this.decodeTokens, spelling, after);
   }
 
   private decodedSpelling(id: number, skipSpecialTokens: boolean): string | undefined {
@@ -112,6 +124,7 @@ export class Tokenizer {
 
   /** The token as the vocabulary spells it (`Ġthe`, `▁the`, `<0x0A>`), or undefined for an id without one. */
   tokenOf(id: number): string | undefined {
+    checkArgument('tokenOf', 'the id', id, ID);
     return this.tokens[id];
   }
 
@@ -147,6 +160,7 @@ export class Tokenizer {
    * @throws {TemplateError} where the template refuses the messages or fails.
    */
   renderChat(messages: readonly ChatMessage[], variables: TemplateVariables = {}): { text: string; tokens: number[] } {
+    checkConversation('renderChat', messages, variables);
     const template = (variables.tools && this.toolTemplate) ?? this.chatTemplate;
     if (!template) {
       throw new TokenizerError(

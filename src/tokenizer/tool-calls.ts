@@ -1,6 +1,7 @@
 import { isObject } from '../json.ts';
+import { type Check, checkArgument } from '../options.ts';
 import { parseChannels } from './channels/parser.ts';
-import type { ChannelSpan } from './channels/spans.ts';
+import { type ChannelSpan, SPANS } from './channels/spans.ts';
 
 /** A tool that the model wants called. */
 export interface ToolCall {
@@ -20,12 +21,18 @@ export interface ToolCall {
  * @param answer The text with its special tokens, or the messages that `parseChannels` gives for harmony.
  */
 export function parseToolCalls(answer: string | readonly ChannelSpan[]): ToolCall[] {
+  checkArgument('parseToolCalls', 'the answer', answer, ANSWER);
   if (typeof answer === 'string') return spelledToolCalls(withoutReasoning(answer));
   return answer.flatMap(({ recipient, content }) => {
     if (recipient === undefined || ['assistant', 'user', 'all'].includes(recipient)) return [];
     return [{ name: recipient.replace(/^functions\./, ''), arguments: parsed(content) }];
   });
 }
+
+const ANSWER: Check = {
+  words: 'a text, or the messages of parseChannels',
+  holds: (value) => typeof value === 'string' || SPANS.holds(value),
+};
 
 /** The tool calls in a text without reasoning. */
 export function spelledToolCalls(text: string): ToolCall[] {

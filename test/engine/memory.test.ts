@@ -85,16 +85,16 @@ describe('what a model needs', () => {
     expect(need.weights).toBe(plan.weightBytes);
     // 2 layers, 2 heads, 16 numbers of keys and of values, f32.
     expect(need.cache).toBe(2 * 2 * 32 * 4 * 2000);
-    // 4 heads of scores of 256 queries, three times, with a quarter of spare slots.
-    expect(need.working).toBeGreaterThan(4 * 3 * 4 * 256 * 2500);
+    // 4 heads of scores of 256 queries, three times.
+    expect(need.working).toBeGreaterThan(4 * 3 * 4 * 256 * 2000);
     expect(need.total).toBe(need.weights + need.cache + need.working);
   });
 
   it('has scores of a block of queries at a time, which get shorter in a long text', async () => {
     const plan = await planned('llama_gqa_tied');
-    const spare = 0.25 * memoryNeed(plan, 2 ** 20).cache;
+    const layer = memoryNeed(plan, 2 ** 20).cache / 2;
     expect(memoryNeed(plan, 2 ** 20).working - memoryNeed(plan, 2 ** 19).working).toBeLessThan(
-      spare + 2 * 4 * 512 * 2 ** 20,
+      layer + 2 * 4 * 512 * 2 ** 20,
     );
   });
 
@@ -107,13 +107,14 @@ describe('what a model needs', () => {
   it('bounds the context where memory does', async () => {
     const plan = await planned('llama_gqa_tied');
     const { maxPositions } = plan.network.config;
-    expect(admit('it', plan, { available: 2 ** 40 })).toBe(Infinity);
+    expect(admit('it', plan, { available: 2 ** 40 })).toBe(maxPositions);
     const available = memoryNeed(plan, 1000).total / 0.9;
     expect(assess(plan, { available }).need.context).toBe(maxPositions);
     expect(admit('it', plan, { available: available + 1 })).toBe(1000);
     expect(admit('it', plan, { available, maxMemory: memoryNeed(plan, 700).total })).toBe(700);
     expect(admit('it', plan, { available: 2 ** 40, context: 100 })).toBe(100);
-    expect(admit('it', plan, { available: Infinity })).toBe(Infinity);
+    expect(admit('it', plan, { available: Infinity })).toBe(maxPositions);
+    expect(admit('it', plan, { available: Infinity, context: 10 * maxPositions })).toBe(10 * maxPositions);
   });
 
   it('is refused with the figures and with what would fit', async () => {
@@ -130,10 +131,11 @@ describe('what a model needs', () => {
     expect(() => admit('it', plan, { available: 1e9, maxMemory: need - 1000 }, () => weightBytes / 2)).toThrow(
       /weights: 'bf16' \(--weights bf16\), which needs .*, or maxMemory \(--max-memory\) of at least/,
     );
+    const source = modelFolder('llama_gqa_tied');
     for (const context of [0, -1, 1.5, NaN])
-      expect(() => admit('it', plan, { available: 1e9, context })).toThrow(/context must be/);
+      await expect(load(source, { context })).rejects.toThrow(/^load: context must be a whole number from 1, got/);
     for (const maxMemory of [0, -1, NaN])
-      expect(() => admit('it', plan, { available: 1e9, maxMemory })).toThrow(/maxMemory must be/);
+      await expect(load(source, { maxMemory })).rejects.toThrow(/^load: maxMemory must be a number of bytes above 0/);
   });
 });
 
@@ -157,9 +159,33 @@ describe('a loaded model', () => {
     await expect(model.generate(new Array<number>(9).fill(3)).next()).rejects.toThrow(/at most 8/);
   });
 
-  it('is not bounded where all fits, and tells where it is', async () => {
-    using free = await load(modelFolder('llama_gqa_tied'), { backend: 'reference' });
-    expect(free.maxLength).toBe(Infinity);
+  it('ends a text where the model was made for no more, unless a longer context was asked for', async () => {
+    const longest = 2048; // max_position_embeddings
+    const tokens = Array.from({ length: longest - 2 }, (_, i) => i % 512);
+    const options = { maxTokens: 50, temperature: 0, ignoreEos: true };
+    using model = await load(modelFolder('llama_gqa_tied'));
+    expect(model.maxLength).toBe(longest);
+    expect(model.files.notes ?? []).toEqual([]);
+    using cache = model.newCache();
+    const made = [];
+    for await (const token of model.generate(tokens, { ...options, cache })) made.push(token);
+    expect(made.map(({ finishReason }) => finishReason)).toEqual([undefined, undefined, 'length']);
+    expect(cache.length).toBe(longest);
+    // No slot more than the text can fill: 2 layers of keys and values, 2 heads of 16 numbers.
+    expect(cache.bytes).toBe(2 * 2 * 2 * 16 * 4 * longest);
+    expect(() => model.forward([1], { cache })).toThrow(/^forward: the text would have 2049 tokens, .* at most 2048/);
+    expect(() => model.score([...tokens, 1, 2, 3])).toThrow(/^score: the text would have 2049 tokens/);
+
+    using longer = await load(modelFolder('llama_gqa_tied'), { context: 3000 });
+    expect(longer.maxLength).toBe(3000);
+    expect(longer.files.notes?.at(-1)).toMatch(/up to 3000 tokens .*the model was made for 2048/);
+    const more = [];
+    for await (const token of longer.generate(tokens, options)) more.push(token);
+    expect(more.length).toBe(50);
+    expect(more.slice(0, 3).map(({ token }) => token)).toEqual(made.map(({ token }) => token));
+  });
+
+  it('tells where memory bounds a text', async () => {
     const maxMemory = memoryNeed(await planned('llama_gqa_tied'), 600).total;
     using bounded = await load(modelFolder('llama_gqa_tied'), { backend: 'reference', maxMemory });
     expect(bounded.maxLength).toBe(600);

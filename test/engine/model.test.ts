@@ -125,7 +125,9 @@ describe('load', () => {
   it('tells which backends there are, and refuses others', async () => {
     expect(backendStatus().map(({ name }) => name)).toEqual(['tensorflow', 'reference']);
     const backend = 'abacus' as 'reference';
-    await expect(load(modelFolder('qwen2'), { backend })).rejects.toThrow(/"abacus".*tensorflow or reference/);
+    await expect(load(modelFolder('qwen2'), { backend })).rejects.toThrow(
+      /backend must be "auto", "tensorflow" or "reference", got "abacus"/,
+    );
   });
 
   it('forgets nothing when it is disposed of, and says so when used', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Edit, type GenerateOptions, liveTensors, Model } from '../../src/index.ts';
-import { loadNetwork, type WeightOptions } from '../../src/engine/load-network.ts';
+import { loadNetwork } from '../../src/engine/load-network.ts';
+import type { WeightOptions } from '../../src/engine/load-options.ts';
 import type { Checkpoint } from '../../src/loader/checkpoint.ts';
 import { openFolder } from '../../src/loader/folder.ts';
 import type { Backend } from '../../src/tensor/backend.ts';

@@ -7,7 +7,8 @@ import {
   NonFiniteLogitsError,
   topLogprobs,
 } from '../../src/model/sampling/logits.ts';
-import { SamplingOptionError, type SamplingOptions } from '../../src/model/sampling/options.ts';
+import type { SamplingOptions } from '../../src/model/sampling/options.ts';
+import { OptionError } from '../../src/options.ts';
 import { createRandom, sampleFrom } from '../../src/model/sampling/random.ts';
 import { probabilities } from '../../src/model/sampling/sampler.ts';
 
@@ -90,19 +91,19 @@ describe('probabilities', () => {
   test.each<[Record<string, unknown>, RegExp]>([
     [{ temperature: -1 }, /temperature must be a finite number, 0 or above, got -1/],
     [{ temperature: Number.NaN }, /temperature .* got NaN/],
-    [{ topK: 1.5 }, /topK must be an integer, 0 or above, got 1\.5/],
+    [{ topK: 1.5 }, /topK must be a whole number from 0, got 1\.5/],
     [{ topP: 1.1 }, /topP must be a number from 0 to 1, got 1\.1/],
     [{ minP: '0.1' }, /minP .* got "0\.1"/],
     [{ typicalP: 0 }, /typicalP .* got 0/],
     [{ repetitionPenalty: 0 }, /repetitionPenalty .* got 0/],
     [{ presencePenalty: Infinity }, /presencePenalty .* got Infinity/],
     [{ noRepeatNgramSize: -1 }, /noRepeatNgramSize .* got -1/],
-    [{ seed: 0.5 }, /seed must be an integer, got 0\.5/],
-    [{ logitBias: { 4: 1 } }, /token ids are integers from 0 to 3, got "4"/],
-    [{ logitBias: { 1: Number.NaN } }, /bias of token 1 .* got NaN/],
+    [{ seed: 0.5 }, /seed must be a whole number below 2\^53 in size, got 0\.5/],
+    [{ logitBias: { 4: 1 } }, /logitBias must be .* token ids, which are whole numbers from 0 to 3, got \{4: 1\}/],
+    [{ logitBias: { 1: Number.NaN } }, /logitBias must be an object of finite numbers or -Infinity .* got \{1: NaN\}/],
   ])('refuses %j', (options, message) => {
     expect(() => probabilities(dyadic, options)).toThrow(message);
-    expect(() => probabilities(dyadic, options)).toThrow(SamplingOptionError);
+    expect(() => probabilities(dyadic, options)).toThrow(OptionError);
   });
 
   test.each([

@@ -2,7 +2,7 @@
 // prints a LaunchFigures, both as JSON.
 import { load } from '../../engine/load.ts';
 import type { Model } from '../../engine/model.ts';
-import type { LoadOptions } from '../../engine/load.ts';
+import type { LoadOptions } from '../../engine/load-options.ts';
 
 export interface LaunchSpec extends Pick<LoadOptions, 'backend' | 'weights' | 'threads'> {
   readonly source: string;

@@ -1,4 +1,5 @@
-import { loadNetwork, type WeightOptions } from '../../engine/load-network.ts';
+import { loadNetwork } from '../../engine/load-network.ts';
+import type { WeightOptions } from '../../engine/load-options.ts';
 import { openModel } from '../../engine/load.ts';
 import { Model } from '../../engine/model.ts';
 import { type BackendName, createBackend } from '../../tensor/backends.ts';

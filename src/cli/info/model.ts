@@ -1,7 +1,8 @@
 import { availableMemory } from '../../engine/available-memory.ts';
 import { endIds } from '../../engine/end-of-text.ts';
 import { openModel } from '../../engine/load.ts';
-import { planNetwork, type WeightOptions } from '../../engine/load-network.ts';
+import { planNetwork } from '../../engine/load-network.ts';
+import type { WeightOptions } from '../../engine/load-options.ts';
 import { assess, cacheBytes, type MemoryFit } from '../../engine/memory.ts';
 import type { ModelFiles } from '../../loader/checkpoint.ts';
 import type { DecoderConfig } from '../../model/decoder-config.ts';
@@ -41,7 +42,8 @@ export interface ModelInfoOptions extends Pick<
 
 /** Describes what `load` would load. @throws VitrineError where `load` would, before it reads weights. */
 export async function modelInfo(source: string, options: ModelInfoOptions): Promise<ModelInfo> {
-  const files = await openModel(source, options);
+  const { revision, onProgress, signal } = options;
+  const files = await openModel(source, { revision, onProgress, signal });
   try {
     return describe(files, options, await availableMemory());
   } finally {

@@ -1,3 +1,4 @@
+import { checkArgument, instanceOf, PATH, SIGNAL, TEXT } from '../../options.ts';
 import type { StoredBytes } from '../decode.ts';
 import { InputFile } from '../input-file.ts';
 import type { SafetensorsDType } from './dtypes.ts';
@@ -90,6 +91,8 @@ export class SafetensorsFile {
    */
   async readInto(name: string, target: Uint8Array, signal?: AbortSignal): Promise<void> {
     const { position, bytes } = this.entry(name);
+    checkArgument('readInto', 'target', target, instanceOf(Uint8Array, 'a Uint8Array'));
+    if (signal !== undefined) checkArgument('read', 'signal', signal, SIGNAL);
     if (target.length !== bytes) {
       throw new SafetensorsError(
         this.path,
@@ -112,6 +115,7 @@ export class SafetensorsFile {
   }
 
   private entry(name: string): SafetensorsEntry {
+    checkArgument('read', 'the name', name, TEXT);
     const entry = this.tensors.get(name);
     if (entry === undefined) {
       throw new SafetensorsError(
@@ -136,6 +140,7 @@ export class SafetensorsFile {
  * @throws LoadError when it cannot be opened or is no regular file; SafetensorsError when it breaks a rule of the format.
  */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
+  checkArgument('openSafetensors', 'the path', path, PATH);
   return readSafetensors(await InputFile.open(path));
 }
 

@@ -1,5 +1,6 @@
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 
+import { type Check, checkArgument, isRecord, OBJECT, PATH, show } from '../../options.ts';
 import { withSpace } from '../disk-space.ts';
 import { temporaryBeside } from '../temporary.ts';
 import { byteLength, isSafetensorsDType, SAFETENSORS_DTYPES, type SafetensorsDType } from './dtypes.ts';
@@ -21,6 +22,15 @@ interface PlacedTensor extends TensorToWrite {
   readonly bytes: number;
 }
 
+const TENSORS: Check = {
+  words: 'pairs of a name and a tensor, or an object of tensors by name',
+  holds: (value) => typeof value === 'object' && value !== null,
+};
+const PAIR: Check = {
+  words: 'pairs of a name and a tensor',
+  holds: (value) => Array.isArray(value) && typeof value[0] === 'string',
+};
+
 /** Bytes in one call of write: far below what Node can take, 2^31. */
 const CHUNK = 64 * 2 ** 20;
 
@@ -38,6 +48,9 @@ export async function writeSafetensors(
   tensors: Iterable<readonly [string, TensorToWrite]> | Readonly<Record<string, TensorToWrite>>,
   metadata?: Readonly<Record<string, string>>,
 ): Promise<void> {
+  checkArgument('writeSafetensors', 'the path', path, PATH);
+  checkArgument('writeSafetensors', 'tensors', tensors, TENSORS);
+  if (metadata !== undefined) checkArgument('writeSafetensors', 'metadata', metadata, OBJECT);
   const placed = place(path, Symbol.iterator in tensors ? tensors : Object.entries(tensors));
   const header = headerBytes(path, placed, metadata);
   const temporary = await temporaryBeside(path);
@@ -63,24 +76,31 @@ export async function writeSafetensors(
 /** Checks the tensors and puts them in the order of the file. */
 function place(path: string, tensors: Iterable<readonly [string, TensorToWrite]>): PlacedTensor[] {
   const placed = new Map<string, PlacedTensor>();
-  for (const [name, tensor] of tensors) {
+  for (const entry of tensors as Iterable<unknown>) {
+    checkArgument('writeSafetensors', 'tensors', entry, PAIR);
+    const [name, tensor] = entry as readonly [string, unknown];
     const refuse = (problem: string): never => {
       throw new SafetensorsError(path, 'InvalidTensorView', problem, name);
     };
-    const { dtype, shape } = tensor;
+    if (!isRecord(tensor) || !Array.isArray(tensor.shape))
+      return refuse(`expected an object with dtype, shape and data, got ${show(tensor)}`);
+    const { dtype, shape, data } = tensor as unknown as TensorToWrite;
+    if (typeof data !== 'function' && !ArrayBuffer.isView(data))
+      refuse(`expected data that is a typed array or a function, got ${show(data)}`);
     if (name === METADATA_KEY) refuse('this name belongs to the metadata of the file');
     if (/\p{Surrogate}/u.test(name)) refuse('expected a name of whole Unicode characters, got half a surrogate pair');
     if (placed.has(name)) refuse('expected each name once, got it twice');
-    if (!isSafetensorsDType(dtype)) refuse(`expected a dtype of ${SAFETENSORS_DTYPES.join(' ')}, got ${String(dtype)}`);
+    if (typeof dtype !== 'string' || !isSafetensorsDType(dtype))
+      refuse(`expected a dtype of ${SAFETENSORS_DTYPES.join(' ')}, got ${show(dtype)}`);
     if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
-      refuse(`expected sizes that are whole numbers from 0 on, got shape [${shape.join(', ')}]`);
+      refuse(`expected sizes that are whole numbers from 0 on, got shape ${show(shape)}`);
     }
     const bytes = byteLength(dtype, shape);
     if (bytes === 'misaligned') refuse(`expected whole bytes, got ${dtype} [${shape.join(', ')}]`);
     if (typeof bytes !== 'bigint' || bytes > Number.MAX_SAFE_INTEGER) {
       return refuse(`expected less than 2^53 bytes, got ${dtype} [${shape.join(', ')}]`);
     }
-    placed.set(name, { name, ...tensor, bytes: Number(bytes) });
+    placed.set(name, { name, dtype, shape, data, bytes: Number(bytes) });
   }
   const rank = (tensor: PlacedTensor): number => SAFETENSORS_DTYPES.indexOf(tensor.dtype);
   return [...placed.values()].sort(

@@ -2,7 +2,7 @@ import { embedding } from '../../tensor/ops/embedding.ts';
 import { linear, type Linear } from '../../tensor/ops/linear.ts';
 import type { Parameter } from '../../tensor/parameter.ts';
 import { VitrineError } from '../../tensor/errors.ts';
-import { keep, scope, tap } from '../../tensor/scope.ts';
+import { own, scope, tap } from '../../tensor/scope.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { LayerLayout } from '../cache.ts';
 import type { DecoderConfig } from '../decoder-config.ts';
@@ -71,12 +71,12 @@ export class Decoder {
    * @throws VitrineError for a position beyond the last that the model has learned.
    */
   *forward(step: Step, logits: 'last' | 'all'): Generator<undefined, Tensor, undefined> {
-    let x = scope('', () => keep(this.#embedded(step))); //                                            [T, D]
+    let x = scope('', () => own(this.#embedded(step))); //                                            [T, D]
     try {
       for (const [index, block] of this.blocks.entries()) {
         yield;
         const input = x;
-        x = scope(`blocks.${index}`, () => keep(block.forward(input, step.layer(index)))); //          [T, D]
+        x = scope(`blocks.${index}`, () => own(block.forward(input, step.layer(index)))); //          [T, D]
         if (input !== x) input.dispose();
       }
       yield;
@@ -84,7 +84,7 @@ export class Decoder {
         const normed = tap('ln_final.hook_out', this.#parts.norm.forward(x, 'ln_final'));
         const rows = logits === 'all' ? normed : normed.gather(step.lastRows()); //                    [rows, D]
         const plain = tap('unembed.hook_out', linear(rows, this.lmHead)); //                           [rows, V]
-        return keep(tap('hook_logits', this.#bounded(plain)));
+        return own(tap('hook_logits', this.#bounded(plain)));
       });
     } finally {
       x.dispose();

@@ -1,4 +1,4 @@
-import { VitrineError } from '../../tensor/errors.ts';
+import { type Check, type Checks, checkOptions, isRecord, numbers, whole } from '../../options.ts';
 
 /** How the next token is chosen. What is absent is off; all absent is plain sampling from the model's distribution. */
 export interface SamplingOptions {
@@ -26,57 +26,39 @@ export interface SamplingOptions {
   readonly seed?: number | undefined;
 }
 
-/** A sampling option outside its range. */
-export class SamplingOptionError extends VitrineError {
-  override readonly name = 'SamplingOptionError';
-}
+const FRACTION = numbers('a number from 0 to 1', (x) => x >= 0 && x <= 1);
+const FINITE = numbers('a finite number', Number.isFinite);
 
-type Rule = readonly [expected: string, holds: (x: number) => boolean];
-const ATLEAST_ZERO: Rule = ['a finite number, 0 or above', (x) => Number.isFinite(x) && x >= 0];
-const POSITIVE: Rule = ['a finite number above 0', (x) => Number.isFinite(x) && x > 0];
-const FINITE: Rule = ['a finite number', Number.isFinite];
-const COUNT: Rule = ['an integer, 0 or above', (x) => Number.isSafeInteger(x) && x >= 0];
-const FRACTION: Rule = ['a number from 0 to 1', (x) => x >= 0 && x <= 1];
-
-const RULES: Readonly<Record<Exclude<keyof SamplingOptions, 'logitBias'>, Rule>> = {
-  temperature: ATLEAST_ZERO,
-  topK: COUNT,
+/** What the options that are single numbers take. */
+export const SAMPLING_CHECKS: Checks<Omit<SamplingOptions, 'logitBias'>> = {
+  temperature: numbers('a finite number, 0 or above', (x) => Number.isFinite(x) && x >= 0),
+  topK: whole(0),
   topP: FRACTION,
   minP: FRACTION,
-  typicalP: ['a number above 0 and up to 1', (x) => x > 0 && x <= 1],
-  repetitionPenalty: POSITIVE,
+  typicalP: numbers('a number above 0 and up to 1', (x) => x > 0 && x <= 1),
+  repetitionPenalty: numbers('a finite number above 0', (x) => Number.isFinite(x) && x > 0),
   presencePenalty: FINITE,
   frequencyPenalty: FINITE,
-  noRepeatNgramSize: COUNT,
-  seed: ['an integer', Number.isSafeInteger],
+  noRepeatNgramSize: whole(0),
+  seed: numbers('a whole number below 2^53 in size', Number.isSafeInteger),
 };
 
-/** Checks every option; `vocabularySize`, where known, bounds the ids of `logitBias`. @throws {SamplingOptionError} */
-export function checkSamplingOptions(options: SamplingOptions, vocabularySize = Infinity): void {
-  for (const [name, [expected, holds]] of Object.entries(RULES)) {
-    const value: unknown = options[name as keyof typeof RULES];
-    if (value !== undefined && (typeof value !== 'number' || !holds(value))) {
-      throw new SamplingOptionError(`Sampling option ${name} must be ${expected}, got ${describe(value)}`);
-    }
-  }
-  const biases: unknown = options.logitBias ?? {};
-  if (typeof biases !== 'object' || biases === null || Array.isArray(biases)) {
-    throw new SamplingOptionError(`Sampling option logitBias must map token ids to numbers, got ${describe(biases)}`);
-  }
-  for (const [id, bias] of Object.entries(biases) as [string, unknown][]) {
-    if (!/^\d+$/.test(id) || Number(id) >= vocabularySize) {
-      throw new SamplingOptionError(
-        `Sampling option logitBias: token ids are integers from 0 to ${vocabularySize - 1}, got ${describe(id)}`,
-      );
-    }
-    if (typeof bias !== 'number' || !(bias < Infinity)) {
-      throw new SamplingOptionError(
-        `Sampling option logitBias: the bias of token ${id} must be a finite number or -Infinity, got ${describe(bias)}`,
-      );
-    }
-  }
-}
+/** What the options take where there are `vocabularySize` tokens. */
+export const samplingChecks = (vocabularySize: number): Checks<SamplingOptions> => ({
+  ...SAMPLING_CHECKS,
+  logitBias: biases(vocabularySize),
+});
 
-function describe(value: unknown): string {
-  return typeof value === 'number' ? String(value) : JSON.stringify(value);
+const biases = (vocabularySize: number): Check => ({
+  words: `an object of finite numbers or -Infinity by token ids, which are whole numbers from 0 to ${vocabularySize - 1}`,
+  holds: (value) =>
+    isRecord(value) &&
+    Object.entries(value).every(
+      ([id, bias]) => /^\d+$/.test(id) && Number(id) < vocabularySize && typeof bias === 'number' && bias < Infinity,
+    ),
+});
+
+/** @throws OptionError for an option out of range, or for a name that is none. */
+export function checkSamplingOptions(call: string, options: SamplingOptions, vocabularySize: number): void {
+  checkOptions(call, options, samplingChecks(vocabularySize));
 }

@@ -1,3 +1,4 @@
+import { checkArgument, instanceOf, listOf } from '../../options.ts';
 import { adjustLogits } from './adjust.ts';
 import { checkSamplingOptions, type SamplingOptions } from './options.ts';
 import { truncatedProbabilities } from './truncate.ts';
@@ -7,7 +8,7 @@ import { truncatedProbabilities } from './truncate.ts';
  * (`adjustLogits`), then top-k, top-p, min-p and typical-p (`truncatedProbabilities`), as transformers orders them.
  *
  * @param previousTokens prompt and output so far: what the penalties and the n-gram rule look at.
- * @throws {SamplingOptionError} for an option out of range.
+ * @throws {OptionError} for an option out of range.
  * @throws {NonFiniteLogitsError} when the logits hold NaN or +Infinity, or nothing above -Infinity.
  */
 export function probabilities(
@@ -15,6 +16,8 @@ export function probabilities(
   options: SamplingOptions = {},
   previousTokens: readonly number[] = [],
 ): Float32Array {
-  checkSamplingOptions(options, logits.length);
+  checkArgument('probabilities', 'logits', logits, instanceOf(Float32Array, 'a Float32Array'));
+  checkArgument('probabilities', 'previousTokens', previousTokens, listOf('token ids', Number.isSafeInteger));
+  checkSamplingOptions('probabilities', options, logits.length);
   return truncatedProbabilities(adjustLogits(logits, options, previousTokens), options);
 }

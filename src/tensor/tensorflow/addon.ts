@@ -2,11 +2,12 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { formatBytes } from '../../bytes.ts';
+import { OptionError } from '../../options.ts';
 import { addressSpace } from '../address-space.ts';
 import { VitrineError } from '../errors.ts';
 import { cacheFolder, installedBuild, NATIVE_BUILDS, nativeFolder } from './location.ts';
 
-/** TensorFlow's native part is missing, cannot be loaded, or was loaded with other settings. */
+/** TensorFlow's native part is missing or cannot be loaded. */
 export class AddonError extends VitrineError {
   override readonly name = 'AddonError';
 }
@@ -79,7 +80,7 @@ let loaded: { addon: Addon; threads: number | undefined; tf32: boolean } | undef
 
 /**
  * Loads TensorFlow's native part, once per process; later calls return the same instance. TensorFlow reads its settings
- * when it is loaded, so a later call that asks for others throws {@link AddonError}; so does a missing or broken build.
+ * when it is loaded, so a later call that asks for others throws {@link OptionError}; a missing or broken build {@link AddonError}.
  */
 export function loadAddon({ threads, tf32 = false }: AddonOptions = {}): Addon {
   if (loaded === undefined) {
@@ -87,7 +88,8 @@ export function loadAddon({ threads, tf32 = false }: AddonOptions = {}): Addon {
     setEnvironment(threads, tf32);
     loaded = { addon: requireAddon(), threads, tf32 };
   }
-  if (threads !== undefined && threads !== loaded.threads) throw settled('threads', threads, loaded.threads);
+  const has = loaded.threads ?? availableParallelism();
+  if (threads !== undefined && threads !== has) throw settled('threads', threads, has);
   if (tf32 !== loaded.tf32) throw settled('tf32', tf32, loaded.tf32);
   return loaded.addon;
 }
@@ -136,8 +138,8 @@ function requireAddon(): Addon {
   }
 }
 
-const settled = (option: string, asked: number | boolean, has: number | boolean | undefined): AddonError =>
-  new AddonError(
-    `TensorFlow was loaded with ${option} = ${has ?? 'its default'} and cannot change to ${asked} in this process. ` +
+const settled = (option: string, asked: number | boolean, has: number | boolean): OptionError =>
+  new OptionError(
+    `TensorFlow was loaded with ${option} = ${has} and cannot change to ${asked} in this process. ` +
       `Use one value of ${option} for all models of a process.`,
   );

@@ -1,3 +1,5 @@
+import { checkArgument, checkOptions, oneOf, TEXT } from '../../options.ts';
+import { CHANNEL_CHECKS } from '../arguments.ts';
 import { HARMONY_MARKERS, HarmonyReader } from './harmony.ts';
 import { MarkerScanner } from './scanner.ts';
 import { type ChannelSpan, joinSpans } from './spans.ts';
@@ -18,6 +20,8 @@ const FORMATS = {
   harmony: { markers: HARMONY_MARKERS, Reader: HarmonyReader },
   think: { markers: THINK_MARKERS, Reader: ThinkReader },
 };
+
+const FORMAT = oneOf(...Object.keys(FORMATS));
 
 export const markersOf = (format: ChannelFormat): readonly string[] => FORMATS[format].markers;
 
@@ -43,6 +47,7 @@ export class ChannelParser {
 
   /** Takes the next piece of text, in which markers are spelled out; gives what became certain. */
   push(text: string): ChannelSpan[] {
+    checkArgument('push', 'text', text, TEXT);
     for (const piece of this.scanner.push(text)) {
       if ('marker' in piece) this.reader.marker(piece.marker);
       else this.reader.text(piece.text);
@@ -73,11 +78,14 @@ export class ChannelParser {
 
 /** A streaming parser: see `ChannelParser`. */
 export function channelParser(format: ChannelFormat, options: ChannelOptions = {}): ChannelParser {
+  checkArgument('channelParser', 'format', format, FORMAT);
+  checkOptions('channelParser', options, CHANNEL_CHECKS);
   return new ChannelParser(format, options);
 }
 
 /** The messages of a whole text, each with its channel. Never throws: see `ChannelParser`. */
 export function parseChannels(format: ChannelFormat, text: string, options: ChannelOptions = {}): ChannelSpan[] {
-  const parser = new ChannelParser(format, options);
+  checkArgument('parseChannels', 'text', text, TEXT);
+  const parser = channelParser(format, options);
   return joinSpans([...parser.push(text), ...parser.end()]);
 }

@@ -1,3 +1,5 @@
+import { checkArgument, isRecord, listOf } from '../../options.ts';
+
 /** A piece of what a model says, and in which channel of its format it says it. */
 export interface ChannelSpan {
   /** harmony: `analysis`, `commentary`, `final`, or what else the model names; think: `reasoning`, `final`. */
@@ -19,8 +21,14 @@ export function beginsMessage({ content, ...header }: ChannelSpan, before: SpanH
   return content === '' || before === undefined || !sameHeader(header, before);
 }
 
+export const SPANS = listOf(
+  'spans, objects with channel and content',
+  (span) => isRecord(span) && typeof span.channel === 'string' && typeof span.content === 'string',
+);
+
 /** Spans as messages: those that go on with the one before are joined to it. */
-export function joinSpans(spans: Iterable<ChannelSpan>): ChannelSpan[] {
+export function joinSpans(spans: readonly ChannelSpan[]): ChannelSpan[] {
+  checkArgument('joinSpans', 'spans', spans, SPANS);
   const messages: ChannelSpan[] = [];
   for (const span of spans) {
     const last = messages.at(-1);

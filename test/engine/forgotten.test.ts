@@ -1,0 +1,91 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { keep, liveTensors, load, scope, Tensor, type Model } from '../../src/index.ts';
+import { modelFolder } from '../support/fixtures.ts';
+import { collectGarbage } from '../support/garbage.ts';
+
+describe.each(['reference', 'tensorflow'] as const)('what is forgotten on %s', (backend) => {
+  let model: Model;
+  beforeAll(async () => {
+    model = await load(modelFolder('llama_gqa_tied'), { backend });
+    await collectGarbage();
+  });
+
+  const counts = (): number[] => [liveTensors(), model.backend.liveHandles()];
+
+  it.each<[string, () => unknown, number]>([
+    ['runs', () => model.run([1, 2, 3], { capture: ['blocks.*.hook_resid_post', 'hook_logits'] }), 200],
+    ['logits', () => model.forward([1, 2, 3]), 50],
+    ['logits of a batch', () => model.forwardBatch([{ tokens: [1] }, { tokens: [2, 3] }]), 50],
+    [
+      'caches',
+      () => {
+        const cache = model.newCache();
+        model.forward([1, 2, 3], { cache }).dispose();
+      },
+      50,
+    ],
+    [
+      'forks of a cache',
+      () => {
+        using cache = model.newCache();
+        model.forward([1, 2, 3], { cache }).dispose();
+        cache.fork();
+      },
+      50,
+    ],
+    ['tensors of the caller', () => Tensor.from(model.backend, [1, 2, 3]).add(1).exp(), 50],
+    ['what a scope gives back', () => scope('mine', () => [Tensor.from(model.backend, [1]), 2]), 50],
+    [
+      'what was kept',
+      () => {
+        scope('mine', () => {
+          keep(Tensor.from(model.backend, [1]));
+        });
+      },
+      50,
+    ],
+  ])('%s are freed', async (_, make, times) => {
+    // prettier-ignore
+    const base = counts();
+    for (let i = 0; i < times; i++) make();
+    // The reference backend has its caches in arrays, which it does not count.
+    if (backend !== 'reference') expect(counts()[0] + counts()[1]).toBeGreaterThan(base[0] + base[1]);
+    await collectGarbage();
+    expect(counts()).toEqual(base);
+  });
+
+  it('a model is freed with its weights', async () => {
+    const base = counts();
+    await (async () => {
+      const forgotten = await load(modelFolder('qwen2'), { backend });
+      forgotten.forward([1]).dispose();
+    })();
+    expect(counts()[0]).toBeGreaterThan(base[0]);
+    await collectGarbage();
+    expect(counts()).toEqual(base);
+  });
+
+  it('an iterator is freed with its cache and what it captured', async () => {
+    const base = counts();
+    await (async () => {
+      await model.generate([1, 2, 3], { capture: ['blocks.*.hook_resid_post'] }).next();
+    })();
+    await collectGarbage();
+    expect(counts()).toEqual(base);
+  });
+
+  it('what is still held stays', async () => {
+    const run = model.run([1, 2, 3], { capture: ['hook_embed'] });
+    const tensor = scope('', () => keep(Tensor.from(model.backend, [1, 2])));
+    await collectGarbage();
+    expect(run.acts.hook_embed.data().length).toBe(3 * model.config.dim);
+    expect(run.logits.disposed).toBe(false);
+    expect([...tensor.data()]).toEqual([1, 2]);
+    const before = counts();
+    run.dispose();
+    tensor.dispose();
+    expect(counts()[0]).toBe(before[0] - 3);
+    await collectGarbage();
+    expect(counts()[0]).toBe(before[0] - 3); // Freed once.
+  });
+});
