@@ -50,9 +50,7 @@ export function scanHeader(bytes: Buffer): ScannedHeader {
   return new Scanner(bytes).header();
 }
 
-const [QUOTE, BACKSLASH, MINUS, ZERO, NINE, POINT, LETTER_U] = [...'"\\-09.u'].map((character) =>
-  character.charCodeAt(0),
-);
+const [QUOTE, BACKSLASH, MINUS, ZERO, NINE, POINT, LETTER_U] = Buffer.from('"\\-09.u');
 
 const isHexadecimal = (byte: number): boolean =>
   (byte >= ZERO && byte <= NINE) || ((byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x66);
@@ -253,7 +251,7 @@ class Scanner {
     this.expect('"');
     let hasEscapes = false;
     for (;;) {
-      const byte = this.bytes[this.at];
+      const byte = this.bytes.at(this.at);
       if (byte === QUOTE) break;
       if (byte === undefined || byte < 0x20) this.fail('expected the end of a string');
       this.at++;
