@@ -136,7 +136,7 @@ describe.each(['reference', 'tensorflow'] as const)('edits on %s', (backend) => 
       );
       expect(run('sampler.hook_token')).toThrow(/"sampler\.hook_token" is a hook of `generate`/);
       expect(() => model.run(TOKENS, { cache, edit: { hook_embed: 3 as unknown as Edit } })).toThrow(
-        /function.*number/,
+        /edit must be an object of functions by hook name/,
       );
       expect(cache.length).toBe(0);
       cache.dispose();
