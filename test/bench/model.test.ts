@@ -99,7 +99,7 @@ describe('vitrine bench model', () => {
     [['--weights', 'q9'], "option '--weights <list>' argument 'q9' is invalid. Expected auto, f32, bf16."],
     [['--depth', '0,-1'], "option '--depth <list>' argument '0,-1' is invalid. Expected a whole number from 0."],
     [['--pp', '0'], "option '--pp <n>' argument '0' is invalid. Expected a whole number from 1."],
-    [['-r', 'x'], "option '-r, --repetitions <n>' argument 'x' is invalid. Expected a number."],
+    [['-r', 'x'], "option '-r, --repetitions <n>' argument 'x' is invalid. Expected a whole number from 1."],
   ])('refuses %j', async (args, message) => {
     const { code, stderr } = await runCli(['bench', 'model', SOURCE, ...args]);
     expect({ code, stderr }).toEqual({ code: 1, stderr: `vitrine: ${message}\n` });

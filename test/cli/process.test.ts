@@ -25,7 +25,7 @@ describe('the vitrine process', () => {
   });
 
   it('ends at the second Ctrl-C in a long prompt, whether a layer runs or not, and at SIGTERM at once', async () => {
-    const prompt = 'the quick brown fox '.repeat(400);
+    const prompt = 'the quick brown fox '.repeat(180);
     const args = ['generate', prompt, '-m', MODEL, '--backend', 'reference', '--context', '2048', '--max-tokens', '9'];
     for (const signals of [['SIGINT', 'SIGINT'], ['SIGTERM']] as const) {
       const child = start(...args);

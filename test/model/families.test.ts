@@ -39,7 +39,7 @@ describe('a field that changes the computation', () => {
     ['gemma3_text', { rope_local_base_freq: '1e4' }, /rope_local_base_freq must be .* got "1e4"/],
     ['gemma3_text_v5', { rope_parameters: { full_attention: { rope_type: 'odd' } } }, /rope_parameters\.rope_type "odd" is not supported/],
     ['phi3', { rope_scaling: { type: 'linear', factor: 2 } }, /rope_scaling\.rope_type must be "default" or "longrope" in a phi3 model, got .*linear/],
-    ['phi3', { rope_scaling: { ...longrope } }, /rope_scaling\.short_factor must be a list of 8, each a finite number above 0, got \[1,1\]/],
+    ['phi3', { rope_scaling: { ...longrope } }, /rope_scaling\.short_factor must be a list of 8, each a finite number above 0, got \[1, 1\]/],
     ['phi3', { rope_scaling: { ...longrope, short_factor: [1, 1, 1, 1, 1, 1, 1, 0] } }, /rope_scaling\.short_factor must be a list of 8/],
     ['phi3', { rope_scaling: { ...longrope, short_factor: new Array(8).fill(1) } }, /rope_scaling\.long_factor must be a list of 8/],
     ['phi3', { partial_rotary_factor: 1.5 }, /partial_rotary_factor must be a number above 0 and up to 1, got 1.5/],
