@@ -5,6 +5,7 @@ import { HookError, liveTensors, load } from '../dist/index.js';
 const MODELS = new URL('../test/fixtures/models/', import.meta.url);
 const names = readdirSync(MODELS, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? entry.name : []));
 const LONGEST = 40;
+const NEW_TOKENS = 3;
 
 /** @typedef {import('../dist/index.js').Model} Model */
 /** @typedef {import('../dist/index.js').Edit} Edit */
@@ -73,7 +74,8 @@ export default {
   async run(random) {
     const model = await someModel(random);
     const before = { tensors: liveTensors(), handles: model.backend.liveHandles() };
-    const tokens = Array.from({ length: 1 + random.int(LONGEST) }, () => random.int(model.config.vocabSize));
+    const longest = Math.min(LONGEST, model.maxLength - NEW_TOKENS);
+    const tokens = Array.from({ length: 1 + random.int(longest) }, () => random.int(model.config.vocabSize));
     const hooks = Array.from({ length: 1 + random.int(4) }, () => random.pick(model.hooks));
     const label = random.chance(0.5) ? once(random, model, tokens, hooks) : await generated(random, model, tokens, hooks); // prettier-ignore
     const after = { tensors: liveTensors(), handles: model.backend.liveHandles() };
@@ -123,7 +125,7 @@ function once(random, model, tokens, hooks) {
 
 /** @param {Random} random @param {Model} model @param {number[]} tokens @param {string[]} hooks */
 async function generated(random, model, tokens, hooks) {
-  const options = { temperature: 0, repetitionPenalty: 1, ignoreEos: true, maxTokens: 1 + random.int(3) };
+  const options = { temperature: 0, repetitionPenalty: 1, ignoreEos: true, maxTokens: 1 + random.int(NEW_TOKENS) };
   /** @param {import('../dist/index.js').Hooks} looking */
   const answers = async (looking) => {
     const all = [];

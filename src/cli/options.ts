@@ -57,9 +57,16 @@ export const loadOptionsOf = ({
   compute,
   threads,
   revision,
+  allowLinks,
+  verify,
   context,
   maxMemory,
-}: ModelOptions): LoadOptions => ({ backend, weights, compute, threads, revision, context, maxMemory });
+}: ModelOptions): LoadOptions =>
+  // A name that is missing here is an error of types, and not an option that does nothing.
+  ({ backend, weights, compute, threads, revision, allowLinks, verify, context, maxMemory }) satisfies Record<
+    Exclude<keyof ModelOptions, 'model'>,
+    unknown
+  >;
 
 /** Sampling and limits; what is not given comes from the model's generation_config.json. */
 export type SamplingFlags = Pick<

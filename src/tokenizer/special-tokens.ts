@@ -83,7 +83,7 @@ function idOf(key: string): number {
 function addedTokens(tokenizer: Json): Listed[] {
   const tokens = tokenizer.added_tokens ?? [];
   if (!Array.isArray(tokens)) throw new TokenizerError('tokenizer.json: expected added_tokens to be a list');
-  return (tokens as unknown[]).map((token, i) => {
+  return Array.from(tokens as unknown[], (token, i) => {
     const path = `tokenizer.json: added_tokens[${i}]`;
     const read = readToken(path, token);
     const { id } = token as Json;

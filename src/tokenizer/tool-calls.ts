@@ -16,7 +16,7 @@ export interface ToolCall {
  * Llama 3 (an object with `name` and `parameters` and nothing else, perhaps behind `<|python_tag|>`) do.
  *
  * What a model only considered, or shows, is no call: neither in its reasoning, which ends at the first `</think>` even
- * where the prompt began it, nor within a fenced code block.
+ * where the prompt began it, nor as code, in a fenced block or between backticks.
  *
  * @param answer The text with its special tokens, or the messages that `parseChannels` gives for harmony.
  */
@@ -89,7 +89,7 @@ function callOf(value: unknown, field: 'arguments' | 'parameters'): ToolCall[] {
   return [{ name: value.name, arguments: typeof given === 'string' ? parsed(given) : given }];
 }
 
-/** What stands between opening and closing tags, outside of code blocks; a call that was cut off is none. */
+/** What stands between opening and closing tags, outside of code; a call that was cut off is none. */
 function between(text: string, open: string, close: string): string[] {
   const bodies: string[] = [];
   let fence: string | undefined;
@@ -99,17 +99,18 @@ function between(text: string, open: string, close: string): string[] {
     from = at + open.length;
     const end = text.indexOf(close, from);
     if (end < 0) break;
-    if (fence !== undefined) continue;
+    const isInlineCode = text[at - 1] === '`' && text[end + close.length] === '`';
+    if (fence !== undefined || isInlineCode) continue;
     bodies.push(text.slice(from, end));
     from = end + close.length;
   }
   return bodies;
 }
 
-/** The fence of the code block that is open behind a text. Source: CommonMark 0.31.2, fenced code blocks. */
+/** The fence of the code block that is open behind a text; in lists and quotes too. Source: CommonMark 0.31.2, fenced code blocks. */
 function fenceAfter(text: string, open: string | undefined): string | undefined {
   let fence = open;
-  for (const [, marks, info] of text.matchAll(/^ {0,3}(`{3,}|~{3,})(.*)$/gm)) {
+  for (const [, marks, info] of text.matchAll(/^(?:[ \t>]|(?:[-*+]|\d{1,9}[.)])[ \t])*(`{3,}|~{3,})(.*)$/gm)) {
     if (fence === undefined) fence = marks.startsWith('`') && info.includes('`') ? undefined : marks;
     else if (marks.startsWith(fence) && info.trim() === '') fence = undefined;
   }

@@ -114,6 +114,7 @@ describe('malformed steps are named', () => {
     [{ model: { type: 'Other' } }, /BPE, Unigram, WordLevel or WordPiece, got "Other"/],
     [{ added_tokens: [{ id: 1, content: 'x'.repeat(70_000) }] }, /added_tokens\[0\].*70000/],
     [{ added_tokens: [{ id: 1 }] }, /added_tokens\[0\]: expected content/],
+    [{ added_tokens: new Array(1) }, /added_tokens\[0\]: expected an object/],
   ])('%j', (tokenizer, message) => {
     expect(() => make(tokenizer)).toThrow(TokenizerError);
     expect(() => make(tokenizer)).toThrow(message);

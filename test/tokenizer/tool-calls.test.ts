@@ -51,6 +51,10 @@ describe('parseToolCalls', () => {
     expect(parseToolCalls(`~~~\n\`\`\`\n${spell('f')}\n~~~\n${spell('g')}`)).toEqual([g]);
     expect(parseToolCalls(`\`\`\`\nx\n\`\`\`\n${spell('g')}`)).toEqual([g]);
     expect(parseToolCalls(`a \`\`\` b ${spell('g')}`)).toEqual([g]);
+    expect(parseToolCalls(`> \`\`\`\n> ${spell('f')}\n> \`\`\`\n${spell('g')}`)).toEqual([g]);
+    expect(parseToolCalls(`1. a\n   - b\n     ~~~\n     ${spell('f')}\n     ~~~\n${spell('g')}`)).toEqual([g]);
+    expect(parseToolCalls(`- \`\`\`\n  ${spell('f')}\n  \`\`\`\n${spell('g')}`)).toEqual([g]);
+    expect(parseToolCalls(`Write \`${spell('f')}\`, then \`x\`${spell('g')}`)).toEqual([g]);
   });
 
   it.each(SPELLED)('reads %s', (_, text, calls) => {

@@ -5,7 +5,8 @@ export const BEHAVIOURS = ['Removed', 'Isolated', 'MergedWithPrevious', 'MergedW
 export type Behaviour = (typeof BEHAVIOURS)[number];
 
 /**
- * Splits as `NormalizedString::split` of the Rust crate `tokenizers` does. An empty piece stands for what was removed.
+ * Splits as `NormalizedString::split` of the Rust crate `tokenizers` does. An empty piece stands for what was removed; a
+ * match of nothing leaves none.
  * @param invert - Splits at what lies between the matches instead.
  */
 export function splitter(pattern: Pattern, behaviour: Behaviour, invert = false): (text: string) => string[] {
@@ -13,8 +14,8 @@ export function splitter(pattern: Pattern, behaviour: Behaviour, invert = false)
   if (behaviour === 'Removed') return (text) => remove(text, pattern(text), invert);
   return (text) => {
     const sections = sectionsOf(text.length, pattern(text), invert);
-    if (behaviour === 'MergedWithNext') return mergedWithNext(text, sections);
-    return merged(text, sections, behaviour);
+    const pieces = behaviour === 'MergedWithNext' ? mergedWithNext(text, sections) : merged(text, sections, behaviour);
+    return pieces.filter((piece) => piece !== '');
   };
 }
 
@@ -24,7 +25,7 @@ function isolate(text: string, found: readonly number[]): string[] {
   let done = 0;
   for (let i = 0; i < found.length; i += 2) {
     if (found[i] > done) pieces.push(text.slice(done, found[i]));
-    pieces.push(text.slice(found[i], found[i + 1]));
+    if (found[i + 1] > found[i]) pieces.push(text.slice(found[i], found[i + 1]));
     done = found[i + 1];
   }
   if (done < text.length) pieces.push(text.slice(done));
@@ -32,9 +33,9 @@ function isolate(text: string, found: readonly number[]): string[] {
 }
 
 function remove(text: string, found: readonly number[], invert: boolean): string[] {
-  return sectionsOf(text.length, found, invert).map(({ start, end, isMatch }) =>
-    isMatch ? '' : text.slice(start, end),
-  );
+  return sectionsOf(text.length, found, invert)
+    .filter(({ start, end }) => start < end)
+    .map(({ start, end, isMatch }) => (isMatch ? '' : text.slice(start, end)));
 }
 
 interface Section {
