@@ -42,8 +42,8 @@ export interface ModelInfoOptions extends Pick<
 
 /** Describes what `load` would load. @throws VitrineError where `load` would, before it reads weights. */
 export async function modelInfo(source: string, options: ModelInfoOptions): Promise<ModelInfo> {
-  const { revision, onProgress, signal } = options;
-  const files = await openModel(source, { revision, onProgress, signal });
+  const { revision, allowLinks, verify, onProgress, signal } = options;
+  const files = await openModel(source, { revision, allowLinks, verify, onProgress, signal });
   try {
     return describe(files, options, await availableMemory());
   } finally {
