@@ -84,7 +84,7 @@ const SETS: Readonly<Partial<Record<string, string>>> = {
 export function setEscape(reader: PatternReader): string | undefined {
   const named = reader.match(/\\([pP])\{(\^?)([^}]*)\}/y);
   if (named) {
-    const inside = property(named[3]) ?? reader.fail(`has the unknown property ${quote(named[3], 60)}`);
+    const inside = property(named[3]) ?? reader.fail(`has the unknown property ${quote(named[3])}`);
     return (named[1] === 'P') !== (named[2] === '^') ? `[^${inside}]` : inside;
   }
   const short = reader.match(/\\([wWdDsShH])/y);
