@@ -1,14 +1,10 @@
-// @ts-check
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { planNetwork } from '../dist/engine/load-network.js';
 import { openModel, VitrineError } from '../dist/index.js';
 
-/**
- * @typedef {{ int(n: number): number, real(): number, chance(p: number): boolean, bytes(n: number): Uint8Array,
- *   pick<T>(list: readonly T[]): T }} Random
- */
+/** @typedef {import('./random.mjs').Random} Random */
 
 const FIXTURES = join(import.meta.dirname, '..', 'test', 'fixtures', 'models');
 const MODELS = readdirSync(FIXTURES).filter((name) => !name.includes('.'));

@@ -9,7 +9,7 @@ const NEW_TOKENS = 3;
 
 /** @typedef {import('../dist/index.js').Model} Model */
 /** @typedef {import('../dist/index.js').Edit} Edit */
-/** @typedef {{ int(n: number): number, real(): number, pick<T>(list: readonly T[]): T, chance(p: number): boolean }} Random */
+/** @typedef {import('./random.mjs').Random} Random */
 
 /** @type {Map<string, Model>} */
 const loaded = new Map();

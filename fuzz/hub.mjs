@@ -10,7 +10,7 @@ import { setTimeout } from 'node:timers';
 import { downloadModel } from '../dist/loader/hub/download.js';
 import { HubError } from '../dist/loader/hub/error.js';
 
-/** @typedef {{ int(n: number): number, real(): number, pick<T>(list: readonly T[]): T, bytes(n: number): Uint8Array, chance(p: number): boolean }} Random */
+/** @typedef {import('./random.mjs').Random} Random */
 
 const COMMIT = 'f'.repeat(40);
 const sha256 = (/** @type {Uint8Array} */ bytes) => createHash('sha256').update(bytes).digest('hex');

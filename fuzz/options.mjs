@@ -11,7 +11,7 @@ import {
   VitrineError,
 } from '../dist/index.js';
 
-/** @typedef {{ int(n: number): number, real(): number, pick<T>(list: readonly T[]): T, bytes(n: number): Uint8Array, chance(p: number): boolean }} Random */
+/** @typedef {import('./random.mjs').Random} Random */
 
 const OPTIONS = ['temperature', 'topK', 'topP', 'minP', 'typicalP', 'repetitionPenalty', 'presencePenalty', 'frequencyPenalty', 'noRepeatNgramSize', 'logitBias', 'seed', 'maxTokens', 'stop', 'ignoreEos', 'logprobs', 'cache', 'signal', 'capture', 'edit', 'max_tokens', '__proto__']; // prettier-ignore
 

@@ -1,4 +1,3 @@
-// @ts-check
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,10 +30,7 @@ const BITS = {
 };
 const DTYPES = Object.keys(BITS);
 
-/**
- * @typedef {{ int(n: number): number, real(): number, chance(p: number): boolean, bytes(n: number): Uint8Array,
- *   pick<T>(list: readonly T[]): T }} Random
- */
+/** @typedef {import('./random.mjs').Random} Random */
 
 const folder = mkdtempSync(join(tmpdir(), 'vitrine-fuzz-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));

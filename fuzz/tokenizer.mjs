@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { Tokenizer } from '../dist/index.js';
 
-/** @typedef {{ int(n: number): number, pick<T>(list: readonly T[]): T, chance(p: number): boolean, bytes(n: number): Uint8Array }} Random */
+/** @typedef {import('./random.mjs').Random} Random */
 /** @typedef {Record<string, unknown>} Json */
 
 const folder = new URL('../test/fixtures/tokenizers/', import.meta.url);

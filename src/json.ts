@@ -1,6 +1,7 @@
 /** A parsed JSON object. */
 export type Json = Readonly<Record<string, unknown>>;
 
+/** Whether a value is a JSON object: no list, and not null. */
 export const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 

@@ -1,4 +1,5 @@
 import { nearest } from './nearest.ts';
+import { quote } from './quote.ts';
 import { VitrineError } from './tensor/errors.ts';
 
 /** An option or argument that a call cannot take. The message names the call and the option, what it takes and what came. */
@@ -28,11 +29,13 @@ export const whole = (least: number, most = Number.MAX_SAFE_INTEGER): Check =>
     (x) => Number.isSafeInteger(x) && x >= least && x <= most,
   );
 
+/** One of some strings. */
 export const oneOf = (...values: readonly string[]): Check => ({
   words: `${values.slice(0, -1).map((value) => `"${value}"`).join(', ')} or "${values.at(-1)}"`, // prettier-ignore
   holds: (value) => values.includes(value as string),
 });
 
+/** An object of a class, which `words` name. */
 export const instanceOf = (type: abstract new (...args: never) => unknown, words: string): Check => ({
   words,
   holds: (value) => value instanceof type,
@@ -111,8 +114,8 @@ const SHOWN_ITEMS = 4;
 export function show(value: unknown, depth = 0): string {
   if (typeof value === 'string')
     return value.length > SHOWN_CHARACTERS
-      ? `${JSON.stringify(value.slice(0, SHOWN_CHARACTERS))}... (${value.length} characters)`
-      : JSON.stringify(value);
+      ? `${quote(value.slice(0, SHOWN_CHARACTERS))}... (${value.length} characters)`
+      : quote(value);
   if (typeof value === 'bigint')
     return value < 2n ** 64n && value > -(2n ** 64n) ? `${value}n` : 'a bigint beyond 2^64';
   if (typeof value === 'function') return 'a function';

@@ -63,8 +63,7 @@ it('bounds nesting, and takes time in proportion to the text', () => {
   expect(parseJson(nested(256))).toHaveLength(1);
   expect(errorOf(nested(257)).message).toBe('line 1, column 257: expected at most 256 levels of nesting');
   expect(parseJson(`["${'['.repeat(1000)}\\""]`)).toHaveLength(1);
-  const start = performance.now();
+  // A parser whose time grew faster than the text would not end before the test's time is over.
   for (const text of ['['.repeat(4e6), '{"a":'.repeat(1e6), `"${'\\'.repeat(4e6)}`, '\n'.repeat(4e6), `[NaN${',1'.repeat(2e6)}`, ' '.repeat(4e6)])
     errorOf(text); // prettier-ignore
-  expect(performance.now() - start).toBeLessThan(5000);
 });

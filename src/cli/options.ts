@@ -51,22 +51,18 @@ export const maxMemoryOption = (): Option =>
   new Option('--max-memory <size>', 'memory for the model, as in 8GB or 12GiB (default: 90% of what is left)').argParser(bytes); // prettier-ignore
 
 /** What `load` takes of the options of a command. */
-export const loadOptionsOf = ({
-  backend,
-  weights,
-  compute,
-  threads,
-  revision,
-  allowLinks,
-  verify,
-  context,
-  maxMemory,
-}: ModelOptions): LoadOptions =>
-  // A name that is missing here is an error of types, and not an option that does nothing.
-  ({ backend, weights, compute, threads, revision, allowLinks, verify, context, maxMemory }) satisfies Record<
-    Exclude<keyof ModelOptions, 'model'>,
-    unknown
-  >;
+export const loadOptionsOf = (flags: ModelOptions) =>
+  ({
+    backend: flags.backend,
+    weights: flags.weights,
+    compute: flags.compute,
+    threads: flags.threads,
+    revision: flags.revision,
+    allowLinks: flags.allowLinks,
+    verify: flags.verify,
+    context: flags.context,
+    maxMemory: flags.maxMemory,
+  }) satisfies Record<Exclude<keyof ModelOptions, 'model'>, unknown>;
 
 /** Sampling and limits; what is not given comes from the model's generation_config.json. */
 export type SamplingFlags = Pick<
@@ -129,21 +125,22 @@ export function addSamplingOptions(command: Command): Command {
 }
 
 /** What `generate` takes of the options of a command. */
-export const generateOptionsOf = (flags: SamplingFlags): SamplingFlags => ({
-  maxTokens: flags.maxTokens,
-  temperature: flags.temperature,
-  topK: flags.topK,
-  topP: flags.topP,
-  minP: flags.minP,
-  typicalP: flags.typicalP,
-  repetitionPenalty: flags.repetitionPenalty,
-  presencePenalty: flags.presencePenalty,
-  frequencyPenalty: flags.frequencyPenalty,
-  noRepeatNgramSize: flags.noRepeatNgramSize,
-  seed: flags.seed,
-  ignoreEos: flags.ignoreEos,
-  stop: flags.stop,
-});
+export const generateOptionsOf = (flags: SamplingFlags) =>
+  ({
+    maxTokens: flags.maxTokens,
+    temperature: flags.temperature,
+    topK: flags.topK,
+    topP: flags.topP,
+    minP: flags.minP,
+    typicalP: flags.typicalP,
+    repetitionPenalty: flags.repetitionPenalty,
+    presencePenalty: flags.presencePenalty,
+    frequencyPenalty: flags.frequencyPenalty,
+    noRepeatNgramSize: flags.noRepeatNgramSize,
+    seed: flags.seed,
+    ignoreEos: flags.ignoreEos,
+    stop: flags.stop,
+  }) satisfies Record<keyof SamplingFlags, unknown>;
 
 /** Reads a number that passes the check of the option that it is for. */
 export const numberFor =

@@ -61,7 +61,7 @@ export const PREFILL_CHUNK = 512;
 
 /** A forward pass that stops before every layer, and after the last. The caller drains it, or gives it up with `return`. */
 export function* layers(pass: Pass): Generator<undefined, Tensor, undefined> {
-  for (const sequence of pass.sequences) yield* turnAnew(pass, sequence);
+  for (const sequence of pass.sequences) yield* recomputeCache(pass, sequence);
   return yield* oneStep(pass);
 }
 
@@ -69,11 +69,11 @@ export function* layers(pass: Pass): Generator<undefined, Tensor, undefined> {
  * Where a text grows (or is cut) past the length at which all of its angles change, its cache is computed anew, as
  * transformers does for Phi-3. What was edited must be edited again, so `again` hears the tokens of before once more.
  */
-function* turnAnew(pass: Pass, sequence: Sequence): Generator<undefined, void, undefined> {
+function* recomputeCache(pass: Pass, sequence: Sequence): Generator<undefined, void, undefined> {
   const { network, backend } = pass;
   const { cache } = sequence;
   const length = lengthOf(sequence);
-  if (cache.length === 0 || cache.turnedFor > network.ropeBorder === length > network.ropeBorder) return;
+  if (cache.length === 0 || cache.rotatedFor > network.ropeBorder === length > network.ropeBorder) return;
   const tokens = Int32Array.from(cache.tokens);
   const fresh = new KvCache(backend, network.cacheLayout);
   const chunk = pass.again ? tokens.length : PREFILL_CHUNK;

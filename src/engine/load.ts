@@ -24,7 +24,8 @@ export async function load(source: string, options: LoadOptions = {}): Promise<M
   checkArgument('load', 'source', source, PATH);
   const { backend: name, threads, revision, allowLinks, verify, ...weights } = options;
   const { onProgress, signal } = weights;
-  const files = await openModel(source, { revision, allowLinks, verify, onProgress, signal });
+  const opening = { revision, allowLinks, verify, onProgress, signal } satisfies Record<keyof OpenOptions, unknown>;
+  const files = await openModel(source, opening);
   try {
     const backend = createBackend(name, { threads });
     const tokenizer = files.tokenizer && new Tokenizer(files.tokenizer);

@@ -19,6 +19,7 @@ import type { LoadedNetwork } from './load-network.ts';
 import { explainNonFinite } from './non-finite.ts';
 import { checkPrompt, checkSequences, checkTokens, isMessages, type Prompt, type TokenIds } from './prompt.ts';
 
+/** How to run a forward pass. */
 export interface ForwardOptions {
   /** The tokens before; it then holds the new ones too. Default: none, and nothing is kept. */
   readonly cache?: KvCache | undefined;

@@ -3,7 +3,7 @@ import type { DecoderConfig } from '../model/decoder-config.ts';
 /**
  * A hook point: an activation that can be read and edited by name. Names and meanings are TransformerLens' where it has
  * them. Axes: p new positions, t key positions (absolute), l rows whose logits are asked for, d model, h query heads, g
- * key/value heads, e head width (e_v that of values, e_n and e_r its parts that do not turn and that do), r_q and r_kv
+ * key/value heads, e head width (e_v that of values, e_n and e_r its parts without rotation and with it), r_q and r_kv
  * ranks of latents, f MLP width, E experts, k experts per token, V vocabulary, n any number.
  */
 export interface HookPoint {

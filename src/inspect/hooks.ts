@@ -20,6 +20,7 @@ const isAbsorbed: Exists = ({ latent }) => latent?.absorbed ?? false;
 const NAIVE = "load the model with mla: 'naive'";
 const isExpanded: Exists = ({ latent }) => !(latent?.absorbed ?? false);
 
+/** Outside of blocks. */
 export const GLOBAL_HOOKS: readonly HookPoint[] = [
   { name: 'hook_tokens', axes: 'p', meaning: 'token ids, i32', idsBelow: ({ vocabSize }) => vocabSize },
   { name: 'hook_embed', axes: 'p d', meaning: 'embeddings, scaled where the model scales them' },
@@ -100,8 +101,8 @@ export const BLOCK_HOOKS: readonly HookPoint[] = [
     meaning: 'latent of the queries, after its norm',
     exists: ({ latent }) => latent?.queryRank !== undefined,
   },
-  { name: 'attn.hook_q_nope', axes: 'p h e_n', meaning: 'part of the queries that does not turn', exists: isLatent },
-  { name: 'attn.hook_q_rope', axes: 'p h e_r', meaning: 'part of the queries that turns, turned', exists: isLatent },
+  { name: 'attn.hook_q_nope', axes: 'p h e_n', meaning: 'part of the queries that is not rotated', exists: isLatent },
+  { name: 'attn.hook_q_rope', axes: 'p h e_r', meaning: 'rotary part of the queries, rotated', exists: isLatent },
   {
     name: 'attn.hook_kv_latent',
     axes: 'p r_kv',
@@ -111,10 +112,10 @@ export const BLOCK_HOOKS: readonly HookPoint[] = [
   {
     name: 'attn.hook_k_rope',
     axes: 'p 1 e_r',
-    meaning: 'turned part of the key that all heads share',
+    meaning: 'rotary part of the key that all heads share',
     exists: isLatent,
   },
-  { name: 'attn.hook_q', axes: 'p h e', meaning: 'queries, turned part last', derived: true, exists: isAbsorbed },
+  { name: 'attn.hook_q', axes: 'p h e', meaning: 'queries, rotary part last', derived: true, exists: isAbsorbed },
   {
     name: 'attn.hook_k',
     axes: 'p h e',
@@ -155,7 +156,7 @@ export const BLOCK_HOOKS: readonly HookPoint[] = [
   {
     name: 'kv.hook_rope',
     axes: 't e_r',
-    meaning: 'the turned part of all keys; an edit stays in the cache',
+    meaning: 'the rotary part of all keys; an edit stays in the cache',
     exists: isAbsorbed,
   },
   {

@@ -7,6 +7,7 @@ import type { Hook } from './hook-point.ts';
 import { joinParts, jointOf, partOf } from './join.ts';
 import { type HookGroup, matchHooks } from './match.ts';
 
+/** Which activations of a pass are kept, and which are changed. */
 export interface Hooks {
   /** Names or globs of the activations to be kept. */
   capture?: readonly string[] | undefined;

@@ -6,7 +6,8 @@ import { byteSize, elements } from '../tensor/dtype.ts';
 import type { Checkpoint, ModelFiles } from './checkpoint.ts';
 import { withSpace } from './disk-space.ts';
 import { openGguf } from './gguf/open.ts';
-import { LoadError, quote } from './load-error.ts';
+import { LoadError } from './load-error.ts';
+import { quote } from '../quote.ts';
 import {
   CALLBACK,
   type Check,
@@ -23,6 +24,7 @@ import type { OnProgress } from './progress.ts';
 import { writeSafetensors, type TensorToWrite } from './safetensors/write.ts';
 import { formerBeside, temporaryBeside } from './temporary.ts';
 
+/** How to write a model. */
 export interface ConvertOptions {
   /** The dtype of every tensor that is written; MXFP4 stays as it is. Default `bf16`. */
   readonly dtype?: 'bf16' | 'f16' | 'f32';

@@ -3,8 +3,10 @@ import { basename, dirname, join, sep } from 'node:path';
 
 import { isObject, type Json, parseJson } from '../json.ts';
 import { InputFile } from './input-file.ts';
-import { LoadError, quote } from './load-error.ts';
+import { LoadError } from './load-error.ts';
+import { quote } from '../quote.ts';
 
+/** How links in a folder are taken. */
 export interface LinkOptions {
   /** Follows links that lead out of the model's folder, with a note for each. Default false: they are refused. */
   readonly allowLinks?: boolean | undefined;

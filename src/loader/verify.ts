@@ -5,7 +5,8 @@ import { basename, dirname, join, relative } from 'node:path';
 
 import { formatBytes } from '../bytes.ts';
 import { convertedModelFolder } from './default-model.ts';
-import { LoadError, quote } from './load-error.ts';
+import { LoadError } from './load-error.ts';
+import { quote } from '../quote.ts';
 import type { OnProgress } from './progress.ts';
 
 /** Checksums of a folder's files, as `sha256sum` writes and checks them. */
@@ -17,6 +18,7 @@ const PROGRESS_MS = 100;
 const SHA256_LENGTH = 64;
 const SHA1_LENGTH = 40;
 
+/** What was hashed, and how long it took. */
 export interface Verified {
   readonly files: number;
   readonly bytes: number;
@@ -28,7 +30,7 @@ export interface VerifyOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** `verified 6 files, 270.6 MB, at 850.3 MB/s` */
+/** `verified 6 files by their checksums, 270.6 MB at 850.3 MB/s` */
 export const describeVerified = ({ files, bytes, seconds }: Verified): string =>
   `verified ${files} files by their checksums, ${formatBytes(bytes)} at ${formatBytes(bytes / Math.max(seconds, 1e-3))}/s`;
 
@@ -84,7 +86,7 @@ function refuse(path: string): never {
   );
 }
 
-/** Of `models--ORG--NAME/snapshots/COMMIT`; undefined for other folders. */
+/** For `models--ORG--NAME/snapshots/COMMIT`; undefined for other folders. */
 async function ofSnapshot(folder: string): Promise<{ expected: Expected[]; cure: string } | undefined> {
   const [snapshots, repo] = [dirname(folder), dirname(dirname(folder))];
   if (basename(snapshots) !== 'snapshots' || !basename(repo).startsWith('models--')) return undefined;
@@ -101,7 +103,7 @@ async function ofSnapshot(folder: string): Promise<{ expected: Expected[]; cure:
   return { expected, cure: `\`vitrine pull ${name} --verify\` fetches it again.` };
 }
 
-/** Of a folder with SHA256SUMS. */
+/** For a folder with SHA256SUMS. */
 async function ofChecksums(folder: string): Promise<{ expected: Expected[]; cure: string } | undefined> {
   const path = join(folder, CHECKSUMS_NAME);
   const size = await stat(path).then((file) => file.size, () => undefined); // prettier-ignore

@@ -1,6 +1,7 @@
 import type { Activation } from '../tensor/ops/activation.ts';
 import { ConfigError } from './config-error.ts';
 import type { Json } from '../json.ts';
+import { show } from '../options.ts';
 
 /** transformers' names (`ACT2CLS` in its activations.py) of what can be computed here. */
 const NAMES: Readonly<Record<string, Activation>> = {
@@ -21,6 +22,6 @@ export function readActivation(raw: Json, field: string, absent: string): Activa
   const name: unknown = raw[field] ?? absent;
   if (typeof name === 'string' && Object.hasOwn(NAMES, name)) return NAMES[name];
   throw new ConfigError(
-    `config.json: ${field} ${JSON.stringify(name)} is not supported here (supported: ${Object.keys(NAMES).join(', ')}).`,
+    `config.json: ${field} ${show(name)} is not supported here (supported: ${Object.keys(NAMES).join(', ')}).`,
   );
 }

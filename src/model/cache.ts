@@ -11,7 +11,7 @@ export interface LayerLayout {
   readonly keyDim: number;
   /** 0 where a layer's values are the first numbers of its keys, and need no store of their own. */
   readonly valueDim: number;
-  /** Where keys are a latent of so many numbers with a part that turns: the two are shown under names of their own. */
+  /** Where keys are a latent of so many numbers with a rotary part: the two are shown under names of their own. */
   readonly latentDim?: number;
   /** Keys that a query sees, itself included; Infinity for all. */
   readonly window: number;
@@ -54,7 +54,7 @@ export class KvCache {
   #tokens: number[] = [];
   /** Where the step ends that is being written; after an interruption, its tokens were not committed. */
   #writingTo = 0;
-  #turnedFor = 0;
+  #rotatedFor = 0;
   /** Weak: an iterator that was forgotten gives its cache free. */
   #use: WeakRef<CacheUse> | undefined;
   #disposed = false;
@@ -78,9 +78,9 @@ export class KvCache {
     return this.#tokens;
   }
 
-  /** The length of the text by whose angles the keys were turned. */
-  get turnedFor(): number {
-    return this.#turnedFor;
+  /** The length of the text by whose angles the keys were rotated. */
+  get rotatedFor(): number {
+    return this.#rotatedFor;
   }
 
   /** Memory of the stores. */
@@ -117,7 +117,7 @@ export class KvCache {
     copy.#stores.layers = this.#stores.layers.map((store) => resized(this.#backend, store, store.keys.shape[1]));
     copy.#tokens = [...this.#tokens];
     copy.#writingTo = this.#writingTo;
-    copy.#turnedFor = this.#turnedFor;
+    copy.#rotatedFor = this.#rotatedFor;
     return copy;
   }
 
@@ -175,10 +175,10 @@ export class KvCache {
     return plans;
   }
 
-  /** The tokens of `begin` are in every layer, their keys turned by the angles of a text of `length` tokens. */
+  /** The tokens of `begin` are in every layer, their keys rotated by the angles of a text of `length` tokens. */
   commit(tokens: Iterable<number>, length: number): void {
     for (const token of tokens) this.#tokens.push(token);
-    this.#turnedFor = length;
+    this.#rotatedFor = length;
   }
 
   /** Takes the contents of another cache of the same network, which is empty afterwards, for its own. */
@@ -188,7 +188,7 @@ export class KvCache {
     this.#stores.layers = other.#stores.layers;
     this.#tokens = other.#tokens;
     this.#writingTo = other.#writingTo;
-    this.#turnedFor = other.#turnedFor;
+    this.#rotatedFor = other.#rotatedFor;
     other.#stores.layers = other.#layout.map((layer) => emptyStore(other.#backend, layer, 0));
     other.#tokens = [];
     other.#writingTo = 0;

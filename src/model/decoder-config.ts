@@ -33,7 +33,7 @@ export interface DecoderConfig {
   readonly biases: { readonly qkv: boolean; readonly o: boolean; readonly mlp: boolean };
   /** Keys that a query of each layer sees, itself included; Infinity for all. */
   readonly windows: readonly number[];
-  /** How queries and keys of each layer turn by their position; undefined where they do not. */
+  /** How queries and keys of each layer are rotated by their position; undefined where they are not. */
   readonly ropes: readonly (RopeConfig | undefined)[];
   /** What the blocks have that not all do: it decides which hook points there are. */
   readonly traits: readonly Trait[];
@@ -65,9 +65,9 @@ export interface LatentConfig {
   readonly queryRank: number | undefined;
   /** r */
   readonly rank: number;
-  /** dn: numbers of a head that do not turn. */
+  /** dn: numbers of a head that are not rotated. */
   readonly nopeDim: number;
-  /** dr: numbers of a head that turn; those of the key are shared by all heads. */
+  /** dr: numbers of a head that are rotated; those of the key are shared by all heads. */
   readonly ropeDim: number;
   /** dv */
   readonly valueDim: number;
@@ -77,7 +77,7 @@ export interface LatentConfig {
 
 /**
  * `pre-norm`: a norm before attention and MLP; `post-norm`: one on what they add; `parallel`: both read the same stream;
- * `qk-norm`: queries and keys are normed before they turn; `gated-mlp`: a gate and an up branch;
+ * `qk-norm`: queries and keys are normed before they are rotated; `gated-mlp`: a gate and an up branch;
  * `learned-positions`: a vector for each position is added to the embedding; `sinks`: heads may attend to nothing;
  * `router-scores`, `router-bias`, `router-groups`: what a router decides by beside its logits.
  */
@@ -100,7 +100,7 @@ export interface Family {
   readonly maxPositions: number;
   readonly tieEmbeddings: boolean;
   readonly theta?: number;
-  /** Whether only `partial_rotary_factor` of a head turns. Default false: the field is not looked at. */
+  /** Whether only `partial_rotary_factor` of a head is rotated. Default false: the field is not looked at. */
   readonly partialRotary?: boolean;
   readonly headDim?: number | undefined;
   readonly activation?: string;

@@ -11,7 +11,8 @@ import {
   repeat,
   type Trait,
 } from './decoder-config.ts';
-import { above, atLeastZero, fields, invalid, type Range, show, upTo } from './fields.ts';
+import { above, atLeastZero, fields, invalid, type Range, upTo } from './fields.ts';
+import { show } from '../options.ts';
 import { Block } from './parts/block.ts';
 import { type Decoder, decoder } from './parts/decoder.ts';
 import { latentAttention, latentLayout, type LatentOptions } from './parts/latent-attention.ts';
@@ -59,7 +60,7 @@ export interface DeepseekFamily {
     /** How many layers at the beginning have an MLP instead of a mixture. */
     readonly dense: number;
   };
-  /** Whether neighbours turn together in the file, 2i and 2i + 1. */
+  /** Whether neighbours are rotated together in the file, 2i and 2i + 1. */
   readonly interleaved: boolean;
   readonly choice: Omit<Choice, 'perToken'>;
   /** Whether the router has a bias for the choice. */

@@ -68,5 +68,3 @@ export function fields(object: Json, where?: string) {
 export function invalid(field: string, expected: string, got: unknown): ConfigError {
   return new ConfigError(`config.json: ${field} must be ${expected}, got ${got === undefined ? 'nothing' : show(got)}`);
 }
-
-export { show };

@@ -30,7 +30,7 @@ export function gemma3Text(raw: Json, weights: Weights): Decoder {
   return gemmaDecoder(config, weights, attention, { logitSoftCap });
 }
 
-/** Full layers turn by `rope_theta` and `rope_scaling`, sliding ones by `rope_local_base_freq`; transformers 5 nests both. */
+/** Full layers rotate by `rope_theta` and `rope_scaling`, sliding ones by `rope_local_base_freq`; transformers 5 nests both. */
 function ropes(raw: Json, sliding: readonly boolean[], sizes: RopeSizes): DecoderConfig['ropes'] {
   const read = fields(raw);
   const nested = raw.rope_parameters ?? undefined;

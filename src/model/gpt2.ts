@@ -76,7 +76,7 @@ function block(config: DecoderConfig, weights: Weights, scale: number): Block {
   });
 }
 
-/** Multi-head attention: positions are in the residual stream, and queries and keys do not turn. */
+/** Multi-head attention: positions are in the residual stream, and queries and keys are not rotated. */
 class Attention {
   readonly config: DecoderConfig;
   readonly qkv: Linear; // [3 D, D]

@@ -14,7 +14,7 @@ import type { LayerStep } from './step.ts';
 import type { Weights } from './weights.ts';
 import type { Json } from '../json.ts';
 
-/** GPT-NeoX and Pythia: attention and MLP read the same stream side by side, part of each head turns, biases everywhere. */
+/** GPT-NeoX and Pythia: attention and MLP read the same stream side by side, rotary dimensions a part of each head, biases everywhere. */
 export function gptNeox(raw: Json, weights: Weights): Decoder {
   const read = fields(raw);
   const parallel = read.boolean('use_parallel_residual') ?? true;

@@ -13,7 +13,7 @@ import { isObject, type Json } from '../json.ts';
 
 /**
  * Phi-3, 3.5, 4 and 4-mini: Llama whose projections are stored as one matrix each (q, k, v; gate, up), with part of a head
- * that turns and two sets of rotary frequencies, for short and long texts.
+ * that is rotated and two sets of rotary frequencies, for short and long texts.
  */
 export function phi3(raw: Json, weights: Weights): Decoder {
   const config = readDecoderConfig(raw, {

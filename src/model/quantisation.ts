@@ -1,6 +1,7 @@
 import { isObject, type Json } from '../json.ts';
 import { ConfigError } from './config-error.ts';
-import { invalid, show } from './fields.ts';
+import { invalid } from './fields.ts';
+import { show } from '../options.ts';
 
 /** How the matrices of a checkpoint are stored, beyond their dtypes. */
 export type Quantisation = 'mxfp4' | 'fp8';

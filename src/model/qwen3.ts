@@ -17,7 +17,7 @@ import type { LayerStep } from './step.ts';
 import type { Weights } from './weights.ts';
 import type { Json } from '../json.ts';
 
-/** Qwen3: Llama with a norm on every query and key head before it turns, and a head width of its own. */
+/** Qwen3: Llama with a norm on every query and key head before the rotation, and a head width of its own. */
 export function qwen3(raw: Json, weights: Weights): Decoder {
   const config = readDecoderConfig(raw, qwen3Family(raw));
   return decoder(config, weights, (layer, index) =>

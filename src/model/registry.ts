@@ -1,5 +1,5 @@
 import { ConfigError } from './config-error.ts';
-import { show } from './fields.ts';
+import { show } from '../options.ts';
 import { deepseekV2 } from './deepseek_v2.ts';
 import { deepseekV3 } from './deepseek_v3.ts';
 import { gemma2 } from './gemma2.ts';

@@ -8,7 +8,7 @@ import { parseRope } from './parts/rope.ts';
 import type { Weights } from './weights.ts';
 import type { Json } from '../json.ts';
 
-/** SmolLM3: Llama, but every fourth layer knows no positions (NoPE, arXiv 2501.18795): its queries and keys do not turn. */
+/** SmolLM3: Llama, but every fourth layer knows no positions (NoPE, arXiv 2501.18795): its queries and keys are not rotated. */
 export function smollm3(raw: Json, weights: Weights): Decoder {
   const read = fields(raw);
   const bias = read.boolean('attention_bias') ?? false;
@@ -20,12 +20,12 @@ export function smollm3(raw: Json, weights: Weights): Decoder {
     biases: { qkv: bias, o: bias, mlp: read.boolean('mlp_bias') ?? false },
     windows: (n) =>
       windowsOf(
-        slidingLayers(raw, n, (layer) => uses && !turningLayers(raw, n)[layer]),
+        slidingLayers(raw, n, (layer) => uses && !rotaryLayers(raw, n)[layer]),
         slidingWindow(raw, Infinity),
       ),
     ropes: ({ nLayers, ...sizes }) => {
       const rope = parseRope(raw, { theta: 2e6, ...sizes });
-      return turningLayers(raw, nLayers).map((turns) => (turns ? rope : undefined));
+      return rotaryLayers(raw, nLayers).map((rotates) => (rotates ? rope : undefined));
     },
   });
   return decoder(config, weights, (layer, index) =>
@@ -33,8 +33,8 @@ export function smollm3(raw: Json, weights: Weights): Decoder {
   );
 }
 
-/** `no_rope_layers` says the opposite of its name: 1 where a layer turns. It may be longer than there are layers. */
-function turningLayers(raw: Json, nLayers: number): boolean[] {
+/** `no_rope_layers` says the opposite of its name: 1 where a layer rotates. It may be longer than there are layers. */
+function rotaryLayers(raw: Json, nLayers: number): boolean[] {
   const given: unknown = raw.no_rope_layers ?? undefined;
   if (given === undefined) {
     const interval = fields(raw).integer('no_rope_layer_interval', upTo(1024)) ?? 4;
@@ -42,8 +42,8 @@ function turningLayers(raw: Json, nLayers: number): boolean[] {
   }
   if (!Array.isArray(given) || given.length < nLayers)
     throw invalid('no_rope_layers', `a list of at least ${nLayers} numbers, one for each layer`, given);
-  return given.slice(0, nLayers).map((turns: unknown, layer) => {
-    if (turns === 0 || turns === 1) return turns === 1;
-    throw invalid(`no_rope_layers[${layer}]`, '1 (turns) or 0', turns);
+  return given.slice(0, nLayers).map((rotates: unknown, layer) => {
+    if (rotates === 0 || rotates === 1) return rotates === 1;
+    throw invalid(`no_rope_layers[${layer}]`, '1 (rotates) or 0', rotates);
   });
 }

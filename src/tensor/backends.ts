@@ -6,6 +6,7 @@ import { loadAddon } from './tensorflow/addon.ts';
 import { TensorflowBackend, type TensorflowOptions } from './tensorflow/backend.ts';
 import { THREADS } from './thread-count.ts';
 
+/** The names by which a backend is asked for. */
 export type BackendName = Backend['name'];
 
 /** In the order of preference of `auto`. One instance serves all models of a process, so that they can share tensors. */

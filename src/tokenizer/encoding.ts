@@ -5,6 +5,7 @@ import type { Normalizer } from './normalizers/normalizer.ts';
 import type { PostProcessor } from './post-processor.ts';
 import type { PreTokenizer } from './pre-tokenizers/pre-tokenizer.ts';
 
+/** How a text becomes ids. */
 export interface EncodeOptions {
   /** Adds the tokens that the model expects around a text, such as BOS. Default true. */
   readonly addSpecialTokens?: boolean;

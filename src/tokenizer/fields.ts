@@ -1,4 +1,5 @@
 import { isObject, type Json } from '../json.ts';
+import { quote } from '../quote.ts';
 import { VitrineError } from '../tensor/errors.ts';
 
 /** A tokenizer's files are malformed, or ask for something that this tokenizer does not know. */
@@ -6,19 +7,18 @@ export class TokenizerError extends VitrineError {
   override readonly name = 'TokenizerError';
 }
 
-/** Far above published vocabularies (Gemma: 262,144). */
-const MAX_ID = 2 ** 22;
+/** Ids are below this, far above published vocabularies (Gemma: 262,144). */
+export const MAX_ID = 2 ** 22;
 
 export function isTokenId(value: unknown): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < MAX_ID;
 }
 
-/** A value of a file, fit for a message: cut, and nothing in it that a terminal would obey. */
+/** A value of a file, fit for a message. */
 export function show(value: unknown): string {
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (isObject(value)) return 'an object';
-  const text = typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : String(value);
-  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`);
+  return typeof value === 'string' ? quote(value.slice(0, 80)) : String(value);
 }
 
 /** An object of tokenizer.json, read field by field; every error names the field's path in the file. */

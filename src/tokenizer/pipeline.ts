@@ -42,7 +42,7 @@ export function createPipeline(files: TokenizerFiles): Pipeline {
   const model = createModel(tokenizer.model, build);
   const normalizer = optional('normalizer', (config) => createNormalizer(config, build));
   const preTokenizer = optional('pre_tokenizer', (config) => createPreTokenizer(config, build));
-  const postProcessor = optional('post_processor', (config) => createPostProcessor(config));
+  const postProcessor = optional('post_processor', (config) => createPostProcessor(config, build));
   const decoderBuild = new Build();
   const decode = createDecoder(tokenizer.decoder, decoderBuild);
 

@@ -1,5 +1,6 @@
+import type { Build } from './build.ts';
 import { Fields, isTokenId, show, TokenizerError } from './fields.ts';
-import { MAX_DEPTH, MAX_STEPS } from './limits.ts';
+import { MAX_STEPS } from './limits.ts';
 import { isObject } from '../json.ts';
 
 /**
@@ -12,13 +13,13 @@ export type PostProcessor = (ids: readonly number[], addSpecialTokens: boolean) 
 const MAX_IDS = 2 ** 26;
 
 /** The `post_processor` of tokenizer.json. Its rules for offsets and for pairs of texts have no use here. */
-export function createPostProcessor(
-  config: unknown,
-  path = 'tokenizer.json: post_processor',
-  depth = 0,
-): PostProcessor {
-  const fields = new Fields(path, config);
-  const type = fields.string('type');
+export function createPostProcessor(config: unknown, build: Build): PostProcessor {
+  const path = 'tokenizer.json: post_processor';
+  const steps = build.collectSteps(config, path, 'processors', create);
+  return (ids, add) => steps.reduce((done, { path, run }) => checkCount(path, run(done, add)), ids);
+}
+
+function create(type: string, fields: Fields): PostProcessor | undefined {
   switch (type) {
     case 'ByteLevel':
       return (ids) => ids;
@@ -29,15 +30,8 @@ export function createPostProcessor(
     }
     case 'TemplateProcessing':
       return template(fields);
-    case 'Sequence': {
-      if (depth === MAX_DEPTH) throw new TokenizerError(`${path}: more than ${MAX_DEPTH} sequences within each other`);
-      const parts = fields.list('processors');
-      if (parts.length > MAX_STEPS) throw new TokenizerError(`${path}: more than ${MAX_STEPS} steps`);
-      const steps = parts.map((part, i) => createPostProcessor(part, `${path}.processors[${i}]`, depth + 1));
-      return (ids, add) => steps.reduce((done, step) => checkCount(path, step(done, add)), ids);
-    }
     default:
-      return fields.fail('type', 'a known processor');
+      return undefined;
   }
 }
 

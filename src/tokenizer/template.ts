@@ -18,6 +18,7 @@ export interface ChatMessage {
   readonly [field: string]: unknown;
 }
 
+/** What a chat template may read beside the messages. */
 export interface TemplateVariables {
   /** Tools as JSON schemas, for templates that list them. */
   readonly tools?: readonly unknown[] | null | undefined;

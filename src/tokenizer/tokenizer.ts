@@ -9,11 +9,13 @@ import { compileTemplate, type ChatMessage, type Template, type TemplateVariable
 import { checkArgument, checkOptions, TEXT } from '../options.ts';
 import { checkConversation, checkedIds, DECODE_CHECKS, ENCODE_CHECKS, ID, STREAM_CHECKS } from './arguments.ts';
 
+/** How ids become text. */
 export interface DecodeOptions {
   /** Leaves special tokens out of the text. Default false. */
   readonly skipSpecialTokens?: boolean;
 }
 
+/** How ids become text as they come. */
 export interface StreamOptions extends DecodeOptions {
   /** Ids of the text that the stream goes on with, which is not given out again. Default: none. */
   readonly after?: readonly number[];

@@ -71,7 +71,7 @@ test.each<[string, string, Buffer[], RegExp]>([
   await expect(openGguf(write(withKeys(fixture(name), ...keys)))).rejects.toThrow(message);
 }); // prettier-ignore
 
-test('part of a head that turns is refused where the published code turns all of it', async () => {
+test('a rotary part of a head is refused where the published code rotates all of it', async () => {
   const bytes = fixture('llama-bf16');
   const at = bytes.indexOf('llama.rope.dimension_count');
   expect(at).toBeGreaterThan(0);

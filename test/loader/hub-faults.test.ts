@@ -89,11 +89,9 @@ describe('a hub that does not end', () => {
     'and %s is given up',
     async (_, fault, message) => {
       hub.fault = fault;
-      const start = performance.now();
       const error = await failure(download());
       expect(error).toBeInstanceOf(HubUnreachableError);
       expect(error.message).toMatch(message);
-      expect(performance.now() - start).toBeLessThan(10_000);
       await expect(readdir(repo('snapshots'))).rejects.toThrow(/ENOENT/);
     },
     20_000,

@@ -33,11 +33,9 @@ describe('patterns without an end', () => {
     ],
   ])('are stopped, and their step is named: %s', (_, tokenizer, text, step) => {
     const made = make(tokenizer);
-    const before = performance.now();
     expect(() => made.encode(text)).toThrow(
       new RegExp(`tokenizer\\.json: ${step.replace(/[.[\]]/g, '\\$&')}: stopped`),
     );
-    expect(performance.now() - before).toBeLessThan(5000);
   });
 
   it('are stopped in decoding', () => {

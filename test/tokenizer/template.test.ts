@@ -101,9 +101,9 @@ describe('renderTemplate', () => {
     itself.content = itself;
     const throwing = { role: 'user', get content(): string { throw new Error('gone'); } }; // prettier-ignore
     const render = (messages: unknown, variables: unknown = {}) => () => renderTemplate('{{ messages }}', messages as ChatMessage[], variables as TemplateVariables); // prettier-ignore
-    expect(render('hi')).toThrow('chat template: messages: expected a list, got string');
-    expect(render([null])).toThrow('chat template: messages[0]: expected an object with role and content, got null');
-    expect(render([new Date()])).toThrow('messages[0]: expected an object');
+    expect(render('hi')).toThrow(/^renderTemplate: messages must be a list/);
+    expect(render([null])).toThrow(/^renderTemplate: messages must be a list of messages, objects with a role each/);
+    expect(render([new Date()])).toThrow(/^renderTemplate: messages must be/);
     expect(render([itself])).toThrow(
       /^chat template: messages\[0\] holds more than 100 objects within each other, or itself/,
     );

@@ -6,12 +6,12 @@ import { defineSuite, F32_TOLERANCE } from '../suite.ts';
 export const rotate = defineSuite({
   name: 'rotate',
   cases: ({ config: { ropes, nHeads, nKvHeads, headDim: d } }, { tokens: T, depth }) => {
-    const turning = ropes.filter((rope) => rope !== undefined);
-    if (turning.length === 0) return [];
-    const common = { T, d, R: turning[0].rotaryDim, theta: turning[0].theta, start: Math.max(0, depth - T) };
+    const rotary = ropes.filter((rope) => rope !== undefined);
+    if (rotary.length === 0) return [];
+    const common = { T, d, R: rotary[0].rotaryDim, theta: rotary[0].theta, start: Math.max(0, depth - T) };
     return [
-      { site: 'layers.*.attn.q', sizes: { ...common, H: nHeads }, calls: turning.length },
-      { site: 'layers.*.attn.k', sizes: { ...common, H: nKvHeads }, calls: turning.length },
+      { site: 'layers.*.attn.q', sizes: { ...common, H: nHeads }, calls: rotary.length },
+      { site: 'layers.*.attn.k', sizes: { ...common, H: nKvHeads }, calls: rotary.length },
     ];
   },
   operands: ({ T, H, d, R, theta, start }, site) => {

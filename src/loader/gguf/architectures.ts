@@ -29,7 +29,7 @@ export interface GgufArchitecture {
   /** What else the conversion did to a tensor, by its name without the block, such as `attn_norm.weight`. */
   readonly restore?: (part: string, heads: number) => Restore | undefined;
   /** Matrices whose published shape is the other way round. */
-  readonly turned?: RegExp;
+  readonly transposed?: RegExp;
   /** Stacks of a block, of which each member is a published tensor of its own: `*` stands for its number. */
   readonly stacks?: Readonly<Record<string, string>>;
   /** Tensors of a block that are parts of published ones, by their names with the suffix. */
@@ -98,7 +98,7 @@ function slidingLayers({ flags, number }: ConfigFacts): Json {
 
 const gemmaNorms = (part: string): Restore | undefined => (part.endsWith('_norm.weight') ? lessOne : undefined);
 
-/** Part of a head turns: `rope.dimension_count` of its dimensions. */
+/** Part of a head is rotated: `rope.dimension_count` of its dimensions. */
 const rotaryPart = ({ number, sizes: { headDim } }: ConfigFacts): number =>
   (number('rope.dimension_count') ?? headDim) / headDim;
 
@@ -321,7 +321,7 @@ export const ARCHITECTURES: Readonly<Record<string, GgufArchitecture>> = {
     },
     interleavedRope: false,
     rotates: 'none',
-    turned: /^(attn_qkv|attn_output|ffn_up|ffn_down)\.weight$/,
+    transposed: /^(attn_qkv|attn_output|ffn_up|ffn_down)\.weight$/,
     config: ({ number, sizes: { hiddenSize, layers, heads } }) => ({
       n_embd: hiddenSize,
       n_layer: layers,

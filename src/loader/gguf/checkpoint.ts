@@ -2,7 +2,7 @@ import { elements, byteSize, type DType } from '../../tensor/dtype.ts';
 import type { Checkpoint, StoredTensor } from '../checkpoint.ts';
 import { floatConversion, readConverted } from '../decode.ts';
 import type { InputFile } from '../input-file.ts';
-import { quote } from '../load-error.ts';
+import { quote } from '../../quote.ts';
 import { GgufError } from './error.ts';
 import type { LocatedTensor } from './parts.ts';
 import type { Restore } from './restore.ts';

@@ -1,7 +1,7 @@
 import { byteSize, type DType, elements } from '../../tensor/dtype.ts';
 import { sameShape } from '../../tensor/shape.ts';
 import type { Checkpoint, StoredTensor } from '../checkpoint.ts';
-import { quote } from '../load-error.ts';
+import { quote } from '../../quote.ts';
 import type { GgufCheckpoint } from './checkpoint.ts';
 import { GgufError } from './error.ts';
 

@@ -1,5 +1,5 @@
 import type { GgufArchitecture } from './architectures.ts';
-import { quote } from '../load-error.ts';
+import { quote } from '../../quote.ts';
 import type { Json } from '../../json.ts';
 import type { Metadata } from './metadata.ts';
 import { ropeScaling } from './rope-scaling.ts';

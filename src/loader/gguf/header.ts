@@ -1,4 +1,4 @@
-import { quote } from '../load-error.ts';
+import { quote } from '../../quote.ts';
 import type { InputFile } from '../input-file.ts';
 import { Cursor, NeedMoreBytes } from './cursor.ts';
 import { otherFile } from './magic.ts';

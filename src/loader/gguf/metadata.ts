@@ -1,4 +1,4 @@
-import { quote } from '../load-error.ts';
+import { quote } from '../../quote.ts';
 import { GgufError } from './error.ts';
 import type { GgufArray, GgufValue } from './values.ts';
 

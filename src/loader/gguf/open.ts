@@ -1,7 +1,7 @@
 import type { LinkOptions } from '../model-folder.ts';
 import { f32 } from '../../tensor/formats/f32.ts';
 import type { ModelFiles } from '../checkpoint.ts';
-import { quote } from '../load-error.ts';
+import { quote } from '../../quote.ts';
 import { ARCHITECTURES, MIXTRAL, publishedName, type GgufArchitecture } from './architectures.ts';
 import { GgufCheckpoint, type NamedTensor } from './checkpoint.ts';
 import { ComposedCheckpoint } from './composed.ts';
@@ -9,7 +9,7 @@ import { dimensions, ggufConfig, ggufGenerationConfig, type TensorFacts } from '
 import { GgufError } from './error.ts';
 import type { Metadata } from './metadata.ts';
 import { type GgufParts, type LocatedTensor, openParts } from './parts.ts';
-import { turnBack } from './restore.ts';
+import { transposeBack } from './restore.ts';
 import { ggufTokenizer } from './tokenizer.ts';
 import { noteOnUnknownKeys } from './unknown-keys.ts';
 
@@ -103,9 +103,9 @@ function namedTensors({ metadata, tensors }: GgufParts, row: GgufArchitecture): 
         throw new GgufError(`${path}: expected at most ${MAX_ALL_MEMBERS} matrices of experts in all layers.`);
       return membersOf(name, tensor);
     }
-    const turned = row.turned?.test(own) ?? false;
-    const restore = turned ? turnBack : row.restore?.(own, heads);
-    const published = turned ? { ...tensor, shape: tensor.shape.toReversed() } : tensor;
+    const transposed = row.transposed?.test(own) ?? false;
+    const restore = transposed ? transposeBack : row.restore?.(own, heads);
+    const published = transposed ? { ...tensor, shape: tensor.shape.toReversed() } : tensor;
     return [{ name, tensor: published, interleavedHeads, restore }];
   });
 }

@@ -1,7 +1,8 @@
 import { basename, dirname, join } from 'node:path';
 import { type LinkOptions, ModelFolder } from '../model-folder.ts';
 import { InputFile } from '../input-file.ts';
-import { LoadError, quote } from '../load-error.ts';
+import { LoadError } from '../load-error.ts';
+import { quote } from '../../quote.ts';
 import { GgufError } from './error.ts';
 import { type GgufHeader, type GgufTensor, MAX_ENTRIES, readGgufHeader } from './header.ts';
 import { Metadata } from './metadata.ts';

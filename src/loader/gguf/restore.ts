@@ -11,14 +11,14 @@ export const lessOne: Restore = (bytes, dtype) => {
   values.forEach((x, i) => (values[i] = Math.fround(x - 1)));
 };
 
-/** GPT-2: matrices were turned from `[in, out]` to `[out, in]`. */
-export const turnBack: Restore = (bytes, _, [rows, columns]) => {
-  const turned = bytes.slice();
+/** GPT-2: matrices were transposed from `[in, out]` to `[out, in]`. */
+export const transposeBack: Restore = (bytes, _, [rows, columns]) => {
+  const transposed = bytes.slice();
   const width = bytes.length / (rows * columns);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
       const from = (column * rows + row) * width;
-      bytes.set(turned.subarray(from, from + width), (row * columns + column) * width);
+      bytes.set(transposed.subarray(from, from + width), (row * columns + column) * width);
     }
   }
 };

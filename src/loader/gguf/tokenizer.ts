@@ -1,5 +1,5 @@
 import type { Json } from '../../json.ts';
-import { quote } from '../load-error.ts';
+import { quote } from '../../quote.ts';
 import type { TokenizerFiles } from '../../tokenizer/files.ts';
 import type { Metadata } from './metadata.ts';
 import { PRE_TOKENIZERS } from './pre-tokenizers.ts';

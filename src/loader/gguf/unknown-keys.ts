@@ -1,4 +1,4 @@
-import { quote } from '../load-error.ts';
+import { quote } from '../../quote.ts';
 import type { Metadata } from './metadata.ts';
 
 /** Keys of an architecture that no result depends on, or that say what the shapes of the tensors say. */

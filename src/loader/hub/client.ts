@@ -1,7 +1,7 @@
 import { EnvHttpProxyAgent, fetch, Response } from 'undici';
 
 import { formatBytes } from '../../bytes.ts';
-import { quote } from '../load-error.ts';
+import { quote } from '../../quote.ts';
 import { HubError, HubUnreachableError } from './error.ts';
 import { retry, TransientError } from './retry.ts';
 import { type HubSettings, isSafeUrl } from './settings.ts';

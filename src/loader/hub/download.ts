@@ -1,7 +1,7 @@
 import { mkdir, statfs } from 'node:fs/promises';
 
 import { formatBytes } from '../../bytes.ts';
-import { quote } from '../load-error.ts';
+import { quote } from '../../quote.ts';
 import type { OnProgress } from '../progress.ts';
 import { bytesLeftOf, downloadBlob, type HubFile, isRight } from './blob.ts';
 import { CachedModel, isFile } from './cache.ts';

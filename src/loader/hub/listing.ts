@@ -1,6 +1,6 @@
 import { listFiles, type ListFileEntry, modelInfo } from '@huggingface/hub';
 
-import { quote } from '../load-error.ts';
+import { quote } from '../../quote.ts';
 import { INDEX_NAME, SINGLE_NAME } from '../safetensors/shards.ts';
 import type { HubFile } from './blob.ts';
 import { isCommit } from './cache.ts';

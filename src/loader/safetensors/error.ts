@@ -1,4 +1,5 @@
-import { LoadError, quote } from '../load-error.ts';
+import { LoadError } from '../load-error.ts';
+import { quote } from '../../quote.ts';
 
 const FETCH_AGAIN = 'The file is damaged or incomplete: fetch it again and compare its size with that of the source.';
 const WRITE_AGAIN =

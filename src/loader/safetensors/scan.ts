@@ -1,4 +1,4 @@
-import { quote } from '../load-error.ts';
+import { quote } from '../../quote.ts';
 import { isSafetensorsDType, SAFETENSORS_DTYPES, type SafetensorsDType } from './dtypes.ts';
 
 /** A tensor as the header describes it; only its syntax and dtype have been checked. */

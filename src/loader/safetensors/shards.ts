@@ -2,7 +2,8 @@ import { join } from 'node:path';
 
 import { isObject } from '../../json.ts';
 import type { ModelFolder } from '../model-folder.ts';
-import { LoadError, quote } from '../load-error.ts';
+import { LoadError } from '../load-error.ts';
+import { quote } from '../../quote.ts';
 import { readSafetensors, type SafetensorsFile } from './read.ts';
 
 /** The file that holds the weights of a model in one piece. */

@@ -42,7 +42,7 @@ export class Decoder {
   readonly lmHead: Linear; //    [V, D]
   /** What a cache for this network holds, by layer. */
   readonly cacheLayout: readonly LayerLayout[];
-  /** Of texts longer than this, all keys turn by other angles than of shorter ones: a cache is then computed anew. */
+  /** In texts longer than this, all keys are rotated by other angles than in shorter ones: a cache is then recomputed. */
   readonly ropeBorder: number;
   readonly #parts: DecoderParts;
 

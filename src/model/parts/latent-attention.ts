@@ -1,4 +1,4 @@
-// T new tokens, D model width, H heads, rq query rank, r latent rank, dn + dr numbers of a query head of which dr turn,
+// T new tokens, D model width, H heads, rq query rank, r latent rank, dn + dr numbers of a query head of which dr are rotated,
 // dv value width.
 import { attention } from '../../tensor/ops/attention.ts';
 import { attentionOutput } from '../../tensor/ops/attention-output.ts';
@@ -21,7 +21,7 @@ import type { RopeConfig } from './rope.ts';
 export interface LatentOptions {
   readonly config: DecoderConfig & { readonly latent: LatentConfig };
   readonly rope: RopeConfig;
-  /** Whether the file has neighbours turn together, 2i and 2i + 1, instead of i and i + dr / 2. */
+  /** Whether the file has neighbours rotated together, 2i and 2i + 1, instead of i and i + dr / 2. */
   readonly interleaved: boolean;
   /** Whether the projections from and to the residual stream have biases. */
   readonly bias: boolean;
@@ -34,7 +34,7 @@ export function latentAttention(weights: Weights, options: LatentOptions): Atten
     : new NaiveAttention(weights, options);
 }
 
-/** What a layer caches: a latent and a turned part that all heads share, or keys and values of every head. */
+/** What a layer caches: a latent and a rotary part that all heads share, or keys and values of every head. */
 export function latentLayout({ nHeads, latent }: LatentOptions['config']): LayerLayout {
   const { rank, nopeDim, ropeDim, valueDim, absorbed } = latent;
   return absorbed
@@ -57,18 +57,24 @@ class Inputs {
   constructor(weights: Weights, { config, interleaved, bias }: LatentOptions) {
     const { dim: D, nHeads: H, latent } = config;
     const { queryRank: rq, rank: r, nopeDim: dn, ropeDim: dr } = latent;
-    const qRows = interleaved ? halvesApart(H, dn, dr) : undefined;
+    const qRows = interleaved ? interleavedToHalfSplit(H, dn, dr) : undefined;
     this.config = config;
     if (rq !== undefined) {
       this.qA = weights.linear('q_a_proj', rq, D, bias);
       this.qNorm = weights.vector('q_a_layernorm.weight', rq);
     }
     this.q = weights.linear(rq === undefined ? 'q_proj' : 'q_b_proj', H * (dn + dr), rq ?? D, false, qRows);
-    this.kvA = weights.linear('kv_a_proj_with_mqa', r + dr, D, bias, interleaved ? halvesApart(1, r, dr) : undefined);
+    this.kvA = weights.linear(
+      'kv_a_proj_with_mqa',
+      r + dr,
+      D,
+      bias,
+      interleaved ? interleavedToHalfSplit(1, r, dr) : undefined,
+    );
     this.kvNorm = weights.vector('kv_a_layernorm.weight', r);
   }
 
-  /** The part of each query that does not turn `[T, H, dn]`, and the one that does `[T, H, dr]`. */
+  /** The part of each query that is not rotated `[T, H, dn]`, and the rotary part `[T, H, dr]`. */
   queries(x: Tensor, rope: Rotation): [nope: Tensor, rope: Tensor] {
     const { nHeads: H, latent } = this.config;
     const input =
@@ -76,16 +82,16 @@ class Inputs {
         ? tap('attn.hook_q_latent', rmsNorm(linear(x, this.qA), this.qNorm.tensor, EPSILON, '')) // [T, rq]
         : x;
     const heads = linear(input, this.q).reshape([-1, H, latent.nopeDim + latent.ropeDim]); //      [T, H, dn + dr]
-    const [nope, turning] = heads.split([latent.nopeDim, latent.ropeDim]);
-    return [tap('attn.hook_q_nope', nope), tap('attn.hook_q_rope', rotate(turning, rope))];
+    const [nope, rotary] = heads.split([latent.nopeDim, latent.ropeDim]);
+    return [tap('attn.hook_q_nope', nope), tap('attn.hook_q_rope', rotate(rotary, rope))];
   }
 
-  /** The latent `[T, r]`, and the part of the key that turns, one for all heads `[T, 1, dr]`. */
+  /** The latent `[T, r]`, and the rotary part of the key, one for all heads `[T, 1, dr]`. */
   latents(x: Tensor, rope: Rotation): [latent: Tensor, rope: Tensor] {
     const { rank: r, ropeDim: dr } = this.config.latent;
-    const [compressed, turning] = linear(x, this.kvA).split([r, dr]); //                           [T, r], [T, dr]
+    const [compressed, rotary] = linear(x, this.kvA).split([r, dr]); //                           [T, r], [T, dr]
     const latent = tap('attn.hook_kv_latent', rmsNorm(compressed, this.kvNorm.tensor, EPSILON, ''));
-    return [latent, tap('attn.hook_k_rope', rotate(turning.reshape([-1, 1, dr]), rope))];
+    return [latent, tap('attn.hook_k_rope', rotate(rotary.reshape([-1, 1, dr]), rope))];
   }
 }
 
@@ -185,14 +191,14 @@ function keysOf(nope: Tensor, rope: Tensor): Tensor {
 }
 
 /**
- * Of each head's rows, `straight` stay and the `turning` ones after them go from pairs (2i, 2i + 1) to halves
- * (i, i + turning / 2), for which `rotate` is made. Queries and keys alike, so their products stay what they are.
+ * In each head, the first `plain` rows stay and the `rotary` ones after them go from pairs (2i, 2i + 1) to halves
+ * (i, i + rotary / 2), for which `rotate` is made. Queries and keys alike, so their products stay what they are.
  */
-function halvesApart(heads: number, straight: number, turning: number): Arrangement {
-  const width = straight + turning;
-  const half = turning / 2;
+function interleavedToHalfSplit(heads: number, plain: number, rotary: number): Arrangement {
+  const width = plain + rotary;
+  const half = rotary / 2;
   const order = Int32Array.from({ length: heads * width }, (_, row) => {
-    const at = (row % width) - straight;
+    const at = (row % width) - plain;
     if (at < 0) return row;
     return row - at + (at < half ? 2 * at : 2 * (at - half) + 1);
   });

@@ -1,10 +1,11 @@
 import { ConfigError } from '../config-error.ts';
-import { above, atLeastZero, type Fields, fields, invalid, show, upToOne } from '../fields.ts';
+import { above, atLeastZero, type Fields, fields, invalid, upToOne } from '../fields.ts';
+import { show } from '../../options.ts';
 import { isObject, type Json } from '../../json.ts';
 
 /** Rotary embedding as a model was trained with it, whichever style its config.json has. */
 export interface RopeConfig {
-  /** R: how many leading dimensions of a head turn; even. */
+  /** R: how many leading dimensions of a head are rotated; even. */
   readonly rotaryDim: number;
   readonly theta: number;
   /** max_position_embeddings. */
@@ -52,6 +53,7 @@ export interface LongRopeScaling {
   readonly attentionFactor: number;
 }
 
+/** What the file may leave out. */
 export interface RopeDefaults {
   readonly theta: number;
   readonly headDim: number;
@@ -65,7 +67,7 @@ export interface RopeDefaults {
  * transformers 5.
  *
  * @param defaults `theta`, where the file gives none; `headDim`: dimensions of a head; `partial`: whether only
- *   `partial_rotary_factor` of them turn, which most families of transformers do not look at; `maxPositions`, where the
+ *   `partial_rotary_factor` of them are rotated, which most families of transformers do not look at; `maxPositions`, where the
  *   file has no `max_position_embeddings`.
  * @throws {ConfigError} for an unknown rope type, a malformed number, and parameters nested per layer type: pick the
  *   layer type first and hand its parameters over as `rope_parameters`.

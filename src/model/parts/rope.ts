@@ -1,5 +1,5 @@
 // Rotary position embedding. Convention: half-split ("NeoX", all Hugging Face checkpoints but DeepSeek and Llama 4).
-// Dimension i of the first half of a head pairs with dimension i + R/2, and pair i turns by p * f_i at position p:
+// Dimension i of the first half of a head pairs with dimension i + R/2, and pair i is rotated by p * f_i at position p:
 //   y[i]       = x[i] cos - x[i + R/2] sin
 //   y[i + R/2] = x[i + R/2] cos + x[i] sin         i = 0 .. R/2 - 1; dimensions from R on pass through.
 // The tables below hold one column per pair, so they serve the interleaved convention (pairs 2i, 2i + 1) as well.
@@ -7,7 +7,7 @@ import type { RopeConfig, YarnScaling } from './rope-config.ts';
 
 export { parseRope, type RopeConfig, type RopeScaling } from './rope-config.ts';
 
-/** What turns: one frequency per pair, and a factor on both cosine and sine. */
+/** A rotation: one frequency per pair, and a factor on both cosine and sine. */
 export interface RopeFrequencies {
   /** [R/2], radians per position. */
   readonly frequencies: Float64Array;
@@ -79,7 +79,7 @@ export function rotationTables(
   return { cos, sin };
 }
 
-/** Texts longer than this turn by other angles at all of their positions; Infinity where there is no such length. */
+/** Texts longer than this are rotated by other angles at all of their positions; Infinity where there is no such length. */
 export function ropeBorder(rope: RopeConfig | undefined): number {
   return rope?.scaling.type === 'longrope' ? rope.scaling.originalMaxPositions : Infinity;
 }

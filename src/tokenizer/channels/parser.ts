@@ -8,6 +8,7 @@ import { THINK_MARKERS, ThinkReader } from './think.ts';
 /** How a model tells what it thinks from what it says: gpt-oss' harmony, or `<think>` tags. */
 export type ChannelFormat = 'harmony' | 'think';
 
+/** How to begin with a text whose prompt may have opened a channel. */
 export interface ChannelOptions {
   /**
    * The channel that the prompt left open, and whose content therefore comes first: `reasoning` where it ended behind

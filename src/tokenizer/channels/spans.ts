@@ -60,8 +60,8 @@ export class SpanCollector {
     this.spans.push({ ...header, content: '' });
   }
 
-  /** Content under another header. */
-  turn(header: SpanHeader): void {
+  /** The content that follows is under this header. */
+  setHeader(header: SpanHeader): void {
     this.isOpen &&= sameHeader(header, this.header);
     this.header = header;
   }

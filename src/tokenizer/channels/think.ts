@@ -48,11 +48,11 @@ export class ThinkReader {
 
   marker(marker: string): void {
     if (marker === OPEN && this.state === 'blank') {
-      this.turn('reasoning');
+      this.enter('reasoning');
     } else if (marker === OPEN && this.mayRepeat) {
       this.mayRepeat = false;
     } else if (marker === CLOSE && this.state === 'reasoning') {
-      this.turn('answer');
+      this.enter('answer');
     } else if (this.state === 'blank') {
       this.answer(this.blank + marker);
     } else {
@@ -68,14 +68,14 @@ export class ThinkReader {
     return this.spans.take();
   }
 
-  private turn(state: 'reasoning' | 'answer'): void {
+  private enter(state: 'reasoning' | 'answer'): void {
     this.state = state;
     this.mayRepeat = false;
-    this.spans.turn({ channel: this.open });
+    this.spans.setHeader({ channel: this.open });
   }
 
   private answer(content: string): void {
-    this.turn('answer');
+    this.enter('answer');
     this.spans.add(content);
   }
 }

@@ -1,4 +1,4 @@
-import { show, TokenizerError, type Fields } from '../fields.ts';
+import { MAX_ID, show, TokenizerError, type Fields } from '../fields.ts';
 import { MAX_ENTRIES } from '../limits.ts';
 import { byteTokens } from './byte-tokens.ts';
 import type { Model } from './model.ts';
@@ -11,7 +11,7 @@ const CACHE_SIZE = 16_384;
 /** UTF-16 units of what marks parts of words: `##`, `</w>`. */
 const MAX_MARK = 64;
 
-const PAIR = 2 ** 22;
+const PAIR = MAX_ID;
 const POSITION = 2 ** 31;
 
 /**

@@ -1,4 +1,4 @@
-import { TokenizerError, type Fields } from '../fields.ts';
+import { show, TokenizerError, type Fields } from '../fields.ts';
 import type { Model } from './model.ts';
 
 /** Whole words only: a word that the vocabulary does not have is the unknown token. */
@@ -15,6 +15,6 @@ export function unknownId(fields: Fields, vocab: ReadonlyMap<string, number>, to
   const id = vocab.get(token);
   if (id !== undefined) return id;
   throw new TokenizerError(
-    `${fields.path}: the text needs the unknown token ${JSON.stringify(token.slice(0, 80))}, which the vocabulary lacks`,
+    `${fields.path}: the text needs the unknown token ${show(token)}, which the vocabulary lacks`,
   );
 }

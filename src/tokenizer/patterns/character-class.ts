@@ -1,3 +1,4 @@
+import { quote } from '../../quote.ts';
 import { caseVariants, casedLetters } from './case-folding.ts';
 import { escapedCharacter, literal } from './escapes.ts';
 import { DIGIT, HEX_DIGIT, POSIX, property, SPACE, WORD } from './properties.ts';
@@ -83,7 +84,7 @@ const SETS: Readonly<Partial<Record<string, string>>> = {
 export function setEscape(reader: PatternReader): string | undefined {
   const named = reader.match(/\\([pP])\{(\^?)([^}]*)\}/y);
   if (named) {
-    const inside = property(named[3]) ?? reader.fail(`has the unknown property ${JSON.stringify(named[3])}`);
+    const inside = property(named[3]) ?? reader.fail(`has the unknown property ${quote(named[3])}`);
     return (named[1] === 'P') !== (named[2] === '^') ? `[^${inside}]` : inside;
   }
   const short = reader.match(/\\([wWdDsShH])/y);
