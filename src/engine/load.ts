@@ -22,9 +22,9 @@ import { Model } from './model.ts';
 export async function load(source: string, options: LoadOptions = {}): Promise<Model> {
   checkOptions('load', options, LOAD_CHECKS);
   checkArgument('load', 'source', source, PATH);
-  const { backend: name, threads, revision, ...weights } = options;
+  const { backend: name, threads, revision, allowLinks, verify, ...weights } = options;
   const { onProgress, signal } = weights;
-  const files = await openModel(source, { revision, onProgress, signal });
+  const files = await openModel(source, { revision, allowLinks, verify, onProgress, signal });
   try {
     const backend = createBackend(name, { threads });
     const tokenizer = files.tokenizer && new Tokenizer(files.tokenizer);
