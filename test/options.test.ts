@@ -257,6 +257,11 @@ describe('public calls', () => {
     );
   });
 
+  it.each(['constructor', 'toString', '__proto__'])('a variable of a template may be called %s', (name) => {
+    const variables = Object.defineProperty({}, name, { value: 'given', enumerable: true });
+    expect(vitrine.renderTemplate(`{{ ${name} }}`, [], variables)).toBe('given');
+  });
+
   it('takes token ids in typed arrays', async () => {
     using whole = model.forward([1, 2, 3]);
     for (const type of [Uint8Array, Uint16Array, Uint32Array, Int32Array]) {

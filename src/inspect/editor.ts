@@ -1,3 +1,4 @@
+import { show as showValue } from '../options.ts';
 import type { HostArray } from '../tensor/backend.ts';
 import { elements } from '../tensor/dtype.ts';
 import type { Observer } from '../tensor/scope.ts';
@@ -127,7 +128,5 @@ function sameBits(a: HostArray, b: HostArray): boolean {
   return x.every((bits, i) => bits === y[i]);
 }
 
-function kindOf(value: unknown): string {
-  if (value instanceof Promise) return 'a promise (edits are synchronous)';
-  return typeof value === 'object' ? (value?.constructor.name ?? 'null') : typeof value;
-}
+const kindOf = (value: unknown): string =>
+  value instanceof Promise ? 'a promise (edits are synchronous)' : showValue(value);

@@ -25,8 +25,9 @@ const VARIABLES: Readonly<Record<string, Check>> = {
 export function checkConversation(call: string, messages: unknown, variables: unknown): void {
   checkArgument(call, 'messages', messages, MESSAGES);
   checkArgument(call, 'the variables', variables, OBJECT);
-  const known = Object.keys(variables as object).map((name) => [name, VARIABLES[name] ?? ANYTHING] as const);
-  checkOptions(call, variables as Record<string, unknown>, { ...VARIABLES, ...Object.fromEntries(known) });
+  const others = Object.keys(variables as object).filter((name) => !Object.hasOwn(VARIABLES, name));
+  const checks = { ...VARIABLES, ...Object.fromEntries(others.map((name) => [name, ANYTHING])) };
+  checkOptions(call, variables as Record<string, unknown>, checks);
 }
 
 export const ENCODE_CHECKS = { addSpecialTokens: FLAG, allowSpecial: FLAG };

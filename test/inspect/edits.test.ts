@@ -167,7 +167,9 @@ describe.each(['reference', 'tensorflow'] as const)('edits on %s', (backend) => 
       ['integers for numbers', 'hook_embed', (x) => new Int32Array(x.data().length), /expected f32 .* got i32 \[320\]/],
       ['another dtype', 'hook_embed', (x) => x.cast('bf16'), /expected f32 .* got bf16/],
       ['a promise', 'hook_embed', (() => Promise.resolve()) as unknown as Edit, /a promise \(edits are synchronous\)/],
-      ['a number', 'hook_embed', (() => 3) as unknown as Edit, /got number/],
+      ['a number', 'hook_embed', (() => 3) as unknown as Edit, /got 3\.$/],
+      ['an object without a prototype', 'hook_embed', (() => Object.create(null) as unknown) as Edit, /got \{\}\.$/],
+      ['another typed array', 'hook_embed', (() => new Float64Array(1)) as unknown as Edit, /got \[0\]\.$/],
       ['null', 'hook_embed', (() => null) as unknown as Edit, /got null/],
       ['a freed tensor', 'hook_embed', (x) => { const y = x.mul(2); y.dispose(); return y; }, /hook_embed.*freed/], // prettier-ignore
       ['a fraction for an id', 'hook_tokens', (x) => x.data().map((id) => id + 0.5), /hook_tokens: expected whole numbers from 0 to 511, got 5\.5/], // prettier-ignore

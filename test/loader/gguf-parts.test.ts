@@ -59,6 +59,18 @@ test.each([0, 1, 2])('a model in three parts is the whole one, opened by part %i
   await several.checkpoint.close();
 });
 
+test.each([0, 2])('parts in capitals are found by part %i', async (part) => {
+  const inner = parts(`capitals-${part}`, (files) => {
+    for (const [name, bytes] of [...files]) {
+      files.delete(name);
+      files.set(name.toUpperCase(), bytes);
+    }
+  });
+  const { checkpoint } = await openGguf(join(inner, partName(part).toUpperCase()));
+  await checkpoint.close();
+  expect(checkpoint.tensors.size).toBe(stored.length);
+});
+
 test('a folder with the parts of one model is that model', async () => {
   const { checkpoint } = await openModel(parts('folder'));
   await checkpoint.close();

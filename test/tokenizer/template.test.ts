@@ -111,7 +111,7 @@ describe('renderTemplate', () => {
     expect(render([], { tools: new Array(2_000_000).fill(0) })).toThrow(
       /^chat template: tools holds more than 1000000 values/,
     );
-    expect(render([], { now: new Date(NaN) })).toThrow('chat template: now: expected a Date that is valid');
+    expect(render([], { now: new Date(NaN) })).toThrow(/^renderTemplate: now must be a valid Date/);
     expect(() => compileTemplate(5 as never)).toThrow('chat template: expected a text, got number');
   });
 

@@ -75,7 +75,9 @@ async function allParts(named: Part, count: number, openPart: (name: string) => 
     );
   if (Number(name[3]) !== count)
     throw new GgufError(`${path}: it is one of ${count} parts, and its name says ${Number(name[3])}. ${REMEDY}`);
-  const nameOf = (index: number) => `${name[1]}-${digits(index + 1)}-of-${name[3]}${name[4]}`;
+  // As the named part spells it: `-of-` or `-OF-`.
+  const behind = basename(path).slice(`${name[1]}-${name[2]}`.length);
+  const nameOf = (index: number) => `${name[1]}-${digits(index + 1)}${behind}`;
   const parts: Part[] = [];
   for (let index = 0; index < count; index++) {
     const part = index === Number(name[2]) - 1 ? named : await openPart(nameOf(index));
