@@ -7,6 +7,11 @@ export const isObject = (value: unknown): value is Json =>
 
 /** Levels of nesting; Python's own parser ends below 1,000, and published files have ten. */
 const MAX_DEPTH = 256;
+/**
+ * Values of one text, members and items counted. A container, however short, takes 50 bytes and a key 80: 100 MB of `[],` would
+ * take more than V8 has, and end the process. The largest published index has 100,000.
+ */
+const MAX_VALUES = 500_000;
 
 /** A text that is no JSON. The message says where and what was expected, and quotes nothing of the text. */
 export class JsonError extends Error {
@@ -16,11 +21,14 @@ export class JsonError extends Error {
 /**
  * Parses JSON as Python does, which writes most of a model's files: `NaN`, `Infinity` and `-Infinity` are numbers, the last
  * of two equal keys counts. At most 256 levels deep.
+ *
+ * @param maxValues How many values it may hold, members and items counted.
+ *
  * @throws JsonError with line and column. `JSON.parse` would quote the text, which may be a file that nobody meant to show.
  */
-export function parseJson(text: string): unknown {
+export function parseJson(text: string, maxValues = MAX_VALUES): unknown {
   if (text.startsWith('\ufeff')) throw new JsonError('expected JSON without a byte order mark at its beginning');
-  checkDepth(text);
+  checkSize(text, maxValues);
   try {
     return JSON.parse(text) as unknown;
   } catch {
@@ -29,9 +37,10 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** Counted before parsing, so that no one who walks through the value needs a deep stack. */
-function checkDepth(text: string): void {
+/** Counted before parsing, so that no one who walks through the value needs a deep stack, and the value fits in memory. */
+function checkSize(text: string, maxValues: number): void {
   let depth = 0;
+  let values = 0;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code === 0x22) {
@@ -41,7 +50,10 @@ function checkDepth(text: string): void {
       } while (at < text.length && text.charCodeAt(at) !== 0x22);
     } else if (code === 0x5b || code === 0x7b) {
       if (++depth > MAX_DEPTH) throw failure(text, at, `at most ${MAX_DEPTH} levels of nesting`);
-    } else if (code === 0x5d || code === 0x7d) depth--;
+      values++;
+    } else if (code === 0x2c) values++;
+    else if (code === 0x5d || code === 0x7d) depth--;
+    if (values > maxValues) throw failure(text, at, `at most ${maxValues} values`);
   }
 }
 
@@ -68,7 +80,7 @@ const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?/y;
 const STRING_PART = /[^"\\\u0000-\u001f]*/y;
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 
-/** By recursive descent; `checkDepth` has bounded the descent. */
+/** By recursive descent; `checkSize` has bounded the descent. */
 class Parser {
   readonly #text: string;
   #at = 0;

@@ -67,3 +67,14 @@ it('bounds nesting, and takes time in proportion to the text', () => {
   for (const text of ['['.repeat(4e6), '{"a":'.repeat(1e6), `"${'\\'.repeat(4e6)}`, '\n'.repeat(4e6), `[NaN${',1'.repeat(2e6)}`, ' '.repeat(4e6)])
     errorOf(text); // prettier-ignore
 });
+
+it('bounds how many values a text holds, before they take memory', () => {
+  for (const item of ['[]', '{}', '0', '""']) {
+    const ok = `[${Array<string>(499_999).fill(item).join(',')}]`;
+    const isContainer = item === '[]' || item === '{}';
+    if (!isContainer) expect(parseJson(ok)).toHaveLength(499_999);
+    expect(() => parseJson(`[${`${item},`.repeat(500_001)}0]`)).toThrow('expected at most 500000 values');
+  }
+  expect(() => parseJson('{"a":1,"b":2}', 1)).toThrow('line 1, column 7: expected at most 1 values');
+  expect(parseJson('["a,b,[,{,\\",[,"]', 1)).toEqual(['a,b,[,{,",[,']);
+});

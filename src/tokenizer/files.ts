@@ -23,6 +23,8 @@ export interface TokenizerFiles {
 const MiB = 2 ** 20;
 /** Far above the largest published files (tokenizer.json: 33 MB); above them a file is not what its name says. */
 const LIMITS = { tokenizer: 128 * MiB, config: 16 * MiB, template: MiB };
+/** Values in tokenizer.json; the largest published one has 1.9 million, as each merge is a list of two. */
+const MAX_VALUES = 4_000_000;
 
 /** Where a model's files are read from, by their names with `/` as separator. */
 export interface FileSource {
@@ -45,7 +47,7 @@ export interface FileSource {
  */
 export async function readTokenizerFiles(source: FileSource): Promise<TokenizerFiles | undefined> {
   const [tokenizer, config, specialTokensMap, addedTokens, template, toolTemplate] = await Promise.all([
-    readObject(source, 'tokenizer.json', LIMITS.tokenizer),
+    readObject(source, 'tokenizer.json', LIMITS.tokenizer, MAX_VALUES),
     readObject(source, 'tokenizer_config.json', LIMITS.config),
     readObject(source, 'special_tokens_map.json', LIMITS.config),
     readObject(source, 'added_tokens.json', LIMITS.config),
@@ -82,13 +84,18 @@ function namedTemplates(value: unknown, file: string): { default?: string; tool_
   return { default: templates.get('default'), tool_use: templates.get('tool_use') };
 }
 
-async function readObject(source: FileSource, name: string, limit: number): Promise<Json | undefined> {
+async function readObject(
+  source: FileSource,
+  name: string,
+  limit: number,
+  maxValues?: number,
+): Promise<Json | undefined> {
   const text = await readText(source, name, limit);
   if (text === undefined) return undefined;
   const path = `${source.path}/${name}`;
   let value: unknown;
   try {
-    value = parseJson(text);
+    value = parseJson(text, maxValues);
   } catch (error) {
     throw new TokenizerError(`${path}: not valid JSON (${(error as Error).message}); download the file again`);
   }

@@ -4,8 +4,8 @@ import { show, TokenizerError } from './fields.ts';
 export const MAX_STEPS = 1000;
 /** Sequences within sequences. */
 export const MAX_DEPTH = 16;
-/** Tokens of a vocabulary, and merges: sixteen times as many as the largest published ones have. */
-export const MAX_ENTRIES = 2 ** 22;
+/** Tokens of a vocabulary, and merges: twice as many as the largest published ones have. A token takes 200 bytes once it is loaded. */
+export const MAX_ENTRIES = 2 ** 20;
 /** UTF-16 units of a token, a pattern, a replacement. */
 export const MAX_TEXT = 2 ** 16;
 

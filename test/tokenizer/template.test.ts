@@ -129,3 +129,12 @@ describe('renderTemplate', () => {
       );
   });
 });
+
+it('says as Python does what is no character', () => {
+  const bad = (template: string) => () => renderTemplate(template, []);
+  expect(renderTemplate("{{ '%c' % 0x10ffff }}", [])).toBe('\u{10ffff}');
+  expect(bad("{{ '%c' % 0x110000 }}")).toThrow('%c arg not in range(0x110000)');
+  expect(bad("{{ '%c' % -1 }}")).toThrow('%c arg not in range(0x110000)');
+  expect(renderTemplate("{{ '😀' | urlencode }}", [])).toBe('%F0%9F%98%80');
+  expect(bad("{{ '\ud800' | urlencode }}")).toThrow("'utf-8' codec can't encode");
+});

@@ -325,7 +325,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   urlencode: ofText(
     'urlencode',
     (self, budget) => inPieces(self, budget, (piece) =>
-      encodeURIComponent(piece).replace(/[!'()*]|%2F/g, (c) => (c === '%2F' ? '/' : `%${c.charCodeAt(0).toString(16).toUpperCase()}`))), // prettier-ignore
+      encodeURIComponent(encodable(piece)).replace(/[!'()*]|%2F/g, (c) => (c === '%2F' ? '/' : `%${c.charCodeAt(0).toString(16).toUpperCase()}`))), // prettier-ignore
   ),
   wordcount: ofText('wordcount', (self, budget) => {
     let count = 0;
@@ -350,6 +350,12 @@ function call(value: Value, method: string, positional: Value[], budget: Budget)
   const found = getAttribute(value, method, budget);
   if (typeof found !== 'object' || found === null || !('call' in found)) return bad(value, method);
   return found.call({ ...NO_ARGUMENTS, positional });
+}
+
+/** Half of a pair has no UTF-8. */
+function encodable(text: string): string {
+  if (/\p{Cs}/u.test(text)) throw new TemplateFault("'utf-8' codec can't encode surrogates: not allowed");
+  return text;
 }
 
 const isNothing = (value: Value | undefined): boolean => value === undefined || value === null;

@@ -81,8 +81,7 @@ export function formatPercent(format: string, argument: Value, budget: Budget): 
       const spec = { fill: zeros ? '0' : ' ', align, sign, width, precision, alternate: flags.includes('#') };
       if (type === 's') return pad(cut(str(value, budget), precision, budget), spec, budget);
       if (type === 'r' || type === 'a') return pad(cut(repr(value, budget), precision, budget), spec, budget);
-      if (type === 'c')
-        return pad(typeof value === 'number' ? String.fromCodePoint(value) : str(value, budget), spec, budget);
+      if (type === 'c') return pad(typeof value === 'number' ? characterOf(value) : str(value, budget), spec, budget);
       const kind = type === 'i' || type === 'u' ? 'd' : type;
       if (!'dxXoeEfFgG'.includes(kind) || kind === '')
         throw new TemplateFault(`unsupported format character '${type}'`);
@@ -107,6 +106,11 @@ export function formatPercent(format: string, argument: Value, budget: Budget): 
   if (at < values.length && named === undefined && !hasItems)
     throw new TemplateFault('not all arguments converted during string formatting');
   return result;
+}
+
+function characterOf(code: number): string {
+  if (!(code >= 0 && code <= 0x10ffff)) throw new TemplateFault('%c arg not in range(0x110000)');
+  return String.fromCodePoint(code);
 }
 
 const missingKey = (name: string): never => {
