@@ -44,7 +44,7 @@ describe('a field that changes the computation', () => {
     ['phi3', { rope_scaling: { ...longrope, short_factor: new Array(8).fill(1) } }, /rope_scaling\.long_factor must be a list of 8/],
     ['phi3', { partial_rotary_factor: 1.5 }, /partial_rotary_factor must be a number above 0 and up to 1, got 1.5/],
     ['smollm3', { no_rope_layers: [1, 1, 1] }, /no_rope_layers must be a list of at least 4 numbers/],
-    ['smollm3', { no_rope_layers: [1, 1, 1, 2] }, /no_rope_layers\[3\] must be 1 \(turns\) or 0, got/],
+    ['smollm3', { no_rope_layers: [1, 1, 1, 2] }, /no_rope_layers\[3\] must be 1 \(rotates\) or 0, got/],
     ['smollm3', { use_sliding_window: 'yes' }, /use_sliding_window must be true or false, got "yes"/],
     ['olmo2', { hidden_act: 'mish' }, /hidden_act "mish" is not supported/],
     ['granite', { residual_multiplier: 'much' }, /residual_multiplier must be a finite number above 0, got "much"/],
