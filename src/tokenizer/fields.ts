@@ -69,9 +69,10 @@ export class Fields {
     return this.typed(name, `one of ${choices.join(', ')}`, fallback, (value) => choices.includes(value as T));
   }
 
+  /** Without holes, which a file cannot have and an object in memory can: they are undefined. */
   list(name: string): readonly unknown[] {
     const value = this.value(name);
-    return Array.isArray(value) ? value : this.fail(name, 'a list');
+    return Array.isArray(value) ? Array.from<unknown>(value) : this.fail(name, 'a list');
   }
 
   object(name: string): Fields {

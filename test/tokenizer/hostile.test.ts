@@ -113,6 +113,12 @@ describe('malformed steps are named', () => {
     [{ added_tokens: [{ id: 1, content: 'x'.repeat(70_000) }] }, /added_tokens\[0\].*70000/],
     [{ added_tokens: [{ id: 1 }] }, /added_tokens\[0\]: expected content/],
     [{ added_tokens: new Array(1) }, /added_tokens\[0\]: expected an object/],
+    [{ model: { type: 'BPE', vocab: { a: 0 }, merges: [['a', ...new Array<string>(1)]] } }, /expected merge 0 to be/],
+    [
+      { model: { type: 'BPE', vocab: { a: 0 }, merges: [Object.assign(new Array(2), { 0: 'a' })] } },
+      /expected merge 0 to be/,
+    ],
+    [{ model: { type: 'BPE', vocab: { a: 0 }, merges: new Array(1) } }, /expected merge 0 to be/],
   ])('%j', (tokenizer, message) => {
     expect(() => make(tokenizer)).toThrow(TokenizerError);
     expect(() => make(tokenizer)).toThrow(message);

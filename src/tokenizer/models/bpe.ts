@@ -142,8 +142,9 @@ function shortMark(fields: Fields, name: string): string {
 }
 
 function halves(fields: Fields, merge: unknown, rank: number): readonly string[] {
-  const parts: unknown = typeof merge === 'string' ? merge.split(' ') : merge;
-  if (Array.isArray(parts) && parts.length === 2 && parts.every((half) => typeof half === 'string')) return parts;
+  const given: unknown = typeof merge === 'string' ? merge.split(' ') : merge;
+  const parts = Array.isArray(given) && given.length === 2 ? Array.from<unknown>(given) : [];
+  if (parts.length === 2 && parts.every((half) => typeof half === 'string')) return parts;
   throw new TokenizerError(`${fields.path}: expected merge ${rank} to be "a b" or ["a", "b"], got ${show(merge)}`);
 }
 
