@@ -5,7 +5,10 @@ import { memoryNeed } from '../../src/engine/memory.ts';
 import { openFolder } from '../../src/loader/folder.ts';
 import { KvCache } from '../../src/model/cache.ts';
 import type { Backend } from '../../src/tensor/backend.ts';
+import { attention, type AttentionOptions } from '../../src/tensor/ops/attention.ts';
 import { ReferenceBackend } from '../../src/tensor/reference/backend.ts';
+import { scope } from '../../src/tensor/scope.ts';
+import { Tensor } from '../../src/tensor/tensor.ts';
 import { modelFolder } from '../support/fixtures.ts';
 
 /** The reference backend, and the most bytes that its handles and variables had at once: the numbers that a pass really holds. */
@@ -86,5 +89,52 @@ describe('what a prompt really takes', () => {
     expect(cache).toBe(plannedCache);
     expect(measured / planned).toBeLessThanOrEqual(1);
     expect(measured / planned).toBeGreaterThan(0.5);
+  });
+});
+
+/** The most copies of the scores `[H, T, S]` that attention holds at once. */
+function copiesOfScores(options: (backend: Backend) => Partial<AttentionOptions>): number {
+  const [T, H, S, d] = [16, 4, 1024, 8];
+  const { backend, peak, live, reset } = measured();
+  let copies = 0;
+  scope('', () => {
+    const ones = (...shape: number[]): Tensor =>
+      Tensor.from(backend, new Float32Array(shape.reduce((a, b) => a * b)).fill(1), shape);
+    const [q, keys, values, mask] = [ones(T, H, d), ones(H, S, d), ones(H, S, d), ones(T, S)];
+    const sequence = { begin: 0, end: T, keys, values, mask, positions: Int32Array.from({ length: S }, (_, i) => i) };
+    const given = options(backend);
+    reset();
+    const base = live();
+    attention(q, [sequence], { scale: 1, ...given });
+    copies = (peak() - base) / (4 * H * T * S);
+  });
+  return copies;
+}
+
+describe('the copies of the scores that are planned for', () => {
+  const sinks = (backend: Backend) => ({ sinks: Tensor.from(backend, new Float32Array(4), [4]) });
+  it.each([
+    ['none beside', () => ({}), 3],
+    ['a bound', () => ({ softCap: 50 }), 6],
+    ['sinks', sinks, 5],
+  ] as const)('%s: are those that attention holds', (_, options, planned) => {
+    const copies = copiesOfScores(options);
+    expect(copies).toBeLessThanOrEqual(planned + 0.05);
+    expect(copies).toBeGreaterThan(planned - 1.2);
+  });
+
+  it('are in the plan: with sinks two more', async () => {
+    const files = await openFolder(modelFolder('gpt_oss'));
+    const { network, weightBytes } = planNetwork(files, { weights: 'f32' });
+    await files.checkpoint.close();
+    const { nHeads, traits } = network.config;
+    const bare = Object.create(network, {
+      config: { value: { ...network.config, traits: traits.filter((trait) => trait !== 'sinks') } },
+    }) as typeof network;
+    const context = 100_000; // So long that the scores outweigh all else.
+    const working = (of: typeof network): number => memoryNeed({ network: of, weightBytes }, context).working;
+    const scores = (working(network) - working(bare)) / 2;
+    expect(scores % (4 * nHeads * context)).toBe(0); // Whole rows of all heads.
+    expect(scores).toBeGreaterThan(0);
   });
 });
