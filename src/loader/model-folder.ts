@@ -117,8 +117,14 @@ export class ModelFolder {
 }
 
 function cacheBlobs(root: string): string | undefined {
-  const snapshots = dirname(root);
+  const repository = repositoryOfSnapshot(root);
+  return repository && join(repository, 'blobs');
+}
+
+/** The folder of the repository, for `models--ORG--NAME/snapshots/COMMIT` of the Hugging Face cache; undefined for other folders. */
+export function repositoryOfSnapshot(folder: string): string | undefined {
+  const snapshots = dirname(folder);
   const repository = dirname(snapshots);
   const inCache = basename(snapshots) === 'snapshots' && basename(repository).startsWith('models--');
-  return inCache ? join(repository, 'blobs') : undefined;
+  return inCache ? repository : undefined;
 }

@@ -1,11 +1,12 @@
-import { createHash, type Hash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createHash } from 'node:crypto';
 import { readdir, readFile, readlink, realpath, stat, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, relative } from 'node:path';
+import { basename, join, relative } from 'node:path';
 
 import { formatBytes } from '../bytes.ts';
 import { convertedModelFolder } from './default-model.ts';
+import { blobHasher, hashFile } from './hash-file.ts';
 import { LoadError } from './load-error.ts';
+import { repositoryOfSnapshot } from './model-folder.ts';
 import { quote } from '../quote.ts';
 import type { OnProgress } from './progress.ts';
 
@@ -58,16 +59,15 @@ export async function verifyFolder(path: string, { onProgress, signal }: VerifyO
   let reported = 0;
   for (const [i, { name, hashes }] of expected.entries()) {
     const lengths = [...hashes].map((digest) => digest.length);
-    const hashers = [
-      ...(lengths.includes(SHA256_LENGTH) ? [createHash('sha256')] : []),
-      ...(lengths.includes(SHA1_LENGTH) ? [createHash('sha1').update(`blob ${sizes[i]}\0`)] : []),
-    ];
-    await hash(join(folder, name), hashers, signal, (bytes) => {
+    const digits = [SHA256_LENGTH, SHA1_LENGTH].filter((length) => lengths.includes(length));
+    const hashers = digits.map((length) => blobHasher(length, sizes[i]));
+    const onBytes = (bytes: number): void => {
       loaded += bytes;
       if (Date.now() - reported < PROGRESS_MS) return;
       reported = Date.now();
       onProgress?.({ label: 'Verifying', loaded, total });
-    });
+    };
+    await hashFile(join(folder, name), hashers, { signal, onBytes });
     const got = hashers.map((hasher) => hasher.digest('hex'));
     if (got.some((digest) => hashes.has(digest))) continue;
     const wanted = hashes.size === 1 ? [...hashes][0] : 'that of a blob in the cache';
@@ -88,8 +88,8 @@ function refuse(path: string): never {
 
 /** For `models--ORG--NAME/snapshots/COMMIT`; undefined for other folders. */
 async function ofSnapshot(folder: string): Promise<{ expected: Expected[]; cure: string } | undefined> {
-  const [snapshots, repo] = [dirname(folder), dirname(dirname(folder))];
-  if (basename(snapshots) !== 'snapshots' || !basename(repo).startsWith('models--')) return undefined;
+  const repo = repositoryOfSnapshot(folder);
+  if (repo === undefined) return undefined;
   const blobs = new Set(await readdir(join(repo, 'blobs')).catch(() => []));
   const expected: Expected[] = [];
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
@@ -135,24 +135,12 @@ async function sizeOf(path: string, cure: string): Promise<number> {
   return found.size;
 }
 
-async function hash(
-  path: string,
-  hashers: readonly Hash[],
-  signal: AbortSignal | undefined,
-  onBytes: (bytes: number) => void,
-): Promise<void> {
-  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20, signal })) {
-    for (const hasher of hashers) hasher.update(chunk as Buffer);
-    onBytes((chunk as Buffer).length);
-  }
-}
-
 /** Writes SHA256SUMS for the files that are in a folder now. */
 export async function writeChecksums(folder: string, { signal }: Pick<VerifyOptions, 'signal'> = {}): Promise<void> {
   const lines: string[] = [];
   for (const name of (await readdir(folder)).sort()) {
     const hasher = createHash('sha256');
-    await hash(join(folder, name), [hasher], signal, () => undefined);
+    await hashFile(join(folder, name), [hasher], { signal });
     lines.push(`${hasher.digest('hex')}  ${name}\n`);
   }
   await writeFile(join(folder, CHECKSUMS_NAME), lines.join(''), { flag: 'wx' });

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { hashFile } from '../loader/hash-file.ts';
 import { SetupError } from './setup-error.ts';
 
 /** Where users say that they trust files whose checksums we do not know. */
@@ -22,7 +22,7 @@ export interface ChecksumOptions {
 export async function checkSha256(path: string, expected: string | undefined, options: ChecksumOptions): Promise<void> {
   const { env = process.env, signal } = options;
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20, signal })) hash.update(chunk as Buffer);
+  await hashFile(path, [hash], { signal });
   const got = hash.digest('hex');
   const trusted = (env[TRUSTED] ?? '').toLowerCase().split(/[\s,]+/);
   if (got === expected || trusted.includes(got)) return;

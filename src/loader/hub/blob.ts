@@ -1,10 +1,11 @@
-import { createHash, type Hash } from 'node:crypto';
-import { constants, createReadStream } from 'node:fs';
+import type { Hash } from 'node:crypto';
+import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import type { Response } from 'undici';
 
+import { blobHasher, hashFile } from '../hash-file.ts';
 import { isFile } from './cache.ts';
 import type { HubClient } from './client.ts';
 import { HubError } from './error.ts';
@@ -78,6 +79,8 @@ export async function bytesLeftOf(path: string, size: number): Promise<number> {
   return furthest === undefined || furthest.size > size ? 0 : furthest.size;
 }
 
+const hasherOf = ({ hash, size }: HubFile): Hash => blobHasher(hash.length, size);
+
 /** Whether a file's contents are those that the hub states. */
 export async function isRight(
   path: string,
@@ -85,8 +88,9 @@ export async function isRight(
   onBytes?: (bytes: number) => void,
   signal?: AbortSignal,
 ): Promise<boolean> {
-  const hash = startHash(file);
-  const bytes = await hashFile(path, hash, onBytes, signal);
+  const hash = hasherOf(file);
+  let read = 0;
+  const bytes = await hashFile(path, [hash], { signal, onBytes: (count) => onBytes?.((read += count)) });
   return bytes === file.size && hash.digest('hex') === file.hash;
 }
 
@@ -101,15 +105,15 @@ async function receive(
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
   let { size: position } = await handle.stat();
-  let hash = startHash(file);
+  let hash = hasherOf(file);
   const restart = async (): Promise<void> => {
     await handle.truncate();
     position = 0;
-    hash = startHash(file);
+    hash = hasherOf(file);
   };
   if (position > file.size) await restart();
   onBytes(position);
-  if (position > 0) await hashFile(partial, hash, undefined, signal);
+  if (position > 0) await hashFile(partial, [hash], { signal });
 
   // A server that starts anew each time and breaks at the same place makes no progress, however many bytes it sends.
   let furthest = position;
@@ -181,24 +185,6 @@ function continues({ status, headers }: Response, position: number, size: number
 function announcedSize({ status, headers }: Response): number | undefined {
   const length = headers.get('content-length');
   return status !== 200 || length === null || headers.has('content-encoding') ? undefined : Number(length);
-}
-
-function startHash({ hash, size }: HubFile): Hash {
-  return hash.length === 64 ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
-}
-
-async function hashFile(
-  path: string,
-  hash: Hash,
-  onBytes?: (bytes: number) => void,
-  signal?: AbortSignal,
-): Promise<number> {
-  let bytes = 0;
-  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20, signal })) {
-    hash.update(chunk as Buffer);
-    onBytes?.((bytes += (chunk as Buffer).length));
-  }
-  return bytes;
 }
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {

@@ -2,8 +2,8 @@ import { fromE8m0 } from './e8m0.ts';
 import type { Format } from './format.ts';
 import { mxfp4 } from './mxfp4.ts';
 
-/** As llama.cpp has them: without a negative zero. */
-const VALUES = mxfp4.values.map((x) => x + 0);
+/** The numbers that E2M1 codes stand for, as llama.cpp has them: without a negative zero. */
+export const GGML_E2M1 = mxfp4.values.map((x) => x + 0);
 
 /**
  * GGML MXFP4: 32 elements in 17 bytes. The E8M0 factor, then 16 bytes of E2M1 numbers: elements 0 to 15 in the low halves
@@ -17,8 +17,8 @@ export const mxfp4Ggml: Format = {
     for (let at = 0, o = 0; at < blocks.length; at += 17, o += 32) {
       const factor = fromE8m0(blocks[at]);
       for (let i = 0; i < 16; i++) {
-        out[o + i] = VALUES[blocks[at + 1 + i] & 15] * factor;
-        out[o + i + 16] = VALUES[blocks[at + 1 + i] >> 4] * factor;
+        out[o + i] = GGML_E2M1[blocks[at + 1 + i] & 15] * factor;
+        out[o + i + 16] = GGML_E2M1[blocks[at + 1 + i] >> 4] * factor;
       }
     }
   },

@@ -1,8 +1,5 @@
 import type { Format } from './format.ts';
-import { mxfp4 } from './mxfp4.ts';
-
-/** As llama.cpp has them: without a negative zero. */
-const VALUES = mxfp4.values.map((x) => x + 0);
+import { GGML_E2M1 } from './mxfp4-ggml.ts';
 
 /** The factor that a byte stands for: E4M3 without its sign, where 0x7f, a NaN, is 0. */
 const FACTORS = Float32Array.from({ length: 256 }, (_, code) => {
@@ -25,8 +22,8 @@ export const nvfp4: Format = {
         const factor = FACTORS[blocks[at + group]];
         const numbers = at + 4 + 8 * group;
         for (let i = 0; i < 8; i++) {
-          out[o + 16 * group + i] = VALUES[blocks[numbers + i] & 15] * factor;
-          out[o + 16 * group + i + 8] = VALUES[blocks[numbers + i] >> 4] * factor;
+          out[o + 16 * group + i] = GGML_E2M1[blocks[numbers + i] & 15] * factor;
+          out[o + 16 * group + i + 8] = GGML_E2M1[blocks[numbers + i] >> 4] * factor;
         }
       }
     }
