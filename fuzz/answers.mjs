@@ -39,8 +39,17 @@ function tokenizerOf({ special, tags, template, marks }) {
   const letters = [...'abcdefghijklmnopqrstuvwxyz_=.:{}",', ...(marks ? ['▁'] : [' '])];
   const plain = [...bytes, ...letters];
   const found = { normalized: false, single_word: false, lstrip: false, rstrip: false };
-  const added = [...special, ...tags].map((content, i) => ({ id: plain.length + i, content, special: i < special.length, ...found })); // prettier-ignore
-  const replace = (/** @type {string} */ from, /** @type {string} */ content) => ({ type: 'Replace', pattern: { String: from }, content }); // prettier-ignore
+  const added = [...special, ...tags].map((content, i) => ({
+    id: plain.length + i,
+    content,
+    special: i < special.length,
+    ...found,
+  }));
+  const replace = (/** @type {string} */ from, /** @type {string} */ content) => ({
+    type: 'Replace',
+    pattern: { String: from },
+    content,
+  });
   const toText = [{ type: 'ByteFallback' }, { type: 'Fuse' }];
   const decoders = marks ? [replace('▁', ' '), ...toText, { type: 'Strip', content: ' ', start: 1, stop: 0 }] : toText;
   const vocab = Object.fromEntries(plain.map((token, id) => [token, id]));
@@ -98,9 +107,15 @@ function parsed(random) {
   const [thought, said] = ['reasoning', 'final'].map((name) =>
     contents(spans.filter(({ channel }) => channel === name)),
   );
-  const tagged = [thought + said, `<think>${thought}${said}`, `${thought}</think>${said}`, `<think>${thought}</think>${said}`]; // prettier-ignore
+  const tagged = [
+    thought + said,
+    `<think>${thought}${said}`,
+    `${thought}</think>${said}`,
+    `<think>${thought}</think>${said}`,
+  ];
   // White space before the first tag is left out, or stands before a tag that the model repeats.
-  const squeezed = (/** @type {string} */ string) => string.replace(/^(\s*)<think>/, '<think>$1').replace(/^((?:<think>)?)\s*/, '$1'); // prettier-ignore
+  const squeezed = (/** @type {string} */ string) =>
+    string.replace(/^(\s*)<think>/, '<think>$1').replace(/^((?:<think>)?)\s*/, '$1');
   assert.ok(tagged.map(squeezed).includes(squeezed(whole)), 'characters were lost or made up');
   return 'think parsed';
 }
@@ -126,7 +141,12 @@ function answer(tokenizer, before, tokens, stops) {
     if (steps.at(-1)?.finishReason !== undefined) break;
   }
   const spans = steps.flatMap((step) => step.spans ?? []);
-  return { steps, text: contents(steps.map(({ text }) => ({ content: text }))), spans: joinSpans(spans), last: steps[steps.length - 1] }; // prettier-ignore
+  return {
+    steps,
+    text: contents(steps.map(({ text }) => ({ content: text }))),
+    spans: joinSpans(spans),
+    last: steps[steps.length - 1],
+  };
 }
 
 /** @param {Random} random */
@@ -153,12 +173,17 @@ function answered(random) {
   if (name === 'plain') assert.equal(whole.text, goneOn(tokenizer, before, tokens));
 
   const special = random.chance(0.5);
-  const stop = special ? around(random, random.pick(tokenizer.channelFormat === 'harmony' ? SPECIAL : SPECIAL.slice(-2))) : random.pick([' ', 'b', 'the', 'e\n', 'ant', '```']); // prettier-ignore
+  const stop = special
+    ? around(random, random.pick(tokenizer.channelFormat === 'harmony' ? SPECIAL : SPECIAL.slice(-2)))
+    : random.pick([' ', 'b', 'the', 'e\n', 'ant', '```']);
   const stopped = answer(tokenizer, before, tokens, [stop]);
   // What was shown was shown without the stop string too, but for bytes that are no character beside a special token.
   if (!(special && whole.text.includes('\ufffd'))) {
     assert.ok(whole.text.startsWith(stopped.text), 'a stop string changed the text before it');
-    assert.ok(stopped.text.length < whole.text.length || stopped.last.finishReason === 'length' || special, 'stopped at nothing'); // prettier-ignore
+    assert.ok(
+      stopped.text.length < whole.text.length || stopped.last.finishReason === 'length' || special,
+      'stopped at nothing',
+    );
   }
   for (const span of stopped.spans) assert.ok(!span.content.includes(stop), 'a stop string within a message');
   if (name === 'plain') assert.ok(!stopped.text.includes(stop), 'a stop string is shown');
@@ -175,7 +200,10 @@ function answered(random) {
 
 /** What `tokens` add to a text. @param {Tokenizer} tokenizer @param {readonly number[]} before @param {readonly number[]} tokens */
 function goneOn(tokenizer, before, tokens) {
-  const stream = tokenizer.stream({ skipSpecialTokens: true, ...(!tokenizer.turns.beginsAnswer(before) && { after: before }) }); // prettier-ignore
+  const stream = tokenizer.stream({
+    skipSpecialTokens: true,
+    ...(!tokenizer.turns.beginsAnswer(before) && { after: before }),
+  });
   return tokens.map((id) => stream.push(id)).join('') + stream.end();
 }
 

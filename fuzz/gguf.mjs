@@ -20,7 +20,9 @@ export default {
   limit: { seconds: 5, megabytes: 512 },
 
   setup() {
-    files = readdirSync(fixtures).filter((name) => name.endsWith('.gguf')).map((name) => readFileSync(join(fixtures, name))); // prettier-ignore
+    files = readdirSync(fixtures)
+      .filter((name) => name.endsWith('.gguf'))
+      .map((name) => readFileSync(join(fixtures, name)));
     folder = mkdtempSync(join(tmpdir(), 'vitrine-fuzz-gguf-'));
     process.once('exit', () => {
       rmSync(folder, { recursive: true, force: true });
@@ -31,7 +33,9 @@ export default {
   async run(random) {
     const original = random.pick(files);
     const count = random.chance(0.3) ? 2 + random.int(2) : 1;
-    const names = Array.from({ length: count }, (_, part) => count === 1 ? 'model.gguf' : `model-${digits(part + 1)}-of-${digits(count)}.gguf`); // prettier-ignore
+    const names = Array.from({ length: count }, (_, part) =>
+      count === 1 ? 'model.gguf' : `model-${digits(part + 1)}-of-${digits(count)}.gguf`,
+    );
     const mutant = random.int(count);
     for (const [part, name] of names.entries()) {
       const bytes = count === 1 ? original : partOf(original, part, count);
@@ -81,7 +85,8 @@ async function load(path, random) {
 function mutated(original, random) {
   let bytes = Buffer.from(original);
   for (let edits = 1 + random.int(4); edits > 0 && bytes.length > 64; edits--) {
-    const at = random.int(random.chance(0.5) ? 2048 : random.chance(0.9) ? bytes.length / 4 : bytes.length) % (bytes.length - 9); // prettier-ignore
+    const at =
+      random.int(random.chance(0.5) ? 2048 : random.chance(0.9) ? bytes.length / 4 : bytes.length) % (bytes.length - 9);
     switch (random.int(7)) {
       case 0:
         bytes[at] ^= 1 << random.int(8);
@@ -101,7 +106,11 @@ function mutated(original, random) {
       case 5: {
         const from = random.int(bytes.length);
         const piece = bytes.subarray(from, from + random.int(256));
-        bytes = Buffer.concat([bytes.subarray(0, at), piece, bytes.subarray(at + (random.chance(0.5) ? piece.length : 0))]); // prettier-ignore
+        bytes = Buffer.concat([
+          bytes.subarray(0, at),
+          piece,
+          bytes.subarray(at + (random.chance(0.5) ? piece.length : 0)),
+        ]);
         break;
       }
       case 6:
@@ -120,7 +129,21 @@ const NUMBERS = [0n, 1n, 2n, 255n, 65_536n, 2n ** 31n, 2n ** 32n - 1n, 2n ** 32n
  * @param {Random} random
  */
 function editKey(bytes, random) {
-  const key = random.pick(['block_count', 'head_count', 'head_count_kv', 'embedding_length', 'context_length', 'feed_forward_length', 'expert_count', 'key_length', 'dimension_count', 'sliding_window', 'eos_token_id', 'kv_lora_rank', 'expert_used_count']); // prettier-ignore
+  const key = random.pick([
+    'block_count',
+    'head_count',
+    'head_count_kv',
+    'embedding_length',
+    'context_length',
+    'feed_forward_length',
+    'expert_count',
+    'key_length',
+    'dimension_count',
+    'sliding_window',
+    'eos_token_id',
+    'kv_lora_rank',
+    'expert_used_count',
+  ]);
   const at = bytes.indexOf(key);
   if (at >= 0 && at + key.length + 8 <= bytes.length)
     bytes.writeUInt32LE(random.pick([0, 1, 3, 7, 64, 1025, 2 ** 20, 2 ** 31, 2 ** 32 - 1]), at + key.length + 4);

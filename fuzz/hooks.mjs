@@ -77,7 +77,9 @@ export default {
     const longest = Math.min(LONGEST, model.maxLength - NEW_TOKENS);
     const tokens = Array.from({ length: 1 + random.int(longest) }, () => random.int(model.config.vocabSize));
     const hooks = Array.from({ length: 1 + random.int(4) }, () => random.pick(model.hooks));
-    const label = random.chance(0.5) ? once(random, model, tokens, hooks) : await generated(random, model, tokens, hooks); // prettier-ignore
+    const label = random.chance(0.5)
+      ? once(random, model, tokens, hooks)
+      : await generated(random, model, tokens, hooks);
     const after = { tensors: liveTensors(), handles: model.backend.liveHandles() };
     if (after.tensors !== before.tensors || after.handles !== before.handles)
       throw new Error(`${label}: ${JSON.stringify(before)} became ${JSON.stringify(after)}`);
@@ -135,7 +137,9 @@ async function generated(random, model, tokens, hooks) {
   const plain = await answers({});
   const identity = random.pick(Object.values(IDENTITIES));
   const capture = hooks.map((hook) => asked(random, hook));
-  const looking = random.chance(0.5) ? { capture } : { capture, edit: { [hooks[0]]: identity, 'sampler.hook_logits': identity } }; // prettier-ignore
+  const looking = random.chance(0.5)
+    ? { capture }
+    : { capture, edit: { [hooks[0]]: identity, 'sampler.hook_logits': identity } };
   try {
     if (!same(await answers(looking), plain))
       throw new Error(`generation, looking at ${capture.join(', ')}, changed a bit`);

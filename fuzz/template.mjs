@@ -246,7 +246,7 @@ function statement(random, depth) {
     case 3:
       return `{% set ns.t %}${inner()}{% endset %}`;
     case 4:
-      return `{% for i in range(60) %}{% set ns.l = ${random.pick(['[ns.l, ns.l]', 'ns.l + ns.l', '(ns.l, i)', '{i: ns.l}', '[ns.l]'])} %}{% endfor %}`; // prettier-ignore
+      return `{% for i in range(60) %}{% set ns.l = ${random.pick(['[ns.l, ns.l]', 'ns.l + ns.l', '(ns.l, i)', '{i: ns.l}', '[ns.l]'])} %}{% endfor %}`;
     case 5:
       return `{% macro f(a, b=${value}) %}${inner()}{% endmacro %}{{ f(${value}) }}`;
     case 6:

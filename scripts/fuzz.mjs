@@ -16,7 +16,9 @@ const ENOUGH = 20;
 const PERIOD = 20;
 
 const folder = join(root, 'fuzz');
-const all = readdirSync(folder).filter((file) => file.endsWith('.mjs') && !PARTS.includes(file)).map((file) => file.slice(0, -4)); // prettier-ignore
+const all = readdirSync(folder)
+  .filter((file) => file.endsWith('.mjs') && !PARTS.includes(file))
+  .map((file) => file.slice(0, -4));
 
 try {
   const { values, positionals } = parseArgs({

@@ -31,7 +31,10 @@ export const whole = (least: number, most = Number.MAX_SAFE_INTEGER): Check =>
 
 /** One of some strings. */
 export const oneOf = (...values: readonly string[]): Check => ({
-  words: `${values.slice(0, -1).map((value) => `"${value}"`).join(', ')} or "${values.at(-1)}"`, // prettier-ignore
+  words: `${values
+    .slice(0, -1)
+    .map((value) => `"${value}"`)
+    .join(', ')} or "${values.at(-1)}"`,
   holds: (value) => values.includes(value as string),
 });
 
@@ -69,8 +72,12 @@ export const OBJECT: Check = { words: 'an object', holds: isRecord };
 export const SIGNAL: Check = {
   words: 'an AbortSignal',
   holds: (value) =>
-    typeof value === 'object' && value !== null && 'aborted' in value && 'throwIfAborted' in value && 'addEventListener' in value,
-}; // prettier-ignore
+    typeof value === 'object' &&
+    value !== null &&
+    'aborted' in value &&
+    'throwIfAborted' in value &&
+    'addEventListener' in value,
+};
 
 /** @throws OptionError unless the argument `name` of `call` passes. */
 export function checkArgument(call: string, name: string, value: unknown, { words, holds }: Check): void {

@@ -39,10 +39,35 @@ const READ: readonly (readonly [string, unknown])[] = [
   ['[NaN,true,false,null,"",{},[],{"":[{}]}]', [NaN, true, false, null, '', {}, [], { '': [{}] }]],
   ['[1,2]', [1, 2]],
   ['{"a":1,"a":2}', { a: 2 }],
-]; // prettier-ignore
+];
 const REFUSED = [
-  '+Infinity', '-NaN', 'nan', 'inf', 'Infinit', 'NaN1', 'NaN,', '[NaN', '[NaN,]', '[NaN 1]', '{"a" NaN}', '{NaN:1}', '{"a":NaN,}', '[NaN,01]', '[NaN,1.]', '[NaN,.5]', '[NaN,"\\x"]', '[NaN,"\\u12g4"]', '[NaN,"a\tb"]', '[NaN,"open', '[NaN,"\\"]', '\u00a0[NaN]', '[NaN]x', '', '[NaN,tru]', '\ufeff[]',
-]; // prettier-ignore
+  '+Infinity',
+  '-NaN',
+  'nan',
+  'inf',
+  'Infinit',
+  'NaN1',
+  'NaN,',
+  '[NaN',
+  '[NaN,]',
+  '[NaN 1]',
+  '{"a" NaN}',
+  '{NaN:1}',
+  '{"a":NaN,}',
+  '[NaN,01]',
+  '[NaN,1.]',
+  '[NaN,.5]',
+  '[NaN,"\\x"]',
+  '[NaN,"\\u12g4"]',
+  '[NaN,"a\tb"]',
+  '[NaN,"open',
+  '[NaN,"\\"]',
+  '\u00a0[NaN]',
+  '[NaN]x',
+  '',
+  '[NaN,tru]',
+  '\ufeff[]',
+];
 
 it('reads and refuses what Python does', () => {
   for (const [text, value] of READ) expect([parseJson(text)], text).toEqual([value]);
@@ -64,8 +89,15 @@ it('bounds nesting, and takes time in proportion to the text', () => {
   expect(errorOf(nested(257)).message).toBe('line 1, column 257: expected at most 256 levels of nesting');
   expect(parseJson(`["${'['.repeat(1000)}\\""]`)).toHaveLength(1);
   // A parser whose time grew faster than the text would not end before the test's time is over.
-  for (const text of ['['.repeat(4e6), '{"a":'.repeat(1e6), `"${'\\'.repeat(4e6)}`, '\n'.repeat(4e6), `[NaN${',1'.repeat(2e6)}`, ' '.repeat(4e6)])
-    errorOf(text); // prettier-ignore
+  for (const text of [
+    '['.repeat(4e6),
+    '{"a":'.repeat(1e6),
+    `"${'\\'.repeat(4e6)}`,
+    '\n'.repeat(4e6),
+    `[NaN${',1'.repeat(2e6)}`,
+    ' '.repeat(4e6),
+  ])
+    errorOf(text);
 });
 
 it('bounds how many values a text holds, before they take memory', () => {

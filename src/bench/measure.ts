@@ -81,7 +81,10 @@ const CONTROL = ' (control)';
 export async function measureCase(spec: CaseSpec): Promise<CaseResult> {
   const random = createRandom(spec.seed);
   const variants = await Promise.all(spec.variants.map((one) => variantOf(one, spec.threads)));
-  const control = { ...(await variantOf(spec.variants[0], spec.threads, 'control')), name: `${variants[0].name}${CONTROL}` }; // prettier-ignore
+  const control = {
+    ...(await variantOf(spec.variants[0], spec.threads, 'control')),
+    name: `${variants[0].name}${CONTROL}`,
+  };
   const inputs = await drawInputs(spec, spec.seed);
   const prepared = new Map<Variant, Entrant>();
   try {
@@ -133,7 +136,13 @@ export async function measureCase(spec: CaseSpec): Promise<CaseResult> {
   function entrantOf(variant: Variant): Entrant {
     const task = taskOf(spec, inputs, variant);
     const made = variant.prepare(task);
-    return { variant, prepared: made, task, kernels: [], checks: check(made.result(0), task, variant, expected(task, variant)) }; // prettier-ignore
+    return {
+      variant,
+      prepared: made,
+      task,
+      kernels: [],
+      checks: check(made.result(0), task, variant, expected(task, variant)),
+    };
   }
 
   function expected(task: Task, variant: Variant): ReturnType<typeof expectedOf> {

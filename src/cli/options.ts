@@ -45,7 +45,9 @@ export const threadsOption = (): Option =>
   new Option('--threads <n>', 'threads of the backend (default: all cores)').argParser(numberFor(LOAD_CHECKS.threads));
 
 export const contextOption = (): Option =>
-  new Option('--context <n>', "tokens of a text at most (default: the model's own, or what fits)").argParser(numberFor(LOAD_CHECKS.context)); // prettier-ignore
+  new Option('--context <n>', "tokens of a text at most (default: the model's own, or what fits)").argParser(
+    numberFor(LOAD_CHECKS.context),
+  );
 
 export const maxMemoryOption = (): Option =>
   new Option('--max-memory <size>', 'memory for the model, as in 8GB or 12GiB (default: 90% of what is left)').argParser(bytes); // prettier-ignore

@@ -60,7 +60,12 @@ export async function openModel(source: string, options: OpenOptions = {}): Prom
   checkOptions('openModel', options, OPEN_CHECKS);
   checkArgument('openModel', 'source', source, PATH);
   const gguf = await findGguf(source);
-  const local = gguf !== undefined || (await stat(source).then(() => true, () => false)); // prettier-ignore
+  const local =
+    gguf !== undefined ||
+    (await stat(source).then(
+      () => true,
+      () => false,
+    ));
   if (!local && /^[\w.-]+\/[\w.-]+$/.test(source) && !source.startsWith('.')) {
     // Only now: its HTTP client is WebAssembly, which reserves 10 GiB of address space.
     const { openFromHub } = await import('../loader/hub/open.ts');

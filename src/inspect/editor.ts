@@ -100,7 +100,9 @@ function numbersOf({ name }: Hook, value: Tensor, given: NonNullable<ReturnType<
 
 /** As integers, where that is what they stand for and loses nothing. */
 const whole = (numbers: HostArray, { dtype }: Tensor): HostArray =>
-  dtype === 'i32' && numbers.every((x) => x === Math.trunc(x) && Math.abs(x) < 2 ** 31) ? Int32Array.from(numbers) : numbers; // prettier-ignore
+  dtype === 'i32' && numbers.every((x) => x === Math.trunc(x) && Math.abs(x) < 2 ** 31)
+    ? Int32Array.from(numbers)
+    : numbers;
 
 function expectIds({ name, idsBelow }: Hook, numbers: HostArray): void {
   const most = idsBelow ?? 2 ** 31;

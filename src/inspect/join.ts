@@ -31,7 +31,12 @@ export function partOf(point: HookPoint, value: Tensor, { rows, keys }: { rows: 
   if (jointOf(point) !== 'keys' || keys === 0) return value.clone();
   return scope('', () => {
     const begin = value.shape.map((_, axis) => (axis === 0 ? keys : 0));
-    return value.slice(begin, value.shape.map((size, axis) => (axis === 0 ? size - keys : size))).clone(); // prettier-ignore
+    return value
+      .slice(
+        begin,
+        value.shape.map((size, axis) => (axis === 0 ? size - keys : size)),
+      )
+      .clone();
   });
 }
 

@@ -24,6 +24,9 @@ export async function withSpace<T>(path: string, bytes: number, write: () => Pro
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     if (!NO_SPACE.includes(code ?? '')) throw cause;
-    throw new LoadError(`write ${path}: it takes ${formatBytes(bytes)}, and there is no room: ${message}. Make room, or choose another place.`, { cause }); // prettier-ignore
+    throw new LoadError(
+      `write ${path}: it takes ${formatBytes(bytes)}, and there is no room: ${message}. Make room, or choose another place.`,
+      { cause },
+    );
   }
 }

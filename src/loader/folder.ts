@@ -38,7 +38,8 @@ export async function openFolder(path: string, options: LinkOptions = {}): Promi
 }
 
 async function openWeights(folder: ModelFolder, names: readonly string[]): Promise<SafetensorsCheckpoint> {
-  if (names.includes(SINGLE_NAME)) return new SafetensorsCheckpoint([await readSafetensors(await folder.open(SINGLE_NAME))]); // prettier-ignore
+  if (names.includes(SINGLE_NAME))
+    return new SafetensorsCheckpoint([await readSafetensors(await folder.open(SINGLE_NAME))]);
   if (!names.includes(INDEX_NAME)) throw new LoadError(withoutWeights(folder.path, names));
   const { files, fileOf } = await openShards(folder, names);
   return new SafetensorsCheckpoint(files, fileOf);

@@ -106,7 +106,10 @@ async function ofSnapshot(folder: string): Promise<{ expected: Expected[]; cure:
 /** For a folder with SHA256SUMS. */
 async function ofChecksums(folder: string): Promise<{ expected: Expected[]; cure: string } | undefined> {
   const path = join(folder, CHECKSUMS_NAME);
-  const size = await stat(path).then((file) => file.size, () => undefined); // prettier-ignore
+  const size = await stat(path).then(
+    (file) => file.size,
+    () => undefined,
+  );
   if (size === undefined) return undefined;
   if (size > MAX_CHECKSUMS_BYTES)
     throw new LoadError(`${path}: ${size} bytes, expected ${MAX_CHECKSUMS_BYTES} at most.`);

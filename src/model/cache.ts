@@ -85,7 +85,9 @@ export class KvCache {
 
   /** Memory of the stores. */
   get bytes(): number {
-    const numbers = this.#stores.layers.map(({ layout: { nKvHeads, keyDim, valueDim }, keys }) => nKvHeads * keys.shape[1] * (keyDim + valueDim)); // prettier-ignore
+    const numbers = this.#stores.layers.map(
+      ({ layout: { nKvHeads, keyDim, valueDim }, keys }) => nKvHeads * keys.shape[1] * (keyDim + valueDim),
+    );
     return numbers.reduce((sum, count) => sum + count * 4, 0);
   }
 

@@ -50,6 +50,7 @@ export function textHalf(raw: Json): Json {
 }
 
 function sizesOf(type: string): Json {
-  const [vocab_size, hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, num_key_value_heads] = SIZES[type]; // prettier-ignore
+  const [vocab_size, hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, num_key_value_heads] =
+    SIZES[type];
   return { vocab_size, hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, num_key_value_heads };
 }

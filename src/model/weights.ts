@@ -259,7 +259,10 @@ export class Weights {
     const rest = [...this.#stored.tensors].filter(
       ([name, { unlisted }]) => !asked.has(name) && !unlisted && !useless.some((pattern) => pattern.test(name)),
     );
-    const { unknown, notes } = sortUnused(rest.map(([name]) => name), trunk); // prettier-ignore
+    const { unknown, notes } = sortUnused(
+      rest.map(([name]) => name),
+      trunk,
+    );
     if (unknown.length > 0)
       throw new CheckpointError(
         `${this.#stored.source}: tensors that are not part of this architecture (${unknown.length}): ${some(unknown)}. ` +
@@ -302,4 +305,4 @@ function arrangedBlockRows(format: PackedFormat, parts: readonly WeightPart[]): 
 }
 
 const some = (names: readonly string[]): string =>
-  names.slice(0, 5).map(short).join(', ') + (names.length > 5 ? ', …' : ''); // prettier-ignore
+  names.slice(0, 5).map(short).join(', ') + (names.length > 5 ? ', …' : '');

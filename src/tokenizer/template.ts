@@ -190,7 +190,8 @@ function guarded<T>(run: () => T, line?: () => number): T {
 
 function reasonOf(error: unknown): string {
   if (error instanceof DeadlineError) return `not done after ${DEADLINE / 1000} s; use another template`;
-  if (error instanceof TemplateFault || error instanceof LimitError || error instanceof DataError) return shortened(error.message); // prettier-ignore
+  if (error instanceof TemplateFault || error instanceof LimitError || error instanceof DataError)
+    return shortened(error.message);
   // What is left is the engine's stack and string lengths, which a template can exceed as well.
   if (error instanceof RangeError && error.message.includes('call stack'))
     return 'nested too deeply; use another template';

@@ -63,8 +63,20 @@ describe.each(['reference', 'tensorflow'] as const)('a cache in use on %s', (bac
         const uses: [string, () => unknown][] = [
           ['forward', () => model.forward([5], { cache })],
           ['run', () => model.run([5], { cache })],
-          ['forwardBatch', () => model.forwardBatch([{ tokens: [5], cache: other }, { tokens: [5], cache }])], // prettier-ignore
-          ['KvCache.truncate', () => { cache.truncate(0); }], // prettier-ignore
+          [
+            'forwardBatch',
+            () =>
+              model.forwardBatch([
+                { tokens: [5], cache: other },
+                { tokens: [5], cache },
+              ]),
+          ],
+          [
+            'KvCache.truncate',
+            () => {
+              cache.truncate(0);
+            },
+          ],
         ];
         for (const [call, use] of uses) expect(use, call).toThrow(`${call}: generate is using the cache.`);
         if (seen.length === 3) {
@@ -147,7 +159,10 @@ describe.each(['reference', 'tensorflow'] as const)('a cache in use on %s', (bac
         const controller = new AbortController();
         const tokens = model.generate(LONG, { ...GREEDY, cache, signal: controller.signal });
         const first = tokens.next();
-        const ended = first.then(() => true, () => false); // prettier-ignore
+        const ended = first.then(
+          () => true,
+          () => false,
+        );
         for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
         seen.add(cache.length);
         controller.abort();
@@ -176,7 +191,12 @@ describe.each(['reference', 'tensorflow'] as const)('a cache in use on %s', (bac
     it.each([0, 1])('that an edit disposes of in the middle of layer %i ends the call, and leaves nothing', (layer) => {
       const cache = model.newCache();
       model.forward([1, 2], { cache }).dispose();
-      const edit = { [`blocks.${layer}.attn.hook_q`]: () => { cache.dispose(); return undefined; } }; // prettier-ignore
+      const edit = {
+        [`blocks.${layer}.attn.hook_q`]: () => {
+          cache.dispose();
+          return undefined;
+        },
+      };
       expect(() => model.run([3, 4], { cache, edit })).toThrow(DisposedError);
       expect(() => model.forward([3], { cache })).toThrow(DisposedError);
     });

@@ -79,7 +79,9 @@ describe.each(['llama_gqa_tied', 'mistral_sliding', 'gpt_oss', 'qwen3_moe', 'dee
           expect(value.shape, hook).toEqual(wanted.shape);
           expect(value.dtype, hook).toBe(wanted.dtype);
           const numbers = wanted.data();
-          const bad = value.data().findIndex((x, i) => x !== numbers[i] && !(Math.abs(x - numbers[i]) < 2e-3 * (1 + Math.abs(numbers[i])))); // prettier-ignore
+          const bad = value
+            .data()
+            .findIndex((x, i) => x !== numbers[i] && !(Math.abs(x - numbers[i]) < 2e-3 * (1 + Math.abs(numbers[i]))));
           expect(bad, `${hook}: ${value.data()[bad]} for ${numbers[bad]}`).toBe(-1);
         }
       }

@@ -33,7 +33,9 @@ function tokenizerWith({ added, eos, template }: Vocabulary): Tokenizer {
 
 function ends(vocabulary: Vocabulary, config: Json = {}, generationConfig?: Json): string[] {
   const tokenizer = tokenizerWith(vocabulary);
-  return endIds({ config, generationConfig, tokenizer }).map((id) => tokenizer.tokenOf(id) ?? String(id)).sort(); // prettier-ignore
+  return endIds({ config, generationConfig, tokenizer })
+    .map((id) => tokenizer.tokenOf(id) ?? String(id))
+    .sort();
 }
 
 const CHATML = `{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}`;
@@ -66,7 +68,18 @@ describe('endIds', () => {
   });
 
   it('takes no other token for an end', () => {
-    const added = ['<a>', '<|channel|>', '<|im_start|>', '<tool_call>', '</tool_call>', '<think>', '</think>', '<|python_tag|>', '[TOOL_CALLS]', '<|fim_suffix|>']; // prettier-ignore
+    const added = [
+      '<a>',
+      '<|channel|>',
+      '<|im_start|>',
+      '<tool_call>',
+      '</tool_call>',
+      '<think>',
+      '</think>',
+      '<|python_tag|>',
+      '[TOOL_CALLS]',
+      '<|fim_suffix|>',
+    ];
     expect(ends({ added }, { eos_token_id: 26 })).toEqual(['<a>']);
     // Gemma's `</s>` strikes text out.
     expect(ends({ added: ['<a>', '</s>?'] }, { eos_token_id: 26 })).toEqual(['<a>']);

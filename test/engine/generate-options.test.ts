@@ -29,7 +29,10 @@ describe('values of generation_config.json', () => {
   ])('%j is off', (fields) => {
     const { sampling, maxTokens } = resolved({ do_sample: true, ...fields });
     const isOff = { topK: 0, topP: 1, minP: 0, typicalP: 1, repetitionPenalty: 1, noRepeatNgramSize: 0 };
-    expect({ ...isOff, ...Object.fromEntries(Object.entries(sampling).filter(([, value]) => value !== undefined)) }).toEqual(isOff); // prettier-ignore
+    expect({
+      ...isOff,
+      ...Object.fromEntries(Object.entries(sampling).filter(([, value]) => value !== undefined)),
+    }).toEqual(isOff);
     expect(maxTokens).toBe(512);
   });
 

@@ -70,10 +70,14 @@ describe.each(['reference', 'tensorflow'] as const)('a load that ends in the mid
       expect(all.reads()).toBeGreaterThan(10);
       const step = Math.max(1, Math.floor(all.reads() / 40));
       for (let n = 0; n < all.reads(); n += step) {
-        const failing = failingAt(whole, n, () => { throw new Error(`read ${n}`); }); // prettier-ignore
+        const failing = failingAt(whole, n, () => {
+          throw new Error(`read ${n}`);
+        });
         await expect(loadNetwork(failing.files, backend)).rejects.toThrow(`read ${n}`);
         const controller = new AbortController();
-        const aborted = failingAt(whole, n, () => { controller.abort(new Error(`abort ${n}`)); }); // prettier-ignore
+        const aborted = failingAt(whole, n, () => {
+          controller.abort(new Error(`abort ${n}`));
+        });
         await expect(loadNetwork(aborted.files, backend, { signal: controller.signal })).rejects.toThrow(`abort ${n}`);
         expect([liveTensors(), backend.liveHandles(), open()], `read ${n}`).toEqual(base);
       }
@@ -92,7 +96,9 @@ describe('models of one process', () => {
       using b = await load(modelFolder('llama_gqa_tied'), { backend });
       expect(a.backend).toBe(b.backend);
       const { acts, dispose } = a.run([1, 2, 3], { capture: ['blocks.0.hook_resid_post'] });
-      const patched = b.run([4, 5, 6], { edit: { 'blocks.0.hook_resid_post': (own) => own.mul(0).add(acts['blocks.0.hook_resid_post']) } }); // prettier-ignore
+      const patched = b.run([4, 5, 6], {
+        edit: { 'blocks.0.hook_resid_post': (own) => own.mul(0).add(acts['blocks.0.hook_resid_post']) },
+      });
       using plain = a.forward([1, 2, 3], { logits: 'all' });
       expect(patched.logits.data()).toEqual(plain.data());
       patched.dispose();

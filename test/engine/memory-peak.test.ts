@@ -35,21 +35,42 @@ function measured(): {
     if (count === 0) live -= bytesOf(handle);
     if (count === 0) holders.delete(handle);
   };
-  const makes = new Set<keyof Backend>(['upload', 'matmul', 'binary', 'unary', 'reduce', 'softmax', 'gather', 'concat', 'slice', 'transpose', 'reshape', 'cast', 'createVariable', 'readVariable']); // prettier-ignore
+  const makes = new Set<keyof Backend>([
+    'upload',
+    'matmul',
+    'binary',
+    'unary',
+    'reduce',
+    'softmax',
+    'gather',
+    'concat',
+    'slice',
+    'transpose',
+    'reshape',
+    'cast',
+    'createVariable',
+    'readVariable',
+  ]);
   const get = (_: Backend, name: keyof Backend): unknown => {
     const member: unknown = Reflect.get(backend, name);
     if (typeof member !== 'function') return member;
     const call = (member as (...args: unknown[]) => unknown).bind(backend);
     if (makes.has(name)) return (...args: unknown[]) => hold(call(...args));
     if (name === 'split') return (...args: unknown[]) => (call(...args) as unknown[]).map(hold);
-    if (name === 'free' || name === 'freeVariable') return (handle: unknown) => { drop(handle); call(handle); }; // prettier-ignore
+    if (name === 'free' || name === 'freeVariable')
+      return (handle: unknown) => {
+        drop(handle);
+        call(handle);
+      };
     return call;
   };
   return {
     backend: new Proxy(backend, { get }),
     peak: (): number => peak,
     live: () => live,
-    reset: () => { peak = live; }, // prettier-ignore
+    reset: () => {
+      peak = live;
+    },
   };
 }
 
@@ -69,7 +90,12 @@ async function compare(name: string, context: number) {
     runPass({ network, backend, sequences: [{ tokens, cache }], logits: 'last' }).dispose();
   }
   const need = memoryNeed(plan, context);
-  const result = { measured: peak() - base, cache: cache.bytes, plannedCache: need.cache , planned: need.cache + need.working }; // prettier-ignore
+  const result = {
+    measured: peak() - base,
+    cache: cache.bytes,
+    plannedCache: need.cache,
+    planned: need.cache + need.working,
+  };
   cache.dispose();
   expect(live()).toBe(base);
   loaded.dispose();

@@ -41,7 +41,24 @@ describe.each(['reference', 'tensorflow'] as const)('run on %s', (backend) => {
     it('gives every hook that it lists, in the axes that the table says', () => {
       const { dim: d, nHeads: h, nKvHeads: g, headDim: e, mlpDim, vocabSize: V, latent, experts } = model.config;
       const { count: E, perToken: k, dim: F } = experts!;
-      const sizes: Record<string, number | undefined> = { p: T, l: T, t: T, d, h, g, e, V, E, k, 1: 1, e_v: latent?.valueDim ?? e, e_n: latent?.nopeDim, e_r: latent?.ropeDim, r_q: latent?.queryRank, r_kv: latent?.rank }; // prettier-ignore
+      const sizes: Record<string, number | undefined> = {
+        p: T,
+        l: T,
+        t: T,
+        d,
+        h,
+        g,
+        e,
+        V,
+        E,
+        k,
+        1: 1,
+        e_v: latent?.valueDim ?? e,
+        e_n: latent?.nopeDim,
+        e_r: latent?.ropeDim,
+        r_q: latent?.queryRank,
+        r_kv: latent?.rank,
+      };
       expect(Object.keys(acts).sort()).toEqual([...model.hooks].sort());
       for (const [hook, { shape }] of Object.entries(acts)) {
         const inExpert = /^blocks\.\d+\.mlp\.experts\.\d+\./;

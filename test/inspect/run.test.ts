@@ -113,7 +113,9 @@ describe.each(['reference', 'tensorflow'] as const)('run on %s', (backend) => {
       });
 
       it('gives a hook that was asked for twice once, and leaves nothing where layers do not stack', async () => {
-        const { acts, dispose } = model.run(TOKENS, { capture: ['hook_embed', 'blocks.0.ln1.*', 'hook_embed', 'blocks.0.ln1.hook_scale'] }); // prettier-ignore
+        const { acts, dispose } = model.run(TOKENS, {
+          capture: ['hook_embed', 'blocks.0.ln1.*', 'hook_embed', 'blocks.0.ln1.hook_scale'],
+        });
         expect(Object.keys(acts)).toEqual(['hook_embed', 'blocks.0.ln1.hook_scale', 'blocks.0.ln1.hook_normalized']);
         dispose();
         using mixture = await load(modelFolder('qwen3_moe'), { backend, weights: 'f32' });

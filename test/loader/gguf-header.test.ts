@@ -158,18 +158,38 @@ test('a header larger than the first read', async () => {
 });
 
 test.each<[string, Buffer, RegExp]>([
-  ['a header of 70 MB', gguf({ keys: [key('a', T.array, u32(T.u8), u64(70e6))], data: Buffer.alloc(70e6) }), /larger than 67108864 bytes/],
-  ['a million keys', gguf({ keyCount: 1_000_000n, data: Buffer.alloc(14e6) }), /metadata: expected at most 65536 entries, got 1000000/],
-  ['a million tensors', gguf({ tensorCount: 1_000_000n, data: Buffer.alloc(24e6) }), /tensor list: expected at most 65536/],
-  ['a key of 1 MB', gguf({ keys: [key('k'.repeat(1e6), T.u8, u8(0))] }), /metadata key 0: expected at most 65535 bytes of text, got 1000000/],
-  ['a name of 1 MB', gguf({ tensors: [tensor('n'.repeat(1e6), [1], F32, 0)] }), /expected at most 63 bytes of text, got 1000000/],
+  [
+    'a header of 70 MB',
+    gguf({ keys: [key('a', T.array, u32(T.u8), u64(70e6))], data: Buffer.alloc(70e6) }),
+    /larger than 67108864 bytes/,
+  ],
+  [
+    'a million keys',
+    gguf({ keyCount: 1_000_000n, data: Buffer.alloc(14e6) }),
+    /metadata: expected at most 65536 entries, got 1000000/,
+  ],
+  [
+    'a million tensors',
+    gguf({ tensorCount: 1_000_000n, data: Buffer.alloc(24e6) }),
+    /tensor list: expected at most 65536/,
+  ],
+  [
+    'a key of 1 MB',
+    gguf({ keys: [key('k'.repeat(1e6), T.u8, u8(0))] }),
+    /metadata key 0: expected at most 65535 bytes of text, got 1000000/,
+  ],
+  [
+    'a name of 1 MB',
+    gguf({ tensors: [tensor('n'.repeat(1e6), [1], F32, 0)] }),
+    /expected at most 63 bytes of text, got 1000000/,
+  ],
   ['a type that was given up', gguf({ tensors: [tensor('a', [4], 31, 0)], data }), /Q4_0_4_4.*given up/],
 ])('refuses %s in a short message', async (_, bytes, message) => {
   const error = await read(bytes).catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(GgufError);
   expect((error as GgufError).message).toMatch(message);
   expect((error as GgufError).message.length).toBeLessThan(2000);
-}); // prettier-ignore
+});
 
 test('an array that nobody asks for stays in its bytes', async () => {
   const count = 60_000_000;

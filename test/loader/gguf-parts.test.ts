@@ -81,25 +81,50 @@ const other = (name: string) => key('general.architecture', T.text, text(name));
 test.each<[string, (files: Map<string, Buffer>) => void, RegExp, ((part: number) => Buffer[])?]>([
   ['a missing part', (files) => files.delete(partName(1)), /m-00002-of-00003\.gguf: this part .* missing\. Download/],
   ['a missing first part', (files) => files.delete(partName(0)), /m-00001-of-00003\.gguf: this part .* missing/],
-  ['one part under two names', (files) => files.set(partName(1), files.get(partName(2))!), /00002-of.*expected part 2 by its name, and it says 3/],
-  ['a part of another count', (files) => files.set(partName(1), split(whole, stored, 2)[1]), /00002-of.*of 2 parts.*different models/],
-  ['a part of a model with fewer tensors', (files) => files.set(partName(1), split(whole, stored.slice(0, -3), 3)[1]), /00002-of.*with \d+ tensors.*different models/],
-  ['a tensor in two parts', (files) => {
-    const twice = [...stored];
-    twice[1] = stored[0];
-    files.set(partName(1), split(whole, twice, 3)[1]);
-  }, /00002-of.*"token_embd.*is in .*00001-of.* too/],
-  ['a part with a tensor less', (files) => {
-    const fewer = split(whole, stored, 3, () => []);
-    files.set(partName(2), patchCount(split(whole, stored.slice(0, -3), 3)[2]));
-    files.set(partName(0), fewer[0]);
-  }, /expected \d+ tensors in its 3 parts, got \d+/],
-  ['a part that names another architecture', () => undefined, /00003-of.*another general.architecture.*different models/, (part) => part === 2 ? [other('qwen2')] : []],
+  [
+    'one part under two names',
+    (files) => files.set(partName(1), files.get(partName(2))!),
+    /00002-of.*expected part 2 by its name, and it says 3/,
+  ],
+  [
+    'a part of another count',
+    (files) => files.set(partName(1), split(whole, stored, 2)[1]),
+    /00002-of.*of 2 parts.*different models/,
+  ],
+  [
+    'a part of a model with fewer tensors',
+    (files) => files.set(partName(1), split(whole, stored.slice(0, -3), 3)[1]),
+    /00002-of.*with \d+ tensors.*different models/,
+  ],
+  [
+    'a tensor in two parts',
+    (files) => {
+      const twice = [...stored];
+      twice[1] = stored[0];
+      files.set(partName(1), split(whole, twice, 3)[1]);
+    },
+    /00002-of.*"token_embd.*is in .*00001-of.* too/,
+  ],
+  [
+    'a part with a tensor less',
+    (files) => {
+      const fewer = split(whole, stored, 3, () => []);
+      files.set(partName(2), patchCount(split(whole, stored.slice(0, -3), 3)[2]));
+      files.set(partName(0), fewer[0]);
+    },
+    /expected \d+ tensors in its 3 parts, got \d+/,
+  ],
+  [
+    'a part that names another architecture',
+    () => undefined,
+    /00003-of.*another general.architecture.*different models/,
+    (part) => (part === 2 ? [other('qwen2')] : []),
+  ],
 ])('refuses %s', async (name, edit, message, more) => {
   const error = await openGguf(join(parts(name, edit, more), partName(2))).catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(GgufError);
   expect((error as Error).message).toMatch(message);
-}); // prettier-ignore
+});
 
 /** Says that all tensors are there. */
 function patchCount(part: Buffer): Buffer {

@@ -59,17 +59,32 @@ test.each<[string, Buffer[], unknown]>([
 
 test.each<[string, string, Buffer[], RegExp]>([
   ['yarn without a factor', 'llama-bf16', [type('yarn')], /factor of yarn/],
-  ['yarn that extrapolates', 'llama-bf16', [type('yarn'), rope('scaling.factor', 4), rope('scaling.yarn_ext_factor', 0.5)], /yarn_ext_factor.*expected 1 or none, got 0\.5/],
+  [
+    'yarn that extrapolates',
+    'llama-bf16',
+    [type('yarn'), rope('scaling.factor', 4), rope('scaling.yarn_ext_factor', 0.5)],
+    /yarn_ext_factor.*expected 1 or none, got 0\.5/,
+  ],
   ['a type that is not known', 'llama-bf16', [type('spiral')], /expected none, linear or yarn, got "spiral"/],
   ['longrope without factors', 'llama-bf16', [type('longrope')], /got "longrope"/],
   ['a negative factor', 'llama-bf16', [rope('scaling.factor', -2)], /not negative, got -2/],
   ['divisors and a factor', 'llama3-rope-q8_0', [rope('scaling.factor', 2)], /beside the divisors/],
   ['attention to what follows', 'llama-bf16', [key('llama.attention.causal', T.bool, u8(0))], /attention\.causal/],
-  ['experts chosen otherwise', 'qwen3moe-bf16', [key('qwen3moe.expert_gating_func', T.u32, u32(2))], /expert_gating_func.*expected 1 or none, got 2/],
-  ['experts scaled', 'mixtral-bf16', [key('llama.expert_weights_scale', T.f32, f32(2.5))], /expert_weights_scale.*got 2\.5/],
+  [
+    'experts chosen otherwise',
+    'qwen3moe-bf16',
+    [key('qwen3moe.expert_gating_func', T.u32, u32(2))],
+    /expert_gating_func.*expected 1 or none, got 2/,
+  ],
+  [
+    'experts scaled',
+    'mixtral-bf16',
+    [key('llama.expert_weights_scale', T.f32, f32(2.5))],
+    /expert_weights_scale.*got 2\.5/,
+  ],
 ])('refuses %s', async (_, name, keys, message) => {
   await expect(openGguf(write(withKeys(fixture(name), ...keys)))).rejects.toThrow(message);
-}); // prettier-ignore
+});
 
 test('a rotary part of a head is refused where the published code rotates all of it', async () => {
   const bytes = fixture('llama-bf16');

@@ -121,7 +121,11 @@ test('tokens that fill gaps are no tokens, unused ones are, and only control tok
   )!;
   const { model, added_tokens } = files.tokenizer as unknown as TokenizerJson;
   expect(model.vocab).toEqual({ a: 0, b: 1, '[PAD2]x': 3, '<|im_end|>': 4, '<tool>': 5, '<unk>': 6 });
-  expect(added_tokens.map(({ id, special }) => [id, special])).toEqual([[4, true], [5, false], [6, true]]); // prettier-ignore
+  expect(added_tokens.map(({ id, special }) => [id, special])).toEqual([
+    [4, true],
+    [5, false],
+    [6, true],
+  ]);
 });
 
 test.each<[string, string[]]>([

@@ -223,7 +223,11 @@ test('what killed downloads left is cleared by the next one, what living ones ma
   ];
   for (const path of [...cleared, ...kept]) await writeFile(path, 'x');
   await download();
-  const exists = (path: string) => stat(path).then(() => true, () => false); // prettier-ignore
+  const exists = (path: string) =>
+    stat(path).then(
+      () => true,
+      () => false,
+    );
   expect(await Promise.all(cleared.map(exists))).toEqual(cleared.map(() => false));
   expect(await Promise.all(kept.map(exists))).toEqual(kept.map(() => true));
 });

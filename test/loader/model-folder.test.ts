@@ -31,19 +31,30 @@ const LEADS: readonly (readonly [string, () => Promise<string>])[] = [
   ['a file of the process', () => Promise.resolve('/proc/self/environ')],
   ['a device', () => Promise.resolve('/dev/zero')],
   ['a folder', () => Promise.resolve('..')],
-  ['a chain of links', async () => {
-    await symlink('/etc/passwd', join(parent, 'first'));
-    await symlink('../first', join(folder, 'second'));
-    return 'second';
-  }],
-  ['a linked folder within', async () => {
-    await symlink('..', join(folder, 'inner'));
-    return 'inner/secret';
-  }],
-]; // prettier-ignore
+  [
+    'a chain of links',
+    async () => {
+      await symlink('/etc/passwd', join(parent, 'first'));
+      await symlink('../first', join(folder, 'second'));
+      return 'second';
+    },
+  ],
+  [
+    'a linked folder within',
+    async () => {
+      await symlink('..', join(folder, 'inner'));
+      return 'inner/secret';
+    },
+  ],
+];
 const FILES = [
-  'config.json', 'generation_config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja',
-]; // prettier-ignore
+  'config.json',
+  'generation_config.json',
+  'model.safetensors',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'chat_template.jinja',
+];
 
 it.each(FILES.flatMap((name) => LEADS.map(([what, lead]) => ({ name, what, lead }))))(
   '$name as a link to $what is refused, and nothing of it shows',
@@ -53,9 +64,10 @@ it.each(FILES.flatMap((name) => LEADS.map(([what, lead]) => ({ name, what, lead 
     const error = (await openFolder(folder).catch((reason: unknown) => reason)) as Error;
     expect(error.message).toMatch(/outside the model's folder\. Copy the file .*--allow-links/);
     expect(error.message).not.toMatch(/PRIVATE|root:/);
-    if (name.includes('token') || name.includes('template')) await expect(loadTokenizer(folder)).rejects.toThrow(/outside/);
+    if (name.includes('token') || name.includes('template'))
+      await expect(loadTokenizer(folder)).rejects.toThrow(/outside/);
   },
-); // prettier-ignore
+);
 
 it('an index and its shards, links in a circle and links to nothing are refused', async () => {
   await rm(join(folder, 'model.safetensors'));
@@ -100,7 +112,9 @@ it('notices a file of the same size that is written to while it is read', async 
   await file.read('a');
   await new Promise((resolve) => setTimeout(resolve, 20)); // Beyond the grain of time stamps.
   await write();
-  await expect(file.read('a')).rejects.toThrow(/model\.safetensors: expected the file as it was when it was opened .* something wrote to it/);
+  await expect(file.read('a')).rejects.toThrow(
+    /model\.safetensors: expected the file as it was when it was opened .* something wrote to it/,
+  );
   await file.close();
 
   const again = await openSafetensors(path);
@@ -109,7 +123,7 @@ it('notices a file of the same size that is written to while it is read', async 
   await utimes(path, new Date(0), new Date(0)); // Whoever sets times back still leaves one.
   await expect(again.read('a')).rejects.toThrow(/something wrote to it/);
   await again.close();
-}); // prettier-ignore
+});
 
 it('goes on with a file that was replaced as a whole: it has the former contents', async () => {
   const path = join(folder, 'model.safetensors');

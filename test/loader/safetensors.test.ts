@@ -166,14 +166,30 @@ describe('damaged files', () => {
 /** Headers of some 20 MB that are legal JSON, made of one small thing many times. */
 const HUGE: readonly (readonly [string, string, RegExp])[] = [
   ['dimensions', `{"a":{"dtype":"U8","shape":[${'1,'.repeat(1e7)}1],"data_offsets":[0,1]}}`, /at most 64 dimensions/],
-  ['tensors', `{${Array.from({ length: 2 ** 18 }, (_, i) => `"${i}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`).join()}}`, /at most 131072 tensors/],
-  ['a name', `{"${'n'.repeat(2e7)}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}`, /name of at most 1000 bytes, got 20000000/],
-  ['a name in escapes', `{"${'\\u0041'.repeat(3e6)}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}`, /name of at most 1000 bytes/],
-  ['metadata', `{"__metadata__":{${Array.from({ length: 1e6 }, (_, i) => `"${i}":""`).join()}}}`, /at most 65536 entries of __metadata__/],
+  [
+    'tensors',
+    `{${Array.from({ length: 2 ** 18 }, (_, i) => `"${i}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`).join()}}`,
+    /at most 131072 tensors/,
+  ],
+  [
+    'a name',
+    `{"${'n'.repeat(2e7)}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}`,
+    /name of at most 1000 bytes, got 20000000/,
+  ],
+  [
+    'a name in escapes',
+    `{"${'\\u0041'.repeat(3e6)}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}`,
+    /name of at most 1000 bytes/,
+  ],
+  [
+    'metadata',
+    `{"__metadata__":{${Array.from({ length: 1e6 }, (_, i) => `"${i}":""`).join()}}}`,
+    /at most 65536 entries of __metadata__/,
+  ],
   ['nesting', `{"a":{"x":${'['.repeat(1e7)}`, /at most 127 levels/],
   ['digits', `{"a":{"dtype":"U8","shape":[${'9'.repeat(1e7)}]}}`, /up to 2\^53 - 1/],
   ['a dtype', `{"a":{"dtype":"${'y'.repeat(1e7)}"}}`, /expected a dtype of/],
-]; // prettier-ignore
+];
 
 it.each(HUGE)('a header full of %s is refused in little memory and one short line', async (_, header, message) => {
   const bytes = Buffer.concat([Buffer.alloc(8), Buffer.from(header)]);

@@ -141,7 +141,9 @@ describe.each(BACKENDS)('%s', (_, create) => {
           cache.truncate(kept);
           model.run(text.slice(kept), cache);
         }
-        expect(() => { cache.truncate(text.length + 1); }).toThrow(/KvCache\.truncate: length must be a whole number from 0 to \d+, got/); // prettier-ignore
+        expect(() => {
+          cache.truncate(text.length + 1);
+        }).toThrow(/KvCache\.truncate: length must be a whole number from 0 to \d+, got/);
       });
     });
 

@@ -51,7 +51,10 @@ const HARMONY: [string, ChannelSpan[], string?][] = [
   ['<|channel|>final <|constrain|>', []],
   ['<|channel|>analysis<|channel|>final<|message|>x', [final('x')]],
   ['<|start|>assistant<|message|>to=f<|end|>', [final('to=f')]],
-  ['<|channel|>commentary to=functions.f <|constrain|>json{}<|call|>', [{ channel: 'commentary', content: 'to=functions.f json{}' }]], // prettier-ignore
+  [
+    '<|channel|>commentary to=functions.f <|constrain|>json{}<|call|>',
+    [{ channel: 'commentary', content: 'to=functions.f json{}' }],
+  ],
   // Within content, markers of a header are content.
   ['<|channel|>analysis<|message|>a<|channel|>final<|message|>b', [analysis('a<|channel|>final<|message|>b')]],
   ['a <|channel|>analysis<|constrain|> b<|end|>', [final('a <|channel|>analysis<|constrain|> b')], 'final'],
@@ -60,7 +63,10 @@ const HARMONY: [string, ChannelSpan[], string?][] = [
   ['<|channel|>final<|message|>Yes.<|endoftext|>to=f<|message|>No.<|end|>', [final('Yes.')]],
   ['<|channel|>final<|return|> <|channel|>final<|message|>No.', [final('')]],
   ['<|channel|>commentary to=functions.f json<|message|>{}<|call|>{"b":2}<|call|>', [call('{}', 'json')]],
-  ['<|channel|>final<|message|>Yes.<|return|>x<|start|>assistant<|channel|>final<|message|>y', [final('Yes.'), final('y')]], // prettier-ignore
+  [
+    '<|channel|>final<|message|>Yes.<|return|>x<|start|>assistant<|channel|>final<|message|>y',
+    [final('Yes.'), final('y')],
+  ],
   ['<|channel|>analysis<|message|>a<|end|>assistant<|channel|>final<|message|>b', [analysis('a'), final('b')]],
   [
     '<|channel|>analysis<|message|>a<|end|>\n<|start|>assistant<|channel|>final<|message|>b',

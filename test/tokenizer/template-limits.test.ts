@@ -22,9 +22,14 @@ const ENDLESS: Record<string, string> = {
   'texts that are summed': `{{ (['a' * 1000000] * 1000) | sum(start='') }}`,
   'a list that prints long': doubling("['ab']", '[ns.x, ns.x]') + '{{ ns.x }}',
   'a list that is long as JSON': doubling("['ab']", '[ns.x, ns.x]') + '{{ ns.x | tojson(indent=2) }}',
-  'lists that are compared for ever': doubling('[1]', '[ns.x, ns.x]') + doubling('[1]', '[ns.x, ns.x]').replaceAll('ns', 'm') + '{{ ns.x == m.x }}', // prettier-ignore
-  'lists that are ordered for ever': doubling('[1]', '[ns.x, ns.x]') + doubling('[1]', '[ns.x, ns.x]').replaceAll('ns', 'm') + '{{ [ns.x, m.x] | sort }}', // prettier-ignore
-  'a list that is sought for ever': doubling('[1]', '[ns.x, ns.x]') + doubling('[1]', '[ns.x, ns.x]').replaceAll('ns', 'm') + '{{ ns.x in [m.x] }}', // prettier-ignore
+  'lists that are compared for ever':
+    doubling('[1]', '[ns.x, ns.x]') + doubling('[1]', '[ns.x, ns.x]').replaceAll('ns', 'm') + '{{ ns.x == m.x }}',
+  'lists that are ordered for ever':
+    doubling('[1]', '[ns.x, ns.x]') +
+    doubling('[1]', '[ns.x, ns.x]').replaceAll('ns', 'm') +
+    '{{ [ns.x, m.x] | sort }}',
+  'a list that is sought for ever':
+    doubling('[1]', '[ns.x, ns.x]') + doubling('[1]', '[ns.x, ns.x]').replaceAll('ns', 'm') + '{{ ns.x in [m.x] }}',
   'a text repeated': "{{ 'a' * 1000000000 }}",
   'a text padded': "{{ 'a'.center(1000000000) }}",
   'a number padded': "{{ '%1000000000d' | format(1) }}",
@@ -51,7 +56,8 @@ const ENDLESS: Record<string, string> = {
   'a format of one name, often': `${TEXT}{{ ('%(a)s' * 1000) % {'a': s} }}`,
   'a text escaped': "{{ ('&' * 4000000) | escape }}",
   'a text in upper case': "{{ ('\u0390' * 4000000) | upper }}",
-  'captures of a long text': TEXT + doubling('[]', '[ns.x, cap]').replace('{% set ns.x', '{% set cap %}{{ s }}{{ i }}{% endset %}{% set ns.x'), // prettier-ignore
+  'captures of a long text':
+    TEXT + doubling('[]', '[ns.x, cap]').replace('{% set ns.x', '{% set cap %}{{ s }}{{ i }}{% endset %}{% set ns.x'),
   'macros that print a long text': `${TEXT}{% macro f() %}{{ s }}x{% endmacro %}${loop('{% set x = f() %}')}`,
   'filter blocks of a long text': TEXT + loop('{% filter upper %}{{ s }}{% endfilter %}'),
   'a range in ranges': `{% set r = range(100000) | list %}${loop('{% if -1 in r %}{% endif %}')}`,
@@ -60,7 +66,7 @@ const ENDLESS: Record<string, string> = {
   'names that are not there, kept': doubling('[]', `[ns.x, ${'zz, '.repeat(40)}]`, 100_000),
   'methods, kept': doubling('[]', `[ns.x, ${"'a'.strip, ".repeat(40)}]`, 100_000),
   'dicts, kept': doubling('[]', `[ns.x, ${'{}, '.repeat(40)}]`, 100_000),
-  'parameters by the thousand': `{% macro f(${Array.from({ length: 9000 }, (_, i) => `p${i}`).join()}) %}{% endmacro %}${loop('{% set x = f(*range(9000)) %}')}`, // prettier-ignore
+  'parameters by the thousand': `{% macro f(${Array.from({ length: 9000 }, (_, i) => `p${i}`).join()}) %}{% endmacro %}${loop('{% set x = f(*range(9000)) %}')}`,
   'a key that flattens long': `${doubling("('a',)", '(ns.x, ns.x)')}{{ {ns.x: 1} }}`,
   'a macro that calls itself': '{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}',
   'brackets in brackets': `{{ ${'('.repeat(20_000)}1${')'.repeat(20_000)} }}`,
@@ -71,7 +77,10 @@ const ENDLESS: Record<string, string> = {
 /** Ones that look endless, and end within the limits. */
 const ENDING: Record<string, string> = {
   'a list walked by its first': `{% set g = ((range(10000) | list) * 9) | map('string') %}${loop('{% set x = g | list %}', 10_000)}`,
-  'scopes that macros keep': doubling('[]', '[ns.x, f]', 10_000).replace('{% set ns.x', '{% macro f() %}{% endmacro %}{% set ns.x'), // prettier-ignore
+  'scopes that macros keep': doubling('[]', '[ns.x, f]', 10_000).replace(
+    '{% set ns.x',
+    '{% macro f() %}{% endmacro %}{% set ns.x',
+  ),
 };
 
 /** What one process may hold in all, in MiB. */

@@ -99,8 +99,16 @@ describe('renderTemplate', () => {
   it('refuses what is no conversation, and says what it is', () => {
     const itself: Record<string, unknown> = { role: 'user' };
     itself.content = itself;
-    const throwing = { role: 'user', get content(): string { throw new Error('gone'); } }; // prettier-ignore
-    const render = (messages: unknown, variables: unknown = {}) => () => renderTemplate('{{ messages }}', messages as ChatMessage[], variables as TemplateVariables); // prettier-ignore
+    const throwing = {
+      role: 'user',
+      get content(): string {
+        throw new Error('gone');
+      },
+    };
+    const render =
+      (messages: unknown, variables: unknown = {}) =>
+      () =>
+        renderTemplate('{{ messages }}', messages as ChatMessage[], variables as TemplateVariables);
     expect(render('hi')).toThrow(/^renderTemplate: messages must be a list/);
     expect(render([null])).toThrow(/^renderTemplate: messages must be a list of messages, objects with a role each/);
     expect(render([new Date()])).toThrow(/^renderTemplate: messages must be/);

@@ -78,7 +78,7 @@ export class GgufCheckpoint implements Checkpoint {
     const blocks = count / format.blockSize;
     const position = tensor.position + ((first ?? 0) / format.blockSize) * format.blockBytes;
     if (tensor.type.name === dtype.toUpperCase()) await file.read(target, position, signal);
-    else await readConverted({ file, position, bytes: blocks * format.blockBytes }, conversion, target, signal); // prettier-ignore
+    else await readConverted({ file, position, bytes: blocks * format.blockBytes }, conversion, target, signal);
     if (interleavedHeads > 0) deinterleave(target, interleavedHeads, tensor.shape[0] / interleavedHeads);
     restore?.(target, dtype, tensor.shape);
   }

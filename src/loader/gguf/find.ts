@@ -19,7 +19,11 @@ export async function findGguf(path: string): Promise<string | undefined> {
   return models.length === 1 ? join(path, models[0]) : undefined;
 }
 
-const isFolder = (path: string): Promise<boolean> => stat(path).then((it) => it.isDirectory(), () => false); // prettier-ignore
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (it) => it.isDirectory(),
+    () => false,
+  );
 
 async function beginsAsGguf(path: string): Promise<boolean> {
   const file = await InputFile.open(path).catch(() => undefined);

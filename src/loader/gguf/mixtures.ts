@@ -80,9 +80,11 @@ export function deepseekConfig({ number, flag, has, fail, sizes, ropeScaling }: 
   const firstDense = number('leading_dense_block_count') ?? 0;
   const experts = number('expert_count') ?? 0;
   const gating = number('expert_gating_func') ?? 0;
-  if (gating > GATING.sigmoid) fail('expert_gating_func', `expected ${GATING.softmax} or ${GATING.sigmoid}, got ${gating}`); // prettier-ignore
+  if (gating > GATING.sigmoid)
+    fail('expert_gating_func', `expected ${GATING.softmax} or ${GATING.sigmoid}, got ${gating}`);
   const isV3 = gating === GATING.sigmoid || has(`blk.${Math.min(firstDense, layers - 1)}.exp_probs_b.bias`);
-  if (isV3 && gating === GATING.softmax) fail('expert_gating_func', `expected ${GATING.sigmoid} beside the biases of the router, got ${gating}`); // prettier-ignore
+  if (isV3 && gating === GATING.softmax)
+    fail('expert_gating_func', `expected ${GATING.sigmoid} beside the biases of the router, got ${gating}`);
   const groups = number('expert_group_count') ?? GROUPS.get(experts)?.count ?? 1;
   const kept = number('expert_group_used_count') ?? GROUPS.get(experts)?.kept ?? 1;
   return {

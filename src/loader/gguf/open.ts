@@ -131,7 +131,11 @@ function checkpointOf(parts: GgufParts, row: GgufArchitecture): GgufCheckpoint |
   if (compose === undefined) return inner;
   const layers = Array.from({ length: dimensions(parts.metadata).layers }, (_, layer) => layer);
   const composed = layers.flatMap((layer) => compose(inner, `blk.${layer}.`, `model.layers.${layer}.`));
-  return new ComposedCheckpoint(inner, composed, new Set(layers.flatMap((layer) => own.map((part) => `blk.${layer}.${part}`)))); // prettier-ignore
+  return new ComposedCheckpoint(
+    inner,
+    composed,
+    new Set(layers.flatMap((layer) => own.map((part) => `blk.${layer}.${part}`))),
+  );
 }
 
 async function readRopeFactors(parts: GgufParts): Promise<TensorFacts['ropeFactors']> {

@@ -122,7 +122,9 @@ function checkPart(part: Part, first: Part, index: number): void {
   for (const key of ['general.architecture', 'general.name']) {
     const [mine, theirs] = [part, first].map(({ header }) => header.metadata.get(key));
     if (mine !== undefined && mine !== theirs)
-      throw new GgufError(`${path}: it has another ${key} than ${first.file.path}: they are parts of different models. ${REMEDY}`); // prettier-ignore
+      throw new GgufError(
+        `${path}: it has another ${key} than ${first.file.path}: they are parts of different models. ${REMEDY}`,
+      );
   }
 }
 

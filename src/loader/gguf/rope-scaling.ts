@@ -43,7 +43,8 @@ export function ropeScaling(metadata: Metadata, facts: RopeFacts): Json | null {
       REMEDY,
     );
   if (divided) {
-    if (scales) metadata.fail(key('factor'), `expected none beside the divisors of rope_freqs.weight, got ${factor}`, REMEDY); // prettier-ignore
+    if (scales)
+      metadata.fail(key('factor'), `expected none beside the divisors of rope_freqs.weight, got ${factor}`, REMEDY);
     return divided;
   }
   switch (type) {

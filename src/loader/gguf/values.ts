@@ -48,7 +48,8 @@ const TYPES: readonly ValueType[] = [
 const ARRAY = 9;
 
 /** Reads a value of the type with this number. @throws GgufError where there is no such type, or the value is malformed. */
-export const readValue = (cursor: Cursor, what: string, type: number): GgufValue => typeOf(cursor, what, type).read(cursor, what); // prettier-ignore
+export const readValue = (cursor: Cursor, what: string, type: number): GgufValue =>
+  typeOf(cursor, what, type).read(cursor, what);
 
 function typeOf(cursor: Cursor, what: string, type: number): ValueType {
   if (type >= TYPES.length) cursor.fail(what, `there is no value type ${type}`);

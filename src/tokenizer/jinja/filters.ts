@@ -45,7 +45,12 @@ const ofText =
 /** What an `attribute` argument gets of an item: `'a.b'` and `'list.0'` go further in. */
 function getter(path: Value | undefined, budget: Budget, otherwise?: Value): (item: Value) => Value {
   if (path === undefined || path === null) return (item) => item;
-  const parts = typeof path === 'number' ? [path] : split(text(path, 'attribute'), '.', -1, false, budget).map((part) => (/^\d+$/.test(part) ? Number(part) : part)); // prettier-ignore
+  const parts =
+    typeof path === 'number'
+      ? [path]
+      : split(text(path, 'attribute'), '.', -1, false, budget).map((part) =>
+          /^\d+$/.test(part) ? Number(part) : part,
+        );
   return (item) => {
     let value = item;
     for (const part of parts) {
@@ -266,7 +271,9 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   }),
   sort(value, args, budget) {
     const [reverse = false, caseSensitive, paths] = bind('sort', args, ['reverse', 'case_sensitive', 'attribute']);
-    const getters = (typeof paths === 'string' ? split(paths, ',', -1, false, budget) : [paths]).map((path) => getter(path, budget)); // prettier-ignore
+    const getters = (typeof paths === 'string' ? split(paths, ',', -1, false, budget) : [paths]).map((path) =>
+      getter(path, budget),
+    );
     const key = (item: Value): Value => {
       budget.items(getters.length);
       const keys = getters.map((get) => folded(get(item), caseSensitive, budget));
@@ -322,10 +329,12 @@ const FILTERS: Readonly<Record<string, Filter>> = {
     });
   }),
   upper: ofText('upper', (self) => self.toUpperCase()),
-  urlencode: ofText(
-    'urlencode',
-    (self, budget) => inPieces(self, budget, (piece) =>
-      encodeURIComponent(encodable(piece)).replace(/[!'()*]|%2F/g, (c) => (c === '%2F' ? '/' : `%${c.charCodeAt(0).toString(16).toUpperCase()}`))), // prettier-ignore
+  urlencode: ofText('urlencode', (self, budget) =>
+    inPieces(self, budget, (piece) =>
+      encodeURIComponent(encodable(piece)).replace(/[!'()*]|%2F/g, (c) =>
+        c === '%2F' ? '/' : `%${c.charCodeAt(0).toString(16).toUpperCase()}`,
+      ),
+    ),
   ),
   wordcount: ofText('wordcount', (self, budget) => {
     let count = 0;
@@ -393,7 +402,10 @@ function parseInteger(value: Value, base: number, budget: Budget): number | unde
     const digits = strip(value, undefined, true, true, budget)
       .toLowerCase()
       .replace(/^([-+]?)0[box]/, '$1');
-    const isWhole = digits.length <= MAX_DIGITS && /^[-+]?[\da-z]+$/.test(digits) && Array.from(digits.replace(/^[-+]/, '')).every((digit) => parseInt(digit, 36) < base); // prettier-ignore
+    const isWhole =
+      digits.length <= MAX_DIGITS &&
+      /^[-+]?[\da-z]+$/.test(digits) &&
+      Array.from(digits.replace(/^[-+]/, '')).every((digit) => parseInt(digit, 36) < base);
     number = isWhole ? parseInt(digits, base) : parseFloatText(value, budget);
   }
   if (number === undefined || !Number.isFinite(number)) return undefined;

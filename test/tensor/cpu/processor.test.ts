@@ -57,7 +57,11 @@ describe.each([false, true])('a backend with bf16 products: %s', (bf16Products) 
     const product = (compute: 'f32' | 'bf16'): number[] => {
       let values: number[] = [];
       scope('', () => {
-        const input = Tensor.from(backend, Float32Array.from({ length: 2 * rows }, (_, i) => x[i % 2]), [rows, 2]); // prettier-ignore
+        const input = Tensor.from(
+          backend,
+          Float32Array.from({ length: 2 * rows }, (_, i) => x[i % 2]),
+          [rows, 2],
+        );
         values = [...linear(input, { weight, bias: undefined, sizes: [1], compute }).data()];
       });
       return [...new Set(values)];
