@@ -5,7 +5,7 @@ const BOTH_PATHS = [
   'test/bench/experts.test.ts',
   'test/bench/suites.test.ts',
   'test/engine/{generate,model}.test.ts',
-  'test/inspect/run.test.ts',
+  'test/hooks/run.test.ts',
   'test/real/model.test.ts',
   'test/tensor/conformance.test.ts',
 ];

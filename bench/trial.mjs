@@ -2,7 +2,7 @@
 // copy of it, against one that does a tenth of its work twice, and against one with an error of 0.01 in one number; again
 // and again, and counts the verdicts. Run it in a clone, after `npm run build`.
 import { fileURLToPath } from 'node:url';
-import { ensureDefaultModel } from '../dist/setup/index.js';
+import { ensureDefaultModel } from '../dist/setup/set-up.js';
 import { run } from 'vitrine/bench';
 
 const runs = Number(process.argv[2] ?? 10);

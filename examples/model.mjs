@@ -1,4 +1,4 @@
-import { ensureDefaultModel } from '../dist/setup/index.js';
+import { ensureDefaultModel } from '../dist/setup/set-up.js';
 
 /**
  * The model that the examples run: the one named on the command line, else the default model. `load` takes the same:

@@ -1,6 +1,6 @@
 // What an answer's tokens become: text, channels, calls of tools, and where it stops.
 import assert from 'node:assert/strict';
-import { Answer } from '../dist/engine/answer.js';
+import { Answer } from '../dist/engine/generate/answer.js';
 import { channelParser, joinSpans, parseChannels, Tokenizer } from '../dist/index.js';
 
 /** @typedef {import('./random.mjs').Random} Random */

@@ -2,10 +2,10 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { planNetwork } from '../dist/engine/load-network.js';
-import { openModel } from '../dist/engine/load.js';
+import { planNetwork } from '../dist/engine/load/load-network.js';
+import { openModel } from '../dist/engine/load/load.js';
 import { elements } from '../dist/tensor/dtype.js';
-import { VitrineError } from '../dist/tensor/errors.js';
+import { VitrineError } from '../dist/errors.js';
 import { Tokenizer } from '../dist/tokenizer/tokenizer.js';
 
 /** @typedef {import('./random.mjs').Random} Random */

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers';
 
 import { downloadModel } from '../dist/loader/hub/download.js';
-import { HubError } from '../dist/loader/hub/error.js';
+import { HubError } from '../dist/loader/hub/hub-error.js';
 
 /** @typedef {import('./random.mjs').Random} Random */
 

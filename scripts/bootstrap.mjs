@@ -26,8 +26,8 @@ export function fail(error) {
 export async function prepare({ model = true, tests = false } = {}) {
   ensurePackages();
   ensureBuild();
-  const { ensureConvertedModel, setup } = await import(at('dist', 'setup', 'index.js'));
-  const { progressPrinter } = await import(at('dist', 'cli', 'progress.js'));
+  const { ensureConvertedModel, setup } = await import(at('dist', 'setup', 'set-up.js'));
+  const { progressPrinter } = await import(at('dist', 'cli', 'progress-line.js'));
   const onProgress = progressPrinter();
   const stop = new AbortController();
   const interrupt = () => stop.abort(new StepFailed('Stopped.'));

@@ -56,11 +56,11 @@ async function make(name, folder, seed) {
   const dist = (...path) => import(join(root, 'dist', ...path));
   const [{ writeSafetensors }, { PRE_TOKENIZERS }, { createRandom }, { floatFormat }, { progressPrinter }] =
     await Promise.all([
-      dist('loader', 'safetensors', 'write.js'),
+      dist('loader', 'safetensors', 'write-safetensors.js'),
       dist('loader', 'gguf', 'pre-tokenizers.js'),
-      dist('model', 'sampling', 'random.js'),
-      dist('tensor', 'formats', 'index.js'),
-      dist('cli', 'progress.js'),
+      dist('sampling', 'random.js'),
+      dist('tensor', 'formats', 'float-formats.js'),
+      dist('cli', 'progress-line.js'),
     ]);
   const formats = { BF16: floatFormat('bf16'), F32: floatFormat('f32'), F8_E4M3: floatFormat('f8_e4m3') };
   const onProgress = progressPrinter();

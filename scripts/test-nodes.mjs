@@ -12,7 +12,7 @@ const vitestArgs = args.filter((arg) => !isMajor(arg));
 
 try {
   await prepare({ tests: true });
-  const { cacheFolder } = await import(join(root, 'dist', 'tensor', 'tensorflow', 'location.js'));
+  const { cacheFolder } = await import(join(root, 'dist', 'platform', 'cache-folder.js'));
   const failed = majors.filter((major) => !passes(binFolder(join(cacheFolder(), 'nodes', major), major)));
   if (failed.length > 0) throw new StepFailed(`The tests fail on Node ${failed.join(', ')}.`);
   console.log(`The tests pass on Node ${majors.join(', ')}.`);

@@ -1,24 +1,24 @@
 // For `using`, in projects whose target does not have it yet.
 /// <reference lib="esnext.disposable" preserve="true" />
 
-export { load, openModel } from './engine/load.ts';
-export type { LoadOptions } from './engine/load-options.ts';
+export { load, openModel } from './engine/load/load.ts';
+export type { LoadOptions } from './engine/load/load-options.ts';
 export { Model, type ForwardOptions, type Run, type Score } from './engine/model.ts';
 export type { Prompt, TokenIds } from './engine/prompt.ts';
 export { OptionError } from './options.ts';
-export type { GeneratedToken } from './engine/generate.ts';
-export type { GenerateOptions } from './engine/generate-options.ts';
-export { KvCache } from './model/cache.ts';
-export { probabilities } from './model/sampling/sampler.ts';
-export type { SamplingOptions } from './model/sampling/options.ts';
-export { HookError } from './inspect/hook-error.ts';
-export { BLOCK_HOOKS, EXPERT_HOOKS, GLOBAL_HOOKS, SAMPLER_HOOKS } from './inspect/hooks.ts';
-export type { HookPoint, ReadOnly } from './inspect/hook-point.ts';
-export type { Edit } from './inspect/editor.ts';
-export type { Activations, Hooks } from './inspect/recorder.ts';
-export { openSafetensors } from './loader/safetensors/read.ts';
-export { writeSafetensors } from './loader/safetensors/write.ts';
-export { convert, type ConvertOptions } from './loader/convert.ts';
+export type { GeneratedToken } from './engine/generate/token-loop.ts';
+export type { GenerateOptions } from './engine/generate/generate-options.ts';
+export { KvCache } from './model/cache/kv-cache.ts';
+export { probabilities } from './sampling/probabilities.ts';
+export type { SamplingOptions } from './sampling/sampling-options.ts';
+export { HookError } from './hooks/hook-error.ts';
+export { BLOCK_HOOKS, EXPERT_HOOKS, GLOBAL_HOOKS, SAMPLER_HOOKS } from './hooks/hooks.ts';
+export type { HookPoint, ReadOnly } from './hooks/hook-point.ts';
+export type { Edit } from './hooks/editor.ts';
+export type { Activations, Hooks } from './hooks/recorder.ts';
+export { openSafetensors } from './loader/safetensors/open-safetensors.ts';
+export { writeSafetensors } from './loader/safetensors/write-safetensors.ts';
+export { convert, type ConvertOptions } from './loader/convert-model.ts';
 export type { OnProgress, Progress } from './loader/progress.ts';
 export {
   channelParser,
@@ -26,15 +26,15 @@ export {
   type ChannelFormat,
   type ChannelOptions,
   type ChannelParser,
-} from './tokenizer/channels/parser.ts';
+} from './tokenizer/channels/channel-parser.ts';
 export { joinSpans, type ChannelSpan } from './tokenizer/channels/spans.ts';
 export { parseToolCalls, type ToolCall } from './tokenizer/tool-calls.ts';
 export { loadTokenizer } from './loader/load-tokenizer.ts';
 export { Tokenizer } from './tokenizer/tokenizer.ts';
-export { renderTemplate, type ChatMessage, type TemplateVariables } from './tokenizer/template.ts';
+export { renderTemplate, type ChatMessage, type TemplateVariables } from './tokenizer/chat-template.ts';
 export { Tensor, concat, liveTensors } from './tensor/tensor.ts';
 export { keep, scope, tap } from './tensor/scope.ts';
 export { backendStatus, createBackend, type BackendName } from './tensor/backends.ts';
 export type { Backend } from './tensor/backend.ts';
 export type { DType } from './tensor/dtype.ts';
-export { VitrineError } from './tensor/errors.ts';
+export { VitrineError } from './errors.ts';

@@ -1,6 +1,6 @@
 import { nearest } from './nearest.ts';
 import { quote } from './quote.ts';
-import { VitrineError } from './tensor/errors.ts';
+import { VitrineError } from './errors.ts';
 
 /** An option or argument that a call cannot take. The message names the call and the option, what it takes and what came. */
 export class OptionError extends VitrineError {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { formatBytes, parseBytes } from '../src/bytes.ts';
+import { formatBytes, parseBytes } from '../src/format-bytes.ts';
 
 it.each([
   [0, '0 kB'],

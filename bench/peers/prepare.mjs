@@ -14,8 +14,8 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { makeComplete } from '../../dist/setup/staging.js';
-import { WHEEL } from '../../dist/setup/default-model.js';
-import { cacheFolder } from '../../dist/tensor/tensorflow/location.js';
+import { WHEEL } from '../../dist/setup/ensure-default-model.js';
+import { cacheFolder } from '../../dist/platform/cache-folder.js';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const cache = join(cacheFolder(), 'peers');

@@ -9,7 +9,7 @@ import { createFiller } from './weights.mjs';
 /**
  * What it takes of Vitrine's own modules.
  * @typedef {import('./weights.mjs').Engine & {
- *   writeSafetensors: typeof import('../../src/loader/safetensors/write.ts').writeSafetensors,
+ *   writeSafetensors: typeof import('../../src/loader/safetensors/write-safetensors.ts').writeSafetensors,
  *   preTokenizers: ReadonlyMap<string, import('./tokenizer.mjs').PreTokenizer> }} Parts
  */
 

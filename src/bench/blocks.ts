@@ -1,5 +1,5 @@
 import { Bench, Task } from 'tinybench';
-import type { Random } from '../model/sampling/random.ts';
+import type { Random } from '../sampling/random.ts';
 import { countPauses, watchPauses } from './pauses.ts';
 import { blockRatios, median } from './statistics.ts';
 import { isOptimised, type Tier } from './tier.ts';

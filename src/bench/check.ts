@@ -1,8 +1,8 @@
-import type { Random } from '../model/sampling/random.ts';
+import type { Random } from '../sampling/random.ts';
 import { elements } from '../tensor/dtype.ts';
 import { fromBf16, toBf16 } from '../tensor/formats/bf16.ts';
 import { Parameter } from '../tensor/parameter.ts';
-import { ReferenceBackend } from '../tensor/reference/backend.ts';
+import { ReferenceBackend } from '../tensor/reference/reference-backend.ts';
 import { scope } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { Tolerance } from './suite.ts';

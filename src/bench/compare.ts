@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { VitrineError } from '../tensor/errors.ts';
+import { VitrineError } from '../errors.ts';
 import { unlike } from './fingerprint.ts';
 import { keyOf, type Report, type Row } from './report.ts';
 import { type Estimate, estimateRatio } from './statistics.ts';

@@ -1,9 +1,9 @@
 import type { Backend, Shape } from '../tensor/backend.ts';
 import { type BackendName, createBackend } from '../tensor/backends.ts';
 import { byteSize, elements } from '../tensor/dtype.ts';
-import { floatFormat } from '../tensor/formats/index.ts';
-import type { PackedMatrix } from '../tensor/formats/packed.ts';
-import { PackedParameter } from '../tensor/packed.ts';
+import { floatFormat } from '../tensor/formats/float-formats.ts';
+import type { PackedMatrix } from '../tensor/formats/packed-format.ts';
+import { PackedParameter } from '../tensor/packed-parameter.ts';
 import { Parameter } from '../tensor/parameter.ts';
 import { scope } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';

@@ -1,7 +1,7 @@
 import { register } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { VitrineError } from '../tensor/errors.ts';
+import { VitrineError } from '../errors.ts';
 import { toBf16 } from '../tensor/formats/bf16.ts';
 import type { Sizes } from './suite.ts';
 import { tierOf } from './tier.ts';

@@ -1,4 +1,4 @@
-import { createRandom } from '../model/sampling/random.ts';
+import { createRandom } from '../sampling/random.ts';
 import { fromBf16, toBf16 } from '../tensor/formats/bf16.ts';
 import type { Distribution } from './distributions.ts';
 

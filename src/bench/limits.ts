@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { matmul } from '../tensor/reference/matmul.ts';
 import { scope } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { VitrineError } from '../tensor/errors.ts';
+import { VitrineError } from '../errors.ts';
 import { backendOf } from './engine-variants.ts';
 
 /** What a machine can do with so many threads at most, as far as this runtime gets there. */

@@ -1,6 +1,6 @@
 import { elements } from '../tensor/dtype.ts';
-import { decodePacked, type PackedMatrix } from '../tensor/formats/packed.ts';
-import { createRandom } from '../model/sampling/random.ts';
+import { decodePacked, type PackedMatrix } from '../tensor/formats/packed-format.ts';
+import { createRandom } from '../sampling/random.ts';
 import { type Lane, type LaneTimes, measureBlocks, shuffled } from './blocks.ts';
 import { check, type CheckResult, expectedOf } from './check.ts';
 import { backendOf, type EngineVariant, onBackend } from './engine-variants.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ModelFiles } from '../loader/checkpoint.ts';
+import type { ModelFiles } from '../loader/model-files.ts';
 import { InputFile } from '../loader/input-file.ts';
 
 /** Bytes at each of so many places of a file, evenly spaced, the first and the last bytes among them. */

@@ -1,14 +1,14 @@
 import { basename } from 'node:path';
-import { openModel } from '../engine/load.ts';
-import { planNetwork } from '../engine/load-network.ts';
-import type { LayerLayout } from '../model/cache.ts';
-import type { DecoderConfig } from '../model/decoder-config.ts';
+import { openModel } from '../engine/load/load.ts';
+import { planNetwork } from '../engine/load/load-network.ts';
+import type { LayerLayout } from '../model/cache/kv-cache.ts';
+import type { DecoderConfig } from '../model/config/decoder-config.ts';
 import { Block } from '../model/parts/block.ts';
 import { Mixture } from '../model/parts/mixture.ts';
 import type { Shape } from '../tensor/backend.ts';
-import { PackedParameter } from '../tensor/packed.ts';
+import { PackedParameter } from '../tensor/packed-parameter.ts';
 import type { Parameter } from '../tensor/parameter.ts';
-import { VitrineError } from '../tensor/errors.ts';
+import { VitrineError } from '../errors.ts';
 import type { Phase } from './suite.ts';
 import type { WeightFormat } from './weight-format.ts';
 

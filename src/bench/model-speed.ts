@@ -1,4 +1,4 @@
-import { load } from '../engine/load.ts';
+import { load } from '../engine/load/load.ts';
 import type { BackendName } from '../tensor/backends.ts';
 
 export interface ModelSpeedSpec {

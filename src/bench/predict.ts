@@ -1,5 +1,5 @@
 import type { BackendName } from '../tensor/backends.ts';
-import { VitrineError } from '../tensor/errors.ts';
+import { VitrineError } from '../errors.ts';
 import type { ModelShapes } from './model-shapes.ts';
 import { inProcess } from './processes.ts';
 import type { Prediction, Row } from './report.ts';

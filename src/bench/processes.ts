@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { VitrineError } from '../tensor/errors.ts';
+import { VitrineError } from '../errors.ts';
 import type { Answer, Answers, Request } from './child.ts';
 
 /** After so long without an answer, a process hangs: a kernel that never ends, say. */

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import { load } from '../engine/load.ts';
-import { openSafetensors } from '../loader/safetensors/read.ts';
-import { writeSafetensors } from '../loader/safetensors/write.ts';
+import { load } from '../engine/load/load.ts';
+import { openSafetensors } from '../loader/safetensors/open-safetensors.ts';
+import { writeSafetensors } from '../loader/safetensors/write-safetensors.ts';
 import { elements } from '../tensor/dtype.ts';
-import { VitrineError } from '../tensor/errors.ts';
+import { VitrineError } from '../errors.ts';
 import type { OperandSpec } from './suite.ts';
 
 /** The beginning of Darwin's "On the Origin of Species", over and over: a text that a model finds usual. */

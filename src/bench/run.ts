@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { basename, extname, join } from 'node:path';
-import { openModel } from '../engine/load.ts';
-import { VitrineError } from '../tensor/errors.ts';
+import { openModel } from '../engine/load/load.ts';
+import { VitrineError } from '../errors.ts';
 import type { Compiled, LaneTimes } from './blocks.ts';
 import { type EngineVariant, engineVariants } from './engine-variants.ts';
 import { fingerprint, lastCacheBytes } from './fingerprint.ts';

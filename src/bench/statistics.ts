@@ -1,4 +1,4 @@
-import { createRandom, type Random } from '../model/sampling/random.ts';
+import { createRandom, type Random } from '../sampling/random.ts';
 
 /** A figure, and where it lies with 95% confidence. */
 export interface Estimate {

@@ -1,5 +1,5 @@
 import type { Shape } from '../tensor/backend.ts';
-import type { PackedParameter } from '../tensor/packed.ts';
+import type { PackedParameter } from '../tensor/packed-parameter.ts';
 import type { Parameter } from '../tensor/parameter.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Draw } from './inputs.ts';

@@ -1,4 +1,4 @@
-import type { PackedMatrix } from '../tensor/formats/packed.ts';
+import type { PackedMatrix } from '../tensor/formats/packed-format.ts';
 import type { OperandSpec, Sizes, Suite, Tolerance } from './suite.ts';
 import { BF16_TOLERANCE } from './suite.ts';
 import type { Tier } from './tier.ts';

@@ -1,7 +1,13 @@
 import { fromBf16, toBf16 } from '../tensor/formats/bf16.ts';
 import { fp8Blocks } from '../tensor/formats/fp8-blocks.ts';
 import { mxfp4 } from '../tensor/formats/mxfp4.ts';
-import { blockRows, blocksAcross, type PackedFormat, type PackedMatrix, rowBytes } from '../tensor/formats/packed.ts';
+import {
+  blockRows,
+  blocksAcross,
+  type PackedFormat,
+  type PackedMatrix,
+  rowBytes,
+} from '../tensor/formats/packed-format.ts';
 
 /** How the matrices of a case are stored: as numbers, or in codes with factors. */
 export type WeightFormat = 'f32' | 'bf16' | PackedFormat['name'];

@@ -1,11 +1,11 @@
-import type { GeneratedToken } from '../engine/generate.ts';
-import { isReasoning } from './answer.ts';
-import type { GenerateOptions } from '../engine/generate-options.ts';
+import type { GeneratedToken } from '../engine/generate/token-loop.ts';
+import { isReasoning } from './answer-printer.ts';
+import type { GenerateOptions } from '../engine/generate/generate-options.ts';
 import type { Model } from '../engine/model.ts';
-import type { KvCache } from '../model/cache.ts';
-import { VitrineError } from '../tensor/errors.ts';
+import type { KvCache } from '../model/cache/kv-cache.ts';
+import { VitrineError } from '../errors.ts';
 import { type ChannelSpan, joinSpans } from '../tokenizer/channels/spans.ts';
-import type { ChatMessage, TemplateVariables } from '../tokenizer/template.ts';
+import type { ChatMessage, TemplateVariables } from '../tokenizer/chat-template.ts';
 
 /** A conversation with a model. Its cache lives through all turns, so that each token is computed once. */
 export class Conversation {

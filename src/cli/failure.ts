@@ -1,7 +1,7 @@
 import { CommanderError } from 'commander';
-import { Interrupted } from '../deadline.ts';
-import { VitrineError } from '../tensor/errors.ts';
-import { oneLine } from './text.ts';
+import { Interrupted } from '../platform/deadline.ts';
+import { VitrineError } from '../errors.ts';
+import { oneLine } from './printable.ts';
 
 /** A command was asked for something that it cannot do; the message says what to do instead. */
 export class UsageError extends VitrineError {

@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { benchCommand } from './bench.ts';
-import { chatCommand } from './chat.ts';
-import { convertCommand } from './convert.ts';
+import { benchCommand } from './commands/bench.ts';
+import { chatCommand } from './commands/chat.ts';
+import { convertCommand } from './commands/convert.ts';
 import { CtrlC } from './ctrl-c.ts';
-import { Interrupted } from '../deadline.ts';
+import { Interrupted } from '../platform/deadline.ts';
 import { report } from './failure.ts';
-import { generateCommand } from './generate.ts';
-import { infoCommand } from './info.ts';
-import { pullCommand } from './pull.ts';
-import { setupCommand } from './setup.ts';
+import { generateCommand } from './commands/generate.ts';
+import { infoCommand } from './commands/info.ts';
+import { pullCommand } from './commands/pull.ts';
+import { setupCommand } from './commands/setup.ts';
 
 /**
  * Makes a command; what it does ends with the signal's reason when the signal is aborted. That is what Ctrl-C does, unless

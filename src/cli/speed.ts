@@ -1,4 +1,4 @@
-import { colorsFor } from './text.ts';
+import { colorsFor } from './printable.ts';
 
 /** How fast an answer came; times in seconds, rates in tokens per second. */
 export interface Speed {

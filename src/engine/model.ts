@@ -1,22 +1,22 @@
-import type { ModelFiles } from '../loader/checkpoint.ts';
-import { type Activations, type Hooks, Recorder } from '../inspect/recorder.ts';
-import { hooksOf } from '../inspect/model-hooks.ts';
-import { KvCache } from '../model/cache.ts';
-import type { DecoderConfig } from '../model/decoder-config.ts';
-import { describeBroken, logprobOf } from '../model/sampling/logits.ts';
-import type { Sequence } from '../model/step.ts';
+import type { ModelFiles } from '../loader/model-files.ts';
+import { type Activations, type Hooks, Recorder } from '../hooks/recorder.ts';
+import { hooksOf } from '../hooks/model-hooks.ts';
+import { KvCache } from '../model/cache/kv-cache.ts';
+import type { DecoderConfig } from '../model/config/decoder-config.ts';
+import { describeBroken, logprobOf } from '../sampling/logits.ts';
+import type { Sequence } from '../model/parts/step.ts';
 import { type Checks, checkOptions, oneOf, OptionError } from '../options.ts';
 import type { Backend } from '../tensor/backend.ts';
-import { DisposedError, VitrineError } from '../tensor/errors.ts';
+import { DisposedError, VitrineError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { ChatMessage, TemplateVariables } from '../tokenizer/template.ts';
+import type { ChatMessage, TemplateVariables } from '../tokenizer/chat-template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { drain, type Pass, runPass } from './drive.ts';
-import { endIds } from './end-of-text.ts';
-import { generateTokens, type GeneratedToken } from './generate.ts';
-import { CACHE, type GenerateOptions, HOOK_CHECKS, resolveOptions } from './generate-options.ts';
-import type { LoadedNetwork } from './load-network.ts';
-import { explainNonFinite } from './non-finite.ts';
+import { drain, type Pass, runPass } from './passes.ts';
+import { endIds } from './generate/end-of-text.ts';
+import { generateTokens, type GeneratedToken } from './generate/token-loop.ts';
+import { CACHE, type GenerateOptions, HOOK_CHECKS, resolveOptions } from './generate/generate-options.ts';
+import type { LoadedNetwork } from './load/load-network.ts';
+import { explainNonFinite } from './explain-non-finite.ts';
 import { checkPrompt, checkSequences, checkTokens, isMessages, type Prompt, type TokenIds } from './prompt.ts';
 
 /** How to run a forward pass. */

@@ -1,4 +1,4 @@
-import type { KvCache } from '../model/cache.ts';
+import type { KvCache } from '../model/cache/kv-cache.ts';
 import {
   type Check,
   checkArgument,
@@ -9,8 +9,8 @@ import {
   OptionError,
   show,
 } from '../options.ts';
-import type { ChatMessage } from '../tokenizer/template.ts';
-import { CACHE } from './generate-options.ts';
+import type { ChatMessage } from '../tokenizer/chat-template.ts';
+import { CACHE } from './generate/generate-options.ts';
 
 /** Token ids in a list or a typed array. */
 export type TokenIds = readonly number[] | Uint8Array | Uint16Array | Uint32Array | Int32Array;

@@ -1,6 +1,6 @@
 import type { DType } from '../tensor/dtype.ts';
 import type { Format } from '../tensor/formats/format.ts';
-import { FLOAT_FORMATS } from '../tensor/formats/index.ts';
+import { FLOAT_FORMATS } from '../tensor/formats/float-formats.ts';
 import type { InputFile } from './input-file.ts';
 
 /** How stored blocks become elements of a dtype. */

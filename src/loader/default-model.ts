@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { cacheFolder } from '../tensor/tensorflow/location.ts';
+import { cacheFolder } from '../platform/cache-folder.ts';
 
 /** The model that is used where none is named: 135 million parameters, Apache-2.0. */
 export const DEFAULT_MODEL = 'HuggingFaceTB/SmolLM2-135M-Instruct';

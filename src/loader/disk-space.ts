@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-import { formatBytes } from '../bytes.ts';
+import { formatBytes } from '../format-bytes.ts';
 import { LoadError } from './load-error.ts';
 
 /** Full disk, full quota, file beyond the limit of the process or of the file system. */

@@ -1,4 +1,4 @@
-import { VitrineError } from '../tensor/errors.ts';
+import { VitrineError } from '../errors.ts';
 
 /** The files of a model cannot be read: missing, unreadable, malformed or not what was asked for. */
 export class LoadError extends VitrineError {

@@ -1,6 +1,6 @@
 import { ModelFolder } from './model-folder.ts';
 import { checkArgument, PATH } from '../options.ts';
-import { readTokenizerFiles, TokenizerError } from '../tokenizer/files.ts';
+import { readTokenizerFiles, TokenizerError } from '../tokenizer/tokenizer-files.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
 
 /**

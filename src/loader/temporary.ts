@@ -1,6 +1,6 @@
 import { access, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { isAbandoned, ownerName } from '../owner.ts';
+import { isAbandoned, ownerName } from '../platform/owner.ts';
 
 const TEMPORARY = '.tmp';
 const FORMER = '.former';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile, readlink, realpath, stat, writeFile } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 
-import { formatBytes } from '../bytes.ts';
+import { formatBytes } from '../format-bytes.ts';
 import { convertedModelFolder } from './default-model.ts';
 import { blobHasher, hashFile } from './hash-file.ts';
 import { LoadError } from './load-error.ts';

@@ -47,7 +47,7 @@ export async function compileAddon(folder: string, compiler: string, options: Co
     [
       ...['-O2', '-std=c++17', '-fPIC', '-shared', ...defines],
       ...['-I', join(tensorflow, 'include'), '-I', nodeHeaders],
-      ...[...sources, fileURLToPath(new URL('../../src/setup/quiet.cc', import.meta.url))],
+      ...[...sources, fileURLToPath(new URL('./quiet.cc', import.meta.url))],
       ...['-o', join(folder, 'tfjs_binding.node'), ...libraries.map((name) => join(tensorflow, name)), ...link],
     ],
     { signal, ...(env && { env }) },

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { isAbandoned, ownerName } from '../owner.ts';
+import { isAbandoned, ownerName } from '../platform/owner.ts';
 
 /**
  * Makes the folder (or link) `target` by filling a temporary sibling and renaming it, so that what exists is complete.

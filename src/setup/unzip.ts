@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { openPromise } from 'yauzl';
-import { formatBytes } from '../bytes.ts';
+import { formatBytes } from '../format-bytes.ts';
 import type { OnProgress } from '../loader/progress.ts';
 import { SetupError } from './setup-error.ts';
 

@@ -1,5 +1,5 @@
 import type { DType } from './dtype.ts';
-import type { PackedMatrix } from './formats/packed.ts';
+import type { PackedMatrix } from './formats/packed-format.ts';
 
 export type Shape = readonly number[];
 

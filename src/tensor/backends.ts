@@ -1,9 +1,9 @@
 import { checkArgument, type Checks, checkOptions, FLAG, oneOf, OptionError } from '../options.ts';
 import type { Backend } from './backend.ts';
-import { VitrineError } from './errors.ts';
-import { ReferenceBackend } from './reference/backend.ts';
+import { VitrineError } from '../errors.ts';
+import { ReferenceBackend } from './reference/reference-backend.ts';
 import { loadAddon } from './tensorflow/addon.ts';
-import { TensorflowBackend, type TensorflowOptions } from './tensorflow/backend.ts';
+import { TensorflowBackend, type TensorflowOptions } from './tensorflow/tensorflow-backend.ts';
 import { THREADS } from './thread-count.ts';
 
 /** The names by which a backend is asked for. */

@@ -1,6 +1,6 @@
 import type { Shape } from './backend.ts';
 import type { DType } from './dtype.ts';
-import { VitrineError } from './errors.ts';
+import { VitrineError } from '../errors.ts';
 import type { Tensor } from './tensor.ts';
 
 /**

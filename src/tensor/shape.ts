@@ -1,7 +1,7 @@
 import { show as showValue } from '../options.ts';
 import type { Shape } from './backend.ts';
 import { elements } from './dtype.ts';
-import { ShapeError } from './errors.ts';
+import { ShapeError } from '../errors.ts';
 
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((size, i) => size === b[i]);
 

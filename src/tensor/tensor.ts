@@ -1,7 +1,7 @@
 import { type Check, checkArgument, listOf, TEXT } from '../options.ts';
 import type { Backend, BinaryOp, HostArray, ReduceOp, Shape, UnaryOp } from './backend.ts';
 import { byteSize, elements, isFloat, type DType } from './dtype.ts';
-import { DisposedError, ShapeError } from './errors.ts';
+import { DisposedError, ShapeError } from '../errors.ts';
 import { adopt } from './scope.ts';
 import { broadcastShapes, isSize, matmulShape, reshapeShape, resolveAxis, sameShape, show } from './shape.ts';
 import { summary } from './summary.ts';

@@ -1,5 +1,5 @@
 import type { Backend, Shape } from './backend.ts';
-import { DisposedError, ShapeError } from './errors.ts';
+import { DisposedError, ShapeError } from '../errors.ts';
 import { isSize, show } from './shape.ts';
 import { Tensor } from './tensor.ts';
 

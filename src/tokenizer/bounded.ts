@@ -1,5 +1,5 @@
-import { DeadlineError, withDeadline } from '../deadline.ts';
-import { TokenizerError } from './fields.ts';
+import { DeadlineError, withDeadline } from '../platform/deadline.ts';
+import { TokenizerError } from './json-fields.ts';
 
 /** Milliseconds: ten times what a published pipeline needs on a slow machine. */
 const BASE = 1000;

@@ -1,6 +1,6 @@
 import { entering } from './bounded.ts';
-import { Fields, TokenizerError } from './fields.ts';
-import { MAX_DEPTH, MAX_STEPS } from './limits.ts';
+import { Fields, TokenizerError } from './json-fields.ts';
+import { MAX_DEPTH, MAX_STEPS } from './size-limits.ts';
 
 /** Steps up to which a pipeline of known patterns needs no deadline. */
 const FEW_STEPS = 32;

@@ -1,5 +1,5 @@
 import { THINK_MARKERS } from './channels/think.ts';
-import { TemplateError } from './template.ts';
+import { TemplateError } from './chat-template.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /**

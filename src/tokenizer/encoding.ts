@@ -1,6 +1,6 @@
 import { addedTokenSplitter, type AddedToken, type Section } from './added-tokens.ts';
 import { entering } from './bounded.ts';
-import type { Model } from './models/model.ts';
+import type { Model } from './models/tokenizer-model.ts';
 import type { Normalizer } from './normalizers/normalizer.ts';
 import type { PostProcessor } from './post-processor.ts';
 import type { PreTokenizer } from './pre-tokenizers/pre-tokenizer.ts';

@@ -1,6 +1,6 @@
 import type { Build } from './build.ts';
-import { Fields, isTokenId, show, TokenizerError } from './fields.ts';
-import { MAX_STEPS } from './limits.ts';
+import { Fields, isTokenId, show, TokenizerError } from './json-fields.ts';
+import { MAX_STEPS } from './size-limits.ts';
 import { isObject } from '../json.ts';
 
 /**

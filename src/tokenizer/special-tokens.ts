@@ -1,6 +1,6 @@
-import { Fields, isTokenId, show, TokenizerError } from './fields.ts';
-import type { TokenizerFiles } from './files.ts';
-import { checkToken } from './limits.ts';
+import { Fields, isTokenId, show, TokenizerError } from './json-fields.ts';
+import type { TokenizerFiles } from './tokenizer-files.ts';
+import { checkToken } from './size-limits.ts';
 import { isObject, type Json } from '../json.ts';
 import type { AddedToken } from './added-tokens.ts';
 

@@ -1,11 +1,11 @@
-import type { ChannelFormat } from './channels/parser.ts';
+import type { ChannelFormat } from './channels/channel-parser.ts';
 import { ChatTurns } from './chat-turns.ts';
 import type { DecodeTokens } from './decoders/decoder.ts';
 import type { Encode, EncodeOptions } from './encoding.ts';
-import { TokenizerError, type TokenizerFiles } from './files.ts';
+import { TokenizerError, type TokenizerFiles } from './tokenizer-files.ts';
 import { createPipeline } from './pipeline.ts';
-import { DecodeStream, type TokenStream } from './stream.ts';
-import { compileTemplate, type ChatMessage, type Template, type TemplateVariables } from './template.ts';
+import { DecodeStream, type TokenStream } from './token-stream.ts';
+import { compileTemplate, type ChatMessage, type Template, type TemplateVariables } from './chat-template.ts';
 import { checkArgument, checkOptions, TEXT } from '../options.ts';
 import { checkConversation, checkedIds, DECODE_CHECKS, ENCODE_CHECKS, ID, STREAM_CHECKS } from './arguments.ts';
 

@@ -1,6 +1,6 @@
 import { isObject } from '../json.ts';
 import { type Check, checkArgument } from '../options.ts';
-import { parseChannels } from './channels/parser.ts';
+import { parseChannels } from './channels/channel-parser.ts';
 import { type ChannelSpan, SPANS } from './channels/spans.ts';
 
 /** A tool that the model wants called. */

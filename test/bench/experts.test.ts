@@ -11,9 +11,9 @@ import type { Row } from '../../src/bench/report.ts';
 import type { Case } from '../../src/bench/suite.ts';
 import { suiteOf } from '../../src/bench/suites/index.ts';
 import { pack, packedFormat } from '../../src/bench/weight-format.ts';
-import { createRandom } from '../../src/model/sampling/random.ts';
+import { createRandom } from '../../src/sampling/random.ts';
 import { fromBf16, toBf16 } from '../../src/tensor/formats/bf16.ts';
-import { decodePacked } from '../../src/tensor/formats/packed.ts';
+import { decodePacked } from '../../src/tensor/formats/packed-format.ts';
 import { modelFolder } from '../support/fixtures.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'vitrine-experts-test-'));

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { modelHash, samplesOf } from '../../src/bench/model-hash.ts';
-import type { StoredTensor } from '../../src/loader/checkpoint.ts';
-import { openFolder } from '../../src/loader/folder.ts';
-import { writeSafetensors } from '../../src/loader/safetensors/write.ts';
+import type { StoredTensor } from '../../src/loader/model-files.ts';
+import { openFolder } from '../../src/loader/open-folder.ts';
+import { writeSafetensors } from '../../src/loader/safetensors/write-safetensors.ts';
 import { modelFolder } from '../support/fixtures.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'vitrine-hash-test-'));

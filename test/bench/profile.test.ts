@@ -3,7 +3,7 @@ import { profileTable } from '../../src/bench/profile/write.ts';
 import { type PassProfile, profileModel, summarize } from '../../src/bench/profile/profile.ts';
 import { CallRecorder } from '../../src/bench/profile/recorder.ts';
 import type { Backend } from '../../src/tensor/backend.ts';
-import { ReferenceBackend } from '../../src/tensor/reference/backend.ts';
+import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
 import { scope } from '../../src/tensor/scope.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { modelFolder } from '../support/fixtures.ts';

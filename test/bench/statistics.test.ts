@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { gate } from '../../src/bench/gate.ts';
 import { blockRatios, estimate, estimateRatio, median, quantile, slope } from '../../src/bench/statistics.ts';
 import { noiseFloor, verdictOf } from '../../src/bench/verdict.ts';
-import { createRandom, type Random } from '../../src/model/sampling/random.ts';
+import { createRandom, type Random } from '../../src/sampling/random.ts';
 
 const PROCESSES = 5;
 const BLOCKS = 40;

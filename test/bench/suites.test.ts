@@ -11,7 +11,7 @@ import { record } from '../../src/bench/recording.ts';
 import type { Suite } from '../../src/bench/suite.ts';
 import { SUITES, suiteOf } from '../../src/bench/suites/index.ts';
 import type { Task, Variant } from '../../src/bench/variant.ts';
-import { createRandom } from '../../src/model/sampling/random.ts';
+import { createRandom } from '../../src/sampling/random.ts';
 import { build, type F64, softmaxRow, sum } from '../support/f64.ts';
 import { modelFolder } from '../support/fixtures.ts';
 

@@ -5,10 +5,10 @@ import { PassThrough } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Conversation } from '../../src/cli/conversation.ts';
-import { load } from '../../src/engine/load.ts';
+import { load } from '../../src/engine/load/load.ts';
 import type { Model } from '../../src/engine/model.ts';
 import { liveTensors } from '../../src/tensor/tensor.ts';
-import type { ChatMessage } from '../../src/tokenizer/template.ts';
+import type { ChatMessage } from '../../src/tokenizer/chat-template.ts';
 import { MODEL, runCli } from './run-cli.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'vitrine-chat-'));

@@ -2,7 +2,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlin
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
-import { defaultModelFolder } from '../../src/setup/index.ts';
+import { defaultModelFolder } from '../../src/setup/set-up.ts';
 import { MODEL, runCli, runJson } from './run-cli.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'vitrine-commands-'));

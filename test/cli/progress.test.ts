@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { expect, test, vi } from 'vitest';
-import { progressPrinter } from '../../src/cli/progress.ts';
+import { progressPrinter } from '../../src/cli/progress-line.ts';
 import type { Progress } from '../../src/loader/progress.ts';
 
 /** What is printed for these reports, of which one comes per second. */

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
-import { AnswerPrinter } from '../../src/cli/answer.ts';
+import { AnswerPrinter } from '../../src/cli/answer-printer.ts';
 import { Conversation } from '../../src/cli/conversation.ts';
 import { type GeneratedToken, load } from '../../src/index.ts';
 import { ReasoningModels, saying } from '../support/reasoning-models.ts';

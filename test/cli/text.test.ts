@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { oneLine, printable } from '../../src/cli/text.ts';
+import { oneLine, printable } from '../../src/cli/printable.ts';
 
 it.each([
   ['plain, 日本語, 👩‍👩‍👧 and\ttabs\n', 'plain, 日本語, 👩‍👩‍👧 and\ttabs\n'],

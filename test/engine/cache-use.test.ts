@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type GenerateOptions, KvCache, liveTensors, load, type Model } from '../../src/index.ts';
-import { DisposedError } from '../../src/tensor/errors.ts';
+import { DisposedError } from '../../src/errors.ts';
 import { expectNothingLeft } from '../support/backends.ts';
 import { collectGarbage } from '../support/garbage.ts';
 import { modelFolder } from '../support/fixtures.ts';

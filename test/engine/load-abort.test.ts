@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { load } from '../../src/index.ts';
-import { loadNetwork } from '../../src/engine/load-network.ts';
-import type { ModelFiles } from '../../src/loader/checkpoint.ts';
-import { openFolder } from '../../src/loader/folder.ts';
+import { loadNetwork } from '../../src/engine/load/load-network.ts';
+import type { ModelFiles } from '../../src/loader/model-files.ts';
+import { openFolder } from '../../src/loader/open-folder.ts';
 import type { Backend } from '../../src/tensor/backend.ts';
 import { createBackend } from '../../src/tensor/backends.ts';
 import { liveTensors } from '../../src/tensor/tensor.ts';

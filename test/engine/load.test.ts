@@ -3,7 +3,7 @@ import { cp, mkdtemp, open, readdir, readFile, rename, rm, symlink, writeFile } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { load, openModel } from '../../src/engine/load.ts';
+import { load, openModel } from '../../src/engine/load/load.ts';
 import { MODEL, runCli } from '../cli/run-cli.ts';
 
 let parent: string;

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { runPass } from '../../src/engine/drive.ts';
-import { loadNetwork, planNetwork } from '../../src/engine/load-network.ts';
-import { memoryNeed } from '../../src/engine/memory.ts';
-import { openFolder } from '../../src/loader/folder.ts';
-import { KvCache } from '../../src/model/cache.ts';
+import { runPass } from '../../src/engine/passes.ts';
+import { loadNetwork, planNetwork } from '../../src/engine/load/load-network.ts';
+import { memoryNeed } from '../../src/engine/load/memory-plan.ts';
+import { openFolder } from '../../src/loader/open-folder.ts';
+import { KvCache } from '../../src/model/cache/kv-cache.ts';
 import type { Backend } from '../../src/tensor/backend.ts';
 import { attention, type AttentionOptions } from '../../src/tensor/ops/attention.ts';
-import { ReferenceBackend } from '../../src/tensor/reference/backend.ts';
+import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
 import { scope } from '../../src/tensor/scope.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { modelFolder } from '../support/fixtures.ts';

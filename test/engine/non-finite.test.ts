@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { type Edit, type GenerateOptions, liveTensors, Model } from '../../src/index.ts';
-import { loadNetwork } from '../../src/engine/load-network.ts';
-import type { WeightOptions } from '../../src/engine/load-options.ts';
-import type { Checkpoint } from '../../src/loader/checkpoint.ts';
-import { openFolder } from '../../src/loader/folder.ts';
+import { loadNetwork } from '../../src/engine/load/load-network.ts';
+import type { WeightOptions } from '../../src/engine/load/load-options.ts';
+import type { Checkpoint } from '../../src/loader/model-files.ts';
+import { openFolder } from '../../src/loader/open-folder.ts';
 import type { Backend } from '../../src/tensor/backend.ts';
-import { ReferenceBackend } from '../../src/tensor/reference/backend.ts';
-import { TensorflowBackend } from '../../src/tensor/tensorflow/backend.ts';
+import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
+import { TensorflowBackend } from '../../src/tensor/tensorflow/tensorflow-backend.ts';
 import { modelFolder } from '../support/fixtures.ts';
 
 const TOKENS = Array.from({ length: 8 }, (_, i) => (i * 37 + 5) % 500);

@@ -6,9 +6,9 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { ModelFiles } from '../../src/loader/checkpoint.ts';
-import { convert } from '../../src/loader/convert.ts';
-import { openGguf } from '../../src/loader/gguf/open.ts';
+import type { ModelFiles } from '../../src/loader/model-files.ts';
+import { convert } from '../../src/loader/convert-model.ts';
+import { openGguf } from '../../src/loader/gguf/open-gguf.ts';
 import { temporaryBeside } from '../../src/loader/temporary.ts';
 import { tensorDigests } from './tensor-digests.ts';
 

@@ -3,11 +3,11 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { GgufError } from '../../src/loader/gguf/error.ts';
-import { readGgufHeader, type GgufHeader } from '../../src/loader/gguf/header.ts';
+import { GgufError } from '../../src/loader/gguf/gguf-error.ts';
+import { readGgufHeader, type GgufHeader } from '../../src/loader/gguf/gguf-header.ts';
 import { Metadata } from '../../src/loader/gguf/metadata.ts';
-import type { GgufArray, GgufValue } from '../../src/loader/gguf/values.ts';
-import { openGguf } from '../../src/loader/gguf/open.ts';
+import type { GgufArray, GgufValue } from '../../src/loader/gguf/metadata-values.ts';
+import { openGguf } from '../../src/loader/gguf/open-gguf.ts';
 import { array, f32, gguf, key, T, tensor, text, u32, u64, u8 } from './gguf-writer.ts';
 
 const read = (bytes: Buffer): Promise<GgufHeader> =>

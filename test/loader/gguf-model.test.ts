@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { loadNetwork } from '../../src/engine/load-network.ts';
-import { openGguf } from '../../src/loader/gguf/open.ts';
+import { loadNetwork } from '../../src/engine/load/load-network.ts';
+import { openGguf } from '../../src/loader/gguf/open-gguf.ts';
 import { byteSize, elements } from '../../src/tensor/dtype.ts';
-import { ReferenceBackend } from '../../src/tensor/reference/backend.ts';
+import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
 import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { expectNear, readExpected, Runner } from '../support/fixtures.ts';
 

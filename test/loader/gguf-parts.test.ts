@@ -2,11 +2,11 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { openModel } from '../../src/engine/load.ts';
-import { GgufError } from '../../src/loader/gguf/error.ts';
-import { readGgufHeader } from '../../src/loader/gguf/header.ts';
-import { openGguf } from '../../src/loader/gguf/open.ts';
-import { GGML_TYPES } from '../../src/loader/gguf/types.ts';
+import { openModel } from '../../src/engine/load/load.ts';
+import { GgufError } from '../../src/loader/gguf/gguf-error.ts';
+import { readGgufHeader } from '../../src/loader/gguf/gguf-header.ts';
+import { openGguf } from '../../src/loader/gguf/open-gguf.ts';
+import { GGML_TYPES } from '../../src/loader/gguf/gguf-types.ts';
 import { InputFile } from '../../src/loader/input-file.ts';
 import { elements } from '../../src/tensor/dtype.ts';
 import { key, split, T, text } from './gguf-writer.ts';

@@ -2,9 +2,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { convert } from '../../src/loader/convert.ts';
-import { openFolder } from '../../src/loader/folder.ts';
-import { openGguf } from '../../src/loader/gguf/open.ts';
+import { convert } from '../../src/loader/convert-model.ts';
+import { openFolder } from '../../src/loader/open-folder.ts';
+import { openGguf } from '../../src/loader/gguf/open-gguf.ts';
 import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { array, f32, key, T, text, u32, u8, withKeys } from './gguf-writer.ts';
 
@@ -96,7 +96,7 @@ test('a rotary part of a head is refused where the published code rotates all of
 
 test('divisors of 1 throughout scale nothing', async () => {
   const bytes = fixture('llama3-rope-q8_0');
-  const header = await import('../../src/loader/gguf/header.ts');
+  const header = await import('../../src/loader/gguf/gguf-header.ts');
   const { tensors } = await header.readGgufHeader({
     path: 'test',
     size: bytes.length,

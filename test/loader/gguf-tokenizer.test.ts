@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import type { GgufValue } from '../../src/loader/gguf/values.ts';
+import type { GgufValue } from '../../src/loader/gguf/metadata-values.ts';
 import { Metadata } from '../../src/loader/gguf/metadata.ts';
 import { PRE_TOKENIZERS } from '../../src/loader/gguf/pre-tokenizers.ts';
-import { ggufTokenizer } from '../../src/loader/gguf/tokenizer.ts';
+import { ggufTokenizer } from '../../src/loader/gguf/gguf-tokenizer.ts';
 import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 
 interface TokenizerJson {

@@ -2,12 +2,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { loadNetwork } from '../../src/engine/load-network.ts';
-import { openGguf } from '../../src/loader/gguf/open.ts';
-import { GGML_TYPES } from '../../src/loader/gguf/types.ts';
+import { loadNetwork } from '../../src/engine/load/load-network.ts';
+import { openGguf } from '../../src/loader/gguf/open-gguf.ts';
+import { GGML_TYPES } from '../../src/loader/gguf/gguf-types.ts';
 import { elements } from '../../src/tensor/dtype.ts';
 import type { Format } from '../../src/tensor/formats/format.ts';
-import { ReferenceBackend } from '../../src/tensor/reference/backend.ts';
+import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
 import { Runner } from '../support/fixtures.ts';
 import { f32, gguf, key, T, tensor, text, u32 } from './gguf-writer.ts';
 

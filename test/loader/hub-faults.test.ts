@@ -5,10 +5,10 @@ import { hostname, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 
-import { openModel } from '../../src/engine/load.ts';
+import { openModel } from '../../src/engine/load/load.ts';
 import { defaultModelFolder } from '../../src/loader/default-model.ts';
 import { downloadModel, type DownloadOptions } from '../../src/loader/hub/download.ts';
-import { HubError, HubUnreachableError } from '../../src/loader/hub/error.ts';
+import { HubError, HubUnreachableError } from '../../src/loader/hub/hub-error.ts';
 import { verifyFolder } from '../../src/loader/verify.ts';
 import { modelFolder } from '../support/fixtures.ts';
 import { COMMIT, FakeHub, type Fault, gitSha1, sha256 } from './fake-hub.ts';

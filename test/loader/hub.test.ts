@@ -6,7 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { downloadModel, type DownloadOptions } from '../../src/loader/hub/download.ts';
-import { HubError, HubUnreachableError } from '../../src/loader/hub/error.ts';
+import { HubError, HubUnreachableError } from '../../src/loader/hub/hub-error.ts';
 import { COMMIT, FakeHub, type Fault, gitSha1, sha256 } from './fake-hub.ts';
 
 const WEIGHTS = Buffer.from(Array.from({ length: 1_000_000 }, (_, i) => (i * i) % 251));

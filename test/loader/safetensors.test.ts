@@ -8,9 +8,9 @@ import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { LoadError } from '../../src/loader/load-error.ts';
-import { SafetensorsError } from '../../src/loader/safetensors/error.ts';
-import { openSafetensors } from '../../src/loader/safetensors/read.ts';
-import { writeSafetensors, type TensorToWrite } from '../../src/loader/safetensors/write.ts';
+import { SafetensorsError } from '../../src/loader/safetensors/safetensors-error.ts';
+import { openSafetensors } from '../../src/loader/safetensors/open-safetensors.ts';
+import { writeSafetensors, type TensorToWrite } from '../../src/loader/safetensors/write-safetensors.ts';
 
 interface Case {
   file: string;

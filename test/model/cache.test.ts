@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { KvCache } from '../../src/model/cache.ts';
-import { DisposedError, VitrineError } from '../../src/tensor/errors.ts';
-import { Step } from '../../src/model/step.ts';
+import { KvCache } from '../../src/model/cache/kv-cache.ts';
+import { DisposedError, VitrineError } from '../../src/errors.ts';
+import { Step } from '../../src/model/parts/step.ts';
 import { observe, scope } from '../../src/tensor/scope.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { BACKENDS, expectNothingLeft } from '../support/backends.ts';

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { loadNetwork, planNetwork } from '../../src/engine/load-network.ts';
-import type { Checkpoint, ModelFiles } from '../../src/loader/checkpoint.ts';
-import { openFolder } from '../../src/loader/folder.ts';
-import { ConfigError } from '../../src/model/config-error.ts';
-import type { DecoderConfig } from '../../src/model/decoder-config.ts';
-import { ReferenceBackend } from '../../src/tensor/reference/backend.ts';
+import { loadNetwork, planNetwork } from '../../src/engine/load/load-network.ts';
+import type { Checkpoint, ModelFiles } from '../../src/loader/model-files.ts';
+import { openFolder } from '../../src/loader/open-folder.ts';
+import { ConfigError } from '../../src/model/config/config-error.ts';
+import type { DecoderConfig } from '../../src/model/config/decoder-config.ts';
+import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
 import { expectNear, modelFolder, readExpected, Runner } from '../support/fixtures.ts';
 
 type Changes = Record<string, unknown>;

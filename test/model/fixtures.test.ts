@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { hooksOf } from '../../src/inspect/model-hooks.ts';
+import { hooksOf } from '../../src/hooks/model-hooks.ts';
 import { observe } from '../../src/tensor/scope.ts';
 import { liveTensors, Tensor } from '../../src/tensor/tensor.ts';
 import { BACKENDS, expectNothingLeft } from '../support/backends.ts';

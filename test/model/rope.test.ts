@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ConfigError } from '../../src/model/config-error.ts';
+import { ConfigError } from '../../src/model/config/config-error.ts';
 import { inverseFrequencies, parseRope, ropeBorder, rotationTables } from '../../src/model/parts/rope.ts';
 
 const defaults = { theta: 10000, headDim: 128, maxPositions: 8192, partial: true };

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bytesOf, deepseekV2Lite, deepseekV3, filesOf, gptOss20b, MODELS } from '../../scripts/synthetic/models.mjs';
 import { type Parts, writeModel } from '../../scripts/synthetic/write.mjs';
-import { planNetwork } from '../../src/engine/load-network.ts';
-import { load } from '../../src/engine/load.ts';
+import { planNetwork } from '../../src/engine/load/load-network.ts';
+import { load } from '../../src/engine/load/load.ts';
 import { PRE_TOKENIZERS } from '../../src/loader/gguf/pre-tokenizers.ts';
-import { writeSafetensors } from '../../src/loader/safetensors/write.ts';
-import { createRandom } from '../../src/model/sampling/random.ts';
-import { floatFormat } from '../../src/tensor/formats/index.ts';
+import { writeSafetensors } from '../../src/loader/safetensors/write-safetensors.ts';
+import { createRandom } from '../../src/sampling/random.ts';
+import { floatFormat } from '../../src/tensor/formats/float-formats.ts';
 
 const parts: Parts = {
   writeSafetensors,

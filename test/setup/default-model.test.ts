@@ -3,10 +3,10 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { openFolder } from '../../src/loader/folder.ts';
+import { openFolder } from '../../src/loader/open-folder.ts';
 import { verifyFolder } from '../../src/loader/verify.ts';
 import { convertedModelFolder, defaultModelFolder } from '../../src/loader/default-model.ts';
-import { ensureDefaultModel } from '../../src/setup/default-model.ts';
+import { ensureDefaultModel } from '../../src/setup/ensure-default-model.ts';
 import { environment, failing, pipWith, temporaryFolder, trusting } from './fake-commands.ts';
 
 const gguf = fileURLToPath(new URL('../fixtures/gguf/qwen3-q4_1.gguf', import.meta.url));

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect } from 'vitest';
 import type { Backend } from '../../src/tensor/backend.ts';
-import { ReferenceBackend } from '../../src/tensor/reference/backend.ts';
+import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
 import { liveTensors } from '../../src/tensor/tensor.ts';
-import { TensorflowBackend } from '../../src/tensor/tensorflow/backend.ts';
+import { TensorflowBackend } from '../../src/tensor/tensorflow/tensorflow-backend.ts';
 
 /** What the tests hold to one contract; `device variables` is the store that CUDA uses, on whatever device there is. */
 export const BACKENDS: readonly (readonly [name: string, create: () => Backend])[] = [

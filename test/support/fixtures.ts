@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect } from 'vitest';
-import { layers as drive } from '../../src/engine/drive.ts';
-import { type LoadedNetwork, loadNetwork } from '../../src/engine/load-network.ts';
-import type { WeightOptions } from '../../src/engine/load-options.ts';
-import { openFolder } from '../../src/loader/folder.ts';
-import { openSafetensors } from '../../src/loader/safetensors/read.ts';
-import { KvCache } from '../../src/model/cache.ts';
+import { layers as drive } from '../../src/engine/passes.ts';
+import { type LoadedNetwork, loadNetwork } from '../../src/engine/load/load-network.ts';
+import type { WeightOptions } from '../../src/engine/load/load-options.ts';
+import { openFolder } from '../../src/loader/open-folder.ts';
+import { openSafetensors } from '../../src/loader/safetensors/open-safetensors.ts';
+import { KvCache } from '../../src/model/cache/kv-cache.ts';
 import type { Decoder } from '../../src/model/parts/decoder.ts';
-import type { Sequence } from '../../src/model/step.ts';
+import type { Sequence } from '../../src/model/parts/step.ts';
 import type { Backend } from '../../src/tensor/backend.ts';
 
 const FIXTURES = join(import.meta.dirname, '..', 'fixtures');

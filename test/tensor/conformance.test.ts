@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Backend, FusedKernels } from '../../src/tensor/backend.ts';
-import { ReferenceBackend } from '../../src/tensor/reference/backend.ts';
+import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
 import { BACKENDS, expectNothingLeft } from '../support/backends.ts';
 import { experts } from './conformance/experts.ts';
 import { ops } from './conformance/ops.ts';

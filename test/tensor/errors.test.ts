@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { ShapeError } from '../../src/tensor/errors.ts';
-import { ReferenceBackend } from '../../src/tensor/reference/backend.ts';
+import { ShapeError } from '../../src/errors.ts';
+import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
 import { scope } from '../../src/tensor/scope.ts';
 import { concat, Tensor } from '../../src/tensor/tensor.ts';
 import { Variable } from '../../src/tensor/variable.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { GGML_TYPES } from '../../src/loader/gguf/types.ts';
+import { GGML_TYPES } from '../../src/loader/gguf/gguf-types.ts';
 
 // Blocks of every format, some with scales that are 0, infinite or no number, and the f32 bytes to which llama.cpp's Python package
 // gguf 0.19.0 (quants.dequantize) decodes them: see fixtures/gguf/blocks.py.

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { DisposedError } from '../../src/tensor/errors.ts';
-import { ReferenceBackend } from '../../src/tensor/reference/backend.ts';
+import { DisposedError } from '../../src/errors.ts';
+import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
 import { derive, keep, observe, type Observer, release, scope, tap, watched } from '../../src/tensor/scope.ts';
 import { liveTensors, Tensor } from '../../src/tensor/tensor.ts';
 import { expectNothingLeft } from '../support/backends.ts';

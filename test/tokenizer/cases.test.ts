@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { loadTokenizer } from '../../src/loader/load-tokenizer.ts';
-import { TemplateError, type ChatMessage } from '../../src/tokenizer/template.ts';
+import { TemplateError, type ChatMessage } from '../../src/tokenizer/chat-template.ts';
 import type { DecodeOptions, Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 
 // Expected values: tokenizers 0.23.3 and transformers 5.23.0.

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type ChannelFormat, channelParser, parseChannels } from '../../src/tokenizer/channels/parser.ts';
+import { type ChannelFormat, channelParser, parseChannels } from '../../src/tokenizer/channels/channel-parser.ts';
 import { beginsMessage, type ChannelSpan, joinSpans } from '../../src/tokenizer/channels/spans.ts';
-import { compileTemplate } from '../../src/tokenizer/template.ts';
+import { compileTemplate } from '../../src/tokenizer/chat-template.ts';
 import { readFileSync } from 'node:fs';
 
 const analysis = (content: string) => ({ channel: 'analysis', content });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { TokenizerError } from '../../src/tokenizer/files.ts';
+import { TokenizerError } from '../../src/tokenizer/tokenizer-files.ts';
 import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 
 type Json = Record<string, unknown>;

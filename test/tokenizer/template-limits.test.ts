@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { renderTemplate } from '../../src/tokenizer/template.ts';
+import { renderTemplate } from '../../src/tokenizer/chat-template.ts';
 import { bringUpToDate, dist } from '../cli/built.ts';
 
 bringUpToDate();
@@ -97,7 +97,7 @@ describe('a template beyond its limits', () => {
 
   it('ends within its time and memory, in one process for all of them', () => {
     const program = `
-      import { renderTemplate } from ${JSON.stringify(dist('tokenizer/template.js'))};
+      import { renderTemplate } from ${JSON.stringify(dist('tokenizer/chat-template.js'))};
       import { readFileSync } from 'node:fs';
       const slow = [];
       for (const [name, template] of Object.entries(JSON.parse(readFileSync(0, 'utf8')))) {

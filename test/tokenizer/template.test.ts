@@ -6,7 +6,7 @@ import {
   renderTemplate,
   TemplateError,
   type TemplateVariables,
-} from '../../src/tokenizer/template.ts';
+} from '../../src/tokenizer/chat-template.ts';
 
 const FIXTURES = new URL('../fixtures/templates/', import.meta.url);
 const read = (name: string): string => readFileSync(new URL(name, FIXTURES), 'utf8');

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadTokenizer } from '../../src/loader/load-tokenizer.ts';
 import { ModelFolder } from '../../src/loader/model-folder.ts';
-import { readTokenizerFiles, TokenizerError, type TokenizerFiles } from '../../src/tokenizer/files.ts';
-import { VitrineError } from '../../src/tensor/errors.ts';
+import { readTokenizerFiles, TokenizerError, type TokenizerFiles } from '../../src/tokenizer/tokenizer-files.ts';
+import { VitrineError } from '../../src/errors.ts';
 import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 
 const fixture = (name: string) => new URL(`../fixtures/tokenizers/${name}`, import.meta.url).pathname;

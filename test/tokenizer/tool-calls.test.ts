@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseChannels } from '../../src/tokenizer/channels/parser.ts';
+import { parseChannels } from '../../src/tokenizer/channels/channel-parser.ts';
 import { parseToolCalls } from '../../src/tokenizer/tool-calls.ts';
 
 const f = { name: 'f', arguments: { a: [1, 'é'] } };

@@ -1,8 +1,8 @@
 // A process of its own, as a user starts one, that measures a model once. Reads a LaunchSpec from its first argument and
 // prints a LaunchFigures, both as JSON.
-import { load } from '../../engine/load.ts';
+import { load } from '../../engine/load/load.ts';
 import type { Model } from '../../engine/model.ts';
-import type { LoadOptions } from '../../engine/load-options.ts';
+import type { LoadOptions } from '../../engine/load/load-options.ts';
 
 export interface LaunchSpec extends Pick<LoadOptions, 'backend' | 'weights' | 'threads'> {
   readonly source: string;

@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { openModel } from '../../engine/load.ts';
-import { planNetwork } from '../../engine/load-network.ts';
-import type { WeightOptions } from '../../engine/load-options.ts';
+import { openModel } from '../../engine/load/load.ts';
+import { planNetwork } from '../../engine/load/load-network.ts';
+import type { WeightOptions } from '../../engine/load/load-options.ts';
 import { elements } from '../../tensor/dtype.ts';
 import { type BackendName } from '../../tensor/backends.ts';
-import { VitrineError } from '../../tensor/errors.ts';
+import { VitrineError } from '../../errors.ts';
 import { fingerprint, type Fingerprint } from '../fingerprint.ts';
 import { modelHash } from '../model-hash.ts';
 import { memoryBandwidth } from '../limits.ts';

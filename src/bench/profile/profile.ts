@@ -1,9 +1,9 @@
-import { loadNetwork } from '../../engine/load-network.ts';
-import type { WeightOptions } from '../../engine/load-options.ts';
-import { openModel } from '../../engine/load.ts';
+import { loadNetwork } from '../../engine/load/load-network.ts';
+import type { WeightOptions } from '../../engine/load/load-options.ts';
+import { openModel } from '../../engine/load/load.ts';
 import { Model } from '../../engine/model.ts';
 import { type BackendName, createBackend } from '../../tensor/backends.ts';
-import { VitrineError } from '../../tensor/errors.ts';
+import { VitrineError } from '../../errors.ts';
 import { fingerprint, type Fingerprint } from '../fingerprint.ts';
 import { modelHash } from '../model-hash.ts';
 import { type Call, CallRecorder } from './recorder.ts';

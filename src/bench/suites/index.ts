@@ -1,4 +1,4 @@
-import { VitrineError } from '../../tensor/errors.ts';
+import { VitrineError } from '../../errors.ts';
 import type { Suite } from '../suite.ts';
 import { attention } from './attention.ts';
 import { experts } from './experts.ts';

@@ -1,5 +1,5 @@
 import type { Json } from '../../json.ts';
-import type { GgufCheckpoint } from './checkpoint.ts';
+import type { GgufCheckpoint } from './gguf-checkpoint.ts';
 import { type Composed, gptOssBias, gptOssExperts, latentKeysAndValues } from './composed.ts';
 import { deepseekConfig, gptOssConfig, mixtralConfig, qwen3MoeConfig } from './mixtures.ts';
 import { byHead, lessOne, type Restore } from './restore.ts';

@@ -1,9 +1,9 @@
 import { byteSize, type DType, elements } from '../../tensor/dtype.ts';
 import { sameShape } from '../../tensor/shape.ts';
-import type { Checkpoint, StoredTensor } from '../checkpoint.ts';
+import type { Checkpoint, StoredTensor } from '../model-files.ts';
 import { quote } from '../../quote.ts';
-import type { GgufCheckpoint } from './checkpoint.ts';
-import { GgufError } from './error.ts';
+import type { GgufCheckpoint } from './gguf-checkpoint.ts';
+import { GgufError } from './gguf-error.ts';
 
 /** A published tensor that llama.cpp's conversion took apart: made again of several, one member of it at a time. */
 export interface Composed {

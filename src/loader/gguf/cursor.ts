@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 
-import { GgufError } from './error.ts';
+import { GgufError } from './gguf-error.ts';
 
 /** The header goes on beyond the bytes at hand, and the file holds more: read up to `end` at least, and parse again. */
 export class NeedMoreBytes extends Error {

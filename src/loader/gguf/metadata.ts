@@ -1,6 +1,6 @@
 import { quote } from '../../quote.ts';
-import { GgufError } from './error.ts';
-import type { GgufArray, GgufValue } from './values.ts';
+import { GgufError } from './gguf-error.ts';
+import type { GgufArray, GgufValue } from './metadata-values.ts';
 
 /** The kinds of value that are asked for. */
 interface Kinds {

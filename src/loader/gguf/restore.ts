@@ -1,5 +1,5 @@
 import type { DType } from '../../tensor/dtype.ts';
-import { GgufError } from './error.ts';
+import { GgufError } from './gguf-error.ts';
 
 /** Undoes, in place, what llama.cpp's conversion did to a tensor; `shape` is the published one. */
 export type Restore = (bytes: Uint8Array, dtype: DType, shape: readonly number[]) => void;

@@ -6,10 +6,10 @@ import { dirname } from 'node:path';
 import type { Response } from 'undici';
 
 import { blobHasher, hashFile } from '../hash-file.ts';
-import { isFile } from './cache.ts';
+import { isFile } from './hub-cache.ts';
 import type { HubClient } from './client.ts';
-import { HubError } from './error.ts';
-import { claimPartial, freePartial, leftPartials } from './partial.ts';
+import { HubError } from './hub-error.ts';
+import { claimPartial, freePartial, leftPartials } from './partial-download.ts';
 import { TransientError } from './retry.ts';
 
 /** What an attempt must bring to count as progress: a server that sends a byte at a time is given up. */

@@ -1,8 +1,8 @@
 import { EnvHttpProxyAgent, fetch, Response } from 'undici';
 
-import { formatBytes } from '../../bytes.ts';
+import { formatBytes } from '../../format-bytes.ts';
 import { quote } from '../../quote.ts';
-import { HubError, HubUnreachableError } from './error.ts';
+import { HubError, HubUnreachableError } from './hub-error.ts';
 import { retry, TransientError } from './retry.ts';
 import { type HubSettings, isSafeUrl } from './settings.ts';
 

@@ -1,12 +1,12 @@
 import { mkdir, statfs } from 'node:fs/promises';
 
-import { formatBytes } from '../../bytes.ts';
+import { formatBytes } from '../../format-bytes.ts';
 import { quote } from '../../quote.ts';
 import type { OnProgress } from '../progress.ts';
 import { bytesLeftOf, downloadBlob, type HubFile, isRight } from './blob.ts';
-import { CachedModel, isFile } from './cache.ts';
+import { CachedModel, isFile } from './hub-cache.ts';
 import { HubClient } from './client.ts';
-import { HubError, HubUnreachableError } from './error.ts';
+import { HubError, HubUnreachableError } from './hub-error.ts';
 import { describe, isSafePath } from './listing.ts';
 import { type HubSettings, readSettings } from './settings.ts';
 

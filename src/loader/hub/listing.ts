@@ -3,9 +3,9 @@ import { listFiles, type ListFileEntry, modelInfo } from '@huggingface/hub';
 import { quote } from '../../quote.ts';
 import { INDEX_NAME, SINGLE_NAME } from '../safetensors/shards.ts';
 import type { HubFile } from './blob.ts';
-import { isCommit } from './cache.ts';
+import { isCommit } from './hub-cache.ts';
 import type { HubClient } from './client.ts';
-import { HubError } from './error.ts';
+import { HubError } from './hub-error.ts';
 
 /** A page has up to 1,000 entries; repositories that hold one model have a page or two. */
 const MAX_PAGES = 100;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { HubUnreachableError } from './error.ts';
+import { HubUnreachableError } from './hub-error.ts';
 
 /** Attempts one after another that bring nothing, and attempts in all. */
 const FRUITLESS_ATTEMPTS = 5;

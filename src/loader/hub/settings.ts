@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-import { HubError } from './error.ts';
+import { HubError } from './hub-error.ts';
 
 /** What the environment says about the hub, read as Python's huggingface_hub reads it. */
 export interface HubSettings {

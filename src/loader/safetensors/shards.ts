@@ -4,7 +4,7 @@ import { isObject } from '../../json.ts';
 import type { ModelFolder } from '../model-folder.ts';
 import { LoadError } from '../load-error.ts';
 import { quote } from '../../quote.ts';
-import { readSafetensors, type SafetensorsFile } from './read.ts';
+import { readSafetensors, type SafetensorsFile } from './open-safetensors.ts';
 
 /** The file that holds the weights of a model in one piece. */
 export const SINGLE_NAME = 'model.safetensors';

@@ -1,6 +1,6 @@
 import { tap } from '../../tensor/scope.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import type { LayerStep } from '../step.ts';
+import type { LayerStep } from './step.ts';
 import type { Norm } from './norm.ts';
 
 /** `[T, D]` to `[T, D]`, with the tokens of before in the cache. */

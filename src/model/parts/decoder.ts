@@ -1,13 +1,13 @@
 import { embedding } from '../../tensor/ops/embedding.ts';
 import { linear, type Linear } from '../../tensor/ops/linear.ts';
 import type { Parameter } from '../../tensor/parameter.ts';
-import { VitrineError } from '../../tensor/errors.ts';
+import { VitrineError } from '../../errors.ts';
 import { own, scope, tap } from '../../tensor/scope.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import type { LayerLayout } from '../cache.ts';
-import type { DecoderConfig } from '../decoder-config.ts';
-import type { LayerStep, Step } from '../step.ts';
-import type { Weights } from '../weights.ts';
+import type { LayerLayout } from '../cache/kv-cache.ts';
+import type { DecoderConfig } from '../config/decoder-config.ts';
+import type { LayerStep, Step } from './step.ts';
+import type { Weights } from '../weights/weights.ts';
 import { type Norm, RmsNorm } from './norm.ts';
 import { ropeBorder } from './rope.ts';
 

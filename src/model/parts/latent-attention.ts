@@ -9,11 +9,11 @@ import { rotate, type Rotation } from '../../tensor/ops/rotate.ts';
 import type { Parameter } from '../../tensor/parameter.ts';
 import { derive, scope, tap, watched } from '../../tensor/scope.ts';
 import { concat, type Tensor } from '../../tensor/tensor.ts';
-import { type Arrangement, rows } from '../arrangement.ts';
-import type { LayerLayout } from '../cache.ts';
-import type { DecoderConfig, LatentConfig } from '../decoder-config.ts';
-import type { LayerStep } from '../step.ts';
-import type { Weights } from '../weights.ts';
+import { type Arrangement, rows } from '../weights/arrangement.ts';
+import type { LayerLayout } from '../cache/kv-cache.ts';
+import type { DecoderConfig, LatentConfig } from '../config/decoder-config.ts';
+import type { LayerStep } from './step.ts';
+import type { Weights } from '../weights/weights.ts';
 import type { Attention } from './block.ts';
 import type { RopeConfig } from './rope.ts';
 

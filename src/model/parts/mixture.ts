@@ -1,7 +1,7 @@
 import { type Expert, experts, type GatedActivation } from '../../tensor/ops/experts.ts';
 import { scope, tap } from '../../tensor/scope.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import type { Weights } from '../weights.ts';
+import type { Weights } from '../weights/weights.ts';
 import type { FeedForward } from './block.ts';
 import type { GatedMlp } from './mlp.ts';
 import type { Router } from './router.ts';

@@ -2,7 +2,7 @@ import { activate, type Activation, gated } from '../../tensor/ops/activation.ts
 import { linear, linears, type Linear } from '../../tensor/ops/linear.ts';
 import { scope, tap } from '../../tensor/scope.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import type { Weights } from '../weights.ts';
+import type { Weights } from '../weights/weights.ts';
 
 /** Gated feed-forward layer: `down(act(gate(x)) * up(x))`. */
 export class GatedMlp {

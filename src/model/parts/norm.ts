@@ -2,8 +2,8 @@ import { layerNorm } from '../../tensor/ops/layer-norm.ts';
 import { rmsNorm } from '../../tensor/ops/rms-norm.ts';
 import type { Parameter } from '../../tensor/parameter.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import type { Arrangement } from '../arrangement.ts';
-import type { Weights } from '../weights.ts';
+import type { Arrangement } from '../weights/arrangement.ts';
+import type { Weights } from '../weights/weights.ts';
 
 /** A norm over the width of the residual stream, or of a head. */
 export interface Norm {

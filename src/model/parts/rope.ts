@@ -3,9 +3,9 @@
 //   y[i]       = x[i] cos - x[i + R/2] sin
 //   y[i + R/2] = x[i + R/2] cos + x[i] sin         i = 0 .. R/2 - 1; dimensions from R on pass through.
 // The tables below hold one column per pair, so they serve the interleaved convention (pairs 2i, 2i + 1) as well.
-import type { RopeConfig, YarnScaling } from './rope-config.ts';
+import type { RopeConfig, YarnScaling } from '../config/rope-config.ts';
 
-export { parseRope, type RopeConfig, type RopeScaling } from './rope-config.ts';
+export { parseRope, type RopeConfig, type RopeScaling } from '../config/rope-config.ts';
 
 /** A rotation: one frequency per pair, and a factor on both cosine and sine. */
 export interface RopeFrequencies {

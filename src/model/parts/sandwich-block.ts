@@ -1,6 +1,6 @@
 import { tap } from '../../tensor/scope.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import type { LayerStep } from '../step.ts';
+import type { LayerStep } from './step.ts';
 import type { Attention, FeedForward } from './block.ts';
 import type { Norm } from './norm.ts';
 

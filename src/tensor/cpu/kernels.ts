@@ -1,4 +1,4 @@
-import { type Place, SharedMemories, type SharedMemory } from './memory.ts';
+import { type Place, SharedMemories, type SharedMemory } from './shared-memory.ts';
 import { type Job, Threads } from './threads.ts';
 
 /** Bytes of weights that a thread takes at a time: enough for long reads, little enough to share evenly. */

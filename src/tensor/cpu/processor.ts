@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { VitrineError } from '../errors.ts';
+import { VitrineError } from '../../errors.ts';
 
 /** What a choice of kernels may depend on, besides the shapes. */
 export interface Processor {

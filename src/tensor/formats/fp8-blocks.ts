@@ -1,5 +1,5 @@
 import { f8E4m3 } from './fp8.ts';
-import type { PackedFormat } from './packed.ts';
+import type { PackedFormat } from './packed-format.ts';
 
 const values = new Float32Array(256);
 f8E4m3.decode(

@@ -1,4 +1,4 @@
-import type { PackedFormat } from './packed.ts';
+import type { PackedFormat } from './packed-format.ts';
 
 const MAGNITUDES = [0, 0.5, 1, 1.5, 2, 3, 4, 6];
 

@@ -1,4 +1,4 @@
-import { PackedParameter } from '../packed.ts';
+import { PackedParameter } from '../packed-parameter.ts';
 import type { Parameter } from '../parameter.ts';
 import { scope } from '../scope.ts';
 import { Tensor } from '../tensor.ts';

@@ -1,4 +1,4 @@
-import { ShapeError } from '../errors.ts';
+import { ShapeError } from '../../errors.ts';
 import { scope } from '../scope.ts';
 import { sameShape, show } from '../shape.ts';
 import { concat, Tensor } from '../tensor.ts';

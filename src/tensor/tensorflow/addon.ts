@@ -1,11 +1,12 @@
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { formatBytes } from '../../bytes.ts';
+import { formatBytes } from '../../format-bytes.ts';
 import { OptionError } from '../../options.ts';
-import { addressSpace } from '../address-space.ts';
-import { VitrineError } from '../errors.ts';
-import { cacheFolder, installedBuild, NATIVE_BUILDS, nativeFolder } from './location.ts';
+import { addressSpace } from '../../platform/address-space.ts';
+import { VitrineError } from '../../errors.ts';
+import { cacheFolder } from '../../platform/cache-folder.ts';
+import { installedBuild, NATIVE_BUILDS, nativeFolder } from './location.ts';
 
 /** TensorFlow's native part is missing or cannot be loaded. */
 export class AddonError extends VitrineError {

@@ -1,7 +1,7 @@
 import type { HostArray, Operand, Shape } from '../backend.ts';
-import type { Place, SharedMemories } from '../cpu/memory.ts';
+import type { Place, SharedMemories } from '../cpu/shared-memory.ts';
 import type { DType } from '../dtype.ts';
-import { VitrineError } from '../errors.ts';
+import { VitrineError } from '../../errors.ts';
 import { sameShape } from '../shape.ts';
 import { kernelRuns } from '../trace.ts';
 import { TF, TF_ATTR, type Addon, type OpAttr } from './addon.ts';

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { cacheFolder } from '../../platform/cache-folder.ts';
 
 /** What is changed when the files inside a native folder, or the way they are built, change. */
 const LAYOUT = 'v1';
@@ -16,21 +16,6 @@ export const NATIVE_BUILDS = {
 } as const;
 
 export type NativeBuild = keyof typeof NATIVE_BUILDS;
-
-/**
- * The per-user folder for files that can be made again: `VITRINE_CACHE`, else `vitrine` in `XDG_CACHE_HOME` or in the
- * platform's cache folder.
- */
-export function cacheFolder(
-  env: NodeJS.ProcessEnv = process.env,
-  platform: NodeJS.Platform = process.platform,
-): string {
-  if (env.VITRINE_CACHE) return env.VITRINE_CACHE;
-  if (env.XDG_CACHE_HOME) return join(env.XDG_CACHE_HOME, 'vitrine');
-  if (platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'vitrine');
-  if (platform === 'win32') return join(env.LOCALAPPDATA ?? join(homedir(), 'AppData', 'Local'), 'vitrine', 'cache');
-  return join(homedir(), '.cache', 'vitrine');
-}
 
 /** The folder of one native build. It exists only when it is complete: it is made elsewhere and renamed. */
 export function nativeFolder(build: NativeBuild, cache: string = cacheFolder()): string {

@@ -1,7 +1,7 @@
 import type { Shape } from '../backend.ts';
 import { elements } from '../dtype.ts';
-import type { SharedMemories } from '../cpu/memory.ts';
-import { VitrineError } from '../errors.ts';
+import type { SharedMemories } from '../cpu/shared-memory.ts';
+import { VitrineError } from '../../errors.ts';
 import { copyBox } from '../reference/movement.ts';
 import { TF, TF_ATTR } from './addon.ts';
 import { type Executor, Handle, typeAttr, type Value } from './handles.ts';

@@ -1,10 +1,10 @@
 import { entering } from '../bounded.ts';
 import type { Build } from '../build.ts';
-import type { Fields } from '../fields.ts';
-import { checkGrowth } from '../limits.ts';
+import type { Fields } from '../json-fields.ts';
+import { checkGrowth } from '../size-limits.ts';
 import { readPattern } from '../patterns/pattern.ts';
 import { replacer } from '../patterns/replace.ts';
-import { byteFallback, byteLevel } from './bytes.ts';
+import { byteFallback, byteLevel } from './byte-decoders.ts';
 
 /** Turns tokens as the vocabulary spells them into text. */
 export type DecodeTokens = (tokens: readonly string[]) => string;

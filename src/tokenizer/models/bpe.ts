@@ -1,7 +1,7 @@
-import { MAX_ID, show, TokenizerError, type Fields } from '../fields.ts';
-import { MAX_ENTRIES } from '../limits.ts';
+import { MAX_ID, show, TokenizerError, type Fields } from '../json-fields.ts';
+import { MAX_ENTRIES } from '../size-limits.ts';
 import { byteTokens } from './byte-tokens.ts';
-import type { Model } from './model.ts';
+import type { Model } from './tokenizer-model.ts';
 import { unknownId } from './word-level.ts';
 
 /** Words longer than this are rarely seen twice. */

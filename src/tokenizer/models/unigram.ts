@@ -1,9 +1,9 @@
 import type { Build } from '../build.ts';
-import { show, TokenizerError, type Fields } from '../fields.ts';
+import { show, TokenizerError, type Fields } from '../json-fields.ts';
 import { byteTokens } from './byte-tokens.ts';
-import { checkToken } from '../limits.ts';
+import { checkToken } from '../size-limits.ts';
 import { Trie } from '../trie.ts';
-import type { Model } from './model.ts';
+import type { Model } from './tokenizer-model.ts';
 
 /** How much worse than the worst token an unknown character is. */
 const UNKNOWN_PENALTY = 10;

@@ -1,5 +1,5 @@
-import { show, TokenizerError, type Fields } from '../fields.ts';
-import type { Model } from './model.ts';
+import { show, TokenizerError, type Fields } from '../json-fields.ts';
+import type { Model } from './tokenizer-model.ts';
 
 /** Whole words only: a word that the vocabulary does not have is the unknown token. */
 export function wordLevel(fields: Fields, vocab: ReadonlyMap<string, number>): Model {

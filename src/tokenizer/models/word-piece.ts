@@ -1,7 +1,7 @@
 import * as huggingface from '@huggingface/tokenizers';
 import type { Build } from '../build.ts';
-import type { Fields } from '../fields.ts';
-import type { Model } from './model.ts';
+import type { Fields } from '../json-fields.ts';
+import type { Model } from './tokenizer-model.ts';
 import { unknownId } from './word-level.ts';
 
 // Described here because the package's own declarations do not resolve in ES modules.

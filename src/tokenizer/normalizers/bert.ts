@@ -1,4 +1,4 @@
-import type { Fields } from '../fields.ts';
+import type { Fields } from '../json-fields.ts';
 
 const MARK = /\p{Mn}/gu;
 /** Control and format characters and those for private use: what the crate `unicode_categories` calls "other". */

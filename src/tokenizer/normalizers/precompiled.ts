@@ -1,5 +1,5 @@
-import type { Fields } from '../fields.ts';
-import { show, TokenizerError } from '../fields.ts';
+import type { Fields } from '../json-fields.ts';
+import { show, TokenizerError } from '../json-fields.ts';
 
 const utf8 = new TextEncoder();
 const lossless = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

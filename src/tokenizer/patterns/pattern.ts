@@ -1,7 +1,7 @@
 import { bounded, entering } from '../bounded.ts';
 import type { Build } from '../build.ts';
-import { show, TokenizerError, type Fields } from '../fields.ts';
-import { MAX_TEXT } from '../limits.ts';
+import { show, TokenizerError, type Fields } from '../json-fields.ts';
+import { MAX_TEXT } from '../size-limits.ts';
 import { isKnownPattern } from './known.ts';
 import { fromOniguruma } from './oniguruma.ts';
 

@@ -1,4 +1,4 @@
-import { checkGrowth } from '../limits.ts';
+import { checkGrowth } from '../size-limits.ts';
 import type { Pattern } from './pattern.ts';
 
 /** Puts `content` as it is in the place of each match. */

@@ -1,8 +1,8 @@
 import { entering } from '../bounded.ts';
 import type { Build } from '../build.ts';
 import { toByteLetters } from '../byte-alphabet.ts';
-import type { Fields } from '../fields.ts';
-import { checkGrowth } from '../limits.ts';
+import type { Fields } from '../json-fields.ts';
+import { checkGrowth } from '../size-limits.ts';
 import { GPT2 } from '../patterns/known.ts';
 import { fromOniguruma } from '../patterns/oniguruma.ts';
 import { matcher, readPattern } from '../patterns/pattern.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Backend } from '../../../src/tensor/backend.ts';
-import { ShapeError } from '../../../src/tensor/errors.ts';
+import { ShapeError } from '../../../src/errors.ts';
 import { clampedSwiglu } from '../../../src/tensor/ops/clamped-swiglu.ts';
 import { type Expert, experts as mixExperts } from '../../../src/tensor/ops/experts.ts';
 import { headLinear } from '../../../src/tensor/ops/head-linear.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Backend } from '../../../src/tensor/backend.ts';
 import { byteSize } from '../../../src/tensor/dtype.ts';
-import { ShapeError } from '../../../src/tensor/errors.ts';
-import { floatFormat } from '../../../src/tensor/formats/index.ts';
+import { ShapeError } from '../../../src/errors.ts';
+import { floatFormat } from '../../../src/tensor/formats/float-formats.ts';
 import { type Activation, activate, gated } from '../../../src/tensor/ops/activation.ts';
 import { attention, headResults, type KeyValues } from '../../../src/tensor/ops/attention.ts';
 import { embedding } from '../../../src/tensor/ops/embedding.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { CpuKernels } from '../../../src/tensor/cpu/kernels.ts';
-import { newSharedMemory } from '../../../src/tensor/cpu/memory.ts';
+import { newSharedMemory } from '../../../src/tensor/cpu/shared-memory.ts';
 
 const kernels = new CpuKernels(newSharedMemory()!, 3);
 

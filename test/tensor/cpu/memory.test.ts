@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { SharedMemory } from '../../../src/tensor/cpu/memory.ts';
+import { SharedMemory } from '../../../src/tensor/cpu/shared-memory.ts';
 
 describe('a shared memory', () => {
   test('hands out places on 64-byte borders that do not overlap', () => {

@@ -4,7 +4,7 @@ import { Parameter } from '../../../src/tensor/parameter.ts';
 import { linear } from '../../../src/tensor/ops/linear.ts';
 import { scope } from '../../../src/tensor/scope.ts';
 import { Tensor } from '../../../src/tensor/tensor.ts';
-import { TensorflowBackend } from '../../../src/tensor/tensorflow/backend.ts';
+import { TensorflowBackend } from '../../../src/tensor/tensorflow/tensorflow-backend.ts';
 
 const flags = (names: string): string => `processor : 0\nmodel name : x\nflags\t\t: fpu sse2 ${names} fsrm\n`;
 const AVX2 = flags('avx avx2 f16c');

@@ -1,0 +1,68 @@
+import type { GeneratedToken } from '../engine/generate/token-loop.ts';
+import type { ChannelSpan } from '../tokenizer/channels/spans.ts';
+import type { ReasoningFlags } from './reasoning-flags.ts';
+import { colorsFor, printable } from './printable.ts';
+
+/** What a model says to itself; `commentary` without a recipient is for the user. */
+export const isReasoning = ({ channel, recipient }: ChannelSpan): boolean =>
+  recipient === undefined && ['reasoning', 'analysis'].includes(channel);
+
+/** Prints an answer to stdout as it comes: reasoning dimmed or left out, then the answer, then the tools it calls. */
+export class AnswerPrinter {
+  readonly #hidesReasoning: boolean;
+  #hidden = 0;
+  /** The channel that was printed last, and whether its text ended a line. */
+  #channel: string | undefined;
+  #atLineStart = true;
+
+  constructor({ reasoning }: ReasoningFlags) {
+    this.#hidesReasoning = reasoning === 'hide';
+  }
+
+  print({ text, spans, toolCalls }: GeneratedToken): void {
+    if (spans === undefined) this.#write(text);
+    else for (const span of spans) this.#span(span);
+    if (spans?.some((span) => isReasoning(span))) this.#hidden += 1;
+    for (const { name, arguments: given } of toolCalls ?? []) {
+      this.#startLine();
+      this.#write(`calls ${name}(${typeof given === 'string' ? given : JSON.stringify(given)})`);
+    }
+  }
+
+  /** Ends the line, and tells what was left out. */
+  end(): void {
+    process.stdout.write('\n');
+    if (this.#hidesReasoning && this.#hidden > 0) {
+      process.stderr.write(`${colorsFor(process.stderr).dim(`reasoning: ${this.#hidden} tokens, hidden`)}\n`);
+    }
+  }
+
+  #span(span: ChannelSpan): void {
+    const { channel, recipient, content } = span;
+    // A call is printed once it is whole.
+    if (content === '' || recipient !== undefined || (isReasoning(span) && this.#hidesReasoning)) return;
+    let shown = content;
+    if (channel !== this.#channel) {
+      shown = content.replace(/^\n+/, '');
+      if (shown === '') return;
+      if (this.#channel !== undefined) {
+        this.#startLine();
+        process.stdout.write('\n');
+      }
+      this.#channel = channel;
+    }
+    this.#write(shown, isReasoning(span));
+  }
+
+  #startLine(): void {
+    if (!this.#atLineStart) process.stdout.write('\n');
+    this.#atLineStart = true;
+  }
+
+  #write(text: string, dimmed = false): void {
+    if (text === '') return;
+    const shown = process.stdout.isTTY ? printable(text) : text;
+    process.stdout.write(dimmed ? colorsFor(process.stdout).dim(shown) : shown);
+    this.#atLineStart = text.endsWith('\n');
+  }
+}

@@ -1,0 +1,30 @@
+import { Command } from 'commander';
+import { withProgress, tellNotes } from '../load-model.ts';
+
+interface SetupFlags {
+  readonly model: boolean;
+  readonly json?: boolean;
+}
+
+export function setupCommand(signal: AbortSignal): Command {
+  return new Command('setup')
+    .description('Bring native TensorFlow and the default model. What is there already is left as it is.')
+    .option('--no-model', 'native TensorFlow only')
+    .option('--json', 'print one JSON object: native, model, problems')
+    .addHelpText('after', '\nExample:\n  $ vitrine setup')
+    .action((flags: SetupFlags) => bring(flags, signal));
+}
+
+async function bring({ model, json }: SetupFlags, signal: AbortSignal): Promise<void> {
+  const [{ setup }, { SetupError }] = await Promise.all([
+    import('../../setup/set-up.ts'),
+    import('../../setup/setup-error.ts'),
+  ]);
+  const result = await withProgress((onProgress) => setup({ model, onProgress, signal }));
+  const lines = [`native TensorFlow: ${result.native ?? 'none'}`];
+  if (model) lines.push(`default model: ${result.model ?? 'none'}`);
+  process.stdout.write(`${json ? JSON.stringify(result, null, 2) : lines.join('\n')}\n`);
+  if (result.native === undefined || (model && result.model === undefined))
+    throw new SetupError(`the set-up is incomplete. ${result.problems.join(' ')}`);
+  tellNotes(result.problems);
+}

@@ -1,0 +1,42 @@
+import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
+import { availableMemory } from '../../platform/available-memory.ts';
+import { backendStatus } from '../../tensor/backends.ts';
+
+/** What there is to compute with. */
+export interface MachineInfo {
+  readonly node: string;
+  readonly platform: string;
+  readonly cpu: string;
+  readonly cores: number;
+  /** Bytes; `free` is what this process can still take, within the limits of its control groups. */
+  readonly memory: { readonly total: number; readonly free: number };
+  /** Threads that the backend uses. */
+  readonly threads: number;
+  /** Best first; `auto` uses the first that is available. */
+  readonly backends: readonly {
+    readonly name: string;
+    readonly available: boolean;
+    readonly used: boolean;
+    /** What it computes on, or why it cannot be used. */
+    readonly description: string;
+  }[];
+}
+
+export async function machineInfo(threads: number | undefined): Promise<MachineInfo> {
+  const status = backendStatus({ threads });
+  const used = status.find(({ backend }) => backend !== undefined);
+  return {
+    node: process.version,
+    platform: `${platform()}-${arch()}`,
+    cpu: cpus().at(0)?.model.trim() ?? 'unknown',
+    cores: availableParallelism(),
+    memory: { total: totalmem(), free: await availableMemory() },
+    threads: used?.name === 'reference' ? 1 : (threads ?? availableParallelism()),
+    backends: status.map((entry) => ({
+      name: entry.name,
+      available: entry.backend !== undefined,
+      used: entry === used,
+      description: entry.description,
+    })),
+  };
+}

@@ -1,0 +1,108 @@
+import { setImmediate } from 'node:timers/promises';
+import { KvCache } from '../model/cache/kv-cache.ts';
+import type { Decoder } from '../model/parts/decoder.ts';
+import { lengthOf, type Sequence, Step } from '../model/parts/step.ts';
+import type { Backend } from '../tensor/backend.ts';
+import { observe, type Observer, release } from '../tensor/scope.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+/** A forward pass to be run: over which tokens, for which rows of logits, and who listens. */
+export interface Pass {
+  readonly network: Decoder;
+  readonly backend: Backend;
+  readonly sequences: readonly Sequence[];
+  readonly logits: 'last' | 'all';
+  readonly observer?: Observer | undefined;
+  /** Who listens where the tokens before are computed anew. What it edits, it hears in one piece. Default: nobody. */
+  readonly again?: Observer | undefined;
+}
+
+/** Runs a forward pass to its end. The logits go to the current scope, or to the caller. */
+export function runPass(pass: Pass): Tensor {
+  return release(drain(layers(pass)));
+}
+
+/** Runs synchronous work that stops between layers to its end. */
+export function drain<R>(steps: Generator<undefined, R, undefined>): R {
+  for (;;) {
+    const next = steps.next();
+    if (next.done) return next.value;
+  }
+}
+
+/** How long the event loop may wait for a layer to end, in ms. */
+const BREATH = 10;
+
+/**
+ * Runs a forward pass and lets the event loop breathe between layers, so that an abort is heard in a long prefill.
+ *
+ * @throws The signal's reason; the caches then hold what they held before.
+ */
+export const runPassAsync = (pass: Pass, signal?: AbortSignal): Promise<Tensor> => drainAsync(layers(pass), signal);
+
+/** `drain` with pauses. @throws The signal's reason. */
+export async function drainAsync<R>(steps: Generator<undefined, R, undefined>, signal?: AbortSignal): Promise<R> {
+  try {
+    for (let last = performance.now(); ;) {
+      const next = steps.next();
+      if (next.done) return next.value;
+      if (performance.now() - last < BREATH) continue;
+      await setImmediate();
+      signal?.throwIfAborted();
+      last = performance.now();
+    }
+  } finally {
+    steps.return(undefined as never); // Frees what an abort left behind; does nothing at the end.
+  }
+}
+
+/** Prompt tokens per pass: enough to keep the matrix products busy, few enough to bound memory. */
+export const PREFILL_CHUNK = 512;
+
+/** A forward pass that stops before every layer, and after the last. The caller drains it, or gives it up with `return`. */
+export function* layers(pass: Pass): Generator<undefined, Tensor, undefined> {
+  for (const sequence of pass.sequences) yield* recomputeCache(pass, sequence);
+  return yield* oneStep(pass);
+}
+
+/**
+ * Where a text grows (or is cut) past the length at which all of its angles change, its cache is computed anew, as
+ * transformers does for Phi-3. What was edited must be edited again, so `again` hears the tokens of before once more.
+ */
+function* recomputeCache(pass: Pass, sequence: Sequence): Generator<undefined, void, undefined> {
+  const { network, backend } = pass;
+  const { cache } = sequence;
+  const length = lengthOf(sequence);
+  if (cache.length === 0 || cache.rotatedFor > network.ropeBorder === length > network.ropeBorder) return;
+  const tokens = Int32Array.from(cache.tokens);
+  const fresh = new KvCache(backend, network.cacheLayout);
+  const chunk = pass.again ? tokens.length : PREFILL_CHUNK;
+  try {
+    for (let from = 0; from < tokens.length; from += chunk) {
+      const part = { tokens: tokens.subarray(from, from + chunk), cache: fresh, textLength: length };
+      (yield* oneStep({ ...pass, sequences: [part], logits: 'last', observer: pass.again })).dispose();
+    }
+    cache.replaceWith(fresh);
+  } finally {
+    fresh.dispose();
+  }
+}
+
+/** Listens only while a layer runs: between two layers, other code may run. */
+function* oneStep({ network, backend, sequences, logits, observer }: Pass): Generator<undefined, Tensor, undefined> {
+  const step = new Step(backend, sequences);
+  const forward = network.forward(step, logits);
+  try {
+    for (;;) {
+      const next = observer ? observe(observer, () => forward.next()) : forward.next();
+      if (next.done) {
+        step.commit();
+        return next.value;
+      }
+      yield;
+    }
+  } finally {
+    forward.return(undefined as never);
+    step.dispose();
+  }
+}

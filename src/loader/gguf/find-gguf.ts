@@ -1,0 +1,38 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { InputFile } from '../input-file.ts';
+import { PART_NAME } from './gguf-parts.ts';
+
+/** Whether a file is called a GGUF file, in whatever case. */
+export const isGgufName = (name: string): boolean => /\.gguf$/i.test(name);
+
+/**
+ * The GGUF file that a path means: itself, by its name or by its first bytes, or the only model of a folder that has no
+ * config.json. Undefined where it means something else.
+ */
+export async function findGguf(path: string): Promise<string | undefined> {
+  if (isGgufName(path) && !(await isFolder(path))) return path;
+  const names = await readdir(path).catch(() => undefined);
+  if (names === undefined) return (await beginsAsGguf(path)) ? path : undefined;
+  if (names.includes('config.json')) return undefined;
+  const models = names.filter(isGgufName).filter((name) => Number(PART_NAME.exec(name)?.[2] ?? 1) === 1);
+  return models.length === 1 ? join(path, models[0]) : undefined;
+}
+
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (it) => it.isDirectory(),
+    () => false,
+  );
+
+async function beginsAsGguf(path: string): Promise<boolean> {
+  const file = await InputFile.open(path).catch(() => undefined);
+  if (file === undefined) return false;
+  try {
+    const magic = Buffer.alloc(Math.min(4, file.size));
+    await file.read(magic, 0);
+    return magic.toString('latin1') === 'GGUF';
+  } finally {
+    await file.close();
+  }
+}

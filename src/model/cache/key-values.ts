@@ -1,0 +1,80 @@
+import { pick, slotOrder } from '../../tensor/ops/slot-order.ts';
+import { tap, watched } from '../../tensor/scope.ts';
+import { concat, type Tensor } from '../../tensor/tensor.ts';
+import type { Variable } from '../../tensor/variable.ts';
+import type { LayerStore } from './kv-cache.ts';
+import type { SlotPlan } from './slots.ts';
+
+/**
+ * Stores new rows `[T, K, d]` by the plan and gives all that they attend to, `[K, S, d]`. Without `v` the keys hold the
+ * values too, and are given as both.
+ *
+ * Taps: `kv.hook_write_k`, `kv.hook_write_v` `[T, K, d]`, the rows about to be stored; `kv.hook_k`, `kv.hook_v`
+ * `[t, K, d]`, the cache as attention will read it, at absolute positions (0 where evicted). Of latents: `kv.hook_latent`
+ * `[t, r]` and `kv.hook_rope` `[t, dr]`. Edits persist in the cache.
+ */
+export function writeKeyValues(
+  store: LayerStore,
+  plan: SlotPlan,
+  k: Tensor,
+  v: Tensor | undefined,
+): { keys: Tensor; values: Tensor } {
+  const { latentDim } = store.layout;
+  if (latentDim !== undefined) {
+    const keys = write(store.keys, plan, k, (all) => tapLatents(all, latentDim, plan.positions));
+    return { keys, values: keys };
+  }
+  const show = (name: string) => (all: Tensor) => tapByPosition(name, all, plan.positions);
+  const keys = write(store.keys, plan, tap('kv.hook_write_k', k), show('kv.hook_k'));
+  if (v === undefined || store.values === undefined) return { keys, values: keys };
+  return { keys, values: write(store.values, plan, tap('kv.hook_write_v', v), show('kv.hook_v')) };
+}
+
+/** @param show Shows `[K, S, d]` to listeners and gives it back, or what they replace it with. */
+function write(store: Variable, plan: SlotPlan, rows: Tensor, show: (all: Tensor) => Tensor): Tensor {
+  let fresh = rows.transpose([1, 0, 2]); // [K, T, d]
+  if (!plan.besideRing) {
+    writeRows(store, plan, fresh);
+    const all = store.read(); // [K, S, d]
+    const used = show(all);
+    if (used !== all) store.write([0, 0, 0], used);
+    return used;
+  }
+  const slots = store.shape[1];
+  const all = concat([store.read(), fresh], 1); // [K, S, d]
+  const used = show(all);
+  if (used !== all) {
+    const [ring, edited] = used.split([slots, fresh.shape[1]], 1);
+    store.write([0, 0, 0], ring);
+    fresh = edited;
+  }
+  writeRows(store, plan, fresh);
+  return used;
+}
+
+function writeRows(store: Variable, { writes }: SlotPlan, fresh: Tensor): void {
+  for (const { from, rows, slot } of writes) {
+    const part = rows === fresh.shape[1] ? fresh : fresh.slice([0, from, 0], [-1, rows, -1]);
+    store.write([0, slot, 0], part);
+  }
+}
+
+/** Shows `[K, slots, d]` to listeners as `[positions, K, d]`, and takes their edit back into the order of the slots. */
+function tapByPosition(name: string, bySlot: Tensor, positions: Int32Array): Tensor {
+  if (!watched(name)) return bySlot;
+  const { slotOf, positionOf } = slotOrder(positions);
+  const shown = pick(bySlot, slotOf, 1, 0).transpose([1, 0, 2]); // [t, K, d]
+  const used = tap(name, shown);
+  return used === shown ? bySlot : pick(used.transpose([1, 0, 2]), positionOf, 1, 0); // [K, S, d]
+}
+
+/** Shows the two parts of `[1, slots, r + dr]` by position. */
+function tapLatents(bySlot: Tensor, r: number, positions: Int32Array): Tensor {
+  if (!watched('kv.hook_latent') && !watched('kv.hook_rope')) return bySlot;
+  const { slotOf, positionOf } = slotOrder(positions);
+  const shown = pick(bySlot, slotOf, 1, 0).reshape([slotOf.length, -1]); // [t, r + dr]
+  const [latent, rope] = shown.split([r, shown.shape[1] - r]);
+  const used = [tap('kv.hook_latent', latent), tap('kv.hook_rope', rope)];
+  if (used[0] === latent && used[1] === rope) return bySlot;
+  return pick(concat(used, 1).reshape([1, ...shown.shape]), positionOf, 1, 0); // [1, S, r + dr]
+}

@@ -1,6 +1,0 @@
-import { VitrineError } from '../tensor/errors.ts';
-
-/** A model configuration that cannot be run: a field is missing, malformed, out of range or not supported. */
-export class ConfigError extends VitrineError {
-  override readonly name = 'ConfigError';
-}

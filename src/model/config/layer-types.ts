@@ -1,0 +1,29 @@
+import { fields, invalid, upTo } from './config-fields.ts';
+import type { Json } from '../../json.ts';
+
+/** The window of `sliding_window`; null or 0 is none. */
+export function slidingWindow(raw: Json, absent: number): number {
+  if (raw.sliding_window === null || raw.sliding_window === 0) return Infinity;
+  return fields(raw).integer('sliding_window', upTo(2 ** 24)) ?? absent;
+}
+
+/**
+ * Which layers slide, by `layer_types`, which wins over every rule; by the rule of the family where there is none. It is
+ * longer where someone has lowered the number of layers.
+ *
+ * @throws ConfigError for a shorter list, and for a type that is not known.
+ */
+export function slidingLayers(raw: Json, nLayers: number, rule: (layer: number) => boolean): boolean[] {
+  const types: unknown = raw.layer_types ?? undefined;
+  if (types === undefined) return Array.from({ length: nLayers }, (_, layer) => rule(layer));
+  if (!Array.isArray(types) || types.length < nLayers)
+    throw invalid('layer_types', `a list of ${nLayers} types, one for each layer`, types);
+  return types.slice(0, nLayers).map((type: unknown, layer) => {
+    if (type === 'sliding_attention' || type === 'full_attention') return type === 'sliding_attention';
+    throw invalid(`layer_types[${layer}]`, '"full_attention" or "sliding_attention"', type);
+  });
+}
+
+/** The window of each layer: `window` where it slides, Infinity elsewhere. */
+export const windowsOf = (sliding: readonly boolean[], window: number): number[] =>
+  sliding.map((slides) => (slides ? window : Infinity));

@@ -1,0 +1,100 @@
+// T new tokens, D model width, H heads, d head width, F MLP width, V vocabulary.
+import type { Linear } from '../../tensor/ops/linear.ts';
+import { tap } from '../../tensor/scope.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { rows } from '../weights/arrangement.ts';
+import { type DecoderConfig, readDecoderConfig } from '../config/decoder-config.ts';
+import { fields, upToOne } from '../config/config-fields.ts';
+import { LlamaAttention } from './llama.ts';
+import { type Attention, Block, type FeedForward } from '../parts/block.ts';
+import { type Decoder, decoder, type Layer } from '../parts/decoder.ts';
+import { PlainMlp } from '../parts/mlp.ts';
+import { LayerNorm, type Norm } from '../parts/norm.ts';
+import type { LayerStep } from '../parts/step.ts';
+import type { Weights } from '../weights/weights.ts';
+import type { Json } from '../../json.ts';
+
+/** GPT-NeoX and Pythia: attention and MLP read the same stream side by side, rotary dimensions a part of each head, biases everywhere. */
+export function gptNeox(raw: Json, weights: Weights): Decoder {
+  const read = fields(raw);
+  const parallel = read.boolean('use_parallel_residual') ?? true;
+  const bias = read.boolean('attention_bias') ?? true;
+  // `partial_rotary_factor` counts only in `rope_parameters`.
+  const rope = {
+    partial_rotary_factor: read.number('rotary_pct', upToOne) ?? 0.25,
+    rope_theta: raw.rotary_emb_base ?? raw.rope_theta,
+  };
+  const config = readDecoderConfig(
+    { ...raw, ...rope, num_key_value_heads: undefined, head_dim: undefined },
+    {
+      normEpsilon: 1e-5,
+      maxPositions: 2048,
+      tieEmbeddings: false,
+      activation: 'gelu',
+      keys: { rms_norm_eps: 'layer_norm_eps' },
+      partialRotary: true,
+      biases: { qkv: bias, o: bias, mlp: true },
+      traits: parallel ? ['pre-norm', 'parallel'] : ['pre-norm'],
+    },
+  );
+  weights.ignore(/(^|\.)layers\.\d+\.attention\.(masked_)?bias$/); // The causal mask, as a buffer.
+  const { dim: D, normEpsilon } = config;
+  return decoder(config, weights, (layer, index) => block(config, layer, index, parallel), {
+    names: {
+      prefix: 'gpt_neox',
+      embed: 'embed_in',
+      layers: 'layers',
+      norm: 'final_layer_norm',
+      heads: ['embed_out', 'lm_head'], // transformers 5 renames it.
+    },
+    norm: (trunk, name) => new LayerNorm(trunk, name, D, normEpsilon),
+  });
+}
+
+function block(config: DecoderConfig, weights: Weights, index: number, parallel: boolean): Layer {
+  const { dim: D, mlpDim: F, normEpsilon, activation, biases } = config;
+  const qkv = fusedByHead(config, weights.at('attention')); //                     [3 D, D]
+  const o = weights.linear('attention.dense', D, D, biases.o); //                  [D, D]
+  const up = weights.linear('mlp.dense_h_to_4h', F, D, true); //                   [F, D]
+  const down = weights.linear('mlp.dense_4h_to_h', D, F, true); //                 [D, F]
+  const parts = {
+    attnNorm: new LayerNorm(weights, 'input_layernorm', D, normEpsilon),
+    attn: new LlamaAttention(config, { qkv, o }, config.ropes[index]),
+    mlpNorm: new LayerNorm(weights, 'post_attention_layernorm', D, normEpsilon),
+    mlp: new PlainMlp({ up, down }, activation),
+  };
+  return parallel ? new ParallelBlock(parts) : new Block(parts);
+}
+
+/** The file has q, k and v of one head after the other, `[H, 3, d]` rows; the model reads all q, all k, all v. */
+function fusedByHead({ dim: D, nHeads: H, headDim: d, biases }: DecoderConfig, weights: Weights): Linear {
+  const order = Int32Array.from({ length: 3 * H * d }, (_, row) => {
+    const [part, head, i] = [Math.floor(row / (H * d)), Math.floor(row / d) % H, row % d];
+    return (head * 3 + part) * d + i;
+  });
+  return weights.fused('query_key_value', [H * d, H * d, H * d], D, biases.qkv, rows(order));
+}
+
+/** Attention and MLP read the same residual stream, each through its own norm, and both add to it. */
+class ParallelBlock {
+  readonly attnNorm: Norm;
+  readonly attn: Attention;
+  readonly mlpNorm: Norm;
+  readonly mlp: FeedForward;
+
+  constructor(parts: Pick<ParallelBlock, 'attnNorm' | 'attn' | 'mlpNorm' | 'mlp'>) {
+    this.attnNorm = parts.attnNorm;
+    this.attn = parts.attn;
+    this.mlpNorm = parts.mlpNorm;
+    this.mlp = parts.mlp;
+  }
+
+  forward(input: Tensor, step: LayerStep): Tensor {
+    const x = tap('hook_resid_pre', input); //                                                             [T, D]
+    const attnIn = tap('hook_attn_in', this.attnNorm.forward(x, 'ln1'));
+    const attnOut = tap('hook_attn_out', this.attn.forward(attnIn, step));
+    const mlpIn = tap('hook_mlp_in', this.mlpNorm.forward(x, 'ln2'));
+    const mlpOut = tap('hook_mlp_out', this.mlp.forward(mlpIn));
+    return tap('hook_resid_post', x.add(attnOut).add(mlpOut));
+  }
+}

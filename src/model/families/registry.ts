@@ -1,0 +1,73 @@
+import { ConfigError } from '../config/config-error.ts';
+import { show } from '../../options.ts';
+import { deepseekV2 } from './deepseek_v2.ts';
+import { deepseekV3 } from './deepseek_v3.ts';
+import { gemma2 } from './gemma2.ts';
+import { gemma3Text } from './gemma3_text.ts';
+import { gpt2 } from './gpt2.ts';
+import { gptNeox } from './gpt_neox.ts';
+import { gptOss } from './gpt_oss.ts';
+import { llama } from './llama.ts';
+import { mixtral } from './mixtral.ts';
+import { olmo2 } from './olmo2.ts';
+import type { Decoder } from '../parts/decoder.ts';
+import { phi3 } from './phi3.ts';
+import { qwen3 } from './qwen3.ts';
+import { qwen3Moe } from './qwen3_moe.ts';
+import { smollm3 } from './smollm3.ts';
+import { textHalf } from '../config/text-config.ts';
+import type { Weights } from '../weights/weights.ts';
+import type { Json } from '../../json.ts';
+
+/** Builds a network from config.json, asking for its weights by name and shape. */
+export type Architecture = (config: Json, weights: Weights, options: NetworkOptions) => Decoder;
+
+/** What can be chosen of how a network computes the same function. */
+export interface NetworkOptions {
+  /**
+   * Multi-head latent attention: `absorbed` caches the latents and attends to them, `naive` expands them to keys and
+   * values of every head and caches those.
+   */
+  readonly mla: 'absorbed' | 'naive';
+}
+
+/** `model_type` of config.json to the architecture that runs it. */
+export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
+  llama,
+  mistral: llama,
+  qwen2: llama,
+  granite: llama,
+  qwen3,
+  qwen3_moe: qwen3Moe,
+  mixtral,
+  gpt_oss: gptOss,
+  deepseek_v2: deepseekV2,
+  deepseek_v3: deepseekV3,
+  gemma2,
+  gemma3_text: gemma3Text,
+  phi3,
+  smollm3,
+  olmo2,
+  gpt2,
+  gpt_neox: gptNeox,
+};
+
+/**
+ * The architecture that a config.json names, and the config that it reads: of a model that also sees or hears, that of its
+ * text half.
+ *
+ * @throws ConfigError if no architecture has this `model_type`.
+ */
+export function architectureOf(config: Json): { readonly build: Architecture; readonly config: Json } {
+  const text = textHalf(config);
+  const type = text.model_type;
+  if (typeof type === 'string' && Object.hasOwn(ARCHITECTURES, type))
+    return { build: ARCHITECTURES[type], config: text };
+  throw new ConfigError(
+    `config.json: model_type ${type === undefined ? 'is missing and' : show(type)} is not supported ` +
+      `(supported: ${Object.keys(ARCHITECTURES).join(', ')}).`,
+  );
+}
+
+/** Stored tensors that no architecture computes with: buffers that old exports wrote along. */
+export const IGNORED_TENSORS: readonly RegExp[] = [/\.rotary_emb\.inv_freq$/, /\.rotary_emb\.(cos|sin)_cached$/];

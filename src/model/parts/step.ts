@@ -1,0 +1,163 @@
+import type { Backend } from '../../tensor/backend.ts';
+import type { KeyValues } from '../../tensor/ops/attention.ts';
+import type { Rotation } from '../../tensor/ops/rotate.ts';
+import { derive, own, scope } from '../../tensor/scope.ts';
+import { Tensor } from '../../tensor/tensor.ts';
+import type { KvCache } from '../cache/kv-cache.ts';
+import { writeKeyValues } from '../cache/key-values.ts';
+import { type RopeConfig, rotationTables } from './rope.ts';
+import type { SlotPlan } from '../cache/slots.ts';
+
+/** New tokens of one sequence, and the cache of those before them. */
+export interface Sequence {
+  readonly tokens: Int32Array;
+  readonly cache: KvCache;
+  /**
+   * Tokens that the text is known to get, with those in the cache: rotary scaling that depends on the length goes by it.
+   * Default: those after this step.
+   */
+  readonly textLength?: number | undefined;
+}
+
+/** What a layer's attention needs to know of sequences: their positions, and its caches. */
+export interface LayerStep {
+  /** The angles at each row's position. Layers with the same settings share them. */
+  rotation(rope: RopeConfig): Rotation;
+  /**
+   * Stores the new `[T, K, d]` keys and `[T, K, dv]` values, and gives what each sequence's rows attend to.
+   * Without `v`, for a layer whose cache has keys only (`valueDim` 0), the keys are given as values too.
+   */
+  append(k: Tensor, v?: Tensor): KeyValues[];
+}
+
+interface Row extends Sequence {
+  readonly begin: number;
+  readonly end: number;
+  readonly start: number;
+  /** The length by which rotary scaling goes. */
+  readonly length: number;
+  readonly plans: ReadonlyMap<number, SlotPlan>;
+}
+
+/**
+ * One pass of the network over new tokens: of one sequence, or of several laid end to end. All that attention, positions
+ * and caches need to know of sequences is here; the rest of the network sees rows.
+ */
+export class Step {
+  /** `[T]` i32 */
+  readonly tokens: Tensor;
+  readonly #backend: Backend;
+  readonly #rows: readonly Row[];
+  readonly #owned: Tensor[] = [];
+  readonly #masks = new Map<SlotPlan, Tensor>();
+  readonly #rotations = new Map<RopeConfig, Rotation>();
+
+  constructor(backend: Backend, sequences: readonly Sequence[]) {
+    this.#backend = backend;
+    let begin = 0;
+    this.#rows = sequences.map((sequence) => {
+      const { tokens, cache } = sequence;
+      const row = {
+        tokens,
+        cache,
+        begin,
+        end: begin + tokens.length,
+        start: cache.length,
+        length: lengthOf(sequence),
+        plans: cache.begin(tokens.length),
+      };
+      begin = row.end;
+      return row;
+    });
+    this.tokens = this.#own(Int32Array.from(sequences.flatMap(({ tokens }) => [...tokens])), [begin]);
+  }
+
+  /** The last row of each sequence, `[sequences]` i32. */
+  lastRows(): Tensor {
+    return this.#own(Int32Array.from(this.#rows, ({ end }) => end - 1));
+  }
+
+  /** The absolute position of each row, `[T]` i32. */
+  positions(): Tensor {
+    return this.#own(Int32Array.from(this.#rows.flatMap((row) => [...rowPositions(row)])));
+  }
+
+  /** Tokens of the longest sequence, with those before. */
+  get longest(): number {
+    return Math.max(...this.#rows.map(({ start, tokens }) => start + tokens.length));
+  }
+
+  #rotation(rope: RopeConfig): Rotation {
+    const known = this.#rotations.get(rope);
+    if (known !== undefined) return known;
+    const tables = this.#rows.map((row) => rotationTables(rope, rowPositions(row), row.length));
+    const shape = [this.tokens.shape[0], rope.rotaryDim / 2];
+    const rotation = {
+      cos: this.#own(joined(tables.map(({ cos }) => cos)), shape), // [T, R/2]
+      sin: this.#own(joined(tables.map(({ sin }) => sin)), shape), // [T, R/2]
+    };
+    this.#rotations.set(rope, rotation);
+    return rotation;
+  }
+
+  layer(index: number): LayerStep {
+    return {
+      rotation: (rope) => this.#rotation(rope),
+      append: (k, v) =>
+        this.#rows.map(({ cache, begin, end, plans }) => {
+          const store = cache.layer(index);
+          const plan = plans.get(store.layout.window)!;
+          const own = (rows: Tensor): Tensor =>
+            this.#rows.length === 1 ? rows : rows.slice([begin, 0, 0], [end - begin, -1, -1]);
+          if (store.layout.window < Infinity) derive('kv.hook_evict', () => Tensor.from(this.#backend, plan.evicted));
+          const stored = writeKeyValues(store, plan, own(k), v && own(v));
+          return { ...stored, begin, end, mask: this.#mask(plan), positions: plan.positions };
+        }),
+    };
+  }
+
+  /** The step is done: its tokens are in the caches. */
+  commit(): void {
+    for (const { cache, tokens, length } of this.#rows) cache.commit(tokens, length);
+  }
+
+  dispose(): void {
+    for (const tensor of this.#owned) tensor.dispose();
+  }
+
+  /** Layers with the same window share their mask. */
+  #mask(plan: SlotPlan): Tensor | undefined {
+    const { mask, positions } = plan;
+    if (mask === undefined) return undefined;
+    const known = this.#masks.get(plan);
+    if (known !== undefined) return known;
+    const tensor = this.#own(mask, [mask.length / positions.length, positions.length]); // [T, S]
+    this.#masks.set(plan, tensor);
+    return tensor;
+  }
+
+  #own(values: Float32Array | Int32Array, shape?: readonly number[]): Tensor {
+    const tensor = scope('', () => own(Tensor.from(this.#backend, values, shape)));
+    this.#owned.push(tensor);
+    return tensor;
+  }
+}
+
+/** The length of its text by which a sequence's rotary scaling goes. */
+export const lengthOf = ({ tokens, cache, textLength = 0 }: Sequence): number =>
+  Math.max(cache.length + tokens.length, textLength);
+
+/** The absolute positions of the new tokens. */
+const rowPositions = ({ begin, end, start }: Row): Int32Array =>
+  Int32Array.from({ length: end - begin }, (_, row) => start + row);
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  if (parts.length === 1) return parts[0];
+  const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}

@@ -1,0 +1,83 @@
+import { VitrineError } from '../errors.ts';
+import type { SamplingOptions } from './sampling-options.ts';
+
+/** Changes `logits` [V] in place, knowing the tokens before (prompt and output). */
+type Adjustment = (logits: Float32Array, options: SamplingOptions, previous: readonly number[]) => void;
+
+/** The first half of the chain, in transformers' order; presence and frequency, which it lacks, join the repetition penalty. */
+const ADJUSTMENTS: readonly Adjustment[] = [
+  biasTokens,
+  penaliseRepetition,
+  penalisePresenceAndFrequency,
+  forbidRepeatedNgrams,
+  applyTemperature,
+];
+
+/** Logits [V] after bias, penalties and temperature, in a new array: what `sampler.hook_logits` shows. */
+export function adjustLogits(
+  logits: Float32Array,
+  options: SamplingOptions,
+  previousTokens: readonly number[],
+): Float32Array {
+  const adjusted = logits.slice();
+  for (const adjust of ADJUSTMENTS) adjust(adjusted, options, previousTokens);
+  return adjusted;
+}
+
+function biasTokens(logits: Float32Array, { logitBias = {} }: SamplingOptions): void {
+  for (const [id, bias] of Object.entries(logitBias)) logits[Number(id)] += bias;
+}
+
+function penaliseRepetition(
+  logits: Float32Array,
+  { repetitionPenalty = 1 }: SamplingOptions,
+  previous: readonly number[],
+): void {
+  if (repetitionPenalty === 1) return;
+  for (const id of countTokens(previous, logits.length).keys()) {
+    const logit = logits[id];
+    logits[id] = logit < 0 ? logit * repetitionPenalty : logit / repetitionPenalty;
+  }
+}
+
+function penalisePresenceAndFrequency(
+  logits: Float32Array,
+  { presencePenalty = 0, frequencyPenalty = 0 }: SamplingOptions,
+  previous: readonly number[],
+): void {
+  if (presencePenalty === 0 && frequencyPenalty === 0) return;
+  for (const [id, count] of countTokens(previous, logits.length)) {
+    logits[id] -= presencePenalty + count * frequencyPenalty;
+  }
+}
+
+/** Forbids every token that once followed the n - 1 tokens at the end: one pass over the past. */
+function forbidRepeatedNgrams(
+  logits: Float32Array,
+  { noRepeatNgramSize: n = 0 }: SamplingOptions,
+  previous: readonly number[],
+): void {
+  if (n === 0) return;
+  const tail = previous.length - (n - 1);
+  for (let start = 0; start < tail; start++) {
+    let same = 0;
+    while (same < n - 1 && previous[start + same] === previous[tail + same]) same++;
+    if (same === n - 1) logits[previous[start + n - 1]] = -Infinity;
+  }
+}
+
+function applyTemperature(logits: Float32Array, { temperature = 1 }: SamplingOptions): void {
+  if (temperature === 0 || temperature === 1) return;
+  for (let i = 0; i < logits.length; i++) logits[i] /= temperature;
+}
+
+function countTokens(tokens: readonly number[], vocabularySize: number): Map<number, number> {
+  const counts = new Map<number, number>();
+  for (const id of tokens) counts.set(id, (counts.get(id) ?? 0) + 1);
+  for (const id of counts.keys()) {
+    if (!Number.isInteger(id) || id < 0 || id >= vocabularySize) {
+      throw new VitrineError(`Sampling: previous tokens must be ids from 0 to ${vocabularySize - 1}, got ${id}`);
+    }
+  }
+  return counts;
+}

@@ -1,0 +1,59 @@
+import { existsSync } from 'node:fs';
+import type { OnProgress } from '../loader/progress.ts';
+import { cacheFolder } from '../platform/cache-folder.ts';
+import { nativeFolder, wantedBuilds } from '../tensor/tensorflow/location.ts';
+import { ensureDefaultModel } from './ensure-default-model.ts';
+import type { NativeResult } from './native.ts';
+
+export { convertedModelFolder, defaultModelFolder } from '../loader/default-model.ts';
+export { ensureConvertedModel, ensureDefaultModel } from './ensure-default-model.ts';
+
+export interface SetupOptions {
+  /** Whether to fetch the default model as well. Default true. */
+  readonly model?: boolean;
+  readonly onProgress?: OnProgress | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface SetupResult {
+  /** The build of TensorFlow that will be used; undefined where only the `reference` backend is left. */
+  readonly native: NativeResult['build'];
+  /** The folder of the default model; undefined where it was not asked for or could not be had. */
+  readonly model: string | undefined;
+  /** What could not be done as well as it should, one line each. */
+  readonly problems: readonly string[];
+}
+
+/**
+ * Brings what is not in the package: native TensorFlow and the default model. What is there already costs a look at the
+ * file system. Only an abort throws.
+ */
+export async function setup({ model = true, onProgress, signal }: SetupOptions = {}): Promise<SetupResult> {
+  const problems: string[] = [];
+  const native = await ensureNative({ onProgress, signal });
+  if (native.build === undefined) {
+    problems.push(`Native TensorFlow cannot be had, so the slow reference backend serves: ${native.problem ?? ''}`);
+  } else if (native.problem !== undefined) {
+    problems.push(`Native TensorFlow: the ${native.build} build serves, not the best one: ${native.problem}`);
+  }
+
+  let folder: string | undefined;
+  if (model) {
+    try {
+      const result = await ensureDefaultModel({ onProgress, signal });
+      folder = result.folder;
+      if (result.problem !== undefined) problems.push(result.problem);
+    } catch (error) {
+      signal?.throwIfAborted();
+      problems.push((error as Error).message);
+    }
+  }
+  return { native: native.build, model: folder, problems: problems.map((problem) => problem.replaceAll(/\s+/g, ' ')) };
+}
+
+async function ensureNative(options: Pick<SetupOptions, 'onProgress' | 'signal'>): Promise<NativeResult> {
+  const [best] = wantedBuilds();
+  if (existsSync(nativeFolder(best, cacheFolder()))) return { build: best };
+  const { installNative } = await import('./native.ts');
+  return installNative(options);
+}

@@ -1,0 +1,175 @@
+import type { Backend, BinaryOp, FusedKernels, HostArray, Operand, ReduceOp, Shape, UnaryOp } from '../backend.ts';
+import { elements, isFloat, type DType } from '../dtype.ts';
+import { fromBf16, toBf16 } from '../formats/bf16.ts';
+import { fromF16, toF16 } from '../formats/f16.ts';
+import { floatFormat } from '../formats/float-formats.ts';
+import { decodePacked, type PackedMatrix } from '../formats/packed-format.ts';
+import { broadcastShapes } from '../shape.ts';
+import { hostArray } from '../tensor.ts';
+import * as elementwise from './elementwise.ts';
+import { matmul } from './matmul.ts';
+import { copyBox, emptyLike, gather, transpose } from './movement.ts';
+
+type Value = Operand<HostArray>;
+type FloatValue = Operand<Float32Array>;
+
+/**
+ * Plain loops: the definition of every op, and the oracle that other backends are tested against.
+ * Floats of every dtype are stored as f32 (a cast rounds them); sums are in f64.
+ */
+export class ReferenceBackend implements Backend {
+  readonly name = 'reference';
+  readonly description = 'plain TypeScript on one thread';
+  readonly fused: FusedKernels = {};
+  readonly multipliesBf16 = true;
+  readonly usesHostMemory = true;
+  #live = 0;
+
+  liveHandles(): number {
+    return this.#live;
+  }
+
+  allocate(bytes: number): Uint8Array {
+    return new Uint8Array(bytes);
+  }
+
+  discard(): void {
+    // The garbage collector's.
+  }
+
+  upload(bytes: Uint8Array, shape: Shape, dtype: DType): HostArray {
+    if (!isFloat(dtype) || dtype === 'f32') return this.#made(hostArray(bytes, dtype));
+    const values = new Float32Array(elements(shape));
+    floatFormat(dtype).decode(bytes, values);
+    return this.#made(values);
+  }
+
+  download(a: Value): HostArray {
+    return a.handle.slice();
+  }
+
+  free(): void {
+    this.#live--;
+  }
+
+  matmul(a: FloatValue, b: FloatValue, transposeB: boolean): Float32Array {
+    const [M, K] = a.shape.slice(-2);
+    const N = b.shape.at(transposeB ? -2 : -1)!;
+    const batch = elements(a.shape.slice(0, -2));
+    const product = matmul(a.handle, b.handle, { batch, M, N, K, transposeB });
+    return this.#made(a.dtype === 'bf16' ? roundTo('bf16', product) : product);
+  }
+
+  binary(op: BinaryOp, a: FloatValue, b: FloatValue): Float32Array {
+    const left = { values: a.handle, shape: a.shape };
+    const right = { values: b.handle, shape: b.shape };
+    return this.#made(elementwise.binary(op, left, right, broadcastShapes(op, a.shape, b.shape)));
+  }
+
+  unary(op: UnaryOp, a: FloatValue): Float32Array {
+    return this.#made(elementwise.unary(op, a.handle));
+  }
+
+  reduce(op: ReduceOp, a: FloatValue, axis: number): Float32Array {
+    return this.#made(elementwise.reduce(op, a.handle, a.shape, axis));
+  }
+
+  softmax(a: FloatValue): Float32Array {
+    return this.#made(elementwise.softmax(a.handle, a.shape.at(-1)!));
+  }
+
+  gather(a: Value, indices: Operand<Int32Array>, axis: number): HostArray {
+    return this.#made(gather(a.handle, a.shape, indices.handle, axis));
+  }
+
+  concat(parts: readonly Value[], axis: number): HostArray {
+    const [first] = parts;
+    const shape = first.shape.with(
+      axis,
+      parts.reduce((sum, part) => sum + part.shape[axis], 0),
+    );
+    const out = { values: emptyLike(first.handle, elements(shape)), shape, at: shape.map(() => 0) };
+    for (const part of parts) {
+      copyBox({ values: part.handle, shape: part.shape, at: shape.map(() => 0) }, out, part.shape);
+      out.at[axis] += part.shape[axis];
+    }
+    return this.#made(out.values);
+  }
+
+  slice(a: Value, begin: Shape, size: Shape): HostArray {
+    const values = emptyLike(a.handle, elements(size));
+    copyBox({ values: a.handle, shape: a.shape, at: begin }, { values, shape: size, at: size.map(() => 0) }, size);
+    return this.#made(values);
+  }
+
+  split(a: Value, sizes: readonly number[], axis: number): HostArray[] {
+    let from = 0;
+    return sizes.map((size) => {
+      const piece = this.slice(a, a.shape.map((_, i) => (i === axis ? from : 0)), a.shape.with(axis, size)); // prettier-ignore
+      from += size;
+      return piece;
+    });
+  }
+
+  transpose(a: Value, permutation: readonly number[]): HostArray {
+    return this.#made(transpose(a.handle, a.shape, permutation));
+  }
+
+  reshape(a: Value): HostArray {
+    return this.#made(a.handle);
+  }
+
+  cast(a: Value, dtype: DType): HostArray {
+    if (dtype === 'i32') return this.#made(Int32Array.from(a.handle, Math.trunc));
+    return this.#made(roundTo(dtype, Float32Array.from(a.handle)));
+  }
+
+  uploadPacked(matrix: PackedMatrix): PackedMatrix {
+    this.#live++;
+    return matrix;
+  }
+
+  downloadPacked(packed: PackedMatrix): Float32Array {
+    return decodePacked(packed);
+  }
+
+  matmulPacked(a: FloatValue, packed: PackedMatrix, compute: 'f32' | 'bf16'): Float32Array {
+    const [M, K] = a.shape;
+    const left = compute === 'f32' ? a.handle : roundTo(compute, a.handle.slice());
+    const right = roundTo(compute, decodePacked(packed));
+    return this.#made(matmul(left, right, { batch: 1, M, N: packed.blockRow.length, K, transposeB: true }));
+  }
+
+  freePacked(): void {
+    this.#live--;
+  }
+
+  createVariable(shape: Shape): Float32Array {
+    return new Float32Array(elements(shape));
+  }
+
+  writeVariable(variable: Float32Array, shape: Shape, begin: Shape, value: FloatValue): void {
+    const source = { values: value.handle, shape: value.shape, at: value.shape.map(() => 0) };
+    copyBox(source, { values: variable, shape, at: begin }, value.shape);
+  }
+
+  readVariable(variable: Float32Array): Float32Array {
+    return this.#made(variable);
+  }
+
+  freeVariable(): void {
+    // The garbage collector's.
+  }
+
+  #made<A extends HostArray>(values: A): A {
+    this.#live++;
+    return values;
+  }
+}
+
+/** Rounds f32 values, in place, to those that `dtype` can hold. */
+function roundTo(dtype: DType, values: Float32Array): Float32Array {
+  if (dtype === 'bf16') for (let i = 0; i < values.length; i++) values[i] = fromBf16(toBf16(values[i]));
+  if (dtype === 'f16') for (let i = 0; i < values.length; i++) values[i] = fromF16(toF16(values[i]));
+  return values;
+}

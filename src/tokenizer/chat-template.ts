@@ -1,0 +1,202 @@
+import { DeadlineError, Interrupted, withDeadline } from '../platform/deadline.ts';
+import { checkArgument, TEXT } from '../options.ts';
+import { VitrineError } from '../errors.ts';
+import { checkConversation } from './arguments.ts';
+import { Budget, LimitError } from './jinja/budget.ts';
+import { DataError, fromJavaScript } from './jinja/from-javascript.ts';
+import { Interpreter } from './jinja/interpreter.ts';
+import { parse } from './jinja/parser.ts';
+import { str } from './jinja/print.ts';
+import { occurrences } from './jinja/search.ts';
+import { Callable, Dict, orElse, TemplateFault, text, type Value } from './jinja/values.ts';
+import { LONGEST_DIRECTIVE, strftime } from './strftime.ts';
+
+/** A message of a conversation. Templates read further fields, such as `tool_calls` or `reasoning_content`. */
+export interface ChatMessage {
+  readonly role: string;
+  readonly content?: unknown;
+  readonly [field: string]: unknown;
+}
+
+/** What a chat template may read beside the messages. */
+export interface TemplateVariables {
+  /** Tools as JSON schemas, for templates that list them. */
+  readonly tools?: readonly unknown[] | null | undefined;
+  /** Ends the text with the start of the assistant's turn. Default false, as in transformers. */
+  readonly addGenerationPrompt?: boolean | undefined;
+  /** The time that `strftime_now` shows. Default: the current time. */
+  readonly now?: Date | undefined;
+  /** Further variables by the names that the template uses: `bos_token`, `enable_thinking` ... */
+  readonly [variable: string]: unknown;
+}
+
+/** A parsed chat template. */
+export interface Template {
+  (messages: readonly ChatMessage[], variables?: TemplateVariables): string;
+  /** The names of all variables that it reads. */
+  readonly variables: ReadonlySet<string>;
+  /** Whether it takes a message's reasoning from a field of its own, rather than out of the content. */
+  readonly readsReasoning: boolean;
+}
+
+/** A chat template is malformed, refused the messages (`raise_exception`), or went beyond its limits. */
+export class TemplateError extends VitrineError {
+  override readonly name = 'TemplateError';
+}
+
+/** Bytes of a template; published ones have up to 30,000. */
+const MAX_SOURCE = 256 * 1024;
+/**
+ * In ms. The interpreter counts what it does, and mostly ends before; this ends what costs more than it counts. The largest published
+ * template takes 0.1 s for a conversation of a thousand messages, and 0.05 s for one of a million characters.
+ */
+const DEADLINE = 1500;
+/** Characters of what a template says itself, in an error. */
+const MAX_MESSAGE = 500;
+
+/** Renders a chat template: see `compileTemplate`, which parses once for many conversations. */
+export function renderTemplate(
+  template: string,
+  messages: readonly ChatMessage[],
+  variables: TemplateVariables = {},
+): string {
+  checkArgument('renderTemplate', 'the template', template, TEXT);
+  checkConversation('renderTemplate', messages, variables);
+  return compileTemplate(template)(messages, variables);
+}
+
+/**
+ * Parses a Jinja chat template. It renders as with transformers' `apply_chat_template`: `trim_blocks`, `lstrip_blocks`,
+ * loop controls, Python's values, `raise_exception`, `strftime_now`, `namespace`, `range`, `dict` and `tojson`; and a
+ * message's fields that are null are left out, and its reasoning is known by each of its names.
+ *
+ * @throws {TemplateError} where it is no template; the returned function throws it where rendering fails.
+ */
+export function compileTemplate(source: string): Template {
+  if (typeof source !== 'string') throw new TemplateError(`chat template: expected a text, got ${typeof source}`);
+  const size = Buffer.byteLength(source);
+  if (size > MAX_SOURCE) {
+    throw new TemplateError(`chat template: ${size} bytes, expected at most ${MAX_SOURCE}; is it the right file?`);
+  }
+  const { program, variables, fields } = guarded(() => {
+    const parsed = parse(source);
+    return { program: parsed, ...namesIn(parsed) };
+  });
+  const render = (messages: readonly ChatMessage[], given: TemplateVariables = {}): string => {
+    const interpreter = new Interpreter();
+    return guarded(
+      () => interpreter.render(program, values(messages, given, interpreter.budget)),
+      () => interpreter.line,
+    );
+  };
+  return Object.assign(render, { variables, readsReasoning: REASONING.some((name) => fields.has(name)) });
+}
+
+/** What the template sees by name. */
+function values(messages: readonly ChatMessage[], given: TemplateVariables, budget: Budget): [string, Value][] {
+  const { addGenerationPrompt = false, now = new Date(), tools, ...others } = given;
+  if (!(now instanceof Date) || Number.isNaN(now.getTime())) throw new DataError('now: expected a Date that is valid');
+  if (!Array.isArray(messages)) throw new DataError(`messages: expected a list, got ${kindOf(messages)}`);
+  const all: Record<string, unknown> = {
+    tools: tools ?? null,
+    documents: null,
+    add_generation_prompt: addGenerationPrompt,
+    ...others,
+  };
+  return [
+    ...functions(now, budget),
+    ['messages', Array.from(messages as readonly ChatMessage[], prepare)],
+    ...Object.entries(all)
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]): [string, Value] => [name, fromJavaScript(value, name)]),
+  ];
+}
+
+/** Names under which a message's reasoning is passed; the first is the one that most templates read. */
+const REASONING = ['reasoning_content', 'thinking', 'reasoning'] as const;
+
+/** A message as transformers 5 gives it to a template. Source: `_alias_reasoning_fields` of its chat_template_utils.py. */
+function prepare(message: ChatMessage, index: number): Dict {
+  const name = `messages[${index}]`;
+  if (typeof message !== 'object' || (message as unknown) === null || Array.isArray(message))
+    throw new DataError(`${name}: expected an object with role and content, got ${kindOf(message)}`);
+  const given = fromJavaScript(message, name);
+  if (!(given instanceof Dict))
+    throw new DataError(`${name}: expected an object with role and content, got ${str(given, new Budget())}`);
+  const fields = new Map<string, Value>();
+  for (const [key, value] of given.items()) if (value !== null && typeof key === 'string') fields.set(key, value);
+  const reasoning = REASONING.map((key) => fields.get(key)).find((value) => value !== undefined);
+  if (reasoning === undefined) return new Dict(fields);
+  const filled = new Map([['thinking', reasoning] as const, ...fields]);
+  return new Dict(filled.set('reasoning_content', reasoning));
+}
+
+const kindOf = (value: unknown): string => (value === null ? 'null' : Array.isArray(value) ? 'a list' : typeof value);
+
+/** What finding and replacing a directive of a date costs. */
+const STEPS_PER_DIRECTIVE = 30;
+
+function functions(now: Date, budget: Budget): [string, Value][] {
+  const strftimeNow = new Callable('strftime_now', ({ positional: [given] }) => {
+    const format = text(given, 'strftime_now');
+    const directives = occurrences(format, '%', Infinity, budget).length;
+    budget.spend(STEPS_PER_DIRECTIVE * directives);
+    budget.text(format.length + LONGEST_DIRECTIVE * directives);
+    return strftime(now, format);
+  });
+  const raiseException = new Callable('raise_exception', ({ positional: [message] }) => {
+    throw new TemplateError(
+      shortened(
+        str(
+          orElse(message, () => ''),
+          budget,
+        ),
+      ),
+    );
+  });
+  return [
+    ['strftime_now', strftimeNow],
+    ['raise_exception', raiseException],
+  ];
+}
+
+/** The variables that a parsed template reads, and what may be the names of fields: attributes, and all texts. */
+function namesIn(program: unknown): { variables: Set<string>; fields: Set<unknown> } {
+  const variables = new Set<string>();
+  const fields = new Set<unknown>();
+  const open: unknown[] = [program];
+  while (open.length > 0) {
+    const node = open.pop();
+    if (typeof node !== 'object' || node === null) continue;
+    const { type, name, value } = node as { type?: string; name?: string; value?: unknown };
+    if (type === 'name') variables.add(name!);
+    if (type === 'attribute') fields.add(name);
+    if (type === 'constant') fields.add(value);
+    open.push(...(Object.values(node) as unknown[]));
+  }
+  return { variables, fields };
+}
+
+/** Runs what a template makes run, and tells what goes wrong in it, with the line where there is one. */
+function guarded<T>(run: () => T, line?: () => number): T {
+  try {
+    return withDeadline(DEADLINE, 'chat template', run);
+  } catch (error) {
+    if (error instanceof TemplateError || error instanceof Interrupted) throw error;
+    const where = line && !(error instanceof DataError) ? `line ${line()}: ` : '';
+    throw new TemplateError(`chat template: ${where}${reasonOf(error)}`, { cause: error });
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof DeadlineError) return `not done after ${DEADLINE / 1000} s; use another template`;
+  if (error instanceof TemplateFault || error instanceof LimitError || error instanceof DataError)
+    return shortened(error.message);
+  // What is left is the engine's stack and string lengths, which a template can exceed as well.
+  if (error instanceof RangeError && error.message.includes('call stack'))
+    return 'nested too deeply; use another template';
+  return shortened(`cannot be rendered (${String(error)})`);
+}
+
+const shortened = (message: string): string =>
+  message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE)} ...` : message;
