@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { planNetwork } from '../dist/engine/load/load-network.js';
+import { planNetwork } from '../dist/engine/load/plan-network.js';
 import { openModel, VitrineError } from '../dist/index.js';
 
 /** @typedef {import('./random.mjs').Random} Random */

@@ -2,8 +2,8 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { planNetwork } from '../dist/engine/load/load-network.js';
-import { openModel } from '../dist/engine/load/load.js';
+import { planNetwork } from '../dist/engine/load/plan-network.js';
+import { openModel } from '../dist/loader/open-model.js';
 import { elements } from '../dist/tensor/dtype.js';
 import { VitrineError } from '../dist/errors.js';
 import { Tokenizer } from '../dist/tokenizer/tokenizer.js';

@@ -1,7 +1,8 @@
 // For `using`, in projects whose target does not have it yet.
 /// <reference lib="esnext.disposable" preserve="true" />
 
-export { load, openModel } from './engine/load/load.ts';
+export { load } from './engine/load/load.ts';
+export { openModel, type OpenOptions } from './loader/open-model.ts';
 export type { LoadOptions } from './engine/load/load-options.ts';
 export { Model, type ForwardOptions, type Run, type Score } from './engine/model.ts';
 export type { Prompt, TokenIds } from './engine/prompt.ts';
@@ -12,10 +13,10 @@ export { KvCache } from './model/cache/kv-cache.ts';
 export { probabilities } from './sampling/probabilities.ts';
 export type { SamplingOptions } from './sampling/sampling-options.ts';
 export { HookError } from './hooks/hook-error.ts';
-export { BLOCK_HOOKS, EXPERT_HOOKS, GLOBAL_HOOKS, SAMPLER_HOOKS } from './hooks/hooks.ts';
-export type { HookPoint, ReadOnly } from './hooks/hook-point.ts';
+export type { Hook, HookPoint, ReadOnly } from './tensor/hook-point.ts';
 export type { Edit } from './hooks/editor.ts';
-export type { Activations, Hooks } from './hooks/recorder.ts';
+export type { Hooks } from './hooks/observers.ts';
+export type { Activations } from './hooks/recorder.ts';
 export { openSafetensors } from './loader/safetensors/open-safetensors.ts';
 export { writeSafetensors } from './loader/safetensors/write-safetensors.ts';
 export { convert, type ConvertOptions } from './loader/convert-model.ts';
@@ -33,7 +34,8 @@ export { loadTokenizer } from './loader/load-tokenizer.ts';
 export { Tokenizer } from './tokenizer/tokenizer.ts';
 export { renderTemplate, type ChatMessage, type TemplateVariables } from './tokenizer/chat-template.ts';
 export { Tensor, concat, liveTensors } from './tensor/tensor.ts';
-export { keep, scope, tap } from './tensor/scope.ts';
+export { keep, scope } from './tensor/scope.ts';
+export { tap } from './tensor/tap.ts';
 export { backendStatus, createBackend, type BackendName } from './tensor/backends.ts';
 export type { Backend } from './tensor/backend.ts';
 export type { DType } from './tensor/dtype.ts';

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
-import { openModel } from '../engine/load/load.ts';
-import { planNetwork } from '../engine/load/load-network.ts';
+import { openModel } from '../loader/open-model.ts';
+import { planNetwork } from '../engine/load/plan-network.ts';
 import type { LayerLayout } from '../model/cache/kv-cache.ts';
 import type { DecoderConfig } from '../model/config/decoder-config.ts';
 import { Block } from '../model/parts/block.ts';

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { basename, extname, join } from 'node:path';
-import { openModel } from '../engine/load/load.ts';
+import { openModel } from '../loader/open-model.ts';
 import { VitrineError } from '../errors.ts';
 import type { Compiled, LaneTimes } from './blocks.ts';
 import { type EngineVariant, engineVariants } from './engine-variants.ts';

@@ -2,8 +2,7 @@ import type { GeneratedToken } from '../engine/generate/token-loop.ts';
 import { isReasoning } from './answer-printer.ts';
 import type { GenerateOptions } from '../engine/generate/generate-options.ts';
 import type { Model } from '../engine/model.ts';
-import type { KvCache } from '../model/cache/kv-cache.ts';
-import { VitrineError } from '../errors.ts';
+import { PrefixCache } from '../engine/prefix-cache.ts';
 import { type ChannelSpan, joinSpans } from '../tokenizer/channels/spans.ts';
 import type { ChatMessage, TemplateVariables } from '../tokenizer/chat-template.ts';
 
@@ -13,7 +12,7 @@ export class Conversation {
   readonly #system: readonly ChatMessage[];
   readonly #variables: TemplateVariables;
   #messages: ChatMessage[];
-  #cache: KvCache;
+  readonly #cache: PrefixCache;
 
   /** @param variables Of the chat template, such as `enable_thinking`. */
   constructor(model: Model, system?: string, variables: TemplateVariables = {}) {
@@ -21,7 +20,7 @@ export class Conversation {
     this.#variables = variables;
     this.#system = system === undefined ? [] : [{ role: 'system', content: system }];
     this.#messages = [...this.#system];
-    this.#cache = model.newCache();
+    this.#cache = new PrefixCache(() => model.newCache());
   }
 
   get messages(): readonly ChatMessage[] {
@@ -31,7 +30,7 @@ export class Conversation {
   /** Forgets everything but the system message. */
   reset(): void {
     this.#messages = [...this.#system];
-    this.#keep(0);
+    this.#cache.clear();
   }
 
   /**
@@ -47,11 +46,12 @@ export class Conversation {
   ): AsyncGenerator<GeneratedToken, void, undefined> {
     const messages = [...this.#messages, { role: 'user', content }];
     const { tokens } = this.#model.renderChat(messages, { ...this.#variables, addGenerationPrompt: true });
-    const kept = this.#keep(commonPrefix(this.#cache.tokens, tokens.slice(0, -1)));
-    onPrompt(tokens.length - kept);
+    const cache = this.#cache.reuse(tokens);
+    const rest = tokens.slice(cache.length);
+    onPrompt(rest.length);
     const answer: GeneratedToken[] = [];
     try {
-      for await (const token of this.#model.generate(tokens.slice(kept), { ...options, cache: this.#cache })) {
+      for await (const token of this.#model.generate(rest, { ...options, cache })) {
         answer.push(token);
         yield token;
       }
@@ -87,22 +87,4 @@ export class Conversation {
   dispose(): void {
     this.#cache.dispose();
   }
-
-  /** Cuts the cache to `length` tokens, or to none where a sliding window cannot go back. Returns what is left. */
-  #keep(length: number): number {
-    try {
-      this.#cache.truncate(length);
-    } catch (error) {
-      if (!(error instanceof VitrineError)) throw error;
-      this.#cache.dispose();
-      this.#cache = this.#model.newCache();
-    }
-    return this.#cache.length;
-  }
-}
-
-function commonPrefix(a: readonly number[], b: readonly number[]): number {
-  let length = 0;
-  while (length < a.length && length < b.length && a[length] === b[length]) length++;
-  return length;
 }

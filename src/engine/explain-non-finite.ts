@@ -1,11 +1,11 @@
-import { hooksOf } from '../hooks/model-hooks.ts';
 import { NonFiniteFinder, type NonFinite } from '../hooks/non-finite-finder.ts';
 import type { Editor } from '../hooks/editor.ts';
-import type { Hook } from '../hooks/hook-point.ts';
+import { registryOf } from '../hooks/registry.ts';
+import type { Hook } from '../tensor/hook-point.ts';
 import { KvCache } from '../model/cache/kv-cache.ts';
 import type { Decoder } from '../model/parts/decoder.ts';
 import { NonFiniteLogitsError } from '../sampling/logits.ts';
-import type { WeightRequest } from '../model/weights/weights.ts';
+import type { WeightRequest } from '../model/weights/weight-request.ts';
 import type { Backend } from '../tensor/backend.ts';
 import { PackedParameter } from '../tensor/packed-parameter.ts';
 import { elements } from '../tensor/dtype.ts';
@@ -68,7 +68,7 @@ type Found = NonFinite & Piece;
 function* firstNonFinite(text: BrokenText): Generator<undefined, Found | undefined, undefined> {
   const { network, backend, tokens, edits } = text;
   const { config } = network;
-  const hooks = hooksOf(config);
+  const hooks = registryOf(network.hooks);
   const cache = new KvCache(backend, network.cacheLayout);
   const textLength = edits?.promptEnd ?? tokens.length;
   try {
@@ -76,8 +76,16 @@ function* firstNonFinite(text: BrokenText): Generator<undefined, Found | undefin
       const finder = new NonFiniteFinder(hooks, config.windows, edited ? edits?.editor : undefined);
       const sequence = { tokens: Int32Array.from(tokens.slice(from, to)), cache, textLength };
       // Tokens that were chosen from finite logits, but for the last one, need no look.
-      const observer = edits && from >= edits.promptEnd && to < tokens.length ? edits.editor : finder;
-      const pass = layers({ network, backend, sequences: [sequence], logits: 'last', observer, again: observer });
+      const isKnown = edits && from >= edits.promptEnd && to < tokens.length;
+      const observers = isKnown ? [edits.editor] : finder.observers;
+      const pass = layers({
+        network,
+        backend,
+        sequences: [sequence],
+        logits: 'last',
+        observers,
+        recomputeObservers: observers,
+      });
       try {
         for (;;) {
           const next = pass.next();

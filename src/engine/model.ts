@@ -1,10 +1,11 @@
 import type { ModelFiles } from '../loader/model-files.ts';
-import { type Activations, type Hooks, Recorder } from '../hooks/recorder.ts';
-import { hooksOf } from '../hooks/model-hooks.ts';
+import { type Hooks, observersFor } from '../hooks/observers.ts';
+import type { Activations, Recorder } from '../hooks/recorder.ts';
+import { type HookRegistry, registryOf } from '../hooks/registry.ts';
 import { KvCache } from '../model/cache/kv-cache.ts';
 import type { DecoderConfig } from '../model/config/decoder-config.ts';
 import { describeBroken, logprobOf } from '../sampling/logits.ts';
-import type { Sequence } from '../model/parts/step.ts';
+import type { NewTokens } from '../model/parts/step.ts';
 import { type Checks, checkOptions, oneOf, OptionError } from '../options.ts';
 import type { Backend } from '../tensor/backend.ts';
 import { DisposedError, VitrineError } from '../errors.ts';
@@ -13,7 +14,9 @@ import type { ChatMessage, TemplateVariables } from '../tokenizer/chat-template.
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { drain, type Pass, runPass } from './passes.ts';
 import { endIds } from './generate/end-of-text.ts';
-import { generateTokens, type GeneratedToken } from './generate/token-loop.ts';
+import { samplerHooks } from './generate/choose-token.ts';
+import { Sequence } from './generate/sequence.ts';
+import { type GeneratedToken, generateTokens } from './generate/token-loop.ts';
 import { CACHE, type GenerateOptions, HOOK_CHECKS, resolveOptions } from './generate/generate-options.ts';
 import type { LoadedNetwork } from './load/load-network.ts';
 import { explainNonFinite } from './explain-non-finite.ts';
@@ -93,9 +96,14 @@ export class Model {
     return this.#tokenizer;
   }
 
-  /** The names of all hook points that `run` can capture and edit. */
+  /** The names of all hook points that `run` can capture and edit, in the order of the pass. */
   get hooks(): string[] {
-    return [...hooksOf(this.config).keys()];
+    return [...this.hookPoints.keys()];
+  }
+
+  /** The hook points by name, in the order of the pass: axes, meaning, and how an edit acts. */
+  get hookPoints(): HookRegistry {
+    return registryOf(this.#network().hooks);
   }
 
   /** The text and tokens of a conversation by the model's chat template; `addGenerationPrompt` begins an answer. */
@@ -126,7 +134,7 @@ export class Model {
   forwardBatch(sequences: readonly { tokens: ArrayLike<number>; cache?: KvCache }[]): Tensor {
     checkSequences(sequences);
     const checked = sequences.map(({ tokens }) => this.#checked('forwardBatch', tokens));
-    const withCaches = (ready: readonly Sequence[]): Tensor => {
+    const withCaches = (ready: readonly NewTokens[]): Tensor => {
       if (ready.length === checked.length) return runPass(this.#pass('forwardBatch', ready, 'last'));
       const { cache } = sequences[ready.length];
       return this.#withCache('forwardBatch', cache, (used) =>
@@ -146,11 +154,15 @@ export class Model {
   run(prompt: Prompt, options: Hooks & Pick<ForwardOptions, 'cache'> = {}): Run {
     checkOptions('run', options, RUN_CHECKS);
     const { cache, capture, edit } = options;
-    const recorder = new Recorder({ capture, edit }, hooksOf(this.config));
+    const { editor, recorder, all } = observersFor({ capture, edit }, this.hookPoints);
     const tokens = this.#checked('run', this.#tokensOf('run', prompt));
     try {
       const logits = this.#withCache('run', cache, (used) =>
-        runPass({ ...this.#pass('run', [{ tokens, cache: used }], 'all'), observer: recorder, again: recorder.editor }),
+        runPass({
+          ...this.#pass('run', [{ tokens, cache: used }], 'all'),
+          observers: all,
+          recomputeObservers: editor && [editor],
+        }),
       );
       const acts = takeOrFree(recorder, logits);
       const dispose = (): void => {
@@ -178,32 +190,32 @@ export class Model {
     const { capture, edit, signal } = options;
     const tokens = this.#checked('generate', this.#tokensOf('generate', prompt));
     const tokenizer = resolved.stopStrings.length > 0 ? this.tokenizer : this.#tokenizer;
-    const listens = capture !== undefined || edit !== undefined;
-    const recorder = listens ? new Recorder({ capture, edit }, hooksOf(this.config, { sampler: true })) : undefined;
-    this.#expectRoom('generate', (options.cache?.length ?? 0) + tokens.length);
     const network = this.#network();
+    const hooks = [...network.hooks, ...samplerHooks(this.config.vocabSize)];
+    const isObserved = capture !== undefined || edit !== undefined;
+    const observers = isObserved ? observersFor({ capture, edit }, registryOf(hooks)) : undefined;
+    this.#expectRoom('generate', (options.cache?.length ?? 0) + tokens.length);
+    if (resolved.maxTokens === 0) return;
     const cache = options.cache ?? this.newCache();
     const use = cache.use('generate', network.cacheLayout);
     try {
-      yield* generateTokens({
-        network,
-        requests: this.#loaded.requests,
-        backend: this.backend,
-        tokenizer,
+      const sequence = new Sequence({
         prompt: [...tokens],
-        goesOn: typeof prompt === 'string' ? true : isMessages(prompt) ? false : undefined,
-        options: resolved,
         cache,
+        options: resolved,
+        tokenizer,
+        continuesText: typeof prompt === 'string' ? true : isMessages(prompt) ? false : undefined,
         maxLength: this.maxLength,
-        recorder,
-        signal,
+        backend: this.backend,
       });
+      const { requests } = this.#loaded;
+      yield* generateTokens({ network, requests, backend: this.backend, sequence, observers, signal });
     } catch (error) {
       if (error instanceof DisposedError) this.#network(); // Says so where it is the model that is gone.
       throw error;
     } finally {
       cache.release(use);
-      recorder?.discard();
+      observers?.recorder.discard();
       if (options.cache === undefined) cache.dispose();
     }
   }
@@ -268,7 +280,7 @@ export class Model {
     return this.#loaded.network;
   }
 
-  #pass(call: string, sequences: readonly Sequence[], logits: 'last' | 'all'): Pass {
+  #pass(call: string, sequences: readonly NewTokens[], logits: 'last' | 'all'): Pass {
     for (const { tokens, cache } of sequences) this.#expectRoom(call, cache.length + tokens.length);
     return { network: this.#network(), backend: this.backend, sequences, logits };
   }

@@ -1,20 +1,22 @@
-import { setImmediate } from 'node:timers/promises';
 import { KvCache } from '../model/cache/kv-cache.ts';
 import type { Decoder } from '../model/parts/decoder.ts';
-import { lengthOf, type Sequence, Step } from '../model/parts/step.ts';
+import { lengthOf, type NewTokens, Step } from '../model/parts/step.ts';
+import { nextTurn } from '../platform/event-loop.ts';
 import type { Backend } from '../tensor/backend.ts';
-import { observe, type Observer, release } from '../tensor/scope.ts';
+import { release } from '../tensor/scope.ts';
+import { observe, type Observer } from '../tensor/tap.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
-/** A forward pass to be run: over which tokens, for which rows of logits, and who listens. */
+/** A forward pass to be run: over which tokens, for which rows of logits, and with which observers. */
 export interface Pass {
   readonly network: Decoder;
   readonly backend: Backend;
-  readonly sequences: readonly Sequence[];
+  readonly sequences: readonly NewTokens[];
   readonly logits: 'last' | 'all';
-  readonly observer?: Observer | undefined;
-  /** Who listens where the tokens before are computed anew. What it edits, it hears in one piece. Default: nobody. */
-  readonly again?: Observer | undefined;
+  /** They see each activation in this order. Default: none. */
+  readonly observers?: readonly Observer[] | undefined;
+  /** Observers of the tokens in the cache where these are computed anew, in one pass, so that edits act again. Default: none. */
+  readonly recomputeObservers?: readonly Observer[] | undefined;
 }
 
 /** Runs a forward pass to its end. The logits go to the current scope, or to the caller. */
@@ -30,11 +32,11 @@ export function drain<R>(steps: Generator<undefined, R, undefined>): R {
   }
 }
 
-/** How long the event loop may wait for a layer to end, in ms. */
-const BREATH = 10;
+/** After so long, in ms, the event loop gets a turn at the end of a layer. */
+const MAX_BLOCKING_MS = 10;
 
 /**
- * Runs a forward pass and lets the event loop breathe between layers, so that an abort is heard in a long prefill.
+ * Runs a forward pass with turns of the event loop between layers, so that an abort is heard in a long prefill.
  *
  * @throws The signal's reason; the caches then hold what they held before.
  */
@@ -46,8 +48,8 @@ export async function drainAsync<R>(steps: Generator<undefined, R, undefined>, s
     for (let last = performance.now(); ;) {
       const next = steps.next();
       if (next.done) return next.value;
-      if (performance.now() - last < BREATH) continue;
-      await setImmediate();
+      if (performance.now() - last < MAX_BLOCKING_MS) continue;
+      await nextTurn();
       signal?.throwIfAborted();
       last = performance.now();
     }
@@ -67,20 +69,20 @@ export function* layers(pass: Pass): Generator<undefined, Tensor, undefined> {
 
 /**
  * Where a text grows (or is cut) past the length at which all of its angles change, its cache is computed anew, as
- * transformers does for Phi-3. What was edited must be edited again, so `again` hears the tokens of before once more.
+ * transformers does for Phi-3.
  */
-function* recomputeCache(pass: Pass, sequence: Sequence): Generator<undefined, void, undefined> {
+function* recomputeCache(pass: Pass, sequence: NewTokens): Generator<undefined, void, undefined> {
   const { network, backend } = pass;
   const { cache } = sequence;
   const length = lengthOf(sequence);
   if (cache.length === 0 || cache.rotatedFor > network.ropeBorder === length > network.ropeBorder) return;
   const tokens = Int32Array.from(cache.tokens);
   const fresh = new KvCache(backend, network.cacheLayout);
-  const chunk = pass.again ? tokens.length : PREFILL_CHUNK;
+  const chunk = pass.recomputeObservers ? tokens.length : PREFILL_CHUNK;
   try {
     for (let from = 0; from < tokens.length; from += chunk) {
       const part = { tokens: tokens.subarray(from, from + chunk), cache: fresh, textLength: length };
-      (yield* oneStep({ ...pass, sequences: [part], logits: 'last', observer: pass.again })).dispose();
+      (yield* oneStep({ ...pass, sequences: [part], logits: 'last', observers: pass.recomputeObservers })).dispose();
     }
     cache.replaceWith(fresh);
   } finally {
@@ -88,13 +90,19 @@ function* recomputeCache(pass: Pass, sequence: Sequence): Generator<undefined, v
   }
 }
 
-/** Listens only while a layer runs: between two layers, other code may run. */
-function* oneStep({ network, backend, sequences, logits, observer }: Pass): Generator<undefined, Tensor, undefined> {
+/** Observes only while a layer runs: between two layers, other code may run. */
+function* oneStep({
+  network,
+  backend,
+  sequences,
+  logits,
+  observers = [],
+}: Pass): Generator<undefined, Tensor, undefined> {
   const step = new Step(backend, sequences);
   const forward = network.forward(step, logits);
   try {
     for (;;) {
-      const next = observer ? observe(observer, () => forward.next()) : forward.next();
+      const next = observers.length > 0 ? observe(observers, () => forward.next()) : forward.next();
       if (next.done) {
         step.commit();
         return next.value;

@@ -1,12 +1,13 @@
 import { show as showValue } from '../options.ts';
 import type { HostArray } from '../tensor/backend.ts';
 import { elements } from '../tensor/dtype.ts';
-import type { Observer } from '../tensor/scope.ts';
+import type { Observer } from '../tensor/tap.ts';
 import { sameShape, show } from '../tensor/shape.ts';
+import type { Hook } from '../tensor/hook-point.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { HookError } from './hook-error.ts';
-import { besides, type Hook } from './hook-point.ts';
 import { matchHooks } from './match.ts';
+import type { HookRegistry } from './registry.ts';
 
 /**
  * Changes an activation: gives back what replaces it (a tensor, or its numbers), or nothing to leave it.
@@ -24,7 +25,7 @@ export class Editor implements Observer {
    * @throws HookError for a name that is not among them, and for a hook whose edit could change nothing: it names the one
    *   to edit instead.
    */
-  constructor(edit: Readonly<Record<string, Edit>>, hooks: ReadonlyMap<string, Hook>) {
+  constructor(edit: Readonly<Record<string, Edit>>, hooks: HookRegistry) {
     const edits = new Map<string, { hook: Hook; changes: Edit[] }>();
     for (const [asked, change] of Object.entries(edit)) {
       if (typeof change !== 'function')
@@ -56,8 +57,11 @@ export class Editor implements Observer {
   }
 }
 
+/** The full name of another hook of the same block. */
+const besides = ({ layer }: Hook, name: string): string => (layer === undefined ? name : `blocks.${layer}.${name}`);
+
 function expectEditable(hook: Hook, asked: string): void {
-  const { readOnly } = hook.point;
+  const { readOnly } = hook;
   if (readOnly === undefined) return;
   const instead = readOnly.instead.map((name) => besides(hook, name)).join(' or ');
   const glob = asked === hook.name ? '' : `, which "${asked}" takes in`;
@@ -114,7 +118,7 @@ function expectIds({ name, idsBelow }: Hook, numbers: HostArray): void {
 }
 
 function expectZeros(hook: Hook, before: HostArray, numbers: HostArray): void {
-  const { zerosBy } = hook.point;
+  const { zerosBy } = hook;
   if (zerosBy === undefined) return;
   const bad = numbers.findIndex((x, i) => before[i] === 0 && x !== 0);
   if (bad >= 0)

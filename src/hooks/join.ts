@@ -1,7 +1,7 @@
 import { elements } from '../tensor/dtype.ts';
+import type { HookPoint } from '../tensor/hook-point.ts';
 import { scope } from '../tensor/scope.ts';
 import { concat, Tensor } from '../tensor/tensor.ts';
-import type { HookPoint } from './hook-point.ts';
 
 /**
  * How the parts of an activation that the chunks of a prompt give are one: end to end along the axis of new positions or

@@ -1,66 +1,64 @@
-import type { Observer } from '../tensor/scope.ts';
+import type { Hook } from '../tensor/hook-point.ts';
+import type { Observer } from '../tensor/tap.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { Hook } from './hook-point.ts';
+import type { HookRegistry } from './registry.ts';
 
-/** A number that is none. */
+/** A number of an activation that is NaN or infinite. */
 export interface NonFinite {
   readonly hook: Hook;
   readonly value: number;
-  /** Where in the activation. */
+  /** Its index along each axis of the activation. */
   readonly at: readonly number[];
   /** Whether an edit put it there. */
   readonly byEdit: boolean;
 }
 
 /**
- * Finds the first activation, in the order of the pass, that holds NaN or Infinity. The -Infinity of scores that are
- * masked, and of sinks that take nothing, is meant.
+ * Finds the first activation, in the order of the pass, that holds NaN or Infinity. -Infinity where the hook says that it
+ * stands for what is hidden does not count.
  */
-export class NonFiniteFinder implements Observer {
+export class NonFiniteFinder {
+  /** The observers of a pass: this finder alone or, where edits act, before and after them. */
+  readonly observers: readonly Observer[];
   found: NonFinite | undefined;
-  readonly #hooks: ReadonlyMap<string, Hook>;
+  readonly #hooks: HookRegistry;
   readonly #windows: readonly number[];
-  readonly #editor: Observer | undefined;
 
   /**
    * @param windows Keys that a query of each layer sees, itself included.
    * @param editor Edits that go on acting.
    */
-  constructor(hooks: ReadonlyMap<string, Hook>, windows: readonly number[], editor?: Observer) {
+  constructor(hooks: HookRegistry, windows: readonly number[], editor?: Observer) {
     this.#hooks = hooks;
     this.#windows = windows;
-    this.#editor = editor;
+    const search = (byEdit: boolean): Observer => ({
+      wants: (name) => this.#searches(name),
+      visit: (name, value) => {
+        this.#search(this.#hooks.get(name)!, value, byEdit);
+        return undefined;
+      },
+    });
+    this.observers = editor ? [search(false), editor, search(true)] : [search(false)];
   }
 
-  wants(name: string): boolean {
-    return this.#looksAt(name) || (this.#editor?.wants(name) ?? false);
-  }
-
-  visit(name: string, value: Tensor): Tensor | undefined {
-    if (this.#looksAt(name)) this.#look(this.#hooks.get(name)!, value, false);
-    const replaced = this.#editor?.wants(name) ? this.#editor.visit(name, value) : undefined;
-    if (replaced !== undefined && this.#looksAt(name)) this.#look(this.#hooks.get(name)!, replaced, true);
-    return replaced;
-  }
-
-  /** What is computed only for those who look comes of what the pass itself computes. */
-  #looksAt(name: string): boolean {
+  /** Derived activations are computed from others, which are looked at. */
+  #searches(name: string): boolean {
     const hook = this.#hooks.get(name);
-    return this.found === undefined && hook !== undefined && !hook.point.derived;
+    return this.found === undefined && hook !== undefined && !hook.derived;
   }
 
-  #look(hook: Hook, value: Tensor, byEdit: boolean): void {
-    if (value.dtype !== 'f32') return;
+  #search(hook: Hook, value: Tensor, byEdit: boolean): void {
+    if (value.dtype !== 'f32' || this.found !== undefined) return;
     const numbers = value.data();
-    const isMeant = this.#meant(hook, value);
-    const bad = numbers.findIndex((x, i) => !Number.isFinite(x) && !(x === -Infinity && isMeant(i)));
+    const isHidden = this.#hidden(hook, value);
+    const bad = numbers.findIndex((x, i) => !Number.isFinite(x) && !(x === -Infinity && isHidden(i)));
     if (bad >= 0) this.found = { hook, value: numbers[bad], at: coordinates(bad, value.shape), byEdit };
   }
 
-  /** Whether -Infinity at an index belongs there. */
-  #meant({ point, layer = 0 }: Hook, { shape }: Tensor): (index: number) => boolean {
-    if (point.name === 'attn.hook_sink_logit') return () => true;
-    if (point.hidden !== -Infinity) return () => false;
+  /** Whether -Infinity at an index stands for something hidden. */
+  #hidden({ axes, hidden, layer = 0 }: Hook, { shape }: Tensor): (index: number) => boolean {
+    if (hidden !== -Infinity) return () => false;
+    if (!axes.includes('t')) return () => true;
     const [, T, S] = shape;
     return (index) => {
       const query = S - T + (Math.floor(index / S) % T);

@@ -26,6 +26,12 @@ export function createRandom(seed: number): Random {
   };
 }
 
+/** A seed for `createRandom` where none was asked for: 47 random bits. */
+export function drawSeed(): number {
+  const [high, low] = crypto.getRandomValues(new Uint32Array(2));
+  return (high >>> 17) * 2 ** 32 + low;
+}
+
 /**
  * A token drawn with the given probabilities [V], which need not sum to exactly 1. One number is drawn from `random`.
  * @throws {NonFiniteLogitsError} when the probabilities have no positive, finite sum.

@@ -2,9 +2,9 @@ import { OptionError, show } from '../options.ts';
 import type { Tensor } from './tensor.ts';
 
 /**
- * Who frees tensors: a scope frees what was made inside it, except what it returns.
+ * A scope owns the tensors made inside it and frees them at its end, except those that it returns.
  *
- * The ambient `current` scope and observer are safe because bodies are synchronous: nothing can interleave.
+ * The ambient `current` scope is safe because bodies are synchronous: nothing can interleave.
  */
 interface Scope {
   readonly path: string;
@@ -12,15 +12,6 @@ interface Scope {
 }
 
 let current: Scope | undefined;
-let observer: Observer | undefined;
-
-/** Who listens to taps while a body runs: see `observe`. */
-export interface Observer {
-  /** Whether anybody wants the tap of this name; derived values are computed only then. */
-  wants(name: string): boolean;
-  /** Shows a wanted tensor; a tensor given back replaces it. */
-  visit(name: string, value: Tensor): Tensor | undefined;
-}
 
 /**
  * Runs `body` and frees every tensor made in it (and every one of `owned`) except those that it returns, alone or in an
@@ -91,44 +82,8 @@ export function adopt(tensor: Tensor): void {
   else current.tensors.push(tensor);
 }
 
-/**
- * Marks an activation by its hook name: the only trace that inspection leaves in the forward pass.
- * Gives back `value`, or what an observer replaces it with.
- */
-export function tap(name: string, value: Tensor): Tensor {
-  if (observer === undefined) return value;
-  const full = joinPath(current?.path ?? '', name);
-  return observer.wants(full) ? (observer.visit(full, value) ?? value) : value;
-}
-
-/** A tap whose value the forward pass does not need: computed only when somebody listens, and not editable. */
-export function derive(name: string, make: () => Tensor): void {
-  if (observer === undefined) return;
-  const full = joinPath(current?.path ?? '', name);
-  if (observer.wants(full)) scope('', () => observer?.visit(full, make()));
-}
-
-/** Whether somebody listens to the tap `name` here: ops choose their composed form then. */
-export function watched(name: string): boolean {
-  return observer?.wants(joinPath(current?.path ?? '', name)) ?? false;
-}
-
-/** Whether anybody listens to any tap: before work that only listeners need. */
-export const observed = (): boolean => observer !== undefined;
-
-/** The path under which taps are known here, such as `blocks.3.ln1`; '' outside of named scopes. */
-export const scopePath = (): string => current?.path ?? '';
-
-/** Runs a synchronous body with `listener` at its taps. */
-export function observe<R>(listener: Observer | undefined, body: () => R): R {
-  const outer = observer;
-  observer = listener;
-  try {
-    return body();
-  } finally {
-    observer = outer;
-  }
-}
+/** The path of `name` in the current scope, such as `blocks.3.attn.hook_q`; without a name, that of the scope itself. */
+export const scopePath = (name = ''): string => joinPath(current?.path ?? '', name);
 
 const joinPath = (path: string, name: string): string => (path && name ? `${path}.${name}` : path || name);
 

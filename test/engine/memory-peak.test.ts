@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { runPass } from '../../src/engine/passes.ts';
-import { loadNetwork, planNetwork } from '../../src/engine/load/load-network.ts';
+import { loadNetwork } from '../../src/engine/load/load-network.ts';
+import { planNetwork } from '../../src/engine/load/plan-network.ts';
 import { memoryNeed } from '../../src/engine/load/memory-plan.ts';
 import { openFolder } from '../../src/loader/open-folder.ts';
 import { KvCache } from '../../src/model/cache/kv-cache.ts';
@@ -153,9 +154,9 @@ describe('the copies of the scores that are planned for', () => {
     const files = await openFolder(modelFolder('gpt_oss'));
     const { network, weightBytes } = planNetwork(files, { weights: 'f32' });
     await files.checkpoint.close();
-    const { nHeads, traits } = network.config;
+    const { nHeads } = network.config;
     const bare = Object.create(network, {
-      config: { value: { ...network.config, traits: traits.filter((trait) => trait !== 'sinks') } },
+      config: { value: { ...network.config, attentionSinks: false } },
     }) as typeof network;
     const context = 100_000; // So long that the scores outweigh all else.
     const working = (of: typeof network): number => memoryNeed({ network: of, weightBytes }, context).working;

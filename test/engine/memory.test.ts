@@ -15,7 +15,7 @@ import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 import { availableMemory } from '../../src/platform/available-memory.ts';
 import { load } from '../../src/engine/load/load.ts';
-import { planNetwork } from '../../src/engine/load/load-network.ts';
+import { planNetwork } from '../../src/engine/load/plan-network.ts';
 import { admit, assess, memoryNeed, type PlannedMemory } from '../../src/engine/load/memory-plan.ts';
 import { openFolder } from '../../src/loader/open-folder.ts';
 import { modelFolder } from '../support/fixtures.ts';

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Edit, HookError, load, type Model, Tensor } from '../../src/index.ts';
-import { hooksOf } from '../../src/hooks/model-hooks.ts';
 import { expectNothingLeft } from '../support/backends.ts';
 import { expectNear, modelFolder } from '../support/fixtures.ts';
 
@@ -55,7 +54,7 @@ describe.each(CASES)('edits of %s, %s', (name, mla) => {
     expectNothingLeft(() => model.backend);
 
     it('of every hook change the logits, or are refused by the name of one that can be edited', () => {
-      for (const [hook, { point }] of hooksOf(model.config)) {
+      for (const [hook, point] of model.hookPoints) {
         let rows = 0;
         const edit: Edit = (value) => {
           rows = value.shape[0];
@@ -69,7 +68,7 @@ describe.each(CASES)('edits of %s, %s', (name, mla) => {
           const named = [...(error as Error).message.matchAll(/\b(?:blocks\.\d+\.[\w.]+\w)/g)].map(([match]) => match);
           const others = named.filter((other) => other !== hook);
           expect(others.length, `${hook}: ${(error as Error).message}`).toBeGreaterThan(0);
-          for (const other of others) expect(hooksOf(model.config).get(other)?.point.readOnly, other).toBeUndefined();
+          for (const other of others) expect(model.hookPoints.get(other)?.readOnly, other).toBeUndefined();
           expect(point.readOnly ?? point.zerosBy, hook).toBeDefined();
           continue;
         }
@@ -81,7 +80,7 @@ describe.each(CASES)('edits of %s, %s', (name, mla) => {
     });
 
     it('that change no number change no bit, whatever way they say so', () => {
-      const editable = [...hooksOf(model.config).values()].filter(({ point }) => point.readOnly === undefined);
+      const editable = [...model.hookPoints.values()].filter(({ readOnly }) => readOnly === undefined);
       const all = (edit: Edit): Record<string, Edit> => Object.fromEntries(editable.map((hook) => [hook.name, edit]));
       const isInt = ({ dtype }: Tensor): boolean => dtype === 'i32';
       expect(logitsOf(model, all(() => undefined))).toEqual(plain); // prettier-ignore

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { BLOCK_HOOKS, EXPERT_HOOKS, GLOBAL_HOOKS, load, type Model } from '../../src/index.ts';
+import { load, type Model } from '../../src/index.ts';
 import { MIXTURES, modelFolder } from '../support/fixtures.ts';
 
 const TOKENS = Array.from({ length: 12 }, (_, i) => (i * 37 + 5) % 500);
@@ -40,7 +40,7 @@ describe.each(['reference', 'tensorflow'] as const)('run on %s', (backend) => {
 
     it('gives every hook that it lists, in the axes that the table says', () => {
       const { dim: d, nHeads: h, nKvHeads: g, headDim: e, mlpDim, vocabSize: V, latent, experts } = model.config;
-      const { count: E, perToken: k, dim: F } = experts!;
+      const { count: E, perToken: k, dim: F, sharedDim } = experts!;
       const sizes: Record<string, number | undefined> = {
         p: T,
         l: T,
@@ -61,11 +61,8 @@ describe.each(['reference', 'tensorflow'] as const)('run on %s', (backend) => {
       };
       expect(Object.keys(acts).sort()).toEqual([...model.hooks].sort());
       for (const [hook, { shape }] of Object.entries(acts)) {
-        const inExpert = /^blocks\.\d+\.mlp\.experts\.\d+\./;
-        const { axes } = inExpert.test(hook)
-          ? EXPERT_HOOKS.find((point) => point.name === hook.replace(inExpert, ''))!
-          : [...GLOBAL_HOOKS, ...BLOCK_HOOKS].find((point) => point.name === hook.replace(/^blocks\.\d+\./, ''))!;
-        const f = inExpert.test(hook) ? F : mlpDim;
+        const { axes } = model.hookPoints.get(hook)!;
+        const f = hook.includes('.experts.') ? F : hook.includes('.shared.') ? sharedDim : mlpDim;
         const wanted = axes.split(' ').map((axis, i) => (axis === 'n' ? shape[i] : axis === 'f' ? f : sizes[axis]));
         expect(shape, hook).toEqual(wanted);
       }
@@ -104,12 +101,15 @@ describe.each(['reference', 'tensorflow'] as const)('run on %s', (backend) => {
     });
 
     it('the chosen experts have the highest scores of those that could be chosen', () => {
-      const { experts, traits } = model.config;
+      const { experts } = model.config;
+      const { hooks } = model;
       const { count: E, perToken: k } = experts!;
       for (const layer of mixtures()) {
-        const scored = traits.includes('router-bias') ? 'hook_biased_scores' : traits.includes('router-scores') ? 'hook_scores' : 'hook_logits'; // prettier-ignore
+        const scored = ['hook_biased_scores', 'hook_scores', 'hook_logits'].find((hook) =>
+          hooks.includes(`blocks.${layer}.mlp.router.${hook}`),
+        );
         const scores = at(layer, `mlp.router.${scored}`);
-        const groups = traits.includes('router-groups') ? acts[`blocks.${layer}.mlp.router.hook_group_indices`] : undefined; // prettier-ignore
+        const groups = (acts as Partial<typeof acts>)[`blocks.${layer}.mlp.router.hook_group_indices`];
         const groupSize = groups && E / (name === 'deepseek_v3_fp8' ? 2 : 4);
         for (let row = 0; row < T; row++) {
           const open = (expert: number): boolean => groups === undefined || [...groups.data.subarray(row * groups.shape[1], (row + 1) * groups.shape[1])].includes(Math.floor(expert / groupSize!)); // prettier-ignore
@@ -126,10 +126,10 @@ describe.each(['reference', 'tensorflow'] as const)('run on %s', (backend) => {
     });
 
     it('patterns and sinks add up to 1; scores are those of the queries and keys that are shown', () => {
-      const { nHeads: H, nKvHeads: K, headDim: d, attentionScale, traits, latent, windows } = model.config;
+      const { nHeads: H, nKvHeads: K, headDim: d, attentionScale, attentionSinks, latent, windows } = model.config;
       for (let layer = 0; layer < model.config.nLayers; layer++) {
         const pattern = at(layer, 'attn.hook_pattern');
-        const sink = traits.includes('sinks') ? at(layer, 'attn.hook_sink_prob') : undefined;
+        const sink = attentionSinks ? at(layer, 'attn.hook_sink_prob') : undefined;
         const [q, k] = latent ? [at(layer, 'attn.hook_q'), at(layer, 'attn.hook_k')] : [at(layer, 'attn.hook_rot_q'), at(layer, 'attn.hook_rot_k')]; // prettier-ignore
         const scores = at(layer, 'attn.hook_attn_scores');
         for (let row = 0; row < H * T; row++) {

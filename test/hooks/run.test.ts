@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { BLOCK_HOOKS, GLOBAL_HOOKS, load, type Model, Tensor } from '../../src/index.ts';
+import { load, type Model, Tensor } from '../../src/index.ts';
 import { expectNothingLeft } from '../support/backends.ts';
 import { modelFolder } from '../support/fixtures.ts';
 
@@ -27,9 +27,7 @@ describe.each(['reference', 'tensorflow'] as const)('run on %s', (backend) => {
         const { logits, acts, dispose } = model.run(TOKENS, { capture: model.hooks });
         expect(Object.keys(acts).sort()).toEqual([...model.hooks].sort());
         for (const [hook, value] of Object.entries(acts)) {
-          const { axes } = [...GLOBAL_HOOKS, ...BLOCK_HOOKS].find(
-            (point) => hook.replace(/^blocks\.\d+\./, '') === point.name,
-          )!;
+          const { axes } = model.hookPoints.get(hook)!;
           if (axes !== 'n') expect(value.shape, hook).toEqual(axes.split(' ').map((axis) => sizes[axis]));
         }
         expect(acts.hook_logits.data()).toEqual(logits.data());

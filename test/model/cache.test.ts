@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KvCache } from '../../src/model/cache/kv-cache.ts';
 import { DisposedError, VitrineError } from '../../src/errors.ts';
 import { Step } from '../../src/model/parts/step.ts';
-import { observe, scope } from '../../src/tensor/scope.ts';
+import { scope } from '../../src/tensor/scope.ts';
+import { observe } from '../../src/tensor/tap.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { BACKENDS, expectNothingLeft } from '../support/backends.ts';
 import { expectNear, randomTokens, Runner } from '../support/fixtures.ts';
@@ -119,7 +120,7 @@ describe.each(BACKENDS)('%s', (_, create) => {
       const cache = full.newCache();
       full.run(text.slice(0, 5), cache);
       const spoil = { wants: (at: string) => at.includes('hook_write'), visit: (_: string, value: Tensor): Tensor => value.mul(NaN) };
-      observe(spoil, () => { interrupt(full, text.slice(5, 20), cache); }); // prettier-ignore
+      observe([spoil], () => { interrupt(full, text.slice(5, 20), cache); }); // prettier-ignore
       const going = recover(cache);
       const { length } = going;
       expectNear(full.run([9], going), full.fresh([...text.slice(0, length), 9]).slice(-vocabSize), NEAR, 'going on');

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { loadNetwork, planNetwork } from '../../src/engine/load/load-network.ts';
+import { loadNetwork } from '../../src/engine/load/load-network.ts';
+import { planNetwork } from '../../src/engine/load/plan-network.ts';
 import type { Checkpoint, ModelFiles } from '../../src/loader/model-files.ts';
 import { openFolder } from '../../src/loader/open-folder.ts';
 import { ConfigError } from '../../src/model/config/config-error.ts';

@@ -2,7 +2,7 @@ import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { planNetwork } from '../../src/engine/load/load-network.ts';
+import { planNetwork } from '../../src/engine/load/plan-network.ts';
 import type { Checkpoint, StoredTensor } from '../../src/loader/model-files.ts';
 import { openFolder } from '../../src/loader/open-folder.ts';
 import { openSafetensors, type SafetensorsTensor } from '../../src/loader/safetensors/open-safetensors.ts';
@@ -10,7 +10,8 @@ import { writeSafetensors } from '../../src/loader/safetensors/write-safetensors
 import { ConfigError } from '../../src/model/config/config-error.ts';
 import type { Mixture } from '../../src/model/parts/mixture.ts';
 import { PackedParameter } from '../../src/tensor/packed-parameter.ts';
-import { observe, scope } from '../../src/tensor/scope.ts';
+import { scope } from '../../src/tensor/scope.ts';
+import { observe } from '../../src/tensor/tap.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { BACKENDS } from '../support/backends.ts';
 import {
@@ -44,7 +45,7 @@ function seenIn(
     seen.set(at.slice(prefix.length), (used ?? value).data());
     return used;
   };
-  const logits = observe({ wants: (at) => at.startsWith(prefix), visit }, () => model.fresh(ids));
+  const logits = observe([{ wants: (at) => at.startsWith(prefix), visit }], () => model.fresh(ids));
   return { logits, seen: (name: string): Float32Array => seen.get(name) ?? expect.fail(`nothing at ${name}`) };
 }
 
@@ -178,13 +179,13 @@ describe.each(BACKENDS)('%s', (_, create) => {
       model.run(randomTokens(9, 500), cache);
       const doubled = new Map<string, Float32Array>();
       const names = ['blocks.1.kv.hook_latent', 'blocks.1.kv.hook_rope'];
-      observe({ wants: (at) => names.includes(at), visit: (at, value) => { const twice = value.mul(2); doubled.set(at, twice.data()); return twice; } }, () => model.run([4, 5], cache)); // prettier-ignore
-      observe({ wants: (at) => names.includes(at), visit: (at, value) => {
+      observe([{ wants: (at) => names.includes(at), visit: (at, value) => { const twice = value.mul(2); doubled.set(at, twice.data()); return twice; } }], () => model.run([4, 5], cache)); // prettier-ignore
+      observe([{ wants: (at) => names.includes(at), visit: (at, value) => {
         const width = at === names[0] ? r : ropeDim;
         expect(value.shape).toEqual([12, width]);
         expect(value.data().slice(0, 11 * width)).toEqual(doubled.get(at));
         return undefined;
-      } }, () => model.run([6], cache)); // prettier-ignore
+      } }], () => model.run([6], cache)); // prettier-ignore
       expect(doubled.size).toBe(2);
     });
   });

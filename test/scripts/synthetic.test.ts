@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bytesOf, deepseekV2Lite, deepseekV3, filesOf, gptOss20b, MODELS } from '../../scripts/synthetic/models.mjs';
 import { type Parts, writeModel } from '../../scripts/synthetic/write.mjs';
-import { planNetwork } from '../../src/engine/load/load-network.ts';
+import { planNetwork } from '../../src/engine/load/plan-network.ts';
 import { load } from '../../src/engine/load/load.ts';
 import { PRE_TOKENIZERS } from '../../src/loader/gguf/pre-tokenizers.ts';
 import { writeSafetensors } from '../../src/loader/safetensors/write-safetensors.ts';

@@ -8,7 +8,7 @@ import { openFolder } from '../../src/loader/open-folder.ts';
 import { openSafetensors } from '../../src/loader/safetensors/open-safetensors.ts';
 import { KvCache } from '../../src/model/cache/kv-cache.ts';
 import type { Decoder } from '../../src/model/parts/decoder.ts';
-import type { Sequence } from '../../src/model/parts/step.ts';
+import type { NewTokens } from '../../src/model/parts/step.ts';
 import type { Backend } from '../../src/tensor/backend.ts';
 
 const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
@@ -110,7 +110,7 @@ export class Runner {
   }
 
   /** One step of several sequences: `[rows, V]`. Gives up after `layers` layers, where that is given, with no result. */
-  step(sequences: readonly Sequence[], logits: 'last' | 'all', layers = Infinity): Float32Array {
+  step(sequences: readonly NewTokens[], logits: 'last' | 'all', layers = Infinity): Float32Array {
     const pass = drive({ network: this.network, backend: this.backend, sequences, logits });
     for (let layer = 0; ; layer++) {
       if (layer > layers) {

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { DisposedError } from '../../src/errors.ts';
 import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
-import { derive, keep, observe, type Observer, release, scope, tap, watched } from '../../src/tensor/scope.ts';
+import { keep, release, scope, scopePath } from '../../src/tensor/scope.ts';
 import { liveTensors, Tensor } from '../../src/tensor/tensor.ts';
 import { expectNothingLeft } from '../support/backends.ts';
 
@@ -56,6 +56,15 @@ describe('scope', () => {
       expect(liveTensors()).toBeGreaterThan(0);
       expect(tensor(3).disposed).toBe(false);
     });
+  });
+
+  it('joins the names of nested scopes into the path of a name', () => {
+    const paths = (): string[] => [scopePath(), scopePath('hook_z')];
+    expect(paths()).toEqual(['', 'hook_z']);
+    expect(scope('blocks.0', () => scope('', () => scope('attn', paths)))).toEqual([
+      'blocks.0.attn',
+      'blocks.0.attn.hook_z',
+    ]);
   });
 
   it('refuses an async body, whose later errors stay its own', async () => {
@@ -112,76 +121,6 @@ describe('scope', () => {
       expect(error.message).toBe(message);
     }
   }); // prettier-ignore
-});
-
-describe('tap', () => {
-  expectNothingLeft(() => backend);
-
-  const listening = (answers: Record<string, (x: Tensor) => Tensor | undefined>): Observer & { seen: string[] } => {
-    const seen: string[] = [];
-    return {
-      seen,
-      wants: (name) => name in answers,
-      visit: (name, value) => {
-        seen.push(`${name} = ${String(value.data()[0])}`);
-        return answers[name](value);
-      },
-    };
-  };
-
-  const forward = (): number =>
-    scope('blocks.0', () => {
-      const x = tap('hook_in', tensor(1));
-      const y = scope('attn', () => scope('', () => tap('hook_z', x.add(1))));
-      derive('hook_sum', () => x.add(y));
-      return tap('hook_out', y.mul(10)).data()[0];
-    });
-
-  it('names an activation by the path of its scopes, and shows only what is wanted', () => {
-    const listener = listening({ 'blocks.0.attn.hook_z': () => undefined, 'blocks.0.hook_out': () => undefined });
-    expect(observe(listener, forward)).toBe(20);
-    expect(listener.seen).toEqual(['blocks.0.attn.hook_z = 2', 'blocks.0.hook_out = 20']);
-  });
-
-  it('an answer takes the place of the value, and is freed with its scope', () => {
-    const listener = listening({ 'blocks.0.hook_in': (x) => x.mul(5), 'blocks.0.attn.hook_z': (x) => x, 'blocks.0.hook_sum': (x) => x.mul(100) });
-    expect(observe(listener, forward)).toBe(60);
-    expect(listener.seen).toEqual(['blocks.0.hook_in = 1', 'blocks.0.attn.hook_z = 6', 'blocks.0.hook_sum = 11']);
-  }); // prettier-ignore
-
-  it('derives a value only for somebody who listens', () => {
-    const make = (): Tensor => expect.fail('nobody asked');
-    derive('hook_sum', make);
-    observe(listening({}), () => { derive('hook_sum', make); }); // prettier-ignore
-    expect(observe(listening({}), forward)).toBe(20);
-  });
-
-  it('says whether a tap is watched, by its full name', () => {
-    const asked = (): boolean[] => scope('ln1', () => [watched('hook_scale'), watched('hook_normalized')]);
-    expect(asked()).toEqual([false, false]);
-    expect(observe(listening({ 'ln1.hook_scale': () => undefined }), asked)).toEqual([true, false]);
-    expect(observe(listening({ hook_scale: () => undefined }), asked)).toEqual([false, false]);
-  });
-
-  it('the listener inside takes the place of the one outside, which comes back, also after an error', () => {
-    const outer = listening({ hook_out: () => undefined });
-    const inner = listening({ hook_out: () => undefined });
-    const show = (value: number): void => { scope('', () => void tap('hook_out', tensor(value))); }; // prettier-ignore
-    observe(outer, () => {
-      observe(inner, () => { show(1); }); // prettier-ignore
-      observe(undefined, () => { show(2); }); // prettier-ignore
-      expect(() => observe(inner, () => { throw new Error('stop'); })).toThrow('stop'); // prettier-ignore
-      show(3);
-    });
-    show(4);
-    expect([outer.seen, inner.seen]).toEqual([['hook_out = 3'], ['hook_out = 1']]);
-  });
-
-  it('an error in a listener ends the pass and frees its tensors', () => {
-    const listener = { wants: () => true, visit: (): never => { throw new Error('breakpoint'); } }; // prettier-ignore
-    expect(() => observe(listener, forward)).toThrow('breakpoint');
-    expect(forward()).toBe(20);
-  });
 });
 
 describe('printing a tensor', () => {

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { openModel } from '../../engine/load/load.ts';
-import { planNetwork } from '../../engine/load/load-network.ts';
+import { openModel } from '../../loader/open-model.ts';
+import { planNetwork } from '../../engine/load/plan-network.ts';
 import type { WeightOptions } from '../../engine/load/load-options.ts';
 import { elements } from '../../tensor/dtype.ts';
 import { type BackendName } from '../../tensor/backends.ts';

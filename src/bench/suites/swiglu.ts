@@ -5,8 +5,8 @@ import { defineSuite, F32_TOLERANCE } from '../suite.ts';
 export const swiglu = defineSuite({
   name: 'swiglu',
   // Experts that are chosen have theirs in the suite `experts`.
-  cases: ({ config: { traits, activation, mlpDim, nLayers, experts } }, { tokens: T }) => {
-    if (!traits.includes('gated-mlp') || activation !== 'silu') return [];
+  cases: ({ config: { gatedMlp, activation, mlpDim, nLayers, experts } }, { tokens: T }) => {
+    if (!gatedMlp || activation !== 'silu') return [];
     const mixtures = experts?.layers.filter(Boolean).length ?? 0;
     const cases = [
       { site: 'layers.*.mlp', sizes: { T, F: mlpDim }, calls: nLayers - mixtures },

@@ -26,7 +26,7 @@ async function convert(
   signal: AbortSignal,
 ): Promise<void> {
   const [{ openModel }, converter] = await Promise.all([
-    import('../../engine/load/load.ts'),
+    import('../../loader/open-model.ts'),
     import('../../loader/convert-model.ts'),
   ]);
   const files = await withProgress((onProgress) => openModel(source, { allowLinks, onProgress, signal }));

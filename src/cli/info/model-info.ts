@@ -1,7 +1,7 @@
 import { availableMemory } from '../../platform/available-memory.ts';
 import { endIds } from '../../engine/generate/end-of-text.ts';
-import { openModel } from '../../engine/load/load.ts';
-import { planNetwork } from '../../engine/load/load-network.ts';
+import { openModel } from '../../loader/open-model.ts';
+import { planNetwork } from '../../engine/load/plan-network.ts';
 import type { WeightOptions } from '../../engine/load/load-options.ts';
 import { assess, cacheBytes, type MemoryFit } from '../../engine/load/memory-plan.ts';
 import type { ModelFiles } from '../../loader/model-files.ts';

@@ -1,4 +1,4 @@
-import type { Hooks } from '../../hooks/recorder.ts';
+import type { Hooks } from '../../hooks/observers.ts';
 import type { Json } from '../../json.ts';
 import { KvCache } from '../../model/cache/kv-cache.ts';
 import { ConfigError } from '../../model/config/config-error.ts';

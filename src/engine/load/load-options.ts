@@ -1,11 +1,11 @@
-import type { OnProgress } from '../../loader/progress.ts';
-import type { NetworkOptions } from '../../model/families/registry.ts';
-import { CALLBACK, type Checks, FLAG, numbers, oneOf, NAME, SIGNAL, whole } from '../../options.ts';
+import { OPEN_CHECKS, type OpenOptions } from '../../loader/open-model.ts';
+import type { NetworkOptions } from '../../model/families/architecture.ts';
+import { type Checks, numbers, oneOf, whole } from '../../options.ts';
 import type { BackendName } from '../../tensor/backends.ts';
 import { THREADS } from '../../tensor/thread-count.ts';
 
 /** How weights are held, and what they may take. */
-export interface WeightOptions {
+export interface WeightOptions extends Pick<OpenOptions, 'onProgress' | 'signal'> {
   /**
    * The dtype of matrices in memory. `auto` (default) keeps f32 and bf16 as they are stored, and MXFP4 and 8-bit floats
    * with factors for their blocks in their codes; f16 becomes f32, and other formats become bf16.
@@ -22,12 +22,10 @@ export interface WeightOptions {
   context?: number | undefined;
   /** Bytes that the model may take, weights, cache and activations. Default: nine tenths of what the machine has left. */
   maxMemory?: number | undefined;
-  onProgress?: OnProgress | undefined;
-  signal?: AbortSignal | undefined;
 }
 
 /** How to load a model. */
-export interface LoadOptions extends WeightOptions {
+export interface LoadOptions extends WeightOptions, OpenOptions {
   /** Default `auto`: tensorflow where it is installed, else reference. */
   backend?: BackendName | 'auto';
   /**
@@ -35,27 +33,9 @@ export interface LoadOptions extends WeightOptions {
    * it once per process.
    */
   threads?: number | undefined;
-  /** Branch, tag or commit of a hub repository. Default `main`. */
-  revision?: string | undefined;
-  /** Follows links of a model folder that lead out of it, with a note for each. Default false: they are refused. */
-  allowLinks?: boolean | undefined;
-  /** Hash every file before it is used, and refuse the model where one is not as it was published. Default false. */
-  verify?: boolean | undefined;
 }
 
-/** How to open a model's files. */
-export type OpenOptions = Pick<LoadOptions, 'revision' | 'allowLinks' | 'verify' | 'onProgress' | 'signal'>;
-
-/** What `openModel` takes. */
-export const OPEN_CHECKS: Checks<OpenOptions> = {
-  revision: NAME,
-  allowLinks: FLAG,
-  verify: FLAG,
-  onProgress: CALLBACK,
-  signal: SIGNAL,
-};
-
-/** What `load` takes. */
+/** What each of the `LoadOptions` has to be. */
 export const LOAD_CHECKS: Checks<LoadOptions> = {
   ...OPEN_CHECKS,
   backend: oneOf('auto', 'tensorflow', 'reference'),

@@ -1,15 +1,11 @@
-import { stat } from 'node:fs/promises';
 import type { ModelFiles } from '../../loader/model-files.ts';
-import { openFolder } from '../../loader/open-folder.ts';
-import { findGguf } from '../../loader/gguf/find-gguf.ts';
-import { openGguf } from '../../loader/gguf/open-gguf.ts';
-import { describeVerified, verifyFolder } from '../../loader/verify.ts';
+import { openModel, type OpenOptions } from '../../loader/open-model.ts';
 import { checkArgument, checkOptions, PATH } from '../../options.ts';
 import { createBackend } from '../../tensor/backends.ts';
 import { Tokenizer } from '../../tokenizer/tokenizer.ts';
-import { type LoadedNetwork, loadNetwork } from './load-network.ts';
-import { LOAD_CHECKS, type LoadOptions, OPEN_CHECKS, type OpenOptions } from './load-options.ts';
 import { Model } from '../model.ts';
+import { type LoadedNetwork, loadNetwork } from './load-network.ts';
+import { LOAD_CHECKS, type LoadOptions } from './load-options.ts';
 
 /**
  * Loads a model.
@@ -53,25 +49,4 @@ function withNotes(
       : `texts may have up to ${maxLength} tokens (context), and the model was made for ${maxPositions}: what it writes ` +
         'beyond them may be of no use.';
   return { ...files, notes: [...known, note] };
-}
-
-/** Opens what `load` takes, without reading weights. The caller closes the checkpoint. */
-export async function openModel(source: string, options: OpenOptions = {}): Promise<ModelFiles> {
-  checkOptions('openModel', options, OPEN_CHECKS);
-  checkArgument('openModel', 'source', source, PATH);
-  const gguf = await findGguf(source);
-  const local =
-    gguf !== undefined ||
-    (await stat(source).then(
-      () => true,
-      () => false,
-    ));
-  if (!local && /^[\w.-]+\/[\w.-]+$/.test(source) && !source.startsWith('.')) {
-    // Only now: its HTTP client is WebAssembly, which reserves 10 GiB of address space.
-    const { openFromHub } = await import('../../loader/hub/open-from-hub.ts');
-    return openFromHub(source, options);
-  }
-  const notes = options.verify ? [describeVerified(await verifyFolder(gguf ?? source, options))] : [];
-  const files = await (gguf === undefined ? openFolder(source, options) : openGguf(gguf, options));
-  return { ...files, notes: [...(files.notes ?? []), ...notes] };
 }

@@ -2,6 +2,10 @@ import { formatBytes } from '../../format-bytes.ts';
 import { LoadError } from '../../loader/load-error.ts';
 import type { LayerLayout } from '../../model/cache/kv-cache.ts';
 import type { Decoder } from '../../model/parts/decoder.ts';
+import type { WeightRequest } from '../../model/weights/weight-request.ts';
+import { byteSize, elements } from '../../tensor/dtype.ts';
+import { blocksAcross, rowBytes } from '../../tensor/formats/packed-format.ts';
+import { PackedParameter } from '../../tensor/packed-parameter.ts';
 import { mostRows } from '../../tensor/ops/query-blocks.ts';
 import { PREFILL_CHUNK } from '../passes.ts';
 
@@ -61,15 +65,24 @@ export const cacheBytes = (layout: readonly LayerLayout[], tokens: number): numb
 
 const slotBytes = ({ nKvHeads, keyDim, valueDim }: LayerLayout): number => nKvHeads * (keyDim + valueDim) * 4;
 
+/** Bytes that a parameter takes in memory, with the factors of its codes. */
+export function parameterBytes(parameter: WeightRequest['parameter']): number {
+  if (!(parameter instanceof PackedParameter)) return elements(parameter.shape) * byteSize(parameter.dtype);
+  const { format, columns, blockRow } = parameter.layout;
+  const blocksDown = blockRow.reduce((most, row) => Math.max(most, row + 1), 0);
+  const scaleBytes = format.name === 'fp8' ? 4 : 1;
+  return blockRow.length * rowBytes(format, columns) + blocksDown * blocksAcross(format, columns) * scaleBytes;
+}
+
 /** One layer at a time, f32; what a scope frees at its end counts in full. */
 function workingBytes({ config, cacheLayout }: Decoder, context: number): number {
-  const { nHeads, headDim, dim, mlpDim, vocabSize, attentionSoftCap, traits } = config;
+  const { nHeads, headDim, dim, mlpDim, vocabSize, attentionSoftCap, attentionSinks } = config;
   const T = Math.min(context, PREFILL_CHUNK);
   // A cache takes no more slots than its text has tokens.
   const columns = (window: number): number => Math.min(context, window + T);
   const S = cacheLayout.reduce((most, { window }) => Math.max(most, columns(window)), 0);
   // Dots, masked scores and pattern of a block of queries; a bound or a sink takes more copies.
-  const copies = 3 + (attentionSoftCap === undefined ? 0 : 3) + (traits.includes('sinks') ? 2 : 0);
+  const copies = 3 + (attentionSoftCap === undefined ? 0 : 3) + (attentionSinks ? 2 : 0);
   const attention = copies * nHeads * Math.min(T, mostRows(nHeads, S)) * S + 2 * T * S;
   const rows = T * (8 * dim + 6 * nHeads * headDim + 4 * mlpDim);
   const largestStore = cacheLayout.reduce((most, layer) => Math.max(most, Math.min(context, layer.window) * slotBytes(layer)), 0); // prettier-ignore

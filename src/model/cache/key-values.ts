@@ -1,9 +1,42 @@
+import type { HookPoint } from '../../tensor/hook-point.ts';
 import { pick, slotOrder } from '../../tensor/ops/slot-order.ts';
-import { tap, watched } from '../../tensor/scope.ts';
+import { tap, watched } from '../../tensor/tap.ts';
 import { concat, type Tensor } from '../../tensor/tensor.ts';
 import type { Variable } from '../../tensor/variable.ts';
-import type { LayerStore } from './kv-cache.ts';
+import type { LayerLayout, LayerStore } from './kv-cache.ts';
 import type { SlotPlan } from './slots.ts';
+
+/** The hook points of a layer's cache, in the order of the pass. An edit of `kv.hook_k` and its like stays in the cache. */
+export function cacheHooks({ latentDim, valueDim, window }: LayerLayout): HookPoint[] {
+  const evicted: HookPoint = {
+    name: 'kv.hook_evict',
+    axes: 'n',
+    meaning: 'positions that leave the window, i32',
+    derived: true,
+    readOnly: { instead: ['attn.hook_attn_scores', 'attn.hook_pattern'] },
+  };
+  const leaving = window < Infinity ? [evicted] : [];
+  if (latentDim !== undefined)
+    return [
+      ...leaving,
+      {
+        name: 'kv.hook_latent',
+        axes: 't r_kv',
+        meaning: 'all latents as attention reads them; an edit stays in the cache',
+      },
+      { name: 'kv.hook_rope', axes: 't e_r', meaning: 'the rotary part of all keys; an edit stays in the cache' },
+    ];
+  const all = 'as attention reads them; an edit stays in the cache';
+  const keys = [
+    { name: 'kv.hook_write_k', axes: 'p g e', meaning: 'keys about to be cached' },
+    { name: 'kv.hook_k', axes: 't g e', meaning: `all keys ${all}` },
+  ];
+  const values = [
+    { name: 'kv.hook_write_v', axes: 'p g e_v', meaning: 'values about to be cached' },
+    { name: 'kv.hook_v', axes: 't g e_v', meaning: `all values ${all}` },
+  ];
+  return [...leaving, ...keys, ...(valueDim > 0 ? values : [])];
+}
 
 /**
  * Stores new rows `[T, K, d]` by the plan and gives all that they attend to, `[K, S, d]`. Without `v` the keys hold the

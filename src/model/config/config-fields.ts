@@ -15,6 +15,7 @@ export const upTo = (bound: number): Range => ({
   words: `a number from 1 to ${bound}`,
   holds: (x) => x >= 1 && x <= bound,
 });
+export const atLeastOne: Range = { words: 'a number from 1', holds: (x) => x >= 1 };
 export const atLeastZero: Range = { words: 'a finite number, 0 or above', holds: (x) => x >= 0 };
 export const upToOne: Range = { words: 'a number above 0 and up to 1', holds: (x) => x > 0 && x <= 1 };
 
@@ -67,4 +68,11 @@ export function fields(object: Json, where?: string) {
 
 export function invalid(field: string, expected: string, got: unknown): ConfigError {
   return new ConfigError(`config.json: ${field} must be ${expected}, got ${got === undefined ? 'nothing' : show(got)}`);
+}
+
+/** A field that changes the computation, of which only some values are known; absent, it has one of these. */
+export function expectOnly(raw: Json, key: string, known: readonly (string | number | boolean)[]): void {
+  const value: unknown = raw[key] ?? undefined;
+  if (value !== undefined && !known.includes(value as string))
+    throw new ConfigError(`config.json: ${key} ${show(value)} is not supported here (supported: ${known.join(', ')}).`);
 }

@@ -35,8 +35,10 @@ export interface DecoderConfig {
   readonly windows: readonly number[];
   /** How queries and keys of each layer are rotated by their position; undefined where they are not. */
   readonly ropes: readonly (RopeConfig | undefined)[];
-  /** What the blocks have that not all do: it decides which hook points there are. */
-  readonly traits: readonly Trait[];
+  /** Whether an MLP has a gate and an up branch, not one branch only. */
+  readonly gatedMlp: boolean;
+  /** Whether each head has a logit for attending to nothing. */
+  readonly attentionSinks: boolean;
   /** Mixtures of experts, where the model has some. */
   readonly experts?: ExpertsConfig | undefined;
   /** Multi-head latent attention, where the model has it. */
@@ -75,24 +77,6 @@ export interface LatentConfig {
   readonly absorbed: boolean;
 }
 
-/**
- * `pre-norm`: a norm before attention and MLP; `post-norm`: one on what they add; `parallel`: both read the same stream;
- * `qk-norm`: queries and keys are normed before they are rotated; `gated-mlp`: a gate and an up branch;
- * `learned-positions`: a vector for each position is added to the embedding; `sinks`: heads may attend to nothing;
- * `router-scores`, `router-bias`, `router-groups`: what a router decides by beside its logits.
- */
-export type Trait =
-  | 'pre-norm'
-  | 'post-norm'
-  | 'parallel'
-  | 'qk-norm'
-  | 'gated-mlp'
-  | 'learned-positions'
-  | 'sinks'
-  | 'router-scores'
-  | 'router-bias'
-  | 'router-groups';
-
 /** What sets a family apart, as far as all decoders share it. */
 export interface Family {
   /** What transformers assumes where a config.json of this family says nothing. */
@@ -110,8 +94,10 @@ export interface Family {
   /** The family's own names for fields, by those of Llama. */
   readonly keys?: Readonly<Record<string, string>>;
   readonly biases?: DecoderConfig['biases'];
-  /** Default: `pre-norm` and `gated-mlp`. */
-  readonly traits?: readonly Trait[];
+  /** Default true. */
+  readonly gatedMlp?: boolean;
+  /** Default false. */
+  readonly attentionSinks?: boolean;
   /** Default: every query sees all keys. */
   readonly windows?: (nLayers: number) => readonly number[];
   /** Default: the rotary settings of config.json for every layer. */
@@ -172,7 +158,8 @@ export function readDecoderConfig(raw: Json, family: Family): DecoderConfig {
     biases: family.biases ?? { qkv: false, o: false, mlp: false },
     windows: family.windows?.(nLayers) ?? repeat(Infinity, nLayers),
     ropes: family.ropes?.(sizes) ?? repeat(parseRope(raw, ropeDefaults), nLayers),
-    traits: family.traits ?? ['pre-norm', 'gated-mlp'],
+    gatedMlp: family.gatedMlp ?? true,
+    attentionSinks: family.attentionSinks ?? false,
   });
 }
 

@@ -29,7 +29,7 @@ const UNSAID: Readonly<Record<string, string>> = { gemma3: 'gemma3_text', mistra
  * The configuration of the text half of a model that also sees or hears, as that of a model of its own; any other
  * configuration as it is.
  */
-export function textHalf(raw: Json): Json {
+export function textConfig(raw: Json): Json {
   const whole = String(raw.model_type);
   const nested: unknown =
     raw.text_config ?? (Object.hasOwn(FLAT, whole) ? { ...raw, model_type: FLAT[whole] } : undefined);

@@ -1,8 +1,8 @@
 import type { Json } from '../../json.ts';
-import { atLeastOne, deepseek, expectOnly } from './deepseek_v3.ts';
-import { above, fields } from '../config/config-fields.ts';
+import { above, atLeastOne, expectOnly, fields } from '../config/config-fields.ts';
 import type { Decoder } from '../parts/decoder.ts';
-import type { NetworkOptions } from './registry.ts';
+import type { NetworkOptions } from './architecture.ts';
+import { deepseek } from './deepseek_v3.ts';
 import type { Weights } from '../weights/weights.ts';
 
 /**

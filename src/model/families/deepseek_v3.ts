@@ -9,19 +9,18 @@ import {
   LIMITS,
   readDecoderConfig,
   repeat,
-  type Trait,
 } from '../config/decoder-config.ts';
-import { above, atLeastZero, fields, invalid, type Range, upTo } from '../config/config-fields.ts';
+import { above, atLeastOne, atLeastZero, expectOnly, fields, invalid, upTo } from '../config/config-fields.ts';
 import { show } from '../../options.ts';
 import { Block } from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
-import { latentAttention, latentLayout, type LatentOptions } from '../parts/latent-attention.ts';
+import { latentAttention, type LatentOptions } from '../parts/latent-attention.ts';
 import { expertWeights, Mixture } from '../parts/mixture.ts';
 import { gatedMlp } from '../parts/mlp.ts';
 import { RmsNorm } from '../parts/norm.ts';
 import { parseRope, type RopeConfig, yarnMagnitude } from '../parts/rope.ts';
 import { type Choice, Router } from '../parts/router.ts';
-import type { NetworkOptions } from './registry.ts';
+import type { NetworkOptions } from './architecture.ts';
 import type { Weights } from '../weights/weights.ts';
 
 /** DeepSeek-V3 and R1 (arXiv 2412.19437): latent attention, and experts that are chosen by biased scores in few groups. */
@@ -80,7 +79,6 @@ export function deepseek(raw: Json, weights: Weights, { mla }: NetworkOptions, f
       tieEmbeddings: false,
       attentionScale: headDim ** -0.5 * softmaxMagnitude(rope) ** 2,
       ropes: ({ nLayers }) => repeat(rope, nLayers),
-      traits: ['pre-norm', 'gated-mlp', ...routerTraits(family)],
     },
   );
   const config = { ...base, latent, experts: expertsOf(raw, family, base.nLayers) };
@@ -90,7 +88,7 @@ export function deepseek(raw: Json, weights: Weights, { mla }: NetworkOptions, f
     interleaved: family.interleaved,
     bias: fields(raw).boolean('attention_bias') ?? false,
   };
-  const { dim: D, nLayers, normEpsilon, experts } = config;
+  const { dim: D, normEpsilon, experts } = config;
   const block = (layer: Weights, index: number): Block =>
     new Block({
       attnNorm: new RmsNorm(layer, 'input_layernorm', D, normEpsilon),
@@ -98,7 +96,7 @@ export function deepseek(raw: Json, weights: Weights, { mla }: NetworkOptions, f
       mlpNorm: new RmsNorm(layer, 'post_attention_layernorm', D, normEpsilon),
       mlp: experts.layers[index] ? mixture(layer.at('mlp'), config, family) : gatedMlp(layer.at('mlp'), config),
     });
-  return decoder(config, weights, block, { cacheLayout: repeat(latentLayout(config), nLayers) });
+  return decoder(config, weights, block);
 }
 
 function mixture(
@@ -110,12 +108,12 @@ function mixture(
   const { count, perToken, dim: F, sharedDim } = experts;
   const bias = family.biased ? mlp.vector('gate.e_score_correction_bias', count) : undefined;
   return new Mixture({
-    router: new Router(mlp.router('gate', count, D), { perToken, ...family.choice }, bias),
+    router: new Router(mlp.linear({ gate: count }, D, { hold: 'f32' }), { perToken, ...family.choice }, bias),
     experts: expertWeights(mlp.at('experts'), { count, dim: D, expertDim: F }),
     activation: (gate, up) => gated(gate, up, activation),
     shared:
       sharedDim > 0
-        ? gatedMlp(mlp.at('shared_experts'), { dim: D, mlpDim: sharedDim, activation }, false, 'mlp.shared')
+        ? gatedMlp(mlp.at('shared_experts'), { dim: D, mlpDim: sharedDim, activation }, { path: 'mlp.shared' })
         : undefined,
   });
 }
@@ -167,20 +165,3 @@ function expertsOf(raw: Json, { defaults, choice }: DeepseekFamily, nLayers: num
   const layers = Array.from({ length: nLayers }, (_, layer) => layer >= dense);
   return { count, perToken, dim, sharedDim: shared * dim, layers };
 }
-
-function routerTraits({ biased, choice }: DeepseekFamily): Trait[] {
-  return [
-    'router-scores',
-    ...(biased ? (['router-bias'] as const) : []),
-    ...(choice.groups ? (['router-groups'] as const) : []),
-  ];
-}
-
-/** A field that changes the computation, of which only some values are known; absent, it has one of these. */
-export function expectOnly(raw: Json, key: string, known: readonly (string | number | boolean)[]): void {
-  const value: unknown = raw[key] ?? undefined;
-  if (value !== undefined && !known.includes(value as string))
-    throw new ConfigError(`config.json: ${key} ${show(value)} is not supported here (supported: ${known.join(', ')}).`);
-}
-
-export const atLeastOne: Range = { words: 'a number from 1', holds: (x) => x >= 1 };

@@ -3,8 +3,7 @@ import { plus } from '../weights/arrangement.ts';
 import { type DecoderConfig, type Family, readDecoderConfig } from '../config/decoder-config.ts';
 import { above, fields, invalid } from '../config/config-fields.ts';
 import { slidingLayers, slidingWindow, windowsOf } from '../config/layer-types.ts';
-import { llamaAttention } from './llama.ts';
-import type { Attention } from '../parts/block.ts';
+import { type AttentionParts, llamaAttention } from '../parts/attention.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { gatedMlp } from '../parts/mlp.ts';
 import { RmsNorm } from '../parts/norm.ts';
@@ -25,7 +24,7 @@ export function gemma2(raw: Json, weights: Weights): Decoder {
       ),
   });
   const logitSoftCap = softCap(raw, 'final_logit_softcapping', 30);
-  return gemmaDecoder(config, weights, llamaAttention, { logitSoftCap });
+  return gemmaDecoder(config, weights, { logitSoftCap });
 }
 
 /** What Gemma 2 and 3 have in common. */
@@ -43,7 +42,6 @@ export function gemmaFamily(raw: Json): Omit<Family, 'windows'> {
     attentionScale: (read.number('query_pre_attn_scalar', above(0)) ?? 256) ** -0.5,
     keys: { hidden_act: 'hidden_activation' },
     biases: { qkv: bias, o: bias, mlp: false },
-    traits: ['pre-norm', 'post-norm', 'gated-mlp'],
   };
 }
 
@@ -60,19 +58,18 @@ export function softCap(raw: Json, field: string, absent: number | undefined): n
 export function gemmaDecoder(
   config: DecoderConfig,
   weights: Weights,
-  attention: (config: DecoderConfig, weights: Weights, index: number) => Attention,
-  special: { readonly logitSoftCap?: number | undefined } = {},
+  { logitSoftCap, attention }: { readonly logitSoftCap: number | undefined; readonly attention?: AttentionParts },
 ): Decoder {
   const { dim: D, normEpsilon } = config;
   const norm = (at: Weights, name: string): RmsNorm => new RmsNorm(at, name, D, normEpsilon, plus(1));
   const block = (layer: Weights, index: number): SandwichBlock =>
     new SandwichBlock({
       attnNorm: norm(layer, 'input_layernorm'),
-      attn: attention(config, layer.at('self_attn'), index),
+      attn: llamaAttention(config, index, layer.at('self_attn'), attention),
       attnPostNorm: norm(layer, 'post_attention_layernorm'),
       mlpNorm: norm(layer, 'pre_feedforward_layernorm'),
       mlp: gatedMlp(layer.at('mlp'), config),
       mlpPostNorm: norm(layer, 'post_feedforward_layernorm'),
     });
-  return decoder(config, weights, block, { ...special, embedScale: D ** 0.5, norm });
+  return decoder(config, weights, block, { logitSoftCap, embedScale: D ** 0.5, norm });
 }

@@ -6,7 +6,6 @@ import { gemmaDecoder, gemmaFamily, softCap } from './gemma2.ts';
 import { slidingLayers, slidingWindow, windowsOf } from '../config/layer-types.ts';
 import type { Decoder } from '../parts/decoder.ts';
 import { parseRope, type RopeConfig } from '../parts/rope.ts';
-import { QkNormAttention } from './qwen3.ts';
 import type { Weights } from '../weights/weights.ts';
 import { isObject, type Json } from '../../json.ts';
 
@@ -17,17 +16,13 @@ export function gemma3Text(raw: Json, weights: Weights): Decoder {
     throw invalid('attn_logit_softcapping', 'null: Gemma 3 does not bound its scores', bounded);
   const pattern = fields(raw).integer('sliding_window_pattern', upTo(1024)) ?? 6;
   const sliding = (n: number): boolean[] => slidingLayers(raw, n, (layer) => (layer + 1) % pattern !== 0);
-  const family = gemmaFamily(raw);
   const config = readDecoderConfig(raw, {
-    ...family,
-    traits: [...(family.traits ?? []), 'qk-norm'],
+    ...gemmaFamily(raw),
     windows: (n) => windowsOf(sliding(n), slidingWindow(raw, 4096)),
     ropes: (sizes) => ropes(raw, sliding(sizes.nLayers), sizes),
   });
-  const attention = (of: DecoderConfig, layer: Weights, index: number): QkNormAttention =>
-    new QkNormAttention(of, layer, index, plus(1));
   const logitSoftCap = softCap(raw, 'final_logit_softcapping', undefined);
-  return gemmaDecoder(config, weights, attention, { logitSoftCap });
+  return gemmaDecoder(config, weights, { logitSoftCap, attention: { qkNorm: 'head', gain: plus(1) } });
 }
 
 /** Full layers rotate by `rope_theta` and `rope_scaling`, sliding ones by `rope_local_base_freq`; transformers 5 nests both. */

@@ -1,17 +1,12 @@
 // T new tokens, D model width, H heads, d head width, F MLP width, P learned positions, V vocabulary.
-import { attention } from '../../tensor/ops/attention.ts';
-import { attentionOutput } from '../../tensor/ops/attention-output.ts';
-import { linears, type Linear } from '../../tensor/ops/linear.ts';
-import { scope, tap } from '../../tensor/scope.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
 import { transposed } from '../weights/arrangement.ts';
 import { type DecoderConfig, readDecoderConfig, repeat } from '../config/decoder-config.ts';
 import { fields, invalid, upTo } from '../config/config-fields.ts';
+import { GroupedQueryAttention } from '../parts/attention.ts';
 import { Block } from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { PlainMlp } from '../parts/mlp.ts';
 import { LayerNorm } from '../parts/norm.ts';
-import type { LayerStep } from '../parts/step.ts';
 import type { Weights } from '../weights/weights.ts';
 import type { Json } from '../../json.ts';
 
@@ -21,9 +16,9 @@ export function gpt2(raw: Json, weights: Weights): Decoder {
   const { dim: D, maxPositions: P, normEpsilon } = config;
   weights.ignore(/(^|\.)h\.\d+\.attn\.(masked_)?bias$/); // The causal mask, as a buffer.
   const layerScale = scales(raw, config);
-  return decoder(config, weights, (layer, index) => block(config, layer, layerScale[index]), {
+  return decoder(config, weights, (layer, index) => block(config, index, layer, layerScale[index]), {
     names: { prefix: 'transformer', embed: 'wte', layers: 'h', norm: 'ln_f', heads: ['lm_head'] },
-    positions: (trunk) => trunk.matrix('wpe.weight', P, D),
+    positions: (trunk) => trunk.matrix('wpe.weight', [P, D]),
     norm: (trunk, name) => new LayerNorm(trunk, name, D, normEpsilon),
   });
 }
@@ -51,7 +46,7 @@ function gpt2Config(raw: Json): DecoderConfig {
     activation: 'gelu_new',
     keys: KEYS,
     biases: { qkv: true, o: true, mlp: true },
-    traits: ['pre-norm', 'learned-positions'],
+    gatedMlp: false,
     ropes: ({ nLayers }) => repeat(undefined, nLayers),
   });
 }
@@ -64,40 +59,18 @@ function scales(raw: Json, { headDim: d, nLayers }: DecoderConfig): number[] {
   return Array.from({ length: nLayers }, (_, layer) => (byLayer ? scale / (layer + 1) : scale));
 }
 
-function block(config: DecoderConfig, weights: Weights, scale: number): Block {
+function block(config: DecoderConfig, layer: number, weights: Weights, scale: number): Block {
   const { dim: D, mlpDim: F, normEpsilon, activation } = config;
-  const up = weights.linear('mlp.c_fc', F, D, true, transposed); //     [F, D]
-  const down = weights.linear('mlp.c_proj', D, F, true, transposed); // [D, F]
+  const [attn, mlp] = [weights.at('attn'), weights.at('mlp')];
+  const stored = { bias: true, arrangement: transposed };
+  const qkv = attn.linear({ c_attn: 3 * D }, D, { ...stored, sizes: [D, D, D] }); // [3D, D]
+  const o = attn.linear({ c_proj: D }, D, stored); //                               [D, D]
+  const up = mlp.linear({ c_fc: F }, D, stored); //                                 [F, D]
+  const down = mlp.linear({ c_proj: D }, F, stored); //                             [D, F]
   return new Block({
     attnNorm: new LayerNorm(weights, 'ln_1', D, normEpsilon),
-    attn: new Attention(config, weights.at('attn'), scale),
+    attn: new GroupedQueryAttention(config, layer, { qkv, o }, scale),
     mlpNorm: new LayerNorm(weights, 'ln_2', D, normEpsilon),
     mlp: new PlainMlp({ up, down }, activation),
   });
-}
-
-/** Multi-head attention: positions are in the residual stream, and queries and keys are not rotated. */
-class Attention {
-  readonly config: DecoderConfig;
-  readonly qkv: Linear; // [3 D, D]
-  readonly o: Linear; //   [D, D]
-  readonly scale: number;
-
-  constructor(config: DecoderConfig, weights: Weights, scale: number) {
-    const { dim: D } = config;
-    this.config = config;
-    this.qkv = weights.fused('c_attn', [D, D, D], D, true, transposed);
-    this.o = weights.linear('c_proj', D, D, true, transposed);
-    this.scale = scale;
-  }
-
-  forward(x: Tensor, step: LayerStep): Tensor {
-    const { nHeads: H, headDim: d } = this.config;
-    return scope('', () => {
-      const heads = linears(x, this.qkv).map((rows) => rows.reshape([-1, H, d])); //           [T, H, d] three times
-      const [q, k, v] = ['q', 'k', 'v'].map((name, i) => tap(`attn.hook_${name}`, heads[i]));
-      const mixed = attention(q, step.append(k, v), { scale: this.scale }); // [T, H, d]
-      return attentionOutput(mixed, this.o); // [T, D]
-    });
-  }
 }

@@ -1,13 +1,14 @@
 // T new tokens, D model width, H heads, d head width, F MLP width, V vocabulary.
+import { type HookPoint, under } from '../../tensor/hook-point.ts';
 import type { Linear } from '../../tensor/ops/linear.ts';
-import { tap } from '../../tensor/scope.ts';
+import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { rows } from '../weights/arrangement.ts';
 import { type DecoderConfig, readDecoderConfig } from '../config/decoder-config.ts';
 import { fields, upToOne } from '../config/config-fields.ts';
-import { LlamaAttention } from './llama.ts';
-import { type Attention, Block, type FeedForward } from '../parts/block.ts';
-import { type Decoder, decoder, type Layer } from '../parts/decoder.ts';
+import { GroupedQueryAttention } from '../parts/attention.ts';
+import { type Attention, Block, type FeedForward, type Layer, RESIDUAL_HOOKS } from '../parts/block.ts';
+import { type Decoder, decoder } from '../parts/decoder.ts';
 import { PlainMlp } from '../parts/mlp.ts';
 import { LayerNorm, type Norm } from '../parts/norm.ts';
 import type { LayerStep } from '../parts/step.ts';
@@ -34,7 +35,7 @@ export function gptNeox(raw: Json, weights: Weights): Decoder {
       keys: { rms_norm_eps: 'layer_norm_eps' },
       partialRotary: true,
       biases: { qkv: bias, o: bias, mlp: true },
-      traits: parallel ? ['pre-norm', 'parallel'] : ['pre-norm'],
+      gatedMlp: false,
     },
   );
   weights.ignore(/(^|\.)layers\.\d+\.attention\.(masked_)?bias$/); // The causal mask, as a buffer.
@@ -53,13 +54,14 @@ export function gptNeox(raw: Json, weights: Weights): Decoder {
 
 function block(config: DecoderConfig, weights: Weights, index: number, parallel: boolean): Layer {
   const { dim: D, mlpDim: F, normEpsilon, activation, biases } = config;
-  const qkv = fusedByHead(config, weights.at('attention')); //                     [3 D, D]
-  const o = weights.linear('attention.dense', D, D, biases.o); //                  [D, D]
-  const up = weights.linear('mlp.dense_h_to_4h', F, D, true); //                   [F, D]
-  const down = weights.linear('mlp.dense_4h_to_h', D, F, true); //                 [D, F]
+  const [attention, mlp] = [weights.at('attention'), weights.at('mlp')];
+  const qkv = stackedByHead(config, attention); //                         [3D, D]
+  const o = attention.linear({ dense: D }, D, { bias: biases.o }); //       [D, D]
+  const up = mlp.linear({ dense_h_to_4h: F }, D, { bias: true }); //        [F, D]
+  const down = mlp.linear({ dense_4h_to_h: D }, F, { bias: true }); //      [D, F]
   const parts = {
     attnNorm: new LayerNorm(weights, 'input_layernorm', D, normEpsilon),
-    attn: new LlamaAttention(config, { qkv, o }, config.ropes[index]),
+    attn: new GroupedQueryAttention(config, index, { qkv, o }),
     mlpNorm: new LayerNorm(weights, 'post_attention_layernorm', D, normEpsilon),
     mlp: new PlainMlp({ up, down }, activation),
   };
@@ -67,16 +69,20 @@ function block(config: DecoderConfig, weights: Weights, index: number, parallel:
 }
 
 /** The file has q, k and v of one head after the other, `[H, 3, d]` rows; the model reads all q, all k, all v. */
-function fusedByHead({ dim: D, nHeads: H, headDim: d, biases }: DecoderConfig, weights: Weights): Linear {
+function stackedByHead({ dim: D, nHeads: H, headDim: d, biases }: DecoderConfig, weights: Weights): Linear {
   const order = Int32Array.from({ length: 3 * H * d }, (_, row) => {
     const [part, head, i] = [Math.floor(row / (H * d)), Math.floor(row / d) % H, row % d];
     return (head * 3 + part) * d + i;
   });
-  return weights.fused('query_key_value', [H * d, H * d, H * d], D, biases.qkv, rows(order));
+  return weights.linear({ query_key_value: 3 * H * d }, D, {
+    bias: biases.qkv,
+    arrangement: rows(order),
+    sizes: [H * d, H * d, H * d],
+  });
 }
 
 /** Attention and MLP read the same residual stream, each through its own norm, and both add to it. */
-class ParallelBlock {
+class ParallelBlock implements Layer {
   readonly attnNorm: Norm;
   readonly attn: Attention;
   readonly mlpNorm: Norm;
@@ -87,6 +93,12 @@ class ParallelBlock {
     this.attn = parts.attn;
     this.mlpNorm = parts.mlpNorm;
     this.mlp = parts.mlp;
+  }
+
+  get hooks(): HookPoint[] {
+    const { pre, attnIn, attnOut, mlpIn, mlpOut, post } = RESIDUAL_HOOKS;
+    const attention = [...under('ln1', this.attnNorm.hooks), attnIn, ...this.attn.hooks, attnOut];
+    return [pre, ...attention, ...under('ln2', this.mlpNorm.hooks), mlpIn, ...this.mlp.hooks, mlpOut, post];
   }
 
   forward(input: Tensor, step: LayerStep): Tensor {

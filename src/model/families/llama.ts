@@ -1,19 +1,12 @@
 // T new tokens, D model width, H query heads, K key/value heads, d head width, F MLP width, V vocabulary.
-import { attention } from '../../tensor/ops/attention.ts';
-import { attentionOutput } from '../../tensor/ops/attention-output.ts';
-import { linears, type Linear } from '../../tensor/ops/linear.ts';
-import { rotate } from '../../tensor/ops/rotate.ts';
-import { scope, tap } from '../../tensor/scope.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
 import { type DecoderConfig, type Family, readDecoderConfig } from '../config/decoder-config.ts';
 import { above, atLeastZero, fields } from '../config/config-fields.ts';
 import { slidingLayers, slidingWindow, windowsOf } from '../config/layer-types.ts';
+import { type AttentionParts, llamaAttention } from '../parts/attention.ts';
 import { Block } from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { gatedMlp } from '../parts/mlp.ts';
 import { RmsNorm } from '../parts/norm.ts';
-import type { RopeConfig } from '../parts/rope.ts';
-import type { LayerStep } from '../parts/step.ts';
 import type { Weights } from '../weights/weights.ts';
 import type { Json } from '../../json.ts';
 
@@ -21,12 +14,7 @@ import type { Json } from '../../json.ts';
 export function llama(raw: Json, weights: Weights): Decoder {
   const config = readDecoderConfig(raw, familyOf(raw));
   const { residualScale, ...scales } = raw.model_type === 'granite' ? graniteScales(raw) : NO_SCALES;
-  return decoder(
-    config,
-    weights,
-    (layer, index) => llamaBlock(config, layer, llamaAttention(config, layer.at('self_attn'), index), residualScale),
-    scales,
-  );
+  return decoder(config, weights, (layer, index) => llamaBlock(config, index, layer, { residualScale }), scales);
 }
 
 /** What differs between the relatives is a number or a bias. */
@@ -78,55 +66,26 @@ export function qwenWindows(raw: Json, nLayers: number): number[] {
   return windowsOf(sliding, uses ? slidingWindow(raw, 4096) : Infinity);
 }
 
-/** The block under a layer's weights, with the attention of its family. */
-export function llamaBlock(config: DecoderConfig, weights: Weights, attn: Block['attn'], residualScale = 1): Block {
+/** What the block of a relative of Llama has beside it. */
+export interface LlamaBlockOptions {
+  readonly attention?: AttentionParts;
+  /** Factor on what a sub-layer adds. Default 1. */
+  readonly residualScale?: number;
+}
+
+/** A layer by the names of Llama. */
+export function llamaBlock(
+  config: DecoderConfig,
+  layer: number,
+  weights: Weights,
+  { attention, residualScale }: LlamaBlockOptions = {},
+): Block {
   const { dim, normEpsilon, biases } = config;
   return new Block({
     attnNorm: new RmsNorm(weights, 'input_layernorm', dim, normEpsilon),
-    attn,
+    attn: llamaAttention(config, layer, weights.at('self_attn'), attention),
     mlpNorm: new RmsNorm(weights, 'post_attention_layernorm', dim, normEpsilon),
-    mlp: gatedMlp(weights.at('mlp'), config, biases.mlp),
+    mlp: gatedMlp(weights.at('mlp'), config, { bias: biases.mlp }),
     residualScale,
   });
-}
-
-/** The attention under a layer's weights, in the names of Llama. */
-export function llamaAttention(config: DecoderConfig, weights: Weights, index: number): LlamaAttention {
-  const { dim: D, nHeads: H, nKvHeads: K, headDim: d, biases } = config;
-  const qkv = weights.joined([['q_proj', H * d], ['k_proj', K * d], ['v_proj', K * d]], D, biases.qkv); // prettier-ignore
-  return new LlamaAttention(config, { qkv, o: weights.linear('o_proj', D, H * d, biases.o) }, config.ropes[index]);
-}
-
-/** Grouped-query attention with rotary positions, or without any. */
-export class LlamaAttention {
-  readonly config: DecoderConfig;
-  readonly rope: RopeConfig | undefined;
-  readonly qkv: Linear; // [(H + 2K) d, D]
-  readonly o: Linear; //   [D, H d]
-
-  constructor(
-    config: DecoderConfig,
-    { qkv, o }: { readonly qkv: Linear; readonly o: Linear },
-    rope: RopeConfig | undefined,
-  ) {
-    this.config = config;
-    this.rope = rope;
-    this.qkv = qkv;
-    this.o = o;
-  }
-
-  forward(x: Tensor, step: LayerStep): Tensor {
-    const { nHeads: H, nKvHeads: K, headDim: d, attentionScale: scale, attentionSoftCap: softCap } = this.config;
-    return scope('', () => {
-      const [qRows, kRows, vRows] = linears(x, this.qkv); //                                     [T, H d], [T, K d] twice
-      const q = tap('attn.hook_q', qRows.reshape([-1, H, d])); //                                [T, H, d]
-      const k = tap('attn.hook_k', kRows.reshape([-1, K, d])); //                                [T, K, d]
-      const v = tap('attn.hook_v', vRows.reshape([-1, K, d])); //                                [T, K, d]
-      const rope = this.rope && step.rotation(this.rope); // Absent in a layer that knows no positions.
-      const rotQ = rope ? tap('attn.hook_rot_q', rotate(q, rope)) : q;
-      const rotK = rope ? tap('attn.hook_rot_k', rotate(k, rope)) : k;
-      const mixed = attention(rotQ, step.append(rotK, v), { scale, softCap }); // [T, H, d]
-      return attentionOutput(mixed, this.o); // [T, D]
-    });
-  }
 }

@@ -4,7 +4,7 @@ import type { Json } from '../../json.ts';
 import { type Family, LIMITS, readDecoderConfig, repeat } from '../config/decoder-config.ts';
 import { fields, upTo } from '../config/config-fields.ts';
 import { slidingWindow, windowsOf } from '../config/layer-types.ts';
-import { llamaAttention } from './llama.ts';
+import { llamaAttention } from '../parts/attention.ts';
 import { Block } from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { expertWeights, Mixture } from '../parts/mixture.ts';
@@ -22,7 +22,6 @@ export function mixtral(raw: Json, weights: Weights): Decoder {
     maxPositions: 131072,
     tieEmbeddings: false,
     theta: 1e6,
-    traits: ['pre-norm', 'gated-mlp', 'router-scores'],
     windows: (n) => windowsOf(repeat(true, n), slidingWindow(raw, Infinity)),
   };
   const base = readDecoderConfig(raw, family);
@@ -33,10 +32,10 @@ export function mixtral(raw: Json, weights: Weights): Decoder {
     const choice = { perToken, scores: 'softmax', normalise: { by: 'sum', epsilon: 0 } } as const;
     return new Block({
       attnNorm: new RmsNorm(layer, 'input_layernorm', D, normEpsilon),
-      attn: llamaAttention(config, layer.at('self_attn'), index),
+      attn: llamaAttention(config, index, layer.at('self_attn')),
       mlpNorm: new RmsNorm(layer, 'post_attention_layernorm', D, normEpsilon),
       mlp: new Mixture({
-        router: new Router(moe.router('gate', count, D), choice), //                              [E, D]
+        router: new Router(moe.linear({ gate: count }, D, { hold: 'f32' }), choice), //                              [E, D]
         experts: expertWeights(
           moe.at('experts'),
           { count, dim: D, expertDim: F },

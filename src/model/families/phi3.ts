@@ -2,7 +2,7 @@
 import { type DecoderConfig, readDecoderConfig, repeat } from '../config/decoder-config.ts';
 import { invalid } from '../config/config-fields.ts';
 import { slidingWindow } from '../config/layer-types.ts';
-import { LlamaAttention } from './llama.ts';
+import { GroupedQueryAttention } from '../parts/attention.ts';
 import { Block } from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { GatedMlp } from '../parts/mlp.ts';
@@ -28,13 +28,14 @@ export function phi3(raw: Json, weights: Weights): Decoder {
 
 function block(config: DecoderConfig, weights: Weights, index: number): Block {
   const { dim: D, mlpDim: F, nHeads: H, nKvHeads: K, headDim: d, normEpsilon, activation } = config;
-  const qkv = weights.fused('self_attn.qkv_proj', [H * d, K * d, K * d], D); // [(H + 2K) d, D]
-  const o = weights.linear('self_attn.o_proj', D, H * d); //                    [D, H d]
-  const gateUp = weights.fused('mlp.gate_up_proj', [F, F], D); //               [2F, D]
-  const down = weights.linear('mlp.down_proj', D, F); //                        [D, F]
+  const [attn, mlp] = [weights.at('self_attn'), weights.at('mlp')];
+  const qkv = attn.linear({ qkv_proj: (H + 2 * K) * d }, D, { sizes: [H * d, K * d, K * d] }); // [(H + 2K) d, D]
+  const o = attn.linear({ o_proj: D }, H * d); //                                               [D, H d]
+  const gateUp = mlp.linear({ gate_up_proj: 2 * F }, D, { sizes: [F, F] }); //                  [2F, D]
+  const down = mlp.linear({ down_proj: D }, F); //                                              [D, F]
   return new Block({
     attnNorm: new RmsNorm(weights, 'input_layernorm', D, normEpsilon),
-    attn: new LlamaAttention(config, { qkv, o }, config.ropes[index]),
+    attn: new GroupedQueryAttention(config, index, { qkv, o }),
     mlpNorm: new RmsNorm(weights, 'post_attention_layernorm', D, normEpsilon),
     mlp: new GatedMlp({ gateUp, down }, activation),
   });

@@ -4,13 +4,14 @@ import { gated } from '../../tensor/ops/activation.ts';
 import { type ExpertsConfig, LIMITS, readDecoderConfig, repeat } from '../config/decoder-config.ts';
 import { fields, invalid, upTo } from '../config/config-fields.ts';
 import { slidingWindow } from '../config/layer-types.ts';
+import { llamaAttention } from '../parts/attention.ts';
 import { Block, type FeedForward } from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { expertWeights, Mixture } from '../parts/mixture.ts';
 import { gatedMlp } from '../parts/mlp.ts';
 import { RmsNorm } from '../parts/norm.ts';
 import { Router } from '../parts/router.ts';
-import { QkNormAttention, qwen3Family } from './qwen3.ts';
+import { qwen3Family } from './qwen3.ts';
 import type { Weights } from '../weights/weights.ts';
 
 /** Qwen3-MoE: Qwen3 whose MLPs are mixtures, but for layers that config.json leaves dense. */
@@ -23,13 +24,13 @@ export function qwen3Moe(raw: Json, weights: Weights): Decoder {
     headDim: undefined,
     windows: (n: number) => repeat(uses ? slidingWindow(raw, 4096) : Infinity, n),
   };
-  const base = readDecoderConfig(raw, { ...family, traits: [...family.traits, 'router-scores'] });
+  const base = readDecoderConfig(raw, family);
   const config = { ...base, experts: expertsOf(raw, base.nLayers) };
   const { dim: D, normEpsilon, activation } = config;
   const { count, perToken, dim: F, layers } = config.experts;
   const mixture = (mlp: Weights): FeedForward =>
     new Mixture({
-      router: new Router(mlp.router('gate', count, D), {
+      router: new Router(mlp.linear({ gate: count }, D, { hold: 'f32' }), {
         perToken,
         scores: 'softmax',
         normalise: normalises ? { by: 'sum', epsilon: 0 } : undefined,
@@ -41,7 +42,7 @@ export function qwen3Moe(raw: Json, weights: Weights): Decoder {
     const mlp = layer.at('mlp');
     return new Block({
       attnNorm: new RmsNorm(layer, 'input_layernorm', D, normEpsilon),
-      attn: new QkNormAttention(config, layer.at('self_attn'), index),
+      attn: llamaAttention(config, index, layer.at('self_attn'), { qkNorm: 'head' }),
       mlpNorm: new RmsNorm(layer, 'post_attention_layernorm', D, normEpsilon),
       mlp: layers[index] ? mixture(mlp) : gatedMlp(mlp, config),
     });

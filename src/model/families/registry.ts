@@ -1,5 +1,6 @@
 import { ConfigError } from '../config/config-error.ts';
 import { show } from '../../options.ts';
+import type { Architecture } from './architecture.ts';
 import { deepseekV2 } from './deepseek_v2.ts';
 import { deepseekV3 } from './deepseek_v3.ts';
 import { gemma2 } from './gemma2.ts';
@@ -10,26 +11,12 @@ import { gptOss } from './gpt_oss.ts';
 import { llama } from './llama.ts';
 import { mixtral } from './mixtral.ts';
 import { olmo2 } from './olmo2.ts';
-import type { Decoder } from '../parts/decoder.ts';
 import { phi3 } from './phi3.ts';
 import { qwen3 } from './qwen3.ts';
 import { qwen3Moe } from './qwen3_moe.ts';
 import { smollm3 } from './smollm3.ts';
-import { textHalf } from '../config/text-config.ts';
-import type { Weights } from '../weights/weights.ts';
+import { textConfig } from '../config/text-config.ts';
 import type { Json } from '../../json.ts';
-
-/** Builds a network from config.json, asking for its weights by name and shape. */
-export type Architecture = (config: Json, weights: Weights, options: NetworkOptions) => Decoder;
-
-/** What can be chosen of how a network computes the same function. */
-export interface NetworkOptions {
-  /**
-   * Multi-head latent attention: `absorbed` caches the latents and attends to them, `naive` expands them to keys and
-   * values of every head and caches those.
-   */
-  readonly mla: 'absorbed' | 'naive';
-}
 
 /** `model_type` of config.json to the architecture that runs it. */
 export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
@@ -59,7 +46,7 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
  * @throws ConfigError if no architecture has this `model_type`.
  */
 export function architectureOf(config: Json): { readonly build: Architecture; readonly config: Json } {
-  const text = textHalf(config);
+  const text = textConfig(config);
   const type = text.model_type;
   if (typeof type === 'string' && Object.hasOwn(ARCHITECTURES, type))
     return { build: ARCHITECTURES[type], config: text };

@@ -2,7 +2,7 @@
 import { readDecoderConfig } from '../config/decoder-config.ts';
 import { fields, invalid, upTo } from '../config/config-fields.ts';
 import { slidingLayers, slidingWindow, windowsOf } from '../config/layer-types.ts';
-import { llamaAttention, llamaBlock } from './llama.ts';
+import { llamaBlock } from './llama.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { parseRope } from '../parts/rope.ts';
 import type { Weights } from '../weights/weights.ts';
@@ -28,9 +28,7 @@ export function smollm3(raw: Json, weights: Weights): Decoder {
       return rotaryLayers(raw, nLayers).map((rotates) => (rotates ? rope : undefined));
     },
   });
-  return decoder(config, weights, (layer, index) =>
-    llamaBlock(config, layer, llamaAttention(config, layer.at('self_attn'), index)),
-  );
+  return decoder(config, weights, (layer, index) => llamaBlock(config, index, layer));
 }
 
 /** `no_rope_layers` says the opposite of its name: 1 where a layer rotates. It may be longer than there are layers. */

@@ -1,20 +1,47 @@
-import { tap } from '../../tensor/scope.ts';
+import { type HookPoint, under } from '../../tensor/hook-point.ts';
+import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import type { LayerStep } from './step.ts';
+import type { LayerLayout } from '../cache/kv-cache.ts';
 import type { Norm } from './norm.ts';
+import type { LayerStep } from './step.ts';
 
-/** `[T, D]` to `[T, D]`, with the tokens of before in the cache. */
+/** `[T, D]` to `[T, D]`, each row attending to the tokens before it, which the cache holds. */
 export interface Attention {
+  /** What it taps, in the order of the pass. */
+  readonly hooks: readonly HookPoint[];
+  /** What it caches for each token. */
+  readonly cacheLayout: LayerLayout;
   forward(x: Tensor, step: LayerStep): Tensor;
 }
 
 /** `[T, D]` to `[T, D]`, row by row. */
 export interface FeedForward {
+  /** What it taps, in the order of the pass. */
+  readonly hooks: readonly HookPoint[];
   forward(x: Tensor): Tensor;
 }
 
+/** One layer on the residual stream: `[T, D]` to `[T, D]`. */
+export interface Layer {
+  /** What it taps, in the order of the pass. */
+  readonly hooks: readonly HookPoint[];
+  readonly attn: Attention;
+  forward(x: Tensor, step: LayerStep): Tensor;
+}
+
+/** The hook points on the residual stream, which every block has but for `mid`. */
+export const RESIDUAL_HOOKS = {
+  pre: { name: 'hook_resid_pre', axes: 'p d', meaning: 'residual stream before the block' },
+  attnIn: { name: 'hook_attn_in', axes: 'p d', meaning: 'what attention reads, after its norm' },
+  attnOut: { name: 'hook_attn_out', axes: 'p d', meaning: 'what attention adds to the residual stream' },
+  mid: { name: 'hook_resid_mid', axes: 'p d', meaning: 'residual stream between attention and MLP' },
+  mlpIn: { name: 'hook_mlp_in', axes: 'p d', meaning: 'what the MLP reads, after its norm' },
+  mlpOut: { name: 'hook_mlp_out', axes: 'p d', meaning: 'what the MLP adds to the residual stream' },
+  post: { name: 'hook_resid_post', axes: 'p d', meaning: 'residual stream after the block' },
+} as const satisfies Record<string, HookPoint>;
+
 /** The pre-norm block of Llama and GPT-2: each sub-layer reads a normed copy of the residual stream and adds to it. */
-export class Block {
+export class Block implements Layer {
   readonly attnNorm: Norm;
   readonly attn: Attention;
   readonly mlpNorm: Norm;
@@ -28,6 +55,13 @@ export class Block {
     this.mlpNorm = parts.mlpNorm;
     this.mlp = parts.mlp;
     this.residualScale = parts.residualScale ?? 1;
+  }
+
+  get hooks(): HookPoint[] {
+    const { pre, attnIn, attnOut, mid, mlpIn, mlpOut, post } = RESIDUAL_HOOKS;
+    const attention = [...under('ln1', this.attnNorm.hooks), attnIn, ...this.attn.hooks, attnOut];
+    const mlp = [...under('ln2', this.mlpNorm.hooks), mlpIn, ...this.mlp.hooks, mlpOut];
+    return [pre, ...attention, mid, ...mlp, post];
   }
 
   forward(input: Tensor, step: LayerStep): Tensor {

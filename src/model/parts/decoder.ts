@@ -1,20 +1,19 @@
+import type { Hook, HookPoint } from '../../tensor/hook-point.ts';
+import { under } from '../../tensor/hook-point.ts';
 import { embedding } from '../../tensor/ops/embedding.ts';
 import { linear, type Linear } from '../../tensor/ops/linear.ts';
 import type { Parameter } from '../../tensor/parameter.ts';
 import { VitrineError } from '../../errors.ts';
-import { own, scope, tap } from '../../tensor/scope.ts';
+import { own, scope } from '../../tensor/scope.ts';
+import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { LayerLayout } from '../cache/kv-cache.ts';
 import type { DecoderConfig } from '../config/decoder-config.ts';
-import type { LayerStep, Step } from './step.ts';
+import type { Layer } from './block.ts';
+import type { Step } from './step.ts';
 import type { Weights } from '../weights/weights.ts';
 import { type Norm, RmsNorm } from './norm.ts';
 import { ropeBorder } from './rope.ts';
-
-/** One layer on the residual stream. */
-export interface Layer {
-  forward(x: Tensor, step: LayerStep): Tensor;
-}
 
 /** What a trunk is made of. */
 export interface DecoderParts {
@@ -30,8 +29,6 @@ export interface DecoderParts {
   readonly logitScale?: number | undefined;
   /** `cap * tanh(logit / cap)` bounds them. Default: they are not bounded. */
   readonly logitSoftCap?: number | undefined;
-  /** What each layer caches. Default: keys and values of the config's heads. */
-  readonly cacheLayout?: readonly LayerLayout[] | undefined;
 }
 
 /** The trunk: embedding, layers, final norm, head. */
@@ -45,15 +42,14 @@ export class Decoder {
   /** In texts longer than this, all keys are rotated by other angles than in shorter ones: a cache is then recomputed. */
   readonly ropeBorder: number;
   readonly #parts: DecoderParts;
+  #hooks: readonly Hook[] | undefined;
 
   constructor(config: DecoderConfig, parts: DecoderParts) {
-    const { nKvHeads, headDim, windows } = config;
     this.config = config;
     this.embed = parts.embed;
     this.blocks = parts.blocks;
     this.lmHead = parts.lmHead;
-    this.cacheLayout =
-      parts.cacheLayout ?? windows.map((window) => ({ nKvHeads, keyDim: headDim, valueDim: headDim, window }));
+    this.cacheLayout = parts.blocks.map(({ attn }) => attn.cacheLayout);
     this.ropeBorder = Math.min(...config.ropes.map(ropeBorder));
     this.#parts = parts;
   }
@@ -61,6 +57,25 @@ export class Decoder {
   /** Tokens that a text can have at most: as many as positions were learned, or Infinity. */
   get maxLength(): number {
     return this.#parts.positions?.shape[0] ?? Infinity;
+  }
+
+  /** The hook points of a pass, in its order. */
+  get hooks(): readonly Hook[] {
+    return (this.#hooks ??= this.#listHooks());
+  }
+
+  #listHooks(): Hook[] {
+    const { positions, norm } = this.#parts;
+    const tokens = { name: 'hook_tokens', axes: 'p', meaning: 'token ids, i32', idsBelow: this.config.vocabSize };
+    const first = [tokens, EMBED_HOOK, ...(positions ? [POSITION_HOOK] : [])];
+    const last = [...under('ln_final', norm.hooks), ...HEAD_HOOKS];
+    const inLayer = (layer: number | undefined, points: readonly HookPoint[]): Hook[] =>
+      points.map((point) => ({ ...point, layer }));
+    return [
+      ...inLayer(undefined, first),
+      ...this.blocks.flatMap((block, layer) => inLayer(layer, under(`blocks.${layer}`, block.hooks))),
+      ...inLayer(undefined, last),
+    ];
   }
 
   /**
@@ -109,6 +124,30 @@ export class Decoder {
     return cap === undefined ? scaled : scaled.div(cap).tanh().mul(cap);
   }
 }
+
+const EMBED_HOOK: HookPoint = {
+  name: 'hook_embed',
+  axes: 'p d',
+  meaning: 'embeddings, scaled where the model scales them',
+};
+const POSITION_HOOK: HookPoint = {
+  name: 'hook_pos_embed',
+  axes: 'p d',
+  meaning: 'the learned vector of each position, which is added',
+};
+const HEAD_HOOKS: readonly HookPoint[] = [
+  { name: 'ln_final.hook_out', axes: 'p d', meaning: 'what the head reads' },
+  {
+    name: 'unembed.hook_out',
+    axes: 'l V',
+    meaning: 'what the head gives; the last row only, unless all are asked for',
+  },
+  {
+    name: 'hook_logits',
+    axes: 'l V',
+    meaning: 'what the sampler receives: scaled and bounded, where the model does so',
+  },
+];
 
 /** Under which names a checkpoint has the parts of the trunk. */
 export interface TrunkNames {
@@ -159,7 +198,7 @@ export function decoder(
   const trunk = weights.at(path);
   const head = headPath(weights, path, names.heads);
   weights.describeTrunk({ path, head, layers: names.layers, nLayers });
-  const embed = trunk.matrix(`${names.embed}.weight`, V, D);
+  const embed = trunk.matrix(`${names.embed}.weight`, [V, D]);
   const made = {
     positions: positions?.(trunk),
     blocks: Array.from({ length: nLayers }, (_, index) => block(trunk.at(`${names.layers}.${index}`), index)),
@@ -167,7 +206,7 @@ export function decoder(
   };
   // A file that holds a head of its own means it, whatever the config says of tying.
   const tied = tieEmbeddings && !weights.has(`${head}.weight`);
-  const lmHead = tied ? weights.tied(embed) : weights.linear(head, V, D);
+  const lmHead = tied ? weights.tied(embed) : weights.linear({ [head]: V }, D);
   return new Decoder(config, { embed, lmHead, ...made, ...parts });
 }
 

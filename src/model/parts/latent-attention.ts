@@ -1,15 +1,18 @@
 // T new tokens, D model width, H heads, rq query rank, r latent rank, dn + dr numbers of a query head of which dr are rotated,
 // dv value width.
-import { attention } from '../../tensor/ops/attention.ts';
-import { attentionOutput } from '../../tensor/ops/attention-output.ts';
+import type { HookPoint, ReadOnly } from '../../tensor/hook-point.ts';
+import { attention, attentionHooks } from '../../tensor/ops/attention.ts';
+import { ATTENTION_OUTPUT_HOOKS, attentionOutput } from '../../tensor/ops/attention-output.ts';
 import { headLinear } from '../../tensor/ops/head-linear.ts';
 import { linear, type Linear } from '../../tensor/ops/linear.ts';
 import { rmsNorm } from '../../tensor/ops/rms-norm.ts';
 import { rotate, type Rotation } from '../../tensor/ops/rotate.ts';
 import type { Parameter } from '../../tensor/parameter.ts';
-import { derive, scope, tap, watched } from '../../tensor/scope.ts';
+import { scope } from '../../tensor/scope.ts';
+import { derive, tap, watched } from '../../tensor/tap.ts';
 import { concat, type Tensor } from '../../tensor/tensor.ts';
 import { type Arrangement, rows } from '../weights/arrangement.ts';
+import { cacheHooks } from '../cache/key-values.ts';
 import type { LayerLayout } from '../cache/kv-cache.ts';
 import type { DecoderConfig, LatentConfig } from '../config/decoder-config.ts';
 import type { LayerStep } from './step.ts';
@@ -35,7 +38,7 @@ export function latentAttention(weights: Weights, options: LatentOptions): Atten
 }
 
 /** What a layer caches: a latent and a rotary part that all heads share, or keys and values of every head. */
-export function latentLayout({ nHeads, latent }: LatentOptions['config']): LayerLayout {
+function latentLayout({ nHeads, latent }: LatentOptions['config']): LayerLayout {
   const { rank, nopeDim, ropeDim, valueDim, absorbed } = latent;
   return absorbed
     ? { nKvHeads: 1, keyDim: rank + ropeDim, valueDim: 0, latentDim: rank, window: Infinity }
@@ -57,21 +60,27 @@ class Inputs {
   constructor(weights: Weights, { config, interleaved, bias }: LatentOptions) {
     const { dim: D, nHeads: H, latent } = config;
     const { queryRank: rq, rank: r, nopeDim: dn, ropeDim: dr } = latent;
-    const qRows = interleaved ? interleavedToHalfSplit(H, dn, dr) : undefined;
+    const rotary = (heads: number, plain: number) =>
+      interleaved ? interleavedToHalfSplit(heads, plain, dr) : undefined;
     this.config = config;
     if (rq !== undefined) {
-      this.qA = weights.linear('q_a_proj', rq, D, bias);
+      this.qA = weights.linear({ q_a_proj: rq }, D, { bias });
       this.qNorm = weights.vector('q_a_layernorm.weight', rq);
     }
-    this.q = weights.linear(rq === undefined ? 'q_proj' : 'q_b_proj', H * (dn + dr), rq ?? D, false, qRows);
-    this.kvA = weights.linear(
-      'kv_a_proj_with_mqa',
-      r + dr,
-      D,
-      bias,
-      interleaved ? interleavedToHalfSplit(1, r, dr) : undefined,
-    );
+    const q = rq === undefined ? 'q_proj' : 'q_b_proj';
+    this.q = weights.linear({ [q]: H * (dn + dr) }, rq ?? D, { arrangement: rotary(H, dn) });
+    this.kvA = weights.linear({ kv_a_proj_with_mqa: r + dr }, D, { bias, arrangement: rotary(1, r) });
     this.kvNorm = weights.vector('kv_a_layernorm.weight', r);
+  }
+
+  get hooks(): HookPoint[] {
+    return [
+      ...(this.qA
+        ? [{ name: 'attn.hook_q_latent', axes: 'p r_q', meaning: 'latent of the queries, after its norm' }]
+        : []),
+      { name: 'attn.hook_q_nope', axes: 'p h e_n', meaning: 'part of the queries that is not rotated' },
+      { name: 'attn.hook_q_rope', axes: 'p h e_r', meaning: 'rotary part of the queries, rotated' },
+    ];
   }
 
   /** The part of each query that is not rotated `[T, H, dn]`, and the rotary part `[T, H, dr]`. */
@@ -79,7 +88,7 @@ class Inputs {
     const { nHeads: H, latent } = this.config;
     const input =
       this.qA && this.qNorm
-        ? tap('attn.hook_q_latent', rmsNorm(linear(x, this.qA), this.qNorm.tensor, EPSILON, '')) // [T, rq]
+        ? tap('attn.hook_q_latent', rmsNorm(linear(x, this.qA), this.qNorm.tensor, EPSILON)) // [T, rq]
         : x;
     const heads = linear(input, this.q).reshape([-1, H, latent.nopeDim + latent.ropeDim]); //      [T, H, dn + dr]
     const [nope, rotary] = heads.split([latent.nopeDim, latent.ropeDim]);
@@ -90,7 +99,7 @@ class Inputs {
   latents(x: Tensor, rope: Rotation): [latent: Tensor, rope: Tensor] {
     const { rank: r, ropeDim: dr } = this.config.latent;
     const [compressed, rotary] = linear(x, this.kvA).split([r, dr]); //                           [T, r], [T, dr]
-    const latent = tap('attn.hook_kv_latent', rmsNorm(compressed, this.kvNorm.tensor, EPSILON, ''));
+    const latent = tap('attn.hook_kv_latent', rmsNorm(compressed, this.kvNorm.tensor, EPSILON));
     return [latent, tap('attn.hook_k_rope', rotate(rotary.reshape([-1, 1, dr]), rope))];
   }
 }
@@ -102,6 +111,7 @@ class Inputs {
 class AbsorbedAttention implements Attention {
   readonly inputs: Inputs;
   readonly options: LatentOptions;
+  readonly cacheLayout: LayerLayout;
   readonly keyUp: Linear; //   [H dn, r]
   readonly valueUp: Linear; // [H dv, r]
   readonly o: Linear; //       [D, H dv]
@@ -110,10 +120,45 @@ class AbsorbedAttention implements Attention {
     const { dim: D, nHeads: H, latent } = options.config;
     const { rank: r, nopeDim: dn, valueDim: dv } = latent;
     this.options = options;
+    this.cacheLayout = latentLayout(options.config);
     this.inputs = new Inputs(weights, options);
-    this.keyUp = weights.rowsOf('kv_b_proj', rowsOfHeads(H, dn + dv, 0, dn), H * (dn + dv), r);
-    this.valueUp = weights.rowsOf('kv_b_proj', rowsOfHeads(H, dn + dv, dn, dv), H * (dn + dv), r);
-    this.o = weights.linear('o_proj', D, H * dv, options.bias);
+    // Both are read by head, in numbers, so each takes its rows of the stored matrix.
+    const up = (from: number, count: number): Linear =>
+      weights.linear({ kv_b_proj: H * count }, r, {
+        arrangement: rows(rowsOfHeads(H, dn + dv, from, count), H * (dn + dv)),
+        hold: 'numbers',
+      });
+    this.keyUp = up(0, dn);
+    this.valueUp = up(dn, dv);
+    this.o = weights.linear({ o_proj: D }, H * dv, { bias: options.bias });
+  }
+
+  get hooks(): HookPoint[] {
+    const readOnly = (...instead: string[]): ReadOnly => ({ instead, or: "load the model with mla: 'naive'" });
+    return [
+      ...this.inputs.hooks,
+      { name: 'attn.hook_q', axes: 'p h e', meaning: 'queries, rotary part last', derived: true },
+      ...LATENT_HOOKS,
+      {
+        name: 'attn.hook_k',
+        axes: 'p h e',
+        meaning: 'keys made of the latent',
+        derived: true,
+        readOnly: readOnly('attn.hook_kv_latent', 'attn.hook_k_rope'),
+      },
+      {
+        name: 'attn.hook_v',
+        axes: 'p h e_v',
+        meaning: 'values made of the latent',
+        derived: true,
+        readOnly: readOnly('attn.hook_kv_latent'),
+      },
+      { name: 'attn.hook_q_absorbed', axes: 'p h r_kv', meaning: 'queries times W_UK: what is compared with latents' },
+      ...cacheHooks(this.cacheLayout),
+      ...attentionHooks({ hasSinks: false }),
+      { name: 'attn.hook_ctx_latent', axes: 'p h r_kv', meaning: 'mixed latents, before W_UV' },
+      ...ATTENTION_OUTPUT_HOOKS,
+    ];
   }
 
   forward(x: Tensor, step: LayerStep): Tensor {
@@ -133,7 +178,7 @@ class AbsorbedAttention implements Attention {
     });
   }
 
-  /** The parts of queries, which listeners may see and edit as one. */
+  /** The parts of queries, which observers see and edit as one. */
   #shownQueries(nope: Tensor, rope: Tensor): Tensor[] {
     if (!watched('attn.hook_q')) return [nope, rope];
     const { nopeDim, ropeDim } = this.options.config.latent;
@@ -142,7 +187,7 @@ class AbsorbedAttention implements Attention {
     return used === whole ? [nope, rope] : used.split([nopeDim, ropeDim]);
   }
 
-  /** To listeners: the keys and values that the naive form would make. */
+  /** Shows observers the keys and values that the naive form would make. */
   #showExpanded(latent: Tensor, kRope: Tensor): void {
     const { nHeads: H, latent: sizes } = this.options.config;
     derive('attn.hook_k', () => keysOf(linear(latent, this.keyUp).reshape([-1, H, sizes.nopeDim]), kRope));
@@ -154,6 +199,7 @@ class AbsorbedAttention implements Attention {
 class NaiveAttention implements Attention {
   readonly inputs: Inputs;
   readonly options: LatentOptions;
+  readonly cacheLayout: LayerLayout;
   readonly up: Linear; // [H (dn + dv), r]
   readonly o: Linear; //  [D, H dv]
 
@@ -161,9 +207,23 @@ class NaiveAttention implements Attention {
     const { dim: D, nHeads: H, latent } = options.config;
     const { rank: r, nopeDim: dn, valueDim: dv } = latent;
     this.options = options;
+    this.cacheLayout = latentLayout(options.config);
     this.inputs = new Inputs(weights, options);
-    this.up = weights.linear('kv_b_proj', H * (dn + dv), r);
-    this.o = weights.linear('o_proj', D, H * dv, options.bias);
+    this.up = weights.linear({ kv_b_proj: H * (dn + dv) }, r);
+    this.o = weights.linear({ o_proj: D }, H * dv, { bias: options.bias });
+  }
+
+  get hooks(): HookPoint[] {
+    return [
+      ...this.inputs.hooks,
+      ...LATENT_HOOKS,
+      { name: 'attn.hook_q', axes: 'p h e', meaning: 'queries, rotary part last' },
+      { name: 'attn.hook_k', axes: 'p h e', meaning: 'keys, rotary part last' },
+      { name: 'attn.hook_v', axes: 'p h e_v', meaning: 'values' },
+      ...cacheHooks(this.cacheLayout),
+      ...attentionHooks({ hasSinks: false }),
+      ...ATTENTION_OUTPUT_HOOKS,
+    ];
   }
 
   forward(x: Tensor, step: LayerStep): Tensor {
@@ -183,6 +243,11 @@ class NaiveAttention implements Attention {
     });
   }
 }
+
+const LATENT_HOOKS: readonly HookPoint[] = [
+  { name: 'attn.hook_kv_latent', axes: 'p r_kv', meaning: 'latent of keys and values, after its norm' },
+  { name: 'attn.hook_k_rope', axes: 'p 1 e_r', meaning: 'rotary part of the key, which all heads share, rotated' },
+];
 
 /** Keys of every head: its own part `[T, H, dn]`, and the one that all share `[T, 1, dr]`. */
 function keysOf(nope: Tensor, rope: Tensor): Tensor {

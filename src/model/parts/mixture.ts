@@ -1,5 +1,7 @@
-import { type Expert, experts, type GatedActivation } from '../../tensor/ops/experts.ts';
-import { scope, tap } from '../../tensor/scope.ts';
+import type { HookPoint } from '../../tensor/hook-point.ts';
+import { type Expert, experts, expertsHooks, type GatedActivation } from '../../tensor/ops/experts.ts';
+import { scope } from '../../tensor/scope.ts';
+import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Weights } from '../weights/weights.ts';
 import type { FeedForward } from './block.ts';
@@ -18,6 +20,15 @@ export class Mixture implements FeedForward {
     this.experts = parts.experts;
     this.activation = parts.activation;
     this.shared = parts.shared;
+  }
+
+  get hooks(): HookPoint[] {
+    return [
+      ...this.router.hooks,
+      ...expertsHooks(this.experts.length),
+      ...(this.shared?.hooks ?? []),
+      { name: 'mlp.hook_out', axes: 'p d', meaning: 'output of the mixture' },
+    ];
   }
 
   /** `[T, D]` to `[T, D]`. */
@@ -47,11 +58,11 @@ export function expertWeights(
   { count, dim: D, expertDim: F }: { readonly count: number; readonly dim: number; readonly expertDim: number },
   { gate, up, down } = LLAMA_NAMES,
 ): Expert[] {
-  const stacked = weights.has('gate_up_proj');
+  const isStacked = weights.has('gate_up_proj');
   return Array.from({ length: count }, (_, index) => {
-    if (!stacked) {
+    if (!isStacked) {
       const own = weights.at(String(index));
-      return { gateUp: own.joined([[gate, F], [up, F]], D), down: own.linear(down, D, F) }; // prettier-ignore
+      return { gateUp: own.linear({ [gate]: F, [up]: F }, D), down: own.linear({ [down]: D }, F) };
     }
     const stack = { index, count };
     const layer = (name: string, shape: readonly number[]) =>

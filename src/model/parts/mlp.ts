@@ -1,27 +1,39 @@
+import { type HookPoint, under } from '../../tensor/hook-point.ts';
 import { activate, type Activation, gated } from '../../tensor/ops/activation.ts';
 import { linear, linears, type Linear } from '../../tensor/ops/linear.ts';
-import { scope, tap } from '../../tensor/scope.ts';
+import { scope } from '../../tensor/scope.ts';
+import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Weights } from '../weights/weights.ts';
+import type { FeedForward } from './block.ts';
 
 /** Gated feed-forward layer: `down(act(gate(x)) * up(x))`. */
-export class GatedMlp {
+export class GatedMlp implements FeedForward {
   readonly gateUp: Linear; // [2F, D]
   readonly down: Linear; //   [D, F]
   readonly activation: Activation;
-  /** Prefix of its taps. */
-  readonly name: string;
+  /** Where its taps have their names. */
+  readonly path: string;
 
-  constructor(layers: { readonly gateUp: Linear; readonly down: Linear }, activation: Activation, name = 'mlp') {
+  constructor(layers: { readonly gateUp: Linear; readonly down: Linear }, activation: Activation, path = 'mlp') {
     this.gateUp = layers.gateUp;
     this.down = layers.down;
     this.activation = activation;
-    this.name = name;
+    this.path = path;
+  }
+
+  get hooks(): HookPoint[] {
+    return under(this.path, [
+      { name: 'hook_pre', axes: 'p f', meaning: 'gate branch, before its activation' },
+      { name: 'hook_pre_linear', axes: 'p f', meaning: 'up branch' },
+      { name: 'hook_post', axes: 'p f', meaning: 'what `down` reads' },
+      { name: 'hook_out', axes: 'p d', meaning: 'output of `down`' },
+    ]);
   }
 
   /** `[T, D]` to `[T, D]`. */
   forward(x: Tensor): Tensor {
-    return scope(this.name, () => {
+    return scope(this.path, () => {
       const [gate, up] = linears(x, this.gateUp); //                                       [T, F] twice
       const pre = tap('hook_pre', gate);
       const preLinear = tap('hook_pre_linear', up);
@@ -31,20 +43,28 @@ export class GatedMlp {
   }
 }
 
-/** A gated MLP under Llama's names: `gate_proj`, `up_proj`, `down_proj`. */
+/**
+ * A gated MLP by the names of Llama: `gate_proj`, `up_proj`, `down_proj`.
+ *
+ * @param options Whether the three have biases (default: no), and where the taps have their names (default: `mlp`).
+ */
 export function gatedMlp(
   weights: Weights,
   sizes: { readonly dim: number; readonly mlpDim: number; readonly activation: Activation },
-  bias = false,
-  name = 'mlp',
+  { bias = false, path = 'mlp' }: { readonly bias?: boolean; readonly path?: string } = {},
 ): GatedMlp {
   const { dim: D, mlpDim: F, activation } = sizes;
-  const gateUp = weights.joined([['gate_proj', F], ['up_proj', F]], D, bias); // prettier-ignore
-  return new GatedMlp({ gateUp, down: weights.linear('down_proj', D, F, bias) }, activation, name);
+  const gateUp = weights.linear({ gate_proj: F, up_proj: F }, D, { bias });
+  return new GatedMlp({ gateUp, down: weights.linear({ down_proj: D }, F, { bias }) }, activation, path);
 }
 
 /** Feed-forward layer without a gate: `down(act(up(x)))`. */
-export class PlainMlp {
+export class PlainMlp implements FeedForward {
+  readonly hooks: readonly HookPoint[] = [
+    { name: 'mlp.hook_pre', axes: 'p f', meaning: 'the only branch, before its activation' },
+    { name: 'mlp.hook_post', axes: 'p f', meaning: 'what `down` reads' },
+    { name: 'mlp.hook_out', axes: 'p d', meaning: 'output of `down`' },
+  ];
   readonly up: Linear; //   [F, D]
   readonly down: Linear; // [D, F]
   readonly activation: Activation;

@@ -1,33 +1,48 @@
+import type { HookPoint } from '../../tensor/hook-point.ts';
 import { layerNorm } from '../../tensor/ops/layer-norm.ts';
+import { NORM_HOOKS } from '../../tensor/ops/norm-taps.ts';
 import { rmsNorm } from '../../tensor/ops/rms-norm.ts';
 import type { Parameter } from '../../tensor/parameter.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Arrangement } from '../weights/arrangement.ts';
 import type { Weights } from '../weights/weights.ts';
 
-/** A norm over the width of the residual stream, or of a head. */
+/** A norm over the last axis: of the residual stream, `[T, D]`, or of heads. */
 export interface Norm {
-  /** @param name Prefix of its taps. */
-  forward(x: Tensor, name: string): Tensor;
+  /** What it taps, under the path that `forward` is given. */
+  readonly hooks: readonly HookPoint[];
+  /** @param path Where its taps have their names. */
+  forward(x: Tensor, path: string): Tensor;
 }
 
-/** `name.weight` is the gain. */
+/** Root mean square norm; `name.weight` is the gain. */
 export class RmsNorm implements Norm {
+  readonly hooks = NORM_HOOKS;
   readonly weight: Parameter; // [D]
   readonly epsilon: number;
 
+  /** @param arrangement What makes the gain of the stored numbers. Default: they are the gain. */
   constructor(weights: Weights, name: string, dim: number, epsilon: number, arrangement?: Arrangement) {
-    this.weight = weights.vector(`${name}.weight`, dim, arrangement);
+    this.weight = weights.vector(`${name}.weight`, dim, { arrangement });
     this.epsilon = epsilon;
   }
 
-  forward(x: Tensor, name: string): Tensor {
-    return rmsNorm(x, this.weight.tensor, this.epsilon, name);
+  forward(x: Tensor, path: string): Tensor {
+    return rmsNorm(x, this.weight.tensor, this.epsilon, path);
+  }
+
+  /** Heads `[T, H, d]`, each normed by itself where the gain has d numbers, all together where it has `H d`; without taps. */
+  forwardHeads(heads: Tensor): Tensor {
+    const [, H, d] = heads.shape;
+    const [width] = this.weight.shape;
+    const rows = heads.reshape([-1, (H * d) / width, width]);
+    return rmsNorm(rows, this.weight.tensor, this.epsilon).reshape([-1, H, d]); // [T, H, d]
   }
 }
 
-/** `name.weight` is the gain, `name.bias` is added. */
+/** Layer norm; `name.weight` is the gain, `name.bias` is added. */
 export class LayerNorm implements Norm {
+  readonly hooks = NORM_HOOKS;
   readonly weight: Parameter; // [D]
   readonly bias: Parameter; //   [D]
   readonly epsilon: number;
@@ -38,7 +53,7 @@ export class LayerNorm implements Norm {
     this.epsilon = epsilon;
   }
 
-  forward(x: Tensor, name: string): Tensor {
-    return layerNorm(x, this.weight.tensor, this.bias.tensor, this.epsilon, name);
+  forward(x: Tensor, path: string): Tensor {
+    return layerNorm(x, this.weight.tensor, this.bias.tensor, this.epsilon, path);
   }
 }

@@ -1,3 +1,4 @@
+import { type HookPoint, under } from '../../tensor/hook-point.ts';
 import type { Routing } from '../../tensor/ops/experts.ts';
 import { linear, type Linear } from '../../tensor/ops/linear.ts';
 import {
@@ -11,7 +12,8 @@ import {
   topMargin,
 } from '../../tensor/ops/top-k.ts';
 import type { Parameter } from '../../tensor/parameter.ts';
-import { derive, scope, tap, watched } from '../../tensor/scope.ts';
+import { scope } from '../../tensor/scope.ts';
+import { derive, tap, watched } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 
 /** How a family chooses experts and weighs their answers. */
@@ -39,6 +41,32 @@ export class Router {
     this.gate = gate;
     this.choice = choice;
     this.bias = bias;
+  }
+
+  /** What it taps, in the order of the pass. */
+  get hooks(): HookPoint[] {
+    const { scores, groups } = this.choice;
+    const [count] = this.gate.weight.shape;
+    return under('mlp', [
+      { name: 'router.hook_in', axes: 'p d', meaning: 'what the router reads' },
+      { name: 'router.hook_logits', axes: 'p E', meaning: "the router's logits" },
+      ...(scores === 'logits'
+        ? []
+        : [{ name: 'router.hook_scores', axes: 'p E', meaning: `${scores} of the logits, over all experts` }]),
+      ...(this.bias
+        ? [{ name: 'router.hook_biased_scores', axes: 'p E', meaning: 'scores with the bias for the choice' }]
+        : []),
+      ...(groups ? [GROUPS_HOOK] : []),
+      MARGIN_HOOK,
+      {
+        name: 'hook_expert_indices',
+        axes: 'p k',
+        meaning: 'the chosen experts, best first, i32; an edit forces the choice',
+        idsBelow: count,
+      },
+      { name: 'hook_topk_weights', axes: 'p k', meaning: 'the weights of the chosen experts' },
+      EXPERT_WEIGHTS_HOOK,
+    ]);
   }
 
   /** `[T, D]` to the choice of each row. An edit of the chosen experts forces the choice; weights are those of the choice. */
@@ -74,7 +102,27 @@ export class Router {
   }
 }
 
-/** Shows weights `[T, k]` to listeners as a row over all experts, `[T, E]`; an edit sets those of the chosen ones. */
+const GROUPS_HOOK: HookPoint = {
+  name: 'router.hook_group_indices',
+  axes: 'p n',
+  meaning: 'the groups that can be chosen from, i32; an edit forces them',
+};
+const MARGIN_HOOK: HookPoint = {
+  name: 'router.hook_margin',
+  axes: 'p',
+  meaning: 'the last chosen score less the first one that was not chosen',
+  derived: true,
+  readOnly: { instead: ['mlp.router.hook_logits', 'mlp.hook_expert_indices'] },
+};
+const EXPERT_WEIGHTS_HOOK: HookPoint = {
+  name: 'hook_expert_weights',
+  axes: 'p E',
+  meaning: 'weights over all experts, 0 for those not chosen; an edit sets those of the chosen ones',
+  derived: true,
+  zerosBy: ['mlp.hook_expert_indices'],
+};
+
+/** Shows weights `[T, k]` to observers as a row over all experts, `[T, E]`; an edit sets those of the chosen ones. */
 function tapDense(weights: Tensor, ids: Tensor, count: number): Tensor {
   if (!watched('hook_expert_weights')) return weights;
   const dense = scatterColumns(weights, ids, count);

@@ -1,11 +1,12 @@
-import { tap } from '../../tensor/scope.ts';
+import { type HookPoint, under } from '../../tensor/hook-point.ts';
+import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import type { LayerStep } from './step.ts';
-import type { Attention, FeedForward } from './block.ts';
+import { type Attention, type FeedForward, type Layer, RESIDUAL_HOOKS } from './block.ts';
 import type { Norm } from './norm.ts';
+import type { LayerStep } from './step.ts';
 
 /** The block of Gemma 2 and 3: each sub-layer stands between two norms, one on what it reads and one on what it adds. */
-export class SandwichBlock {
+export class SandwichBlock implements Layer {
   readonly attnNorm: Norm;
   readonly attn: Attention;
   readonly attnPostNorm: Norm;
@@ -20,6 +21,14 @@ export class SandwichBlock {
     this.mlpNorm = parts.mlpNorm;
     this.mlp = parts.mlp;
     this.mlpPostNorm = parts.mlpPostNorm;
+  }
+
+  get hooks(): HookPoint[] {
+    const { pre, attnIn, attnOut, mid, mlpIn, mlpOut, post } = RESIDUAL_HOOKS;
+    const [attnPost, mlpPost] = [under('ln1_post', this.attnPostNorm.hooks), under('ln2_post', this.mlpPostNorm.hooks)];
+    const attention = [...under('ln1', this.attnNorm.hooks), attnIn, ...this.attn.hooks, ...attnPost, attnOut];
+    const mlp = [...under('ln2', this.mlpNorm.hooks), mlpIn, ...this.mlp.hooks, ...mlpPost, mlpOut];
+    return [pre, ...attention, mid, ...mlp, post];
   }
 
   forward(input: Tensor, step: LayerStep): Tensor {

@@ -1,7 +1,8 @@
 import type { Backend } from '../../tensor/backend.ts';
 import type { KeyValues } from '../../tensor/ops/attention.ts';
 import type { Rotation } from '../../tensor/ops/rotate.ts';
-import { derive, own, scope } from '../../tensor/scope.ts';
+import { own, scope } from '../../tensor/scope.ts';
+import { derive } from '../../tensor/tap.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import type { KvCache } from '../cache/kv-cache.ts';
 import { writeKeyValues } from '../cache/key-values.ts';
@@ -9,7 +10,7 @@ import { type RopeConfig, rotationTables } from './rope.ts';
 import type { SlotPlan } from '../cache/slots.ts';
 
 /** New tokens of one sequence, and the cache of those before them. */
-export interface Sequence {
+export interface NewTokens {
   readonly tokens: Int32Array;
   readonly cache: KvCache;
   /**
@@ -30,7 +31,7 @@ export interface LayerStep {
   append(k: Tensor, v?: Tensor): KeyValues[];
 }
 
-interface Row extends Sequence {
+interface Row extends NewTokens {
   readonly begin: number;
   readonly end: number;
   readonly start: number;
@@ -52,7 +53,7 @@ export class Step {
   readonly #masks = new Map<SlotPlan, Tensor>();
   readonly #rotations = new Map<RopeConfig, Rotation>();
 
-  constructor(backend: Backend, sequences: readonly Sequence[]) {
+  constructor(backend: Backend, sequences: readonly NewTokens[]) {
     this.#backend = backend;
     let begin = 0;
     this.#rows = sequences.map((sequence) => {
@@ -144,7 +145,7 @@ export class Step {
 }
 
 /** The length of its text by which a sequence's rotary scaling goes. */
-export const lengthOf = ({ tokens, cache, textLength = 0 }: Sequence): number =>
+export const lengthOf = ({ tokens, cache, textLength = 0 }: NewTokens): number =>
   Math.max(cache.length + tokens.length, textLength);
 
 /** The absolute positions of the new tokens. */

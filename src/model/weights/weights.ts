@@ -1,4 +1,3 @@
-import { VitrineError } from '../../errors.ts';
 import type { Shape } from '../../tensor/backend.ts';
 import type { Linear } from '../../tensor/ops/linear.ts';
 import { blockRows, type PackedFormat } from '../../tensor/formats/packed-format.ts';
@@ -6,62 +5,38 @@ import { fp8Blocks } from '../../tensor/formats/fp8-blocks.ts';
 import { PackedParameter } from '../../tensor/packed-parameter.ts';
 import { Parameter } from '../../tensor/parameter.ts';
 import { sameShape, show } from '../../tensor/shape.ts';
-import { type Arrangement, rows } from './arrangement.ts';
+import type { Arrangement } from './arrangement.ts';
+import { CheckpointError } from './checkpoint-error.ts';
+import type { LayerParts, StoredShapes, WeightPart, WeightRequest } from './weight-request.ts';
 import { short, sortUnused, type Trunk } from './unused-tensors.ts';
-
-/** Weights that do not fit the model: a tensor is missing, has another shape, or is not one that the model knows. */
-export class CheckpointError extends VitrineError {
-  override readonly name = 'CheckpointError';
-}
-
-interface StoredShape {
-  readonly shape: Shape;
-  readonly file: string;
-  readonly format: string;
-  /** An index leaves it out: it counts only where it is asked for. */
-  readonly unlisted?: boolean;
-}
-
-/** What a model must know of a checkpoint to be built: which tensors there are, and where they came from. */
-export interface StoredShapes {
-  readonly source: string;
-  readonly tensors: ReadonlyMap<string, StoredShape>;
-  /** Whether matrices that the file has in codes and factors stay so in memory; otherwise `matrixDType` says as what. */
-  readonly keepsPacked: boolean;
-  /** Whether a matrix of 8-bit floats has a factor for each of its blocks, as config.json says. */
-  readonly fp8Blocks: boolean;
-  /** The dtype in which the model is to hold a matrix; vectors are always f32. */
-  matrixDType(name: string): 'f32' | 'bf16';
-  /** The dtype of operands inside products with a matrix of `dtype`. */
-  compute(dtype: 'f32' | 'bf16'): 'f32' | 'bf16';
-}
-
-/** A stored tensor, whole or arranged otherwise, as a run of rows of a parameter. */
-export interface WeightPart {
-  readonly name: string;
-  /** As a part of the parameter; the file has the same, or what `arrangement` says. */
-  readonly shape: Shape;
-  /** Absent: it is read straight into its place. */
-  readonly arrangement?: Arrangement | undefined;
-  /** The stored tensor is a stack of `count` of them along a first axis; this is number `index`. */
-  readonly stack?: { readonly index: number; readonly count: number } | undefined;
-  /** What is stored are the codes of a matrix; its factors are in another tensor, stacked like the codes. */
-  readonly packed?: { readonly format: PackedFormat; readonly scales: string } | undefined;
-}
-
-/** A parameter and the stored tensors that fill it, one after the other along the first axis. */
-export interface WeightRequest {
-  readonly parameter: Parameter | PackedParameter;
-  readonly parts: readonly WeightPart[];
-}
 
 /** A regular expression, or what else tests a name. */
 export type NamePattern = Pick<RegExp, 'test'>;
 
-/** One of several layers that are joined: the tensors of its weight and, if it has one, of its bias. */
-export interface LayerParts {
-  readonly weight: WeightPart;
-  readonly bias?: WeightPart | undefined;
+/** How a stored tensor becomes a parameter. */
+export interface StoredOptions {
+  /** Default: it is read straight into its place. */
+  readonly arrangement?: Arrangement | undefined;
+}
+
+/**
+ * In what a matrix is held in memory: as it is stored; in numbers, for what reads it otherwise than a product does; or in
+ * f32 and multiplied in it, for a router.
+ */
+export type Hold = 'stored' | 'numbers' | 'f32';
+
+/** How the matrix of a linear layer is held. */
+export interface HoldOptions {
+  /** Default `stored`. */
+  readonly hold?: Hold | undefined;
+}
+
+/** What a linear layer has beside its matrix, and how it is stored and held. */
+export interface LinearOptions extends StoredOptions, HoldOptions {
+  /** Whether there is a bias. Default false. */
+  readonly bias?: boolean;
+  /** The rows of each output, where several layers are stacked in one stored tensor. Default: the rows of each layer. */
+  readonly sizes?: readonly number[];
 }
 
 /** What all paths into one checkpoint have in common. */
@@ -114,108 +89,79 @@ export class Weights {
     this.#shared.trunk = trunk;
   }
 
-  /** A vector, f32: the gain of a norm, a bias. */
-  vector(name: string, length: number, arrangement?: Arrangement): Parameter {
-    return this.parameter(name, [{ name, shape: [length], arrangement }], [length], 'f32');
+  /** A vector of `length` numbers, f32: the gain of a norm, a bias. */
+  vector(name: string, length: number, { arrangement }: StoredOptions = {}): Parameter {
+    return this.#numbers(name, [{ name, shape: [length], arrangement }], [length], 'f32');
   }
 
-  /** A `[rows, columns]` matrix in its stored precision. */
-  matrix(name: string, rows: number, columns: number, arrangement?: Arrangement): Parameter {
-    return this.parameter(name, [{ name, shape: [rows, columns], arrangement }], [rows, columns]);
-  }
-
-  /** A linear layer: `name.weight` `[out, in]` and, if asked for, `name.bias` `[out]`. */
-  linear(name: string, outSize: number, inSize: number, bias = false, arrangement?: Arrangement): Linear {
-    return this.fused(name, [outSize], inSize, bias, arrangement);
-  }
-
-  /** Linear layers that read the same input and are one in the file: `sizes` rows of each, one after the other. */
-  fused(name: string, sizes: readonly number[], inSize: number, bias = false, arrangement?: Arrangement): Linear {
-    const outSize = sizes.reduce((sum, size) => sum + size, 0);
-    return { ...this.joined([[name, outSize]], inSize, bias, arrangement), sizes };
-  }
-
-  /** Linear layers that read the same input, joined into one product in the order given. */
-  joined(
-    layers: readonly (readonly [name: string, outSize: number])[],
-    inSize: number,
-    bias = false,
-    arrangement?: Arrangement,
-  ): Linear {
-    const label = layers.map(([name]) => name).join('+');
-    const parts = layers.map(([name, size]) => ({
-      weight: { name: `${name}.weight`, shape: [size, inSize], arrangement },
-      bias: bias ? { name: `${name}.bias`, shape: [size], arrangement } : undefined,
-    }));
-    return this.layer(label, parts);
+  /** A `[rows, columns]` matrix in its stored precision, never in codes: an embedding. */
+  matrix(name: string, shape: Shape, { arrangement }: StoredOptions = {}): Parameter {
+    return this.#numbers(name, [{ name, shape, arrangement }], shape);
   }
 
   /**
-   * A linear layer made of stored tensors that `joined` does not know: other names, members of a stack, packed ones.
+   * A linear layer, or several that read the same input, joined into one product in the order given: for each its matrix
+   * `name.weight` `[rows, columns]` and, if asked for, `name.bias` `[rows]`.
+   *
+   * @param rows By the name of each layer: `{ q_proj: H * d, k_proj: K * d, v_proj: K * d }`.
+   * @param columns The width of what they read.
+   */
+  linear(rows: Readonly<Record<string, number>>, columns: number, options: LinearOptions = {}): Linear {
+    const { bias = false, arrangement, hold, sizes } = options;
+    const layers = Object.entries(rows);
+    const parts = layers.map(([name, count]) => ({
+      weight: { name: `${name}.weight`, shape: [count, columns], arrangement },
+      bias: bias ? { name: `${name}.bias`, shape: [count], arrangement } : undefined,
+    }));
+    const layer = this.layer(layers.map(([name]) => name).join('+'), parts, { hold });
+    return sizes ? { ...layer, sizes } : layer;
+  }
+
+  /**
+   * A linear layer of stored tensors that `linear` does not know: other names, one of a stack, codes with factors.
    *
    * @param label Its name under this path, for messages.
    */
-  layer(label: string, parts: readonly LayerParts[]): Linear {
-    const sizes = parts.map(({ weight }) => weight.shape[0]);
-    const weight = this.#matrix(`${label}.weight`, parts.map((part) => part.weight)); // prettier-ignore
+  layer(label: string, parts: readonly LayerParts[], { hold = 'stored' }: HoldOptions = {}): Linear {
+    const matrices = parts.map((part) => part.weight);
     const biases = parts.flatMap(({ bias }) => bias ?? []);
-    const outSize = [weight.shape[0]];
+    const weight = this.#matrix(`${label}.weight`, matrices, hold);
     return {
       weight,
-      bias: biases.length > 0 ? this.parameter(`${label}.bias`, biases, outSize, 'f32') : undefined,
-      sizes,
-      compute: this.#stored.compute(weight instanceof Parameter && weight.dtype === 'f32' ? 'f32' : 'bf16'),
-    };
-  }
-
-  /**
-   * Some rows of the linear layer `name`, which has `storedRows`: in numbers, whatever the file has, and in the dtype of
-   * their products.
-   */
-  rowsOf(name: string, order: Int32Array, storedRows: number, inSize: number): Linear {
-    const part = { name: `${name}.weight`, shape: [order.length, inSize], arrangement: rows(order, storedRows) };
-    const compute = this.#stored.compute(this.#stored.matrixDType(this.#full(part.name)));
-    const weight = this.parameter(part.name, [part], part.shape, compute === 'f32' ? compute : undefined);
-    return { weight, bias: undefined, sizes: [order.length], compute };
-  }
-
-  /** The gate of a router, `name.weight` `[out, in]`, held in f32 and multiplied in it. */
-  router(name: string, outSize: number, inSize: number, bias = false): Linear {
-    const weight = { name: `${name}.weight`, shape: [outSize, inSize] };
-    return {
-      weight: this.parameter(weight.name, [weight], weight.shape, 'f32'),
-      bias: bias ? this.vector(`${name}.bias`, outSize) : undefined,
-      sizes: [outSize],
-      compute: 'f32',
+      bias: biases.length > 0 ? this.#numbers(`${label}.bias`, biases, [weight.shape[0]], 'f32') : undefined,
+      sizes: matrices.map(({ shape }) => shape[0]),
+      compute: hold === 'f32' ? hold : this.#compute(weight),
     };
   }
 
   /** A linear layer on a matrix that another part owns: the head tied to the embedding. */
   tied(weight: Parameter): Linear {
-    const compute = this.#stored.compute(weight.dtype === 'bf16' ? 'bf16' : 'f32');
-    return { weight, bias: undefined, sizes: [weight.shape[0]], compute };
+    return { weight, bias: undefined, sizes: [weight.shape[0]], compute: this.#compute(weight) };
   }
 
-  /**
-   * A parameter made of stored tensors, one after the other along its first axis: what the methods above are made of.
-   *
-   * @param label Its name under this path, for messages.
-   * @param dtype Default: what the first of the stored tensors is to be held in.
-   */
-  parameter(label: string, wanted: readonly WeightPart[], shape: Shape, dtype?: 'f32'): Parameter {
+  #compute(weight: Parameter | PackedParameter): 'f32' | 'bf16' {
+    return this.#stored.compute(weight instanceof Parameter && weight.dtype === 'f32' ? 'f32' : 'bf16');
+  }
+
+  /** A parameter held in numbers, of stored tensors one after the other along its first axis. */
+  #numbers(label: string, wanted: readonly WeightPart[], shape: Shape, dtype?: 'f32'): Parameter {
     const parts = wanted.map((part) => this.#part(part));
     const parameter = new Parameter(this.#full(label), shape, dtype ?? this.#stored.matrixDType(parts[0].name));
     this.#shared.requests.push({ parameter, parts });
     return parameter;
   }
 
-  /** A matrix as it is stored: in codes and factors, if its parts are and may stay so, or in numbers. */
-  #matrix(label: string, wanted: readonly WeightPart[]): Parameter | PackedParameter {
+  /** A matrix: in codes and factors where its parts are stored so and may stay so, or in numbers. */
+  #matrix(label: string, wanted: readonly WeightPart[], hold: Hold): Parameter | PackedParameter {
     const parts = wanted.map((part) => this.#part(part));
-    const [{ packed, shape }] = parts;
+    const [{ packed, shape, name }] = parts;
     const alike = packed !== undefined && parts.every((part) => part.packed?.format === packed.format);
-    if (!alike || !this.#stored.keepsPacked)
-      return this.parameter(label, wanted, [parts.reduce((sum, part) => sum + part.shape[0], 0), shape[1]]);
+    if (hold !== 'stored' || !alike || !this.#stored.keepsPacked) {
+      const inF32 =
+        hold === 'f32' || (hold === 'numbers' && this.#stored.compute(this.#stored.matrixDType(name)) === 'f32');
+      const total = parts.reduce((sum, part) => sum + part.shape[0], 0);
+      return this.#numbers(label, wanted, [total, shape[1]], inF32 ? 'f32' : undefined);
+    }
     const blockRow = arrangedBlockRows(packed.format, parts);
     const parameter = new PackedParameter(this.#full(label), { format: packed.format, columns: shape[1], blockRow });
     this.#shared.requests.push({ parameter, parts });

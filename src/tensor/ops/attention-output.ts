@@ -1,7 +1,21 @@
-import { scope, tap, watched } from '../scope.ts';
+import { scope } from '../scope.ts';
+import { tap, watched } from '../tap.ts';
+import type { HookPoint } from '../hook-point.ts';
 import type { Tensor } from '../tensor.ts';
 import { headResults } from './attention.ts';
 import { linear, type Linear } from './linear.ts';
+
+/** The hook points of `attentionOutput`, in their order. */
+export const ATTENTION_OUTPUT_HOOKS: readonly HookPoint[] = [
+  { name: 'attn.hook_z', axes: 'p h e_v', meaning: 'mixed values, what W_O reads' },
+  {
+    name: 'attn.hook_result',
+    axes: 'p h d',
+    meaning: "each head's own part of the output, without the bias; an edit takes their sum",
+    derived: true,
+  },
+  { name: 'attn.hook_out', axes: 'p d', meaning: 'output of W_O' },
+];
 
 /**
  * What attention gives: the mixed values of all heads, `[T, H, dv]`, through W_O: `[T, D]`.

@@ -1,4 +1,6 @@
-import { derive, scope, tap, watched } from '../scope.ts';
+import { scope } from '../scope.ts';
+import { derive, tap, watched } from '../tap.ts';
+import type { HookPoint } from '../hook-point.ts';
 import { concat, Tensor } from '../tensor.ts';
 import { denseWeight, type Linear } from './linear.ts';
 import { cutBlocks, joinBlocks, type QueryBlock, queryBlocks } from './query-blocks.ts';
@@ -52,6 +54,40 @@ export function attention(q: Tensor, sequences: readonly KeyValues[], options: A
     return parts.length === 1 ? parts[0] : concat(parts);
   });
 }
+
+/** The hook points of `attention`, in their order. */
+export const attentionHooks = ({ hasSinks }: { readonly hasSinks: boolean }): HookPoint[] => [
+  ...(hasSinks ? [SINK_LOGIT] : []),
+  {
+    name: 'attn.hook_attn_scores',
+    axes: 'h p t',
+    meaning: 'scaled scores, -Infinity where masked',
+    hidden: -Infinity,
+  },
+  ...(hasSinks ? [SINK_PROBABILITY] : []),
+  { name: 'attn.hook_pattern', axes: 'h p t', meaning: 'attention probabilities' },
+  {
+    name: 'attn.hook_entropy',
+    axes: 'h p',
+    meaning: 'entropy of each row of the pattern, nats',
+    derived: true,
+    readOnly: { instead: ['attn.hook_pattern'] },
+  },
+];
+
+const SINK_LOGIT: HookPoint = {
+  name: 'attn.hook_sink_logit',
+  axes: 'h',
+  meaning: "each head's logit for attending to nothing, -Infinity for none",
+  hidden: -Infinity,
+};
+const SINK_PROBABILITY: HookPoint = {
+  name: 'attn.hook_sink_prob',
+  axes: 'h p',
+  meaning: 'what each row of the pattern lacks to 1',
+  derived: true,
+  readOnly: { instead: ['attn.hook_sink_logit', 'attn.hook_pattern'] },
+};
 
 /** The taps that show numbers of all queries. */
 const TAPS = ['attn.hook_attn_scores', 'attn.hook_pattern', 'attn.hook_entropy', 'attn.hook_sink_prob'];

@@ -1,4 +1,6 @@
-import { derive, observed, scope, tap } from '../scope.ts';
+import { scope } from '../scope.ts';
+import { derive, observed, tap } from '../tap.ts';
+import { type HookPoint, under } from '../hook-point.ts';
 import { concat, Tensor } from '../tensor.ts';
 import { linear, linears, type Linear } from './linear.ts';
 import { expertIds } from './top-k.ts';
@@ -21,6 +23,28 @@ export interface Routing {
 
 /** Of the gate and up branches, `[n, F]` each: what `down` reads. */
 export type GatedActivation = (gate: Tensor, up: Tensor) => Tensor;
+
+/** The hook points of every expert, under `mlp.experts.J`; n rows chose it, perhaps none. */
+const EXPERT_HOOKS: readonly HookPoint[] = [
+  {
+    name: 'hook_token_index',
+    axes: 'n',
+    meaning: 'the rows that chose it, i32',
+    derived: true,
+    readOnly: { instead: ['mlp.hook_expert_indices'] },
+    holdsRows: true,
+  },
+  { name: 'hook_pre', axes: 'n f', meaning: 'gate branch' },
+  { name: 'hook_pre_linear', axes: 'n f', meaning: 'up branch' },
+  { name: 'hook_post', axes: 'n f', meaning: 'what `down` reads' },
+  { name: 'hook_out', axes: 'n d', meaning: 'its output, before its weight' },
+];
+
+/** The hook points of `experts`, in their order. */
+export const expertsHooks = (count: number): HookPoint[] => [
+  ...Array.from({ length: count }, (_, expert) => under(`mlp.experts.${expert}`, EXPERT_HOOKS)).flat(),
+  { name: 'mlp.hook_expert_out', axes: 'p k d', meaning: 'output of each chosen expert' },
+];
 
 /**
  * A mixture of experts (Shazeer et al., 2017): `sum over the chosen k of weight * down(activation(gate(x), up(x)))`,

@@ -8,10 +8,10 @@ import { tappedNorm } from './norm-taps.ts';
  * Layer norm over the last axis: `(x - mean) / sqrt(variance + epsilon) * weight + bias` (Ba et al., 2016), f32; the
  * variance is that of the numbers themselves (divided by their count).
  *
- * @param name Prefix of its taps: `hook_scale` `[..., 1]`, what `x - mean` is divided by, and `hook_normalized`, before
+ * @param path Where its taps have their names: `hook_scale` `[..., 1]`, what `x - mean` is divided by, and `hook_normalized`, before
  *   the weight.
  */
-export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: number, name: string): Tensor {
+export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: number, path: string): Tensor {
   if (!sameShape(weight.shape, x.shape.slice(-1)) || !sameShape(bias.shape, weight.shape))
     throw new ShapeError(
       `layerNorm: expected a weight and a bias as wide as ${show(x.shape)}, got ${show(weight.shape)} and ${show(bias.shape)}.`,
@@ -25,5 +25,5 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: numb
     const from = centred();
     return finish(from.div(scale(from)));
   };
-  return scope(name, () => tappedNorm({ centred, scale, finish, whole }));
+  return scope(path, () => tappedNorm({ centred, scale, finish, whole }));
 }

@@ -1,4 +1,5 @@
-import { tap, watched } from '../scope.ts';
+import { tap, watched } from '../tap.ts';
+import type { HookPoint } from '../hook-point.ts';
 import type { Tensor } from '../tensor.ts';
 
 /** A norm in parts: `centred / scale`, and what comes after. */
@@ -11,6 +12,12 @@ export interface NormParts {
   /** All of it, in the backend's usual way. */
   readonly whole: () => Tensor;
 }
+
+/** The hook points of a norm over the residual stream. */
+export const NORM_HOOKS: readonly HookPoint[] = [
+  { name: 'hook_scale', axes: 'p 1', meaning: 'what the norm divides each row by' },
+  { name: 'hook_normalized', axes: 'p d', meaning: 'the rows after that division, before the weight' },
+];
 
 /** Taps `hook_scale` and `hook_normalized` of a norm. Being watched must not change a bit: only an edit leaves `whole`. */
 export function tappedNorm({ centred, scale, finish, whole }: NormParts): Tensor {

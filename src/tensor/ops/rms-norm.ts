@@ -7,9 +7,10 @@ import { tappedNorm } from './norm-taps.ts';
 /**
  * Root mean square norm over the last axis: `x / sqrt(mean(x^2) + epsilon) * weight` (Zhang and Sennrich, 2019), f32.
  *
- * @param name Prefix of its taps: `hook_scale` `[..., 1]`, what x is divided by, and `hook_normalized`, before the weight.
+ * @param path Where its taps `hook_scale` `[..., 1]`, what x is divided by, and `hook_normalized`, before the weight, have
+ *   their names; without one there are none.
  */
-export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number, name: string): Tensor {
+export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number, path?: string): Tensor {
   if (!sameShape(weight.shape, x.shape.slice(-1)))
     throw new ShapeError(`rmsNorm: expected a weight as wide as ${show(x.shape)}, got ${show(weight.shape)}.`);
   const scale = (): Tensor => x.square().mean().add(epsilon).sqrt();
@@ -18,5 +19,6 @@ export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number, name: string
     const fused = x.backend.fused.rmsNorm?.(x, weight, epsilon);
     return fused === undefined ? finish(x.div(scale())) : new Tensor(x.backend, fused, x.shape, 'f32');
   };
-  return scope(name, () => tappedNorm({ centred: () => x, scale, finish, whole }));
+  if (path === undefined) return scope('', whole);
+  return scope(path, () => tappedNorm({ centred: () => x, scale, finish, whole }));
 }

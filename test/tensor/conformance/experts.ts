@@ -7,7 +7,8 @@ import { headLinear } from '../../../src/tensor/ops/head-linear.ts';
 import { swiglu } from '../../../src/tensor/ops/swiglu.ts';
 import { onlyGroups, scatterColumns, takeColumns, topGroups, topK, topMargin } from '../../../src/tensor/ops/top-k.ts';
 import { Parameter } from '../../../src/tensor/parameter.ts';
-import { observe, scope } from '../../../src/tensor/scope.ts';
+import { scope } from '../../../src/tensor/scope.ts';
+import { observe } from '../../../src/tensor/tap.ts';
 import { Tensor } from '../../../src/tensor/tensor.ts';
 import { at, build, type F64, random, sum } from '../../support/f64.ts';
 import { bothWays, expectClose, type Made, tensor, TOLERANCE } from './close.ts';
@@ -140,7 +141,7 @@ export function experts(backend: Backend): void {
         const run = (): Tensor => mixExperts(make(x, made), routing(made), layers(made), swiglu);
         const seen = new Map<string, Float32Array>();
         const record = { wants: () => true, visit: (name: string, value: Tensor): undefined => void seen.set(name, value.data()) }; // prettier-ignore
-        const watched = observe(record, run);
+        const watched = observe([record], run);
         expect(watched.data()).toEqual(run().data());
         expect([...seen.keys()].sort()).toEqual(
           ['mlp.hook_expert_out', ...stored.flatMap((_, e) => ['hook_token_index', 'hook_pre', 'hook_pre_linear', 'hook_post', 'hook_out'].map((hook) => `mlp.experts.${e}.${hook}`))].sort(), // prettier-ignore
@@ -159,7 +160,7 @@ export function experts(backend: Backend): void {
           near('hook_out', (t) => Array.from({ length: D }, (_, o) => at(out[e], [t, o])));
         }
         const silenced = observe(
-          { wants: (name) => name === `mlp.experts.${ids[0]}.hook_post`, visit: (_, value) => value.mul(0) },
+          [{ wants: (name) => name === `mlp.experts.${ids[0]}.hook_post`, visit: (_, value) => value.mul(0) }],
           run,
         );
         const biasOnly = (t: number, j: number, o: number): number =>

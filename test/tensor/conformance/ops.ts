@@ -12,7 +12,8 @@ import { rmsNorm } from '../../../src/tensor/ops/rms-norm.ts';
 import { rotate } from '../../../src/tensor/ops/rotate.ts';
 import { swiglu } from '../../../src/tensor/ops/swiglu.ts';
 import { Parameter } from '../../../src/tensor/parameter.ts';
-import { observe, scope } from '../../../src/tensor/scope.ts';
+import { scope } from '../../../src/tensor/scope.ts';
+import { observe } from '../../../src/tensor/tap.ts';
 import { Tensor } from '../../../src/tensor/tensor.ts';
 import { at, build, type F64, map, random, softmaxRow, sum } from '../../support/f64.ts';
 import { bothWays, expectClose, type Made, tensor, toBf16, TOLERANCE } from './close.ts';
@@ -498,7 +499,7 @@ const REFUSED: Record<string, (ones: (...shape: number[]) => Tensor) => Tensor> 
   'swiglu: expected two tensors of one shape, got [2, 3] and [3].': (ones) => swiglu(ones(2, 3), ones(3)),
 };
 
-/** Runs `body` with a listener at every tap. */
+/** Runs `body` with an observer at every tap. */
 function withTaps<R>(visit: (name: string, value: Tensor) => Tensor | undefined, body: () => R): R {
-  return observe({ wants: () => true, visit }, body);
+  return observe([{ wants: () => true, visit }], body);
 }
