@@ -12,7 +12,7 @@ import { elements } from '../tensor/dtype.ts';
 import { scope } from '../tensor/scope.ts';
 import { layers, PREFILL_CHUNK } from './passes.ts';
 
-/** Passes whose logits are not finite. */
+/** A text whose logits are not finite, and the network that gave them. */
 export interface BrokenText {
   readonly network: Decoder;
   readonly backend: Backend;
@@ -27,7 +27,7 @@ export interface BrokenText {
 }
 
 /**
- * Runs a text once more to find where its logits broke, stopping between layers; the caller drains it.
+ * Runs a text once more to find the first activation that is not finite. It stops between layers; the caller drains it.
  *
  * @param what Says what was broken: `the logit of token 3 is NaN`.
  * @returns The error to be thrown.
@@ -121,7 +121,7 @@ function advice({ hook, byEdit }: NonFinite, { requests }: BrokenText): string {
   );
 }
 
-/** Whether a weight is in the block of a hook or, outside of blocks, in none; of experts, in the same one. */
+/** Whether a weight is in the same block as a hook, or like it in none; in mixtures, in the same expert. */
 function isNear(parameter: string, { name, layer }: Hook): boolean {
   const block = /(?:^|\.)(?:layers|h)\.(\d+)\./.exec(parameter)?.[1];
   if (block !== layer?.toString()) return false;
@@ -129,7 +129,7 @@ function isNear(parameter: string, { name, layer }: Hook): boolean {
   return expert === undefined || expert === /\.experts\.(\d+)\./.exec(name)?.[1];
 }
 
-/** The first stored tensor of a parameter that holds a number which is none. */
+/** The first stored tensor of a parameter that holds NaN or Infinity. */
 function brokenPart({ parameter, parts }: WeightRequest): string[] {
   const numbers = scope('', () => (parameter instanceof PackedParameter ? parameter.dense() : parameter.tensor).data());
   const bad = numbers.findIndex((x) => !Number.isFinite(x));

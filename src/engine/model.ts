@@ -33,7 +33,7 @@ export interface ForwardOptions {
 const FORWARD_CHECKS: Checks<ForwardOptions> = { cache: CACHE, logits: oneOf('last', 'all') };
 const RUN_CHECKS: Checks<Hooks & Pick<ForwardOptions, 'cache'>> = { ...HOOK_CHECKS, cache: CACHE };
 
-/** What `run` gives; `dispose()` frees it all. */
+/** The logits and captures of `run`; `dispose()` frees them all. */
 export interface Run {
   /** `[T, V]` f32 */
   readonly logits: Tensor;
@@ -48,11 +48,11 @@ export interface Score {
   readonly nll: number;
   /** `exp(nll / tokens scored)` */
   readonly perplexity: number;
-  /** Of each token but the first, `[T - 1]`. */
+  /** `[T - 1]`: of each token but the first, nats. */
   readonly logprobs: Float32Array;
 }
 
-/** Rows of logits that are held at a time while scoring. */
+/** Rows of logits in memory at a time while scoring. */
 const SCORE_CHUNK = 128;
 
 /** Frees the weights of models that nobody disposed of. */
@@ -175,7 +175,7 @@ export class Model {
   }
 
   /**
-   * Generates token by token. The event loop breathes between tokens, and between the layers of a long prompt.
+   * Generates token by token, with turns of the event loop between tokens and between the layers of a long prompt.
    * Captures change no bit. Edits that act in the pass see the prompt whole, so that it is not computed in chunks. A cache
    * that is given is in use until the iterator has ended; where no token came, it holds what it held before.
    *
@@ -304,7 +304,7 @@ export class Model {
     );
   }
 
-  /** Has the cache for itself while the body runs: the one that is given, or one of its own. */
+  /** Runs `body` with exclusive use of the given cache, or with a new one that it then frees. */
   #withCache<R>(call: string, cache: KvCache | undefined, body: (cache: KvCache) => R): R {
     const used = cache ?? this.newCache();
     const use = used.use(call, this.#network().cacheLayout);
@@ -321,7 +321,7 @@ export class Model {
   }
 }
 
-/** What was captured; where it cannot be given, the logits are freed. */
+/** The captures; frees the logits where they cannot be given. */
 function takeOrFree(recorder: Recorder, logits: Tensor): Activations {
   try {
     return recorder.take();

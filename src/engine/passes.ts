@@ -7,7 +7,7 @@ import { release } from '../tensor/scope.ts';
 import { observe, type Observer } from '../tensor/tap.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
-/** A forward pass to be run: over which tokens, for which rows of logits, and with which observers. */
+/** A forward pass to be run: its tokens, the rows of logits, and the observers. */
 export interface Pass {
   readonly network: Decoder;
   readonly backend: Backend;
@@ -15,7 +15,7 @@ export interface Pass {
   readonly logits: 'last' | 'all';
   /** They see each activation in this order. Default: none. */
   readonly observers?: readonly Observer[] | undefined;
-  /** Observers of the tokens in the cache where these are computed anew, in one pass, so that edits act again. Default: none. */
+  /** Observers of tokens in the cache where these are recomputed, in one pass, so that edits act again. Default: none. */
   readonly recomputeObservers?: readonly Observer[] | undefined;
 }
 
@@ -68,7 +68,7 @@ export function* layers(pass: Pass): Generator<undefined, Tensor, undefined> {
 }
 
 /**
- * Where a text grows (or is cut) past the length at which all of its angles change, its cache is computed anew, as
+ * Where a text grows, or is cut, past the length at which all of its angles change, its cache is recomputed, as
  * transformers does for Phi-3.
  */
 function* recomputeCache(pass: Pass, sequence: NewTokens): Generator<undefined, void, undefined> {

@@ -71,7 +71,7 @@ function expectEditable(hook: Hook, asked: string): void {
   );
 }
 
-/** What an edit gave back as a tensor like `value`, or `value` itself where its numbers are the same. */
+/** The edit's result as a tensor like `value`; `value` itself where the numbers are the same. */
 function replacement(hook: Hook, value: Tensor, given: ReturnType<Edit>): Tensor {
   if (given === undefined || given === value) return value;
   const numbers = numbersOf(hook, value, given);
@@ -79,7 +79,7 @@ function replacement(hook: Hook, value: Tensor, given: ReturnType<Edit>): Tensor
   if (sameBits(before, numbers)) return value;
   if (value.dtype === 'i32') expectIds(hook, numbers);
   expectZeros(hook, before, numbers);
-  // Seen through a handle of the pass's own: it frees that one, and not what belongs to the editor.
+  // A new handle on the same numbers: the pass frees it, and the caller's tensor stays.
   if (given instanceof Tensor && given.dtype === value.dtype) return given.reshape(value.shape);
   return Tensor.from(value.backend, numbers, value.shape);
 }

@@ -4,11 +4,12 @@ import { scope } from '../tensor/scope.ts';
 import { concat, Tensor } from '../tensor/tensor.ts';
 
 /**
- * How the parts of an activation that the chunks of a prompt give are one: end to end along the axis of new positions or
- * of chosen rows; of all keys, each chunk adds those that it is the first to show; of the rest, the last is meant.
+ * How the chunks of a prompt are joined to one activation. `rows`: end to end along the axis of new positions or of chosen
+ * rows. `keys`: each chunk adds the keys that the chunks before did not show. `last`: the last chunk stands for all.
  */
 export type Joint = 'rows' | 'keys' | 'last';
 
+/** How the chunks of a hook's activation are joined: its axes say so. */
 export function jointOf({ axes }: HookPoint): Joint {
   const letters = axes.split(' ');
   if (letters.includes('p') || letters[0] === 'n') return 'rows';
@@ -16,10 +17,10 @@ export function jointOf({ axes }: HookPoint): Joint {
 }
 
 /**
- * What a chunk adds to an activation, as a copy.
+ * Copies what a chunk adds to an activation.
  *
- * @param rows Of the chunks before.
- * @param keys That the chunks before have shown.
+ * @param rows Rows of the chunks before.
+ * @param keys Keys that the chunks before have shown.
  */
 export function partOf(point: HookPoint, value: Tensor, { rows, keys }: { rows: number; keys: number }): Tensor {
   if (point.holdsRows && rows > 0)

@@ -1,7 +1,7 @@
 import { nearest } from '../nearest.ts';
 import { HookError } from './hook-error.ts';
 
-/** What a name or glob stands for: one hook, or the same hook of several layers. */
+/** The hooks that a name or glob stands for: one hook, or the same hook of several layers. */
 export interface HookGroup {
   /** The name with `*` where the matches differ in their layer. */
   readonly key: string;

@@ -19,7 +19,7 @@ export interface OpenOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** What each of the `OpenOptions` has to be. */
+/** The requirement on each of the `OpenOptions`. */
 export const OPEN_CHECKS: Checks<OpenOptions> = {
   revision: NAME,
   allowLinks: FLAG,
@@ -29,7 +29,7 @@ export const OPEN_CHECKS: Checks<OpenOptions> = {
 };
 
 /**
- * Opens what `load` takes, without reading weights. The caller closes the checkpoint.
+ * Opens the files of a model without reading its weights. The caller closes the checkpoint.
  *
  * @param source A folder in the Hugging Face layout, a GGUF file (any part of several) or its folder, or a hub id `org/name`.
  * @throws {VitrineError} of the kinds LoadError and HubError, naming the file and what to do; OptionError.

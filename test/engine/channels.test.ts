@@ -269,8 +269,8 @@ describe('Answer', () => {
       const tokenizer = await loadTokenizer(join('test', 'fixtures', 'tokenizers', name));
       const ids = tokenizer.encode('hello world');
       const word = ids.slice(tokenizer.encode('hello').length);
-      const text = (before: readonly number[], tokens: readonly number[], goesOn?: boolean) => {
-        const reader = new Answer(tokenizer, before, NO_STOP, goesOn);
+      const text = (before: readonly number[], tokens: readonly number[], continuesText?: boolean) => {
+        const reader = new Answer(tokenizer, before, NO_STOP, continuesText);
         return tokens.map((token, i) => reader.push(token, i === tokens.length - 1).text).join('');
       };
       expect(text(tokenizer.encode('hello'), word)).toBe(' world');

@@ -7,12 +7,12 @@ import type { ResolvedOptions } from './generate-options.ts';
 import { type Piece, SpecialStops } from './special-stops.ts';
 import { StopStrings } from './stop-strings.ts';
 
-/** What became certain with a token. */
+/** The text that became certain with a token. */
 export interface AnswerStep {
   /** Text to append: '' while a character, or what may be a stop string or a tag, is incomplete. */
   readonly text: string;
   /**
-   * Of a model that tells what it thinks from what it says: the channel that the text belongs to. harmony: `analysis`,
+   * For models with channels: the channel of the text. harmony: `analysis`,
    * `commentary`, `final`; `<think>` tags: `reasoning`, `final`. The format's own tags and headers are not in the text.
    */
   readonly channel?: string;
@@ -24,7 +24,7 @@ export interface AnswerStep {
   readonly finishReason?: 'stop' | 'length';
 }
 
-/** The channel of a model that only says. */
+/** The channel of models without channels. */
 const PLAIN = 'final';
 
 /**
@@ -46,24 +46,24 @@ export class Answer {
   /** The message that stop strings are looked for in. */
   #message: ChannelSpan | undefined;
   #all: ChannelSpan[] = [];
-  /** What is no reasoning, with its special tokens: calls of tools are spelled with them. */
-  #said = '';
+  /** The answer without its reasoning, special tokens included: tool calls are spelled with them. */
+  #content = '';
 
   /**
    * @param before All tokens before the answer: they may have opened a channel.
-   * @param goesOn Whether the answer goes on with the text before it, so that a space at its beginning belongs to it;
+   * @param continuesText Whether the answer continues the text before it, so that a space at its beginning is part of it;
    *   in a conversation it begins a text of its own. Default: unless `before` ends as the chat template begins an answer.
    */
   constructor(
     tokenizer: Tokenizer | undefined,
     before: readonly number[],
     { stopIds, stopStrings }: Pick<ResolvedOptions, 'stopIds' | 'stopStrings'>,
-    goesOn = !tokenizer?.turns.beginsAnswer(before),
+    continuesText = !tokenizer?.turns.beginsAnswer(before),
   ) {
     const format = tokenizer?.channelFormat;
     const markers = format ? markersOf(format) : [];
     this.#tokenizer = tokenizer;
-    this.#decoded = tokenizer?.stream({ skipSpecialTokens: true, ...(goesOn && { after: before }) });
+    this.#decoded = tokenizer?.stream({ skipSpecialTokens: true, ...(continuesText && { after: before }) });
     this.#textIsPlain = format === 'harmony';
     this.#markers = new Map(
       markers.flatMap((marker) => {
@@ -87,8 +87,8 @@ export class Answer {
     if (isOver) pieces.push({ text: this.#decoded?.end() ?? '' });
     const raw = this.#untilSpecialStop(pieces, isEnd ? token : undefined, isOver);
     const parsed = raw.pieces.flatMap((piece) => this.#read(piece));
-    if (isOver || raw.stopped) parsed.push(...this.#heard(this.#parser?.end() ?? []));
-    this.#hear(raw.end);
+    if (isOver || raw.stopped) parsed.push(...this.#collected(this.#parser?.end() ?? []));
+    this.#collectSpecial(raw.end);
     const { spans, stopped } = this.#certain(parsed);
     if ((isOver || raw.stopped) && !stopped) spans.push(...this.#held());
     const finishReason = isEnd || raw.stopped || stopped ? 'stop' : isLast ? 'length' : undefined;
@@ -143,12 +143,12 @@ export class Answer {
   }
 
   #read({ text, token }: Piece): ChannelSpan[] {
-    if (token === undefined) return this.#heard(this.#parse(text));
+    if (token === undefined) return this.#collected(this.#parse(text));
     const marker = this.#markers.get(token);
-    if (marker !== undefined) return this.#heard(this.#parser!.pushMarker(marker));
+    if (marker !== undefined) return this.#collected(this.#parser!.pushMarker(marker));
     // No marker is spelled across it.
-    const spans = this.#heard(this.#parser?.pushText('') ?? []);
-    this.#hear(text);
+    const spans = this.#collected(this.#parser?.pushText('') ?? []);
+    this.#collectSpecial(text);
     return spans;
   }
 
@@ -157,13 +157,13 @@ export class Answer {
     return this.#textIsPlain ? this.#parser.pushText(text) : this.#parser.push(text);
   }
 
-  #heard(spans: ChannelSpan[]): ChannelSpan[] {
-    for (const { channel, content } of spans) if (channel !== 'reasoning') this.#said += content;
+  #collected(spans: ChannelSpan[]): ChannelSpan[] {
+    for (const { channel, content } of spans) if (channel !== 'reasoning') this.#content += content;
     return spans;
   }
 
-  #hear(special: string): void {
-    if (this.#parser?.open !== 'reasoning') this.#said += special;
+  #collectSpecial(special: string): void {
+    if (this.#parser?.open !== 'reasoning') this.#content += special;
   }
 
   /** Text that is in no stop string, up to the first one. */
@@ -179,7 +179,7 @@ export class Answer {
     return { spans: certain, stopped: false };
   }
 
-  /** What may have been a stop string, and is none, because its message is over. */
+  /** Text that might have begun a stop string, and did not, because its message is over. */
   #held(): ChannelSpan[] {
     const { text } = this.#stops.end();
     return text === '' || !this.#message ? [] : [{ ...this.#message, content: text }];
@@ -214,7 +214,7 @@ export class Answer {
     return parser.open;
   }
 
-  /** Where no answer as the template writes them is open: by the last tag since the last token between messages. */
+  /** For texts that are not an answer as the template begins one: by the last tag since the last token between messages. */
   #lastTag(before: readonly number[]): string | undefined {
     const { addedIds } = this.#tokenizer!;
     const border = before.findLastIndex((token) => addedIds.has(token) && !this.#markers.has(token));
@@ -226,6 +226,6 @@ export class Answer {
 
   #toolCalls(): ToolCall[] {
     if (this.#textIsPlain) return parseToolCalls(joinSpans(this.#all));
-    return this.#tokenizer?.templateReads('tools') ? spelledToolCalls(this.#said) : [];
+    return this.#tokenizer?.templateReads('tools') ? spelledToolCalls(this.#content) : [];
   }
 }

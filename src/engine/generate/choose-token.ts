@@ -19,15 +19,15 @@ export interface ChosenToken {
   readonly topLogprobs?: readonly { token: number; logprob: number }[];
 }
 
-/** What a token is chosen by, beside the logits. */
+/** The settings by which a token is chosen, and the text before it. */
 export interface TokenChoice {
   readonly sampling: SamplingOptions;
-  /** Most likely tokens to be told; 0 for none. */
+  /** How many of the most likely tokens to give; 0 for none. */
   readonly logprobs: number;
   /** Tokens of the text so far: what penalties look at. */
   readonly history: readonly number[];
   readonly random: Random;
-  /** Where observers see the stages as tensors. */
+  /** The backend of the tensors that observers see. */
   readonly backend: Backend;
 }
 

@@ -1,6 +1,7 @@
 import type { Json } from '../../json.ts';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
 
+/** The files that name tokens which end a text. */
 export interface EndSources {
   readonly config: Json;
   readonly generationConfig?: Json | undefined;

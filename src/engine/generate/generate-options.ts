@@ -43,8 +43,10 @@ export interface ResolvedOptions {
 
 const DEFAULT_MAX_TOKENS = 512;
 
+/** The requirement on `cache`. */
 export const CACHE: Check = instanceOf(KvCache, 'a KvCache of newCache()');
 
+/** The requirements on `capture` and `edit`. */
 export const HOOK_CHECKS: Checks<Hooks> = {
   capture: TEXTS,
   edit: {
@@ -53,7 +55,7 @@ export const HOOK_CHECKS: Checks<Hooks> = {
   },
 };
 
-/** What the options that are single numbers take; most tokens of `logprobs` are those of the vocabulary. */
+/** The requirements on options that are single numbers, where the vocabulary is not known. */
 export const TEXT_LIMITS = { maxTokens: whole(0), logprobs: whole(0) };
 
 const generateChecks = (vocabSize: number): Checks<GenerateOptions> => {
@@ -87,11 +89,11 @@ const FILE_FIELDS: readonly (readonly [keyof typeof SAMPLING_CHECKS, field: stri
     ['repetitionPenalty', 'repetition_penalty', () => false],
     ['noRepeatNgramSize', 'no_repeat_ngram_size', (x) => x < 0],
   ];
-/** Without effect where the most likely token is taken. */
-const OF_SAMPLING: readonly string[] = ['topK', 'topP', 'minP', 'typicalP'];
+/** Options without effect where the most likely token is taken. */
+const TRUNCATIONS: readonly string[] = ['topK', 'topP', 'minP', 'typicalP'];
 
 /**
- * Fills in what `options` leaves open, from generation_config.json.
+ * Fills in the options that were left out, from generation_config.json.
  * Where generation_config.json does not ask for sampling (`do_sample`), the default temperature is 0: greedy.
  *
  * @throws OptionError for an option out of range; ConfigError that names the file for a value of generation_config.json
@@ -105,7 +107,7 @@ export function resolveOptions(
     vocabSize,
     ends,
   }: {
-    /** Of the model, for messages. */
+    /** The model's source, for messages. */
     source?: string;
     generationConfig?: Json | undefined;
     vocabSize: number;
@@ -141,7 +143,7 @@ const readerOf =
     );
   };
 
-/** What was given, and for the rest what the file says; only what is used of the file has to be right. */
+/** The given options and, for the rest, those of the file; only the fields that are used have to be valid. */
 function samplingOf(options: GenerateOptions, generationConfig: Json, file: FileReader): SamplingOptions {
   const { presencePenalty, frequencyPenalty, logitBias, seed } = options;
   const samples = generationConfig.do_sample === true;
@@ -150,7 +152,7 @@ function samplingOf(options: GenerateOptions, generationConfig: Json, file: File
   const sampling: Partial<Record<keyof SamplingOptions, number>> = {};
   for (const [option, field, isOff] of FILE_FIELDS) {
     const given = options[option];
-    if (given === undefined && temperature === 0 && OF_SAMPLING.includes(option)) continue;
+    if (given === undefined && temperature === 0 && TRUNCATIONS.includes(option)) continue;
     const { words, holds } = SAMPLING_CHECKS[option];
     const orOff = { words, holds: (x: unknown) => holds(x) || (typeof x === 'number' && isOff(x)) };
     const value = given ?? file(option, field, orOff);

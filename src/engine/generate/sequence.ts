@@ -10,11 +10,11 @@ import type { ResolvedOptions } from './generate-options.ts';
 /** One new token, and the text that it made certain. */
 export interface SequenceToken extends AnswerStep, ChosenToken {}
 
-/** What a sequence begins with. */
+/** The start of a sequence, and its settings. */
 export interface SequenceOptions {
   /** Tokens that are not in the cache yet; at least one. */
   readonly prompt: readonly number[];
-  /** What the sequence goes on from; it stays its owner's. */
+  /** The tokens before the prompt; it stays its owner's. */
   readonly cache: KvCache;
   readonly options: ResolvedOptions;
   /** Absent: tokens have no text. */
@@ -27,9 +27,9 @@ export interface SequenceOptions {
 }
 
 /**
- * A text that a model goes on with: its tokens, cache, sampler, stop conditions and channels. It runs nothing itself. Who
- * drives it, a loop or a scheduler of many, runs the passes that `nextPass` describes and hands the logits to `accept`
- * as soon as no token is pending, until a token has a `finishReason`.
+ * A text that a model goes on with: its tokens, cache, sampler, stop conditions and channels. It runs nothing itself: a
+ * loop, or a scheduler of many sequences, runs the passes that `nextPass` describes and gives the logits to `accept` as
+ * soon as no token is pending, until a token has a `finishReason`.
  */
 export class Sequence {
   readonly cache: KvCache;

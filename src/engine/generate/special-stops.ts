@@ -2,15 +2,15 @@ import { StopStrings } from './stop-strings.ts';
 
 /** Text of an answer before its channels are told apart: plain text, or a token that does not appear as text. */
 export interface Piece {
-  /** Of a token: its spelling. */
+  /** For a token: its spelling. */
   readonly text: string;
   /** The id of a special token or of a marker of the channels; undefined for plain text. */
   readonly token?: number;
 }
 
 /**
- * Finds stop strings that spell tokens which the text leaves out, such as `<|im_start|>`, alone or within more, in the
- * text with all its tokens. What cannot belong to one is given out as it came.
+ * Finds stop strings that spell tokens which the text leaves out, such as `<|im_start|>`, alone or within longer stop
+ * strings. Pieces that cannot be part of one are given out as they came.
  */
 export class SpecialStops {
   private readonly stops: StopStrings;

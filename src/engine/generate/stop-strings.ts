@@ -1,8 +1,8 @@
 import { VitrineError } from '../../errors.ts';
 
-/** What may be shown after a push. */
+/** The text that became certain with a push. */
 export interface StopResult {
-  /** Text that belongs to no stop string, whatever comes next. */
+  /** Text that is part of no stop string, whatever follows. */
   readonly text: string;
   /** The stop string that ended the text; it and what follows it are never shown. */
   readonly stopped?: string;

@@ -13,7 +13,7 @@ import type { Sequence, SequenceToken } from './sequence.ts';
 
 /** One new token, and the text that it made certain. */
 export interface GeneratedToken extends SequenceToken {
-  /** What `capture` asks for, of the pass that led to this token. Freed when the next token is asked for. */
+  /** The captures of the pass that led to this token. Freed when the next token is asked for. */
   readonly acts?: Activations;
 }
 

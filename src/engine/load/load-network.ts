@@ -8,7 +8,7 @@ import { admit, parameterBytes } from './memory-plan.ts';
 import { planNetwork } from './plan-network.ts';
 import { createScratch, readWeight } from './read-weights.ts';
 
-/** A network whose weights are loaded, and what must be disposed of with it. */
+/** A network whose weights are loaded; `dispose` frees them. */
 export interface LoadedNetwork {
   readonly network: Decoder;
   readonly requests: readonly WeightRequest[];
@@ -16,7 +16,7 @@ export interface LoadedNetwork {
   readonly weightBytes: number;
   /** Tokens that a text can have at most. */
   readonly maxLength: number;
-  /** What a user may want to know of the weights, one line each. */
+  /** Notes on the weights for the user, one line each. */
   readonly notes: readonly string[];
   dispose(): void;
 }

@@ -4,7 +4,7 @@ import { type Checks, numbers, oneOf, whole } from '../../options.ts';
 import type { BackendName } from '../../tensor/backends.ts';
 import { THREADS } from '../../tensor/thread-count.ts';
 
-/** How weights are held, and what they may take. */
+/** How weights are held, and how much memory a model may take. */
 export interface WeightOptions extends Pick<OpenOptions, 'onProgress' | 'signal'> {
   /**
    * The dtype of matrices in memory. `auto` (default) keeps f32 and bf16 as they are stored, and MXFP4 and 8-bit floats
@@ -35,7 +35,7 @@ export interface LoadOptions extends WeightOptions, OpenOptions {
   threads?: number | undefined;
 }
 
-/** What each of the `LoadOptions` has to be. */
+/** The requirement on each of the `LoadOptions`. */
 export const LOAD_CHECKS: Checks<LoadOptions> = {
   ...OPEN_CHECKS,
   backend: oneOf('auto', 'tensorflow', 'reference'),

@@ -20,9 +20,9 @@ export interface MemoryNeed {
   readonly total: number;
 }
 
-/** What a model may take. */
+/** Limits on the memory of a model. */
 export interface MemoryLimits {
-  /** Bytes that the machine has; Infinity where the model lies elsewhere. */
+  /** Bytes that the machine has; Infinity where the model is in the memory of a GPU. */
   readonly available: number;
   /** Bytes for this model; default: a share of what is available. */
   readonly maxMemory?: number | undefined;
@@ -30,7 +30,7 @@ export interface MemoryLimits {
   readonly context?: number | undefined;
 }
 
-/** How a model's needs stand to what it may take. */
+/** The memory that a model needs, and that it may take. */
 export interface MemoryFit {
   /** With a text of the context that was asked for or, by default, that the model was made for. */
   readonly need: MemoryNeed;
@@ -40,9 +40,9 @@ export interface MemoryFit {
   readonly fitting: number;
 }
 
-/** The rest is for what else the process and the machine do. */
+/** The model's share of what is available; the rest is for the process and the machine. */
 const SHARE = 0.9;
-/** Where not even so many tokens fit, a model is of no use. */
+/** Tokens that have to fit, where no context was asked for. */
 const LEAST_CONTEXT = 512;
 
 /** A network whose weights are known, and not read yet. */
@@ -89,7 +89,7 @@ function workingBytes({ config, cacheLayout }: Decoder, context: number): number
   return 4 * (Math.max(attention, rows) + rows + 3 * vocabSize) + largestStore;
 }
 
-/** Holds what a model needs against what it may take. */
+/** Compares what a model needs with what it may take. */
 export function assess(plan: PlannedMemory, { available, maxMemory, context }: MemoryLimits): MemoryFit {
   const budget = maxMemory ?? available * SHARE;
   const { config, maxLength } = plan.network;

@@ -6,10 +6,10 @@ import { Weights } from '../../model/weights/weights.ts';
 import type { WeightOptions } from './load-options.ts';
 import { parameterBytes, type PlannedMemory } from './memory-plan.ts';
 
-/** A network of which every shape is checked and no number is read. */
+/** A network with every shape checked and no number read. */
 export interface PlannedNetwork extends PlannedMemory {
   readonly requests: readonly WeightRequest[];
-  /** What a user may want to know of the weights, one line each. */
+  /** Notes on the weights for the user, one line each. */
   readonly notes: readonly string[];
 }
 

@@ -17,7 +17,7 @@ export interface WeightSource {
   readonly scratch: (bytes: number) => Uint8Array;
 }
 
-/** One piece of memory for all tensors: a new one for each would have the garbage collector look at the heap each time. */
+/** Memory that all tensors share: a new one for each would start the garbage collector each time. */
 export function createScratch(): WeightSource['scratch'] {
   let memory = new Uint8Array();
   return (bytes) => {
@@ -90,7 +90,7 @@ async function readPart(part: WeightPart, dtype: DType, target: Uint8Array, sour
   });
 }
 
-/** Has `fillStored` write straight into the target, or through a copy where the file has the rows arranged otherwise. */
+/** Has `fillStored` write straight into the target or, where the file arranges the rows otherwise, into a copy. */
 async function arranged(
   part: WeightPart,
   target: Uint8Array,

@@ -63,7 +63,7 @@ export function writeKeyValues(
   return { keys, values: write(store.values, plan, tap('kv.hook_write_v', v), show('kv.hook_v')) };
 }
 
-/** @param show Shows `[K, S, d]` to listeners and gives it back, or what they replace it with. */
+/** @param show Shows `[K, S, d]` to observers; gives it back, or their replacement. */
 function write(store: Variable, plan: SlotPlan, rows: Tensor, show: (all: Tensor) => Tensor): Tensor {
   let fresh = rows.transpose([1, 0, 2]); // [K, T, d]
   if (!plan.besideRing) {
@@ -92,7 +92,7 @@ function writeRows(store: Variable, { writes }: SlotPlan, fresh: Tensor): void {
   }
 }
 
-/** Shows `[K, slots, d]` to listeners as `[positions, K, d]`, and takes their edit back into the order of the slots. */
+/** Shows `[K, slots, d]` to observers as `[positions, K, d]`; an edit is put back into the order of the slots. */
 function tapByPosition(name: string, bySlot: Tensor, positions: Int32Array): Tensor {
   if (!watched(name)) return bySlot;
   const { slotOf, positionOf } = slotOrder(positions);
@@ -101,7 +101,7 @@ function tapByPosition(name: string, bySlot: Tensor, positions: Int32Array): Ten
   return used === shown ? bySlot : pick(used.transpose([1, 0, 2]), positionOf, 1, 0); // [K, S, d]
 }
 
-/** Shows the two parts of `[1, slots, r + dr]` by position. */
+/** Shows observers the latents and rotary parts of `[1, slots, r + dr]`, by position. */
 function tapLatents(bySlot: Tensor, r: number, positions: Int32Array): Tensor {
   if (!watched('kv.hook_latent') && !watched('kv.hook_rope')) return bySlot;
   const { slotOf, positionOf } = slotOrder(positions);

@@ -5,13 +5,13 @@ import { Variable } from '../../tensor/variable.ts';
 import { checkArgument, whole } from '../../options.ts';
 import { planSlots, type SlotPlan } from './slots.ts';
 
-/** What one layer caches per token. */
+/** The numbers that one layer caches for each token. */
 export interface LayerLayout {
   readonly nKvHeads: number;
   readonly keyDim: number;
-  /** 0 where a layer's values are the first numbers of its keys, and need no store of their own. */
+  /** 0 where a layer's values are the first numbers of its keys, and have no store. */
   readonly valueDim: number;
-  /** Where keys are a latent of so many numbers with a rotary part: the two are shown under names of their own. */
+  /** Present where keys are a latent of so many numbers with a rotary part behind it, which have hooks of their own. */
   readonly latentDim?: number;
   /** Keys that a query sees, itself included; Infinity for all. */
   readonly window: number;
@@ -24,7 +24,7 @@ export interface LayerStore {
   readonly values: Variable | undefined;
 }
 
-/** What a cache lives in; an object of its own, which stays when the cache that was forgotten is collected. */
+/** The stores of a cache, in an object that outlives the cache where that is collected without `dispose`. */
 interface Stores {
   layers: readonly LayerStore[];
 }
@@ -52,10 +52,10 @@ export class KvCache {
   readonly #maxLength: number;
   readonly #stores: Stores;
   #tokens: number[] = [];
-  /** Where the step ends that is being written; after an interruption, its tokens were not committed. */
+  /** End of the step that is being written, in tokens; beyond `#tokens` where a step was interrupted. */
   #writingTo = 0;
   #rotatedFor = 0;
-  /** Weak: an iterator that was forgotten gives its cache free. */
+  /** Weak, so that an iterator which is collected no longer holds its cache. */
   #use: WeakRef<CacheUse> | undefined;
   #disposed = false;
 
@@ -78,7 +78,7 @@ export class KvCache {
     return this.#tokens;
   }
 
-  /** The length of the text by whose angles the keys were rotated. */
+  /** The length of text for which the keys were rotated: some rotary scalings depend on it. */
   get rotatedFor(): number {
     return this.#rotatedFor;
   }
@@ -155,14 +155,14 @@ export class KvCache {
     if (this.#use?.deref() === use) this.#use = undefined;
   }
 
-  /** Takes back what a call added to `length` tokens, as if its steps had been interrupted. */
+  /** Drops the tokens beyond `length` that an unfinished call has added, as if its steps had been interrupted. */
   takeBack(length: number): void {
     this.#tokens.length = Math.min(length, this.length);
   }
 
   /**
-   * Makes room for `rows` more tokens and says where they go, by window.
-   * For a forward pass: its layers write, then it calls `commit`.
+   * Begins a step of `rows` more tokens: makes room, and gives the slots by window. The layers of the forward pass then
+   * write, and it calls `commit`.
    */
   begin(rows: number): ReadonlyMap<number, SlotPlan> {
     this.#expectUsable('append');
@@ -183,7 +183,7 @@ export class KvCache {
     this.#rotatedFor = length;
   }
 
-  /** Takes the contents of another cache of the same network, which is empty afterwards, for its own. */
+  /** Moves the contents of another cache of the same network here; the other is empty afterwards. */
   replaceWith(other: KvCache): void {
     if (this.#disposed) throw disposed('append');
     this.#stores.layers.forEach(disposeStore);
@@ -196,6 +196,7 @@ export class KvCache {
     other.#writingTo = 0;
   }
 
+  /** The store of a layer. */
   layer(index: number): LayerStore {
     if (this.#disposed) throw disposed('append');
     return this.#stores.layers[index];
@@ -211,7 +212,7 @@ export class KvCache {
     });
   }
 
-  /** Leftovers, also of an interrupted step, must not reach later sums: a NaN times a weight of 0 is a NaN. */
+  /** Zeroes the slots from `length` on: a NaN that an interrupted step left would reach later sums, even times 0. */
   #clearFrom(length: number): void {
     this.#stores.layers = this.#stores.layers.map((store) => {
       const slots = store.keys.shape[1];

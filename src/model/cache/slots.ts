@@ -1,8 +1,8 @@
-/** Capacity grows by this many slots at least, and by a quarter at least, so that a long text copies its cache seldom. */
+/** Capacity grows by at least so many slots, and by at least a quarter, so that a long text is seldom copied. */
 const GROWTH = 64;
 
 /**
- * Where the keys of one step lie in a cache: which slots are written, and which positions the slots then hold.
+ * The slots of one step in a cache: which are written, and which positions they then hold.
  *
  * Slots fill up in order. With a sliding window of W, a cache that has W slots becomes a ring: position p is in slot
  * `p mod W`. One new token overwrites exactly the key that leaves its window; of several new ones, the first may still see

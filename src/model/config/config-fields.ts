@@ -2,23 +2,29 @@ import { show } from '../../options.ts';
 import { ConfigError } from './config-error.ts';
 import type { Json } from '../../json.ts';
 
-/** What a number must be, in words for the message and as a test. */
+/** A requirement on a number: words for the message, and the test. */
 export interface Range {
   readonly words: string;
   readonly holds: (x: number) => boolean;
 }
+/** Numbers above a bound, which the message calls `name`. */
 export const above = (bound: number, name = ''): Range => ({
   words: `a finite number above ${name && `${name}, `}${bound}`,
   holds: (x) => x > bound,
 });
+/** Numbers from 1 to a bound. */
 export const upTo = (bound: number): Range => ({
   words: `a number from 1 to ${bound}`,
   holds: (x) => x >= 1 && x <= bound,
 });
+/** Numbers from 1. */
 export const atLeastOne: Range = { words: 'a number from 1', holds: (x) => x >= 1 };
+/** Numbers from 0. */
 export const atLeastZero: Range = { words: 'a finite number, 0 or above', holds: (x) => x >= 0 };
+/** Numbers above 0 and up to 1: fractions. */
 export const upToOne: Range = { words: 'a number above 0 and up to 1', holds: (x) => x > 0 && x <= 1 };
 
+/** A reader of the fields of one object. */
 export type Fields = ReturnType<typeof fields>;
 
 /** Reads the fields of one object of config.json; null counts as absent, as Python writes None. */
@@ -66,11 +72,12 @@ export function fields(object: Json, where?: string) {
   };
 }
 
+/** The error for a field that is not what it must be. */
 export function invalid(field: string, expected: string, got: unknown): ConfigError {
   return new ConfigError(`config.json: ${field} must be ${expected}, got ${got === undefined ? 'nothing' : show(got)}`);
 }
 
-/** A field that changes the computation, of which only some values are known; absent, it has one of these. */
+/** @throws {ConfigError} where a field that changes the computation has another value than these; it may be absent. */
 export function expectOnly(raw: Json, key: string, known: readonly (string | number | boolean)[]): void {
   const value: unknown = raw[key] ?? undefined;
   if (value !== undefined && !known.includes(value as string))

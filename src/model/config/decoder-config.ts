@@ -55,7 +55,7 @@ export interface ExpertsConfig {
   readonly dim: number;
   /** Width of the expert that every token goes to; 0 for none. */
   readonly sharedDim: number;
-  /** Where the branches of an expert are clamped; undefined where they meet as in an MLP, by `activation`. */
+  /** The clamped SwiGLU of gpt-oss; undefined where an expert uses `activation` as an MLP does. */
   readonly clamped?: ClampedSwigluOptions | undefined;
   /** Whether each layer is one. */
   readonly layers: readonly boolean[];
@@ -77,9 +77,9 @@ export interface LatentConfig {
   readonly absorbed: boolean;
 }
 
-/** What sets a family apart, as far as all decoders share it. */
+/** What differs between families in the fields that all decoders share. */
 export interface Family {
-  /** What transformers assumes where a config.json of this family says nothing. */
+  /** Default of transformers where config.json has no value; so are those below. */
   readonly normEpsilon: number;
   readonly maxPositions: number;
   readonly tieEmbeddings: boolean;
@@ -104,13 +104,14 @@ export interface Family {
   readonly ropes?: (sizes: RopeSizes) => DecoderConfig['ropes'];
 }
 
+/** The sizes by which a family makes the rotary settings of its layers. */
 export interface RopeSizes {
   readonly nLayers: number;
   readonly headDim: number;
   readonly maxPositions: number;
 }
 
-// Beyond any model there is; below what would make sizes overflow or a config of a few bytes ask for all memory.
+/** Bounds of sizes: beyond any model there is, and small enough that a config cannot make sizes overflow or take all memory. */
 export const LIMITS = {
   layers: 1024,
   dim: 2 ** 17,

@@ -1,15 +1,15 @@
 import { fields, invalid, upTo } from './config-fields.ts';
 import type { Json } from '../../json.ts';
 
-/** The window of `sliding_window`; null or 0 is none. */
+/** The window that `sliding_window` gives, in tokens; Infinity for null or 0. */
 export function slidingWindow(raw: Json, absent: number): number {
   if (raw.sliding_window === null || raw.sliding_window === 0) return Infinity;
   return fields(raw).integer('sliding_window', upTo(2 ** 24)) ?? absent;
 }
 
 /**
- * Which layers slide, by `layer_types`, which wins over every rule; by the rule of the family where there is none. It is
- * longer where someone has lowered the number of layers.
+ * Whether each layer has a sliding window: by `layer_types` or, where it is absent, by the family's rule. The list may be
+ * longer than the model has layers.
  *
  * @throws ConfigError for a shorter list, and for a type that is not known.
  */

@@ -30,7 +30,7 @@ export function readQuantisation(raw: Json): Quantisation | undefined {
   const block: unknown = settings.weight_block_size === undefined ? [128, 128] : settings.weight_block_size;
   if (!Array.isArray(block) || block.length !== 2 || block[0] !== 128 || block[1] !== 128)
     throw invalid(`${where}.weight_block_size`, '[128, 128]', block);
-  // Says that factors are powers of two; they are multiplied like others.
+  // The field says that factors are powers of two, which are multiplied like any others.
   if (![undefined, null, 'ue8m0'].includes(settings.scale_fmt as null))
     throw invalid(`${where}.scale_fmt`, '"ue8m0" or nothing', settings.scale_fmt);
   const scheme: unknown = settings.activation_scheme ?? 'dynamic';

@@ -22,6 +22,7 @@ export type RopeScaling =
   | YarnScaling
   | LongRopeScaling;
 
+/** Llama 3.1: low frequencies are divided by `factor`, high ones stay, those between are blended. */
 export interface Llama3Scaling {
   readonly type: 'llama3';
   readonly factor: number;
@@ -30,6 +31,7 @@ export interface Llama3Scaling {
   readonly originalMaxPositions: number;
 }
 
+/** YaRN (arXiv 2309.00071). */
 export interface YarnScaling {
   readonly type: 'yarn';
   readonly factor: number;
@@ -53,7 +55,7 @@ export interface LongRopeScaling {
   readonly attentionFactor: number;
 }
 
-/** What the file may leave out. */
+/** Values for what config.json leaves out. */
 export interface RopeDefaults {
   readonly theta: number;
   readonly headDim: number;
@@ -63,7 +65,7 @@ export interface RopeDefaults {
 
 /**
  * Reads the rotary settings of a config.json in either style: `rope_theta` with `rope_scaling`, or one `rope_parameters`.
- * Where a setting stands in both places, the nested one wins, except `original_max_position_embeddings`; both as in
+ * Where a setting is in both places, the nested one counts, except for `original_max_position_embeddings`; both as in
  * transformers 5.
  *
  * @param defaults `theta`, where the file gives none; `headDim`: dimensions of a head; `partial`: whether only

@@ -1,10 +1,10 @@
 import { isObject, type Json } from '../../json.ts';
 import { invalid } from './config-fields.ts';
 
-/** Models that have a text half, whose older configs keep its fields at the top. */
+/** Multimodal models whose older configs keep the fields of the language model at the top. */
 const FLAT: Readonly<Record<string, string>> = { qwen2_vl: 'qwen2_vl_text', qwen2_5_vl: 'qwen2_5_vl_text' };
 
-/** Text halves that are an architecture of another name: what sets them apart only shows beside an image. */
+/** Language models that are an architecture of another name: for text alone they compute the same. */
 const SAME_AS: Readonly<Record<string, string>> = {
   qwen2_vl_text: 'qwen2',
   qwen2_5_vl_text: 'qwen2',
@@ -22,12 +22,12 @@ const SIZES: Readonly<
   gemma3_text: [262208, 2304, 9216, 26, 8, 4],
 };
 
-/** Whose text half is of this type where `text_config` does not say. */
+/** The type of the language model where `text_config` does not say. */
 const UNSAID: Readonly<Record<string, string>> = { gemma3: 'gemma3_text', mistral3: 'mistral', llava: 'llama' };
 
 /**
- * The configuration of the text half of a model that also sees or hears, as that of a model of its own; any other
- * configuration as it is.
+ * The configuration of the language model in a multimodal one, as that of a model of its own; any other configuration
+ * as it is.
  */
 export function textConfig(raw: Json): Json {
   const whole = String(raw.model_type);

@@ -5,7 +5,7 @@ import type { Weights } from '../weights/weights.ts';
 /** Builds a network from config.json, asking for its weights by name and shape. */
 export type Architecture = (config: Json, weights: Weights, options: NetworkOptions) => Decoder;
 
-/** What can be chosen of how a network computes the same function. */
+/** Choices between ways to compute the same function. */
 export interface NetworkOptions {
   /**
    * Multi-head latent attention: `absorbed` caches the latents and attends to them, `naive` expands them to keys and

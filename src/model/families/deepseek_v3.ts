@@ -46,9 +46,9 @@ export function deepseekV3(raw: Json, weights: Weights, options: NetworkOptions)
   });
 }
 
-/** What sets one DeepSeek apart from another. */
+/** What differs between DeepSeek V2 and V3. */
 export interface DeepseekFamily {
-  /** What transformers assumes where config.json says nothing. */
+  /** Defaults of transformers where config.json has no value. */
   readonly defaults: {
     readonly maxPositions: number;
     readonly queryRank: number;
@@ -66,6 +66,7 @@ export interface DeepseekFamily {
   readonly biased: boolean;
 }
 
+/** The network of DeepSeek V2 and V3. */
 export function deepseek(raw: Json, weights: Weights, { mla }: NetworkOptions, family: DeepseekFamily): Decoder {
   const latent = latentOf(raw, family, mla === 'absorbed');
   const rope = ropeOf(raw, family, latent);

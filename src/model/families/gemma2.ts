@@ -27,7 +27,7 @@ export function gemma2(raw: Json, weights: Weights): Decoder {
   return gemmaDecoder(config, weights, { logitSoftCap });
 }
 
-/** What Gemma 2 and 3 have in common. */
+/** The settings that Gemma 2 and 3 share. */
 export function gemmaFamily(raw: Json): Omit<Family, 'windows'> {
   const read = fields(raw);
   if (read.boolean('use_bidirectional_attention') ?? false)

@@ -4,7 +4,7 @@ import { clampedSwiglu } from '../../tensor/ops/clamped-swiglu.ts';
 import type { Expert } from '../../tensor/ops/experts.ts';
 import type { Linear } from '../../tensor/ops/linear.ts';
 import { mxfp4 } from '../../tensor/formats/mxfp4.ts';
-import { inTurn, rows, transposed } from '../weights/arrangement.ts';
+import { inSequence, rows, transposed } from '../weights/arrangement.ts';
 import {
   type DecoderConfig,
   type ExpertsConfig,
@@ -86,7 +86,7 @@ function gptOssExperts(weights: Weights, D: number, { count, dim: F }: ExpertsCo
       const packed = { format: mxfp4, scales: `${name}_scales` };
       const weight = isPacked
         ? { name: `${name}_blocks`, shape: [O, I], stack, packed, arrangement: order }
-        : { name, shape: [O, I], stack, arrangement: order ? inTurn(transposed, order) : transposed };
+        : { name, shape: [O, I], stack, arrangement: order ? inSequence(transposed, order) : transposed };
       return weights.layer(`${index}.${name}`, [{ weight, bias }]);
     };
     return {

@@ -17,7 +17,7 @@ export function llama(raw: Json, weights: Weights): Decoder {
   return decoder(config, weights, (layer, index) => llamaBlock(config, index, layer, { residualScale }), scales);
 }
 
-/** What differs between the relatives is a number or a bias. */
+/** The relatives of Llama differ by numbers, biases and windows. */
 function familyOf(raw: Json): Family {
   const bias = fields(raw).boolean('attention_bias') ?? false;
   const mlp = fields(raw).boolean('mlp_bias') ?? false;
@@ -66,7 +66,7 @@ export function qwenWindows(raw: Json, nLayers: number): number[] {
   return windowsOf(sliding, uses ? slidingWindow(raw, 4096) : Infinity);
 }
 
-/** What the block of a relative of Llama has beside it. */
+/** What differs in the block of a relative of Llama. */
 export interface LlamaBlockOptions {
   readonly attention?: AttentionParts;
   /** Factor on what a sub-layer adds. Default 1. */

@@ -14,7 +14,7 @@ export function qwen3(raw: Json, weights: Weights): Decoder {
   );
 }
 
-/** What Qwen3 and Qwen3-MoE have in common. */
+/** The settings that Qwen3 and Qwen3-MoE share. */
 export function qwen3Family(raw: Json): Family {
   const bias = fields(raw).boolean('attention_bias') ?? false;
   return {

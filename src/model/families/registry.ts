@@ -40,8 +40,8 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
 };
 
 /**
- * The architecture that a config.json names, and the config that it reads: of a model that also sees or hears, that of its
- * text half.
+ * The architecture that a config.json names, and the config that it reads: for a multimodal model, that of its language
+ * model.
  *
  * @throws ConfigError if no architecture has this `model_type`.
  */
@@ -56,5 +56,5 @@ export function architectureOf(config: Json): { readonly build: Architecture; re
   );
 }
 
-/** Stored tensors that no architecture computes with: buffers that old exports wrote along. */
+/** Names of stored tensors that no architecture computes with: buffers in old exports. */
 export const IGNORED_TENSORS: readonly RegExp[] = [/\.rotary_emb\.inv_freq$/, /\.rotary_emb\.(cos|sin)_cached$/];

@@ -8,7 +8,7 @@ import { parseRope } from '../parts/rope.ts';
 import type { Weights } from '../weights/weights.ts';
 import type { Json } from '../../json.ts';
 
-/** SmolLM3: Llama, but every fourth layer knows no positions (NoPE, arXiv 2501.18795): its queries and keys are not rotated. */
+/** SmolLM3: Llama, but every fourth layer has no positions (NoPE, arXiv 2501.18795): its queries and keys are not rotated. */
 export function smollm3(raw: Json, weights: Weights): Decoder {
   const read = fields(raw);
   const bias = read.boolean('attention_bias') ?? false;

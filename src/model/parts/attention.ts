@@ -99,11 +99,11 @@ const ROTATED_HOOKS: readonly HookPoint[] = [
   { name: 'attn.hook_rot_k', axes: 'p g e', meaning: 'keys after rotation' },
 ];
 
-/** What a family's attention has beside its projections. */
+/** What differs between families in attention, beside numbers. */
 export interface AttentionParts {
   /** Norms on queries and keys, one for each head or one over all heads together. Default: none. */
   readonly qkNorm?: 'head' | 'all heads';
-  /** What makes the gains of these norms of the stored numbers. Default: they are the gains. */
+  /** Makes the gains of these norms of the stored numbers. Default: they are the gains. */
   readonly gain?: Arrangement;
   /** Whether heads may attend to nothing: `sinks`. Default false. */
   readonly hasSinks?: boolean;

@@ -7,23 +7,23 @@ import type { LayerStep } from './step.ts';
 
 /** `[T, D]` to `[T, D]`, each row attending to the tokens before it, which the cache holds. */
 export interface Attention {
-  /** What it taps, in the order of the pass. */
+  /** Its hook points, in the order of the pass. */
   readonly hooks: readonly HookPoint[];
-  /** What it caches for each token. */
+  /** The numbers that it caches for each token. */
   readonly cacheLayout: LayerLayout;
   forward(x: Tensor, step: LayerStep): Tensor;
 }
 
 /** `[T, D]` to `[T, D]`, row by row. */
 export interface FeedForward {
-  /** What it taps, in the order of the pass. */
+  /** Its hook points, in the order of the pass. */
   readonly hooks: readonly HookPoint[];
   forward(x: Tensor): Tensor;
 }
 
 /** One layer on the residual stream: `[T, D]` to `[T, D]`. */
 export interface Layer {
-  /** What it taps, in the order of the pass. */
+  /** Its hook points, in the order of the pass. */
   readonly hooks: readonly HookPoint[];
   readonly attn: Attention;
   forward(x: Tensor, step: LayerStep): Tensor;

@@ -1,5 +1,4 @@
-import type { Hook, HookPoint } from '../../tensor/hook-point.ts';
-import { under } from '../../tensor/hook-point.ts';
+import { type Hook, type HookPoint, under } from '../../tensor/hook-point.ts';
 import { embedding } from '../../tensor/ops/embedding.ts';
 import { linear, type Linear } from '../../tensor/ops/linear.ts';
 import type { Parameter } from '../../tensor/parameter.ts';
@@ -15,7 +14,7 @@ import type { Weights } from '../weights/weights.ts';
 import { type Norm, RmsNorm } from './norm.ts';
 import { ropeBorder } from './rope.ts';
 
-/** What a trunk is made of. */
+/** The parts of a decoder, and its factors. */
 export interface DecoderParts {
   readonly embed: Parameter; // [V, D]
   /** Factor on the embeddings. Default 1. */
@@ -31,15 +30,15 @@ export interface DecoderParts {
   readonly logitSoftCap?: number | undefined;
 }
 
-/** The trunk: embedding, layers, final norm, head. */
+/** A decoder-only transformer: embedding, layers, final norm, head. */
 export class Decoder {
   readonly config: DecoderConfig;
   readonly embed: Parameter; //  [V, D]
   readonly blocks: readonly Layer[];
   readonly lmHead: Linear; //    [V, D]
-  /** What a cache for this network holds, by layer. */
+  /** The layout of a cache for this network, by layer. */
   readonly cacheLayout: readonly LayerLayout[];
-  /** In texts longer than this, all keys are rotated by other angles than in shorter ones: a cache is then recomputed. */
+  /** Texts longer than this have all keys rotated by other angles than shorter ones, so that a cache is recomputed; tokens. */
   readonly ropeBorder: number;
   readonly #parts: DecoderParts;
   #hooks: readonly Hook[] | undefined;
@@ -79,7 +78,7 @@ export class Decoder {
   }
 
   /**
-   * The forward pass, stopping after every layer so that a long one can be given up; the caller drains it.
+   * The forward pass. It stops after every layer, so that a long one can be given up; the caller drains it.
    *
    * @param logits Rows of the result: the last of each sequence, or all.
    * @returns `[rows, V]` f32, kept.
@@ -149,15 +148,15 @@ const HEAD_HOOKS: readonly HookPoint[] = [
   },
 ];
 
-/** Under which names a checkpoint has the parts of the trunk. */
+/** The names of the decoder's parts in a checkpoint. */
 export interface TrunkNames {
-  /** The path that the others but the head's are under, if nothing else is found. */
+  /** The path of all parts but the head, if no other is found. */
   readonly prefix: string;
   readonly embed: string;
-  /** Goes on with a number. */
+  /** The index of a layer follows it. */
   readonly layers: string;
   readonly norm: string;
-  /** The head, beside the trunk or further up: what files call it, the usual name first. */
+  /** The names that files have for the head, the usual one first; it is beside the other parts or further up. */
   readonly heads: readonly string[];
 }
 
@@ -170,7 +169,7 @@ const LLAMA_NAMES: TrunkNames = {
   heads: ['lm_head'],
 };
 
-/** What sets a family's trunk apart. */
+/** What differs between families in the trunk. */
 export interface TrunkOptions extends Partial<
   Omit<DecoderParts, 'embed' | 'blocks' | 'lmHead' | 'norm' | 'positions'>
 > {
@@ -182,7 +181,7 @@ export interface TrunkOptions extends Partial<
 }
 
 /**
- * The trunk with its weights. Its path is found in the checkpoint: files of a model that is part of another, or that were
+ * A decoder with its weights. Its path is found in the checkpoint: files of a model that is part of another, or that were
  * saved without their head, have one path more or less than `names` says.
  *
  * @param block Makes layer `index` from the weights under its path.
@@ -210,7 +209,7 @@ export function decoder(
   return new Decoder(config, { embed, lmHead, ...made, ...parts });
 }
 
-/** Where the embedding lies beside a final norm: at the usual place, else where it has the right shape, else anywhere. */
+/** The path that has an embedding and a final norm: the usual one, else one where the embedding has the right shape, else any. */
 function trunkPath(weights: Weights, { prefix, embed, norm }: TrunkNames, shape: readonly number[]): string {
   const paths = weights.pathsOf(`${embed}.weight`).filter((path) => weights.at(path).has(`${norm}.weight`));
   if (paths.includes(prefix)) return prefix;

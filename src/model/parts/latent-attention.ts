@@ -20,7 +20,7 @@ import type { Weights } from '../weights/weights.ts';
 import type { Attention } from './block.ts';
 import type { RopeConfig } from './rope.ts';
 
-/** What the two forms of latent attention are built from. */
+/** Settings of latent attention, in both of its forms. */
 export interface LatentOptions {
   readonly config: DecoderConfig & { readonly latent: LatentConfig };
   readonly rope: RopeConfig;
@@ -37,7 +37,7 @@ export function latentAttention(weights: Weights, options: LatentOptions): Atten
     : new NaiveAttention(weights, options);
 }
 
-/** What a layer caches: a latent and a rotary part that all heads share, or keys and values of every head. */
+/** A layer caches a latent and a rotary part that all heads share, or keys and values of every head. */
 function latentLayout({ nHeads, latent }: LatentOptions['config']): LayerLayout {
   const { rank, nopeDim, ropeDim, valueDim, absorbed } = latent;
   return absorbed

@@ -40,7 +40,7 @@ export class Mixture implements FeedForward {
   }
 }
 
-/** What a family calls the three matrices of an expert. */
+/** A family's names for the three matrices of an expert. */
 export interface ExpertNames {
   readonly gate: string;
   readonly up: string;

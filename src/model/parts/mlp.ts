@@ -12,7 +12,7 @@ export class GatedMlp implements FeedForward {
   readonly gateUp: Linear; // [2F, D]
   readonly down: Linear; //   [D, F]
   readonly activation: Activation;
-  /** Where its taps have their names. */
+  /** The path of its hook points. */
   readonly path: string;
 
   constructor(layers: { readonly gateUp: Linear; readonly down: Linear }, activation: Activation, path = 'mlp') {
@@ -46,7 +46,7 @@ export class GatedMlp implements FeedForward {
 /**
  * A gated MLP by the names of Llama: `gate_proj`, `up_proj`, `down_proj`.
  *
- * @param options Whether the three have biases (default: no), and where the taps have their names (default: `mlp`).
+ * @param options `bias`: whether the three have biases, default false; `path`: that of its hook points, default `mlp`.
  */
 export function gatedMlp(
   weights: Weights,

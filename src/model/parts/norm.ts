@@ -9,9 +9,9 @@ import type { Weights } from '../weights/weights.ts';
 
 /** A norm over the last axis: of the residual stream, `[T, D]`, or of heads. */
 export interface Norm {
-  /** What it taps, under the path that `forward` is given. */
+  /** Its hook points, under the path that `forward` is given. */
   readonly hooks: readonly HookPoint[];
-  /** @param path Where its taps have their names. */
+  /** @param path The path of its hook points. */
   forward(x: Tensor, path: string): Tensor;
 }
 
@@ -21,7 +21,7 @@ export class RmsNorm implements Norm {
   readonly weight: Parameter; // [D]
   readonly epsilon: number;
 
-  /** @param arrangement What makes the gain of the stored numbers. Default: they are the gain. */
+  /** @param arrangement Makes the gain of the stored numbers. Default: they are the gain. */
   constructor(weights: Weights, name: string, dim: number, epsilon: number, arrangement?: Arrangement) {
     this.weight = weights.vector(`${name}.weight`, dim, { arrangement });
     this.epsilon = epsilon;

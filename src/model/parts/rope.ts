@@ -35,11 +35,11 @@ export function inverseFrequencies(rope: RopeConfig, length: number): RopeFreque
     }
     case 'llama3': {
       const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } = scaling;
-      // How often a pair turns within the original context decides: often, it stays; less than once or so, it is
-      // interpolated; between the two bounds it is blended.
+      // The rotations of a pair within the original context decide: with many its frequency stays, with less than about
+      // one it is interpolated, and between the two bounds it is blended.
       const frequencies = powers(theta, R).map((f) => {
-        const turns = (originalMaxPositions * f) / (2 * Math.PI);
-        const keep = clamp((turns - lowFreqFactor) / (highFreqFactor - lowFreqFactor), 0, 1);
+        const rotations = (originalMaxPositions * f) / (2 * Math.PI);
+        const keep = clamp((rotations - lowFreqFactor) / (highFreqFactor - lowFreqFactor), 0, 1);
         return (1 - keep) * (f / factor) + keep * f;
       });
       return { frequencies, attentionScaling: 1 };
@@ -93,11 +93,11 @@ function powers(theta: number, R: number): Float64Array {
   return Float64Array.from({ length: R / 2 }, (_, i) => theta ** ((-2 * i) / R));
 }
 
-/** YaRN (arXiv 2309.00071): pairs that turn often keep their frequency, slow ones are interpolated, a ramp between. */
+/** YaRN (arXiv 2309.00071): fast pairs keep their frequency, slow ones are interpolated, with a ramp between. */
 function yarnFrequencies(theta: number, R: number, yarn: YarnScaling): Float64Array {
-  const pairThatTurns = (times: number) =>
+  const pairThatRotates = (times: number) =>
     (R * Math.log(yarn.originalMaxPositions / (2 * Math.PI * times))) / (2 * Math.log(theta));
-  const [low, high] = [pairThatTurns(yarn.betaFast), pairThatTurns(yarn.betaSlow)];
+  const [low, high] = [pairThatRotates(yarn.betaFast), pairThatRotates(yarn.betaSlow)];
   const from = Math.max(yarn.truncate ? Math.floor(low) : low, 0);
   let to = Math.min(yarn.truncate ? Math.ceil(high) : high, R - 1);
   if (to === from) to += 0.001;

@@ -16,21 +16,21 @@ import { scope } from '../../tensor/scope.ts';
 import { derive, tap, watched } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 
-/** How a family chooses experts and weighs their answers. */
+/** How a family chooses experts and weights their outputs. */
 export interface Choice {
   /** k */
   readonly perToken: number;
-  /** What is compared: a softmax or sigmoid of the logits, or the logits themselves. */
+  /** The scores that experts are chosen by: a softmax or sigmoid of the logits, or the logits themselves. */
   readonly scores: 'softmax' | 'sigmoid' | 'logits';
   /** Only experts of the best groups can be chosen. Default: all can. */
   readonly groups?: GroupLimit | undefined;
-  /** What is done to the scores of the chosen ones: they are divided by their sum and `epsilon`, or softmaxed. Default: nothing. */
+  /** How the scores of the chosen experts become weights: divided by their sum plus `epsilon`, or by a softmax. Default: as they are. */
   readonly normalise?: { readonly by: 'sum'; readonly epsilon: number } | { readonly by: 'softmax' } | undefined;
   /** Factor on the weights, at the end. Default 1. */
   readonly scale?: number | undefined;
 }
 
-/** Decides which experts a token goes to. Always in f32: two scores may lie closer together than bf16 can tell. */
+/** Chooses the experts of each token. Always in f32: two scores may be closer together than bf16 can tell. */
 export class Router {
   readonly gate: Linear; // [E, D]
   readonly bias: Parameter | undefined; // [E]
@@ -43,7 +43,7 @@ export class Router {
     this.bias = bias;
   }
 
-  /** What it taps, in the order of the pass. */
+  /** Its hook points, in the order of the pass. */
   get hooks(): HookPoint[] {
     const { scores, groups } = this.choice;
     const [count] = this.gate.weight.shape;

@@ -14,13 +14,13 @@ export interface NewTokens {
   readonly tokens: Int32Array;
   readonly cache: KvCache;
   /**
-   * Tokens that the text is known to get, with those in the cache: rotary scaling that depends on the length goes by it.
+   * Tokens that the text will have, with those in the cache: the length for rotary scaling that depends on it.
    * Default: those after this step.
    */
   readonly textLength?: number | undefined;
 }
 
-/** What a layer's attention needs to know of sequences: their positions, and its caches. */
+/** What a layer's attention takes from the sequences of a step: positions, and the layer's caches. */
 export interface LayerStep {
   /** The angles at each row's position. Layers with the same settings share them. */
   rotation(rope: RopeConfig): Rotation;
@@ -35,14 +35,14 @@ interface Row extends NewTokens {
   readonly begin: number;
   readonly end: number;
   readonly start: number;
-  /** The length by which rotary scaling goes. */
+  /** The length for rotary scaling. */
   readonly length: number;
   readonly plans: ReadonlyMap<number, SlotPlan>;
 }
 
 /**
- * One pass of the network over new tokens: of one sequence, or of several laid end to end. All that attention, positions
- * and caches need to know of sequences is here; the rest of the network sees rows.
+ * One pass of the network over new tokens, of one sequence or of several laid end to end. All that attention, positions
+ * and caches need of sequences is here; the rest of the network sees rows.
  */
 export class Step {
   /** `[T]` i32 */
@@ -144,7 +144,7 @@ export class Step {
   }
 }
 
-/** The length of its text by which a sequence's rotary scaling goes. */
+/** The length of text for a sequence's rotary scaling, in tokens. */
 export const lengthOf = ({ tokens, cache, textLength = 0 }: NewTokens): number =>
   Math.max(cache.length + tokens.length, textLength);
 

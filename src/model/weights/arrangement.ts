@@ -1,8 +1,8 @@
 import type { Shape } from '../../tensor/backend.ts';
 
 /**
- * How a tensor of a file becomes the one that the model computes with, where the two differ. Applied once, at load: the
- * forward knows one layout, `[out, in]`, rows in the order in which it reads them.
+ * How a stored tensor becomes the parameter that the model computes with, where the two differ. Applied once, at load: the
+ * forward pass has one layout, `[out, in]`, rows in the order in which it reads them.
  */
 export interface Arrangement {
   /** The shape in the file of what is to become `wanted`. */
@@ -34,7 +34,7 @@ export const transposed: Arrangement = {
 const TILE = 32;
 
 /**
- * Picks rows of the stored tensor: row i is the stored row `order[i]`. For fused projections whose rows are interleaved,
+ * Picks rows of the stored tensor: row i is the stored row `order[i]`. For stacked projections whose rows are interleaved,
  * and for a part of a tensor.
  *
  * @param storedRows Rows in the file; default: as many as are picked.
@@ -54,8 +54,8 @@ export function rows(order: Int32Array, storedRows = order.length): Arrangement 
   };
 }
 
-/** One arrangement after another: `first` of what the file has, `second` of what that gives. */
-export function inTurn(first: Arrangement, second: Arrangement): Arrangement {
+/** Two arrangements: `first` on the stored tensor, `second` on its result. */
+export function inSequence(first: Arrangement, second: Arrangement): Arrangement {
   return {
     storedShape: (wanted) => first.storedShape(second.storedShape(wanted)),
     arrange(stored, target, wanted, width) {

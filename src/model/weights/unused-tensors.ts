@@ -1,4 +1,4 @@
-/** Where a model lies in a checkpoint. */
+/** Where the language model is in a checkpoint. */
 export interface Trunk {
   /** The path of embedding, layers and final norm; '' where they are at the top. */
   readonly path: string;
@@ -12,13 +12,13 @@ export interface Trunk {
 /** Factors of a cache in 8 bits, which is f32 here. */
 const CACHE_SCALE = /\.self_attn\.(?:[qkv]_scale|prob_output_scale|(?:attn\.)?(?:kv|k_proj\.k|v_proj\.v|k|v)_scale)$/;
 
-/** Parts that lie beside layers at the top of some files: heads for other tasks, the halves that see and hear. */
+/** Parts beside the layers in some files: heads for other tasks, encoders of images and sound. */
 const OTHER_PART =
   /^(?:score|classifier|qa_outputs|[a-z]*_?head|v_head|mtp\w*|visual|vision\w*|audio\w*|image\w*|speech\w*|multi_?modal\w*|\w*projector|connector)\./;
 
 /**
- * Tells tensors that nobody asked for apart. What lies in a layer that is computed, or elsewhere within the model, would
- * change its result and is unknown. Layers after the last, and what lies outside of the model, would not.
+ * Tells apart the tensors that were not asked for. Those in a layer that is computed, or elsewhere within the model, would
+ * change its result: they are unknown. Layers after the last and tensors outside of the model would not: they are noted.
  */
 export function sortUnused(
   names: readonly string[],

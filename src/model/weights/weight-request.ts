@@ -9,11 +9,11 @@ export interface StoredShape {
   readonly shape: Shape;
   readonly file: string;
   readonly format: string;
-  /** An index leaves it out: it counts only where it is asked for. */
+  /** Whether the file's index leaves it out; it then counts only where it is asked for. */
   readonly unlisted?: boolean;
 }
 
-/** What a model must know of a checkpoint to be built: which tensors there are, and where they came from. */
+/** What a model is built from, before its weights are read: the tensors of a checkpoint, and how they are to be held. */
 export interface StoredShapes {
   readonly source: string;
   readonly tensors: ReadonlyMap<string, StoredShape>;
@@ -27,7 +27,7 @@ export interface StoredShapes {
   compute(dtype: 'f32' | 'bf16'): 'f32' | 'bf16';
 }
 
-/** A stored tensor, whole or arranged otherwise, as a run of rows of a parameter. */
+/** A stored tensor that fills consecutive rows of a parameter. */
 export interface WeightPart {
   readonly name: string;
   /** As a part of the parameter; the file has the same, or what `arrangement` says. */
@@ -36,7 +36,7 @@ export interface WeightPart {
   readonly arrangement?: Arrangement | undefined;
   /** The stored tensor is a stack of `count` of them along a first axis; this is number `index`. */
   readonly stack?: { readonly index: number; readonly count: number } | undefined;
-  /** What is stored are the codes of a matrix; its factors are in another tensor, stacked like the codes. */
+  /** Present where the stored tensor holds the codes of a matrix; its factors are in another tensor, stacked alike. */
   readonly packed?: { readonly format: PackedFormat; readonly scales: string } | undefined;
 }
 

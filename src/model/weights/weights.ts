@@ -10,7 +10,7 @@ import { CheckpointError } from './checkpoint-error.ts';
 import type { LayerParts, StoredShapes, WeightPart, WeightRequest } from './weight-request.ts';
 import { short, sortUnused, type Trunk } from './unused-tensors.ts';
 
-/** A regular expression, or what else tests a name. */
+/** A regular expression, or another test of a name. */
 export type NamePattern = Pick<RegExp, 'test'>;
 
 /** How a stored tensor becomes a parameter. */
@@ -31,7 +31,7 @@ export interface HoldOptions {
   readonly hold?: Hold | undefined;
 }
 
-/** What a linear layer has beside its matrix, and how it is stored and held. */
+/** How a linear layer is stored and held, and whether it has a bias. */
 export interface LinearOptions extends StoredOptions, HoldOptions {
   /** Whether there is a bias. Default false. */
   readonly bias?: boolean;
@@ -39,7 +39,7 @@ export interface LinearOptions extends StoredOptions, HoldOptions {
   readonly sizes?: readonly number[];
 }
 
-/** What all paths into one checkpoint have in common. */
+/** The state that all paths into one checkpoint share. */
 interface Shared {
   readonly requests: WeightRequest[];
   readonly ignored: NamePattern[];
@@ -48,7 +48,7 @@ interface Shared {
 
 /**
  * A path into a checkpoint. A model's constructor asks it for each weight by name and shape, and so is the list of its
- * weights; they are read afterwards, all at once.
+ * weights. They are read afterwards, all at once.
  */
 export class Weights {
   readonly #stored: StoredShapes;
@@ -84,7 +84,7 @@ export class Weights {
     this.#shared.ignored.push(pattern);
   }
 
-  /** Says where the model lies in the checkpoint, by which tensors that nobody asks for are told apart. */
+  /** Says where the model is in the checkpoint: by that, tensors that were not asked for are told apart. */
   describeTrunk(trunk: Trunk): void {
     this.#shared.trunk = trunk;
   }
@@ -189,10 +189,10 @@ export class Weights {
   }
 
   /**
-   * All that was asked for, and what a user may want to know of the rest.
+   * All weights that were asked for, and notes for the user on the other tensors of the checkpoint.
    *
    * @param ignored Names of stored tensors that no architecture has a use for.
-   * @throws CheckpointError that names stored tensors which nobody asked for and which would change the result.
+   * @throws {CheckpointError} that names stored tensors which were not asked for and which would change the result.
    */
   finish(ignored: readonly RegExp[] = []): {
     readonly requests: readonly WeightRequest[];
@@ -235,7 +235,7 @@ export class Weights {
   }
 }
 
-/** The row of blocks of each row, where blocks begin anew in each part and the rows of a part may be in another order. */
+/** The row of blocks of each row. Blocks start again in each part, and the rows of a part may be in another order. */
 function arrangedBlockRows(format: PackedFormat, parts: readonly WeightPart[]): Int32Array {
   let first = 0;
   const rows = parts.map(({ shape, arrangement }) => {
