@@ -85,8 +85,8 @@ function workingBytes({ config, cacheLayout }: Decoder, context: number): number
   const copies = 3 + (attentionSoftCap === undefined ? 0 : 3) + (attentionSinks ? 2 : 0);
   const attention = copies * nHeads * Math.min(T, mostRows(nHeads, S)) * S + 2 * T * S;
   const rows = T * (8 * dim + 6 * nHeads * headDim + 4 * mlpDim);
-  const largestStore = cacheLayout.reduce((most, layer) => Math.max(most, Math.min(context, layer.window) * slotBytes(layer)), 0); // prettier-ignore
-  return 4 * (Math.max(attention, rows) + rows + 3 * vocabSize) + largestStore;
+  const stores = cacheLayout.map((layer) => Math.min(context, layer.window) * slotBytes(layer));
+  return 4 * (Math.max(attention, rows) + rows + 3 * vocabSize) + Math.max(0, ...stores);
 }
 
 /** Compares what a model needs with what it may take. */

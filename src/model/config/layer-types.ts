@@ -27,3 +27,14 @@ export function slidingLayers(raw: Json, nLayers: number, rule: (layer: number) 
 /** The window of each layer: `window` where it slides, Infinity elsewhere. */
 export const windowsOf = (sliding: readonly boolean[], window: number): number[] =>
   sliding.map((slides) => (slides ? window : Infinity));
+
+/** The rule of a family for its sliding windows, where config.json has no `layer_types`, and no `sliding_window`. */
+export interface SlidingRule {
+  readonly slides: (layer: number) => boolean;
+  /** Tokens; Infinity for no window. */
+  readonly window: number;
+}
+
+/** The window of each layer, by config.json and the family's rule; Infinity where a layer does not slide. */
+export const slidingWindows = (raw: Json, nLayers: number, { slides, window }: SlidingRule): number[] =>
+  windowsOf(slidingLayers(raw, nLayers, slides), slidingWindow(raw, window));

@@ -28,7 +28,15 @@ export function deepseekV3(raw: Json, weights: Weights, options: NetworkOptions)
   const read = fields(raw);
   expectOnly(raw, 'scoring_func', ['sigmoid']);
   expectOnly(raw, 'topk_method', ['noaux_tc']);
-  const defaults = { maxPositions: 4096, queryRank: 1536, experts: 256, shared: 1, perToken: 8, expertDim: 2048, dense: 3 }; // prettier-ignore
+  const defaults = {
+    maxPositions: 4096,
+    queryRank: 1536,
+    experts: 256,
+    shared: 1,
+    perToken: 8,
+    expertDim: 2048,
+    dense: 3,
+  };
   const groups = {
     groups: read.integer('n_group', atLeastOne) ?? 8,
     kept: read.integer('topk_group', atLeastOne) ?? 4,

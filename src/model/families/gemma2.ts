@@ -2,7 +2,7 @@
 import { plus } from '../weights/arrangement.ts';
 import { type DecoderConfig, type Family, readDecoderConfig } from '../config/decoder-config.ts';
 import { above, fields, invalid } from '../config/config-fields.ts';
-import { slidingLayers, slidingWindow, windowsOf } from '../config/layer-types.ts';
+import { slidingWindows } from '../config/layer-types.ts';
 import { type AttentionParts, llamaAttention } from '../parts/attention.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { gatedMlp } from '../parts/mlp.ts';
@@ -17,11 +17,7 @@ export function gemma2(raw: Json, weights: Weights): Decoder {
     ...gemmaFamily(raw),
     maxPositions: 8192,
     attentionSoftCap: softCap(raw, 'attn_logit_softcapping', 50),
-    windows: (n) =>
-      windowsOf(
-        slidingLayers(raw, n, (layer) => layer % 2 === 0),
-        slidingWindow(raw, 4096),
-      ),
+    windows: (n) => slidingWindows(raw, n, { slides: (layer) => layer % 2 === 0, window: 4096 }),
   });
   const logitSoftCap = softCap(raw, 'final_logit_softcapping', 30);
   return gemmaDecoder(config, weights, { logitSoftCap });

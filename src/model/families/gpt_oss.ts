@@ -14,7 +14,7 @@ import {
   repeat,
 } from '../config/decoder-config.ts';
 import { above, fields, upTo } from '../config/config-fields.ts';
-import { slidingLayers, slidingWindow, windowsOf } from '../config/layer-types.ts';
+import { slidingWindows } from '../config/layer-types.ts';
 import { llamaAttention } from '../parts/attention.ts';
 import { Block } from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
@@ -56,7 +56,7 @@ function familyOf(raw: Json): Family {
     theta: 150000,
     biases: { qkv: bias, o: bias, mlp: true },
     attentionSinks: true,
-    windows: (n) => windowsOf(slidingLayers(raw, n, (layer) => layer % 2 === 0), slidingWindow(raw, 128)), // prettier-ignore
+    windows: (n) => slidingWindows(raw, n, { slides: (layer) => layer % 2 === 0, window: 128 }),
   };
 }
 

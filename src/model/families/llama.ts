@@ -1,7 +1,7 @@
 // T new tokens, D model width, H query heads, K key/value heads, d head width, F MLP width, V vocabulary.
 import { type DecoderConfig, type Family, readDecoderConfig } from '../config/decoder-config.ts';
 import { above, atLeastZero, fields } from '../config/config-fields.ts';
-import { slidingLayers, slidingWindow, windowsOf } from '../config/layer-types.ts';
+import { slidingLayers, slidingWindow, slidingWindows, windowsOf } from '../config/layer-types.ts';
 import { type AttentionParts, llamaAttention } from '../parts/attention.ts';
 import { Block } from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
@@ -27,11 +27,7 @@ function familyOf(raw: Json): Family {
       return {
         ...common,
         maxPositions: 131072,
-        windows: (n) =>
-          windowsOf(
-            slidingLayers(raw, n, () => true),
-            slidingWindow(raw, 4096),
-          ),
+        windows: (n) => slidingWindows(raw, n, { slides: () => true, window: 4096 }),
       };
     case 'qwen2': {
       const biases = { qkv: true, o: false, mlp: false };

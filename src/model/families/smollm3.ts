@@ -1,7 +1,7 @@
 // T new tokens, D model width, H query heads, K key/value heads, d head width, F MLP width, V vocabulary.
 import { readDecoderConfig } from '../config/decoder-config.ts';
 import { fields, invalid, upTo } from '../config/config-fields.ts';
-import { slidingLayers, slidingWindow, windowsOf } from '../config/layer-types.ts';
+import { slidingWindows } from '../config/layer-types.ts';
 import { llamaBlock } from './llama.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { parseRope } from '../parts/rope.ts';
@@ -19,10 +19,7 @@ export function smollm3(raw: Json, weights: Weights): Decoder {
     tieEmbeddings: true,
     biases: { qkv: bias, o: bias, mlp: read.boolean('mlp_bias') ?? false },
     windows: (n) =>
-      windowsOf(
-        slidingLayers(raw, n, (layer) => uses && !rotaryLayers(raw, n)[layer]),
-        slidingWindow(raw, Infinity),
-      ),
+      slidingWindows(raw, n, { slides: (layer) => uses && !rotaryLayers(raw, n)[layer], window: Infinity }),
     ropes: ({ nLayers, ...sizes }) => {
       const rope = parseRope(raw, { theta: 2e6, ...sizes });
       return rotaryLayers(raw, nLayers).map((rotates) => (rotates ? rope : undefined));

@@ -71,11 +71,15 @@ export function plus(amount: number): Arrangement {
   return {
     storedShape: (wanted) => wanted,
     arrange(stored, target) {
-      const [from, to] = [stored, target].map((bytes) => new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)); // prettier-ignore
+      const from = floats(stored);
+      const to = floats(target);
       from.forEach((x, i) => (to[i] = x + amount));
     },
   };
 }
+
+const floats = ({ buffer, byteOffset, length }: Uint8Array): Float32Array =>
+  new Float32Array(buffer, byteOffset, length / Float32Array.BYTES_PER_ELEMENT);
 
 /** Both as words of 4 bytes, if rows of `rowBytes` and their places allow it, or else as bytes. */
 function widestWords(a: Uint8Array, b: Uint8Array, rowBytes: number) {
