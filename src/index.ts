@@ -36,7 +36,7 @@ export { renderTemplate, type ChatMessage, type TemplateVariables } from './toke
 export { Tensor, concat, liveTensors } from './tensor/tensor.ts';
 export { keep, scope } from './tensor/scope.ts';
 export { tap } from './tensor/tap.ts';
-export { backendStatus, createBackend, type BackendName } from './tensor/backends.ts';
+export { BACKEND_NAMES, backendStatus, createBackend, type BackendName } from './tensor/backends.ts';
 export type { Backend } from './tensor/backend.ts';
 export type { DType } from './tensor/dtype.ts';
 export { VitrineError } from './errors.ts';

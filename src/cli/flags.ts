@@ -3,6 +3,7 @@ import { parseBytes } from '../format-bytes.ts';
 import { LOAD_CHECKS, type LoadOptions } from '../engine/load/load-options.ts';
 import { SAMPLING_CHECKS } from '../sampling/sampling-options.ts';
 import { type Check, whole as wholeFrom } from '../options.ts';
+import { BACKEND_NAMES } from '../tensor/backends.ts';
 import type { GenerateOptions } from '../engine/generate/generate-options.ts';
 
 /** Where a model comes from and how it is held. */
@@ -36,7 +37,7 @@ export const verifyOption = (): Option =>
   new Option('--verify', 'hash every file first; refuse one that is not as published');
 
 export const backendOption = (): Option =>
-  new Option('--backend <name>', 'what computes (default: auto)').choices(['auto', 'tensorflow', 'reference']);
+  new Option('--backend <name>', 'what computes (default: auto)').choices(['auto', ...BACKEND_NAMES]);
 
 export const weightsOption = (): Option =>
   new Option('--weights <dtype>', 'dtype of matrices in memory (default: as stored)').choices(['f32', 'bf16']);

@@ -23,9 +23,12 @@ export type HostArray = Float32Array | Int32Array | Uint8Array;
  * `test/tensor/conformance.test.ts` holds every backend to it.
  */
 export interface Backend {
-  readonly name: 'reference' | 'tensorflow';
+  /** Its name in the list of backends: see `backends.ts`. */
+  readonly name: string;
   /** Where it computes, for people: `CPU` or `GPU`, library version, threads. */
   readonly description: string;
+  /** Threads that its kernels use. */
+  readonly threads: number;
   /** Handles that are not freed yet, by the backend's own books. */
   liveHandles(): number;
 
@@ -80,6 +83,8 @@ export interface Backend {
   readonly multipliesBf16: boolean;
   /** Whether tensors lie in the memory of this machine, not in that of a GPU. */
   readonly usesHostMemory: boolean;
+  /** Whether a call only queues its op, as on a GPU: a timing must read the result too. */
+  readonly queuesOps: boolean;
 }
 
 export interface FusedKernels {

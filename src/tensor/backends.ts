@@ -6,27 +6,45 @@ import { loadAddon } from './tensorflow/addon.ts';
 import { TensorflowBackend, type TensorflowOptions } from './tensorflow/tensorflow-backend.ts';
 import { THREADS } from './thread-count.ts';
 
-/** The names by which a backend is asked for. */
-export type BackendName = Backend['name'];
+interface BackendEntry {
+  /** @throws {VitrineError} when the backend cannot be used here; the message says what to do. */
+  readonly open: (options: TensorflowOptions) => Backend;
+  /** Whether it defines the ops in plain loops: the oracle of tests and benchmarks, and too slow to be compared by time. */
+  readonly isReference?: boolean;
+}
 
-/** In the order of preference of `auto`. One instance serves all models of a process, so that they can share tensors. */
-const BACKENDS: Record<BackendName, (options: TensorflowOptions) => Backend> = {
-  tensorflow: ({ variables, bf16Products, ...settings }) => {
-    loadAddon(settings); // Refuses settings other than those it was loaded with.
-    return shared(
-      `tensorflow ${variables} ${bf16Products}`,
-      () => new TensorflowBackend({ ...settings, variables, bf16Products }),
-    );
-  },
-  reference: () => shared('reference', () => new ReferenceBackend()),
-};
+/** All backends, in the order in which `auto` tries them. To add one is a folder and a line here: every other list is read off this one. */
+const BACKENDS = {
+  tensorflow: { open: openTensorflow },
+  reference: { open: () => shared('reference', () => new ReferenceBackend()), isReference: true },
+} satisfies Record<string, BackendEntry>;
 
+/** The name of a backend. */
+export type BackendName = keyof typeof BACKENDS;
+
+/** The names of all backends, in the order in which `auto` tries them. */
+export const BACKEND_NAMES = Object.keys(BACKENDS) as readonly BackendName[];
+
+/** Whether a backend defines the ops in plain loops: the oracle of tests and benchmarks. */
+export const isReference = (name: BackendName): boolean => entryOf(name).isReference ?? false;
+
+const entryOf = (name: BackendName): BackendEntry => BACKENDS[name];
+
+/** One instance serves all models of a process, so that they can share tensors. */
 const instances = new Map<string, Backend>();
 
 function shared(key: string, create: () => Backend): Backend {
   const known = instances.get(key) ?? create();
   instances.set(key, known);
   return known;
+}
+
+function openTensorflow({ variables, bf16Products, ...settings }: TensorflowOptions): Backend {
+  loadAddon(settings); // Refuses settings other than those it was loaded with.
+  return shared(
+    `tensorflow ${variables} ${bf16Products}`,
+    () => new TensorflowBackend({ ...settings, variables, bf16Products }),
+  );
 }
 
 const CHECKS: Checks<TensorflowOptions> = {
@@ -39,17 +57,18 @@ const CHECKS: Checks<TensorflowOptions> = {
 /** What came of trying a backend: for `vitrine info`. */
 export interface BackendStatus {
   readonly name: BackendName;
+  /** Undefined where it cannot be used. */
   readonly backend: Backend | undefined;
   /** What it computes on, or why it cannot be used and what to do. */
   readonly description: string;
 }
 
-/** Tries every backend, best first. */
+/** Tries every backend, in the order of `BACKEND_NAMES`. */
 export function backendStatus(options: TensorflowOptions = {}): BackendStatus[] {
   checkOptions('backendStatus', options, CHECKS);
-  return (Object.keys(BACKENDS) as BackendName[]).map((name) => {
+  return BACKEND_NAMES.map((name) => {
     try {
-      const backend = BACKENDS[name](options);
+      const backend = entryOf(name).open(options);
       return { name, backend, description: backend.description };
     } catch (error) {
       // Another backend is no answer to options that this one cannot take.
@@ -60,14 +79,14 @@ export function backendStatus(options: TensorflowOptions = {}): BackendStatus[] 
 }
 
 /**
- * A backend by name; `auto` is the best one that can be used here. The same name and options give the same instance, within
+ * A backend by name; `auto` is the first that can be used here. The same name and options give the same instance, within
  * a process; TensorFlow takes `threads` and `tf32` once.
  *
- * @throws VitrineError if the named backend does not exist or cannot be used, with what to do.
+ * @throws {VitrineError} when the named backend does not exist or cannot be used; the message says what to do.
  */
 export function createBackend(name: BackendName | 'auto' = 'auto', options: TensorflowOptions = {}): Backend {
   checkOptions('createBackend', options, CHECKS);
-  checkArgument('createBackend', 'name', name, oneOf('auto', ...Object.keys(BACKENDS)));
+  checkArgument('createBackend', 'name', name, oneOf('auto', ...BACKEND_NAMES));
   if (name === 'auto') return backendStatus(options).find(({ backend }) => backend !== undefined)!.backend!;
-  return BACKENDS[name](options);
+  return entryOf(name).open(options);
 }

@@ -31,7 +31,7 @@ export async function machineInfo(threads: number | undefined): Promise<MachineI
     cpu: cpus().at(0)?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
     memory: { total: totalmem(), free: await availableMemory() },
-    threads: used?.name === 'reference' ? 1 : (threads ?? availableParallelism()),
+    threads: used?.backend?.threads ?? threads ?? availableParallelism(),
     backends: status.map((entry) => ({
       name: entry.name,
       available: entry.backend !== undefined,

@@ -1,7 +1,7 @@
 import { OPEN_CHECKS, type OpenOptions } from '../../loader/open-model.ts';
 import type { NetworkOptions } from '../../model/families/architecture.ts';
 import { type Checks, numbers, oneOf, whole } from '../../options.ts';
-import type { BackendName } from '../../tensor/backends.ts';
+import { BACKEND_NAMES, type BackendName } from '../../tensor/backends.ts';
 import { THREADS } from '../../tensor/thread-count.ts';
 
 /** How weights are held, and how much memory a model may take. */
@@ -26,7 +26,7 @@ export interface WeightOptions extends Pick<OpenOptions, 'onProgress' | 'signal'
 
 /** How to load a model. */
 export interface LoadOptions extends WeightOptions, OpenOptions {
-  /** Default `auto`: tensorflow where it is installed, else reference. */
+  /** Default `auto`: the first of `BACKEND_NAMES` that can be used here. */
   backend?: BackendName | 'auto';
   /**
    * Threads of the backend, 1 to 64 (or to the number of cores, where there are more); default: all cores. TensorFlow takes
@@ -38,7 +38,7 @@ export interface LoadOptions extends WeightOptions, OpenOptions {
 /** The requirement on each of the `LoadOptions`. */
 export const LOAD_CHECKS: Checks<LoadOptions> = {
   ...OPEN_CHECKS,
-  backend: oneOf('auto', 'tensorflow', 'reference'),
+  backend: oneOf('auto', ...BACKEND_NAMES),
   threads: THREADS,
   weights: oneOf('auto', 'f32', 'bf16'),
   compute: oneOf('f32', 'bf16'),

@@ -23,6 +23,8 @@ export class ReferenceBackend implements Backend {
   readonly fused: FusedKernels = {};
   readonly multipliesBf16 = true;
   readonly usesHostMemory = true;
+  readonly queuesOps = false;
+  readonly threads = 1;
   #live = 0;
 
   liveHandles(): number {

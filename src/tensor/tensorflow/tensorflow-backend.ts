@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type { Backend, BinaryOp, FusedKernels, HostArray, Operand, ReduceOp, Shape, UnaryOp } from '../backend.ts';
 import { CpuKernels } from '../cpu/kernels.ts';
 import { newSharedMemory } from '../cpu/shared-memory.ts';
@@ -68,6 +69,8 @@ export class TensorflowBackend implements Backend {
   readonly #places = new Map<Uint8Array, Place>();
   readonly multipliesBf16: boolean;
   readonly usesHostMemory: boolean;
+  readonly queuesOps: boolean;
+  readonly threads: number;
   /** Whether TensorFlow's bf16 product is fast, and rounds once. */
   readonly #hasBf16Kernels: boolean;
   /** Rows up to which a product with a weight is ours: what TensorFlow does with more is faster. */
@@ -85,6 +88,8 @@ export class TensorflowBackend implements Backend {
     this.#executor = new Executor(this.#addon, this.#kernels?.memories);
     this.#variables = options.variables ?? (this.#kernels === undefined ? 'device' : 'host');
     this.usesHostMemory = !gpu;
+    this.queuesOps = gpu;
+    this.threads = options.threads ?? availableParallelism();
     this.#hasBf16Kernels = gpu || hasBf16Instructions();
     this.multipliesBf16 = options.bf16Products ?? (gpu || prefersBf16Products());
     this.#ownRows = this.multipliesBf16 ? 1 : FEW_ROWS;
