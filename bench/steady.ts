@@ -1,8 +1,8 @@
-// `npm run bench:steady`: whether a long generation holds on to anything. Counts of tensors must not change. Memory does
-// change, since the cache grows and is copied as it grows; so a second generation shows what it needs beyond the first.
+// `npm run bench:steady` shows whether a long generation leaks. The numbers of tensors and handles must stay the same. Memory may
+// grow in the first generation, as the cache does; in the second it should not.
 import { liveTensors, load } from 'vitrine';
 import { slope } from 'vitrine/bench';
-import { steadyOptions } from './options.ts';
+import { steadyOptions } from './steady-options.ts';
 
 const TOKENS = 2000;
 

@@ -1,12 +1,12 @@
-// Does the harness find what is there? `node bench/trial.mjs [runs]` measures a kernel in plain JavaScript against an identical
-// copy of it, against one that does a tenth of its work twice, and against one with an error of 0.01 in one number; again
-// and again, and counts the verdicts. Run it in a clone, after `npm run build`.
+// A test of the harness itself. `node bench/trial.mjs [runs]` measures a kernel in plain JavaScript against an identical copy,
+// one that does a tenth of its work twice, and one with an error of 0.01 in one number, and counts the verdicts. Run it in a
+// clone, after `npm run build`.
 import { fileURLToPath } from 'node:url';
 import { ensureDefaultModel } from '../dist/setup/set-up.js';
 import { run } from 'vitrine/bench';
 
 const runs = Number(process.argv[2] ?? 10);
-const kernels = ['kernel', 'copy', 'slower', 'wrong'];
+const kernels = ['baseline', 'copy', 'slower', 'wrong'];
 const files = kernels.map((name) => fileURLToPath(new URL(`trial/${name}.mjs`, import.meta.url)));
 const { folder } = await ensureDefaultModel();
 
@@ -20,7 +20,7 @@ for (let i = 0; i < runs; i++) {
     sites: ['o_proj'],
     variants: ['none'],
     files,
-    baseline: 'kernel',
+    baseline: 'baseline',
     measureModel: false,
     seed: 1 + 1_000_000 * i,
   });
@@ -35,7 +35,7 @@ for (let i = 0; i < runs; i++) {
   });
   const seconds = ((performance.now() - start) / 1000).toFixed(0);
   const { control } = rows[0];
-  if (control !== undefined) found.push(`the kernel itself once more ${interval(control)}`);
+  if (control !== undefined) found.push(`the baseline against itself ${interval(control)}`);
   console.log(`run ${i + 1}, ${seconds} s, load ${fingerprint.load.toFixed(1)}: ${found.join('; ')}`);
 }
 console.log(counts);

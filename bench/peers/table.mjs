@@ -1,8 +1,8 @@
-import { estimate } from '../../dist/bench/statistics.js';
+import { estimate } from '../../dist/bench/timing/statistics.js';
 
 /**
- * Medians, their intervals, and the ratios to the first row. Ratios are of the same round, so that what slows the machine
- * for a while slows both.
+ * Medians with their intervals, and ratios to the first row. A ratio compares samples of one round, which a slow phase of the
+ * machine affects alike.
  *
  * @typedef {{ prefill: number, decode: number }} Sample Tokens per second.
  * @typedef {{ name: string, weights: string, version: string, ready: number, samples: Sample[], tokens: number[] }} Peer
@@ -30,7 +30,7 @@ export function comparePeers(peers) {
 }
 
 /**
- * @param {object} result What `run.mjs` writes as JSON.
+ * @param {object} result The JSON that `run-peers.mjs` writes.
  * @param {string} result.model
  * @param {{ pp: number, tg: number, rounds: number, threads: number }} result.options
  * @param {{ cpu: string, cores: number, node: string }} result.machine

@@ -1,28 +1,28 @@
-// Engines in processes of their own, which are asked in turns.
+// Runs each engine in a process of its own, and asks them in turn.
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 /**
- * @typedef {object} Start What to start: a program of `engines/`, and what it is told.
+ * @typedef {object} Start The program of `engines/` to start, with its settings.
  * @property {string} command
  * @property {string} program
  * @property {object} settings
  *
  * @typedef {object} Row
- * @property {string} name Of the engine.
+ * @property {string} name The engine's name.
  * @property {string} weights
- * @property {() => Start | Promise<Start>} start Gets what is needed; throws where it cannot be had.
+ * @property {() => Start | Promise<Start>} start Installs what the engine needs; throws if that fails.
  *
- * @typedef {{ first: number, rest: number, tokens: number[] }} Reply Seconds, and the tokens that were chosen.
+ * @typedef {{ first: number, rest: number, tokens: number[] }} Reply Seconds to the first token and for the rest, and the chosen tokens.
  */
 
 /**
- * Measures all rows, round after round, after a round that does not count. Rows that fail are left out, with the reason.
+ * Measures all rows in each round, after a round that does not count. Rows that fail are left out, with the reason.
  *
  * @param {readonly Row[]} rows
  * @param {object} options
- * @param {{ long: number[], text: number[] }} options.prompts For prefill, and before what is decoded.
+ * @param {{ long: number[], text: number[] }} options.prompts `long` for prefill, `text` for decoding.
  * @param {number} options.tg
  * @param {number} options.rounds
  * @param {number} options.threads
@@ -43,7 +43,7 @@ export async function takeTurns(rows, { prompts: { long, text }, tg, rounds, thr
   }
   for (let round = 0; round <= rounds; round++) {
     process.stderr.write(`bench:peers: round ${round} of ${rounds}\n`);
-    // A different one begins each time, so that none always follows the same neighbour's heat.
+    // Each round begins with another engine, so that none always runs after the same one, on a processor that it heated.
     for (let i = 0; i < running.length; i++) {
       const peer = running[(i + round) % running.length];
       if (peer.failed) continue;
@@ -63,7 +63,7 @@ export async function takeTurns(rows, { prompts: { long, text }, tg, rounds, thr
 }
 
 /**
- * Starts a row's engine in a process of its own; it is ready when it has loaded the model.
+ * Starts a row's engine, and waits until it has loaded the model.
  *
  * @param {Row} row
  * @param {number} threads
@@ -81,7 +81,7 @@ async function startPeer({ name, weights, start }, threads) {
   child.on('error', (error) => {
     complaint += `\n${error}`;
   });
-  child.stdin.on('error', () => undefined); // That it has ended is seen in what it says.
+  child.stdin.on('error', () => undefined); // `answer` notices that the process has ended.
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const ended = new Promise((resolve) => child.once('close', resolve));
   const answer = async () => {

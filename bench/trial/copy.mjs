@@ -1,4 +1,4 @@
-// The same as kernel.mjs, letter for letter: `vitrine bench` has to find it SAME.
+// A copy of baseline.mjs, which `vitrine bench` must find SAME.
 
 /**
  * @param {import('vitrine/bench').KernelInputs} inputs x `[T, K]` and w `[N, K]`

@@ -1,4 +1,4 @@
-// kernel.mjs with a loop that does a tenth of the work again: `vitrine bench` has to find it SLOWER.
+// baseline.mjs, but a tenth of the work is done twice: `vitrine bench` must find it SLOWER.
 
 /**
  * @param {import('vitrine/bench').KernelInputs} inputs x `[T, K]` and w `[N, K]`
@@ -7,7 +7,7 @@
 export default function linear({ x, w }, { T, K, N }) {
   const out = new Float32Array(T * N);
   for (let t = 0; t < T; t++) for (let n = 0; n < N; n++) out[t * N + n] = dot(x, t * K, w, n * K, K);
-  // Into the first row, which then is the same once more.
+  // Computes numbers of the first row again, with the same result.
   for (let n = 0; n < (T * N) / 10; n++) out[n % N] = dot(x, 0, w, (n % N) * K, K);
   return out;
 }

@@ -1,4 +1,4 @@
-// kernel.mjs with an error of 0.01 in one number, where a row is about 1: `vitrine bench` has to find it WRONG.
+// baseline.mjs with an error of 0.01 in one number, where numbers are about 1: `vitrine bench` must find it WRONG.
 
 /**
  * @param {import('vitrine/bench').KernelInputs} inputs x `[T, K]` and w `[N, K]`

@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { modelHash, samplesOf } from '../../src/bench/model-hash.ts';
+import { modelHash, samplesOf } from '../../src/bench/subject/model-hash.ts';
 import type { StoredTensor } from '../../src/loader/model-files.ts';
 import { openFolder } from '../../src/loader/open-folder.ts';
 import { writeSafetensors } from '../../src/loader/safetensors/write-safetensors.ts';
@@ -29,7 +29,7 @@ function copy(name: string): { path: string; weights: string } {
   return { path, weights: join(path, 'model.safetensors') };
 }
 
-test('a copy has the same hash; another model, and one with another byte, have others', async () => {
+test('a copy has the same hash, and a change of one byte or another model a different one', async () => {
   const known = await hashOf(modelFolder('llama_gqa_tied'));
   const { path, weights } = copy('llama_gqa_tied');
   expect(await hashOf(path)).toBe(known);
@@ -40,7 +40,7 @@ test('a copy has the same hash; another model, and one with another byte, have o
   expect(await hashOf(modelFolder('llama_untied'))).not.toBe(known);
 });
 
-test('every shard counts', async () => {
+test('a change in any shard changes the hash', async () => {
   const known = await hashOf(modelFolder('mixtral'));
   const { path } = copy('mixtral');
   expect(await hashOf(path)).toBe(known);
@@ -54,7 +54,7 @@ test('every shard counts', async () => {
   }
 });
 
-test('a file of 3 MB counts in its beginning, its end and evenly between', async () => {
+test('a large file is sampled at 16 places from beginning to end', async () => {
   const values = new Uint8Array(3 * 2 ** 20);
   const { path, weights } = copy('llama_gqa_tied');
   await writeSafetensors(weights, [['w', { dtype: 'U8', shape: [values.length], data: values }]], {});
@@ -75,7 +75,7 @@ test('a file of 3 MB counts in its beginning, its end and evenly between', async
   expect(await hashOf(path)).toBe(known);
 });
 
-test("a tensor's name, dtype and shape count, whatever the samples hold", async () => {
+test("a change of a tensor's name, dtype or shape changes the hash", async () => {
   const files = await openFolder(modelFolder('llama_gqa_tied'));
   await files.checkpoint.close();
   const { tensors } = files.checkpoint;

@@ -1,13 +1,10 @@
-import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { comparePeers, printPeers } from '../../bench/peers/table.mjs';
 import { takeTurns } from '../../bench/peers/turns.mjs';
 import { load } from '../../src/index.ts';
 import { modelFolder } from '../support/fixtures.ts';
 
 const SOURCE = modelFolder('llama_gqa_tied');
-const PEERS = join(import.meta.dirname, '..', '..', 'bench', 'peers');
 
 const peer = (name: string, rates: readonly number[], tokens: number[]) => ({
   name,
@@ -23,8 +20,8 @@ afterEach(() => {
 });
 
 describe('bench:peers', () => {
-  it('takes ratios of the same round', () => {
-    // Half as fast in each round, while the machine itself becomes ten times slower.
+  it('compares rates of the same round', () => {
+    // Half as fast in each round, on a machine that becomes ten times slower.
     const [ours, other] = comparePeers([
       peer('vitrine', [100, 30, 10], [7, 8, 9]),
       peer('other', [50, 15, 5], [7, 8, 1]),
@@ -38,7 +35,7 @@ describe('bench:peers', () => {
     expect([ours.agrees, other.agrees]).toEqual([3, 2]);
   });
 
-  it('prints a table, versions and what is left out', () => {
+  it('prints a table, the versions, and the engines that were left out', () => {
     const text = printPeers({
       model: 'm',
       options: { pp: 8, tg: 2, rounds: 3, threads: 2 },
@@ -55,40 +52,43 @@ describe('bench:peers', () => {
     expect(text).toContain('- other 1\n- left out: pytorch, bf16: no python3\n');
   });
 
-  it('asks an engine in a process of its own for the tokens that it would generate here', async () => {
-    using model = await load(SOURCE, { backend: 'tensorflow', weights: 'f32' });
-    const expected: number[] = [];
-    const options = { maxTokens: 4, temperature: 0, ignoreEos: true };
-    for await (const { token } of model.generate([5, 6, 7], options)) expected.push(token);
-    const settings = JSON.stringify({ model: SOURCE, weights: 'f32', threads: 2 });
-    const { stdout } = spawnSync(process.execPath, [join(PEERS, 'engines', 'vitrine.mjs'), settings], {
-      encoding: 'utf8',
-      input: `${JSON.stringify({ prompt: [5, 6, 7], count: 4 })}\n`,
+  describe('with an engine that runs and others that cannot', () => {
+    const text = [5, 6, 7];
+    let result: Awaited<ReturnType<typeof takeTurns>>;
+    beforeAll(async () => {
+      vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+      const engine = (model: string) => ({
+        command: process.execPath,
+        program: 'vitrine.mjs',
+        settings: { model, weights: 'f32' },
+      });
+      const rows = [
+        { name: 'vitrine', weights: 'f32', start: () => engine(SOURCE) },
+        { name: 'absent', weights: 'f32', start: () => Promise.reject(new Error('no such package')) },
+        { name: 'broken', weights: 'f32', start: () => engine('/nonexistent') },
+        { name: 'missing', weights: 'f32', start: () => ({ ...engine(SOURCE), command: '/nonexistent/python' }) },
+      ];
+      result = await takeTurns(rows, { prompts: { long: [1, 2, 3, 4], text }, tg: 3, rounds: 2, threads: 2 });
     });
-    const [ready, reply] = stdout.trim().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>); // prettier-ignore
-    expect(ready.version).toMatch(/^vitrine .*TensorFlow/);
-    expect(reply.tokens).toEqual(expected);
-    expect([reply.first, reply.rest]).toEqual([expect.any(Number), expect.any(Number)]);
-  });
 
-  it('asks in turns, and leaves out what cannot be had or ends early', async () => {
-    vi.spyOn(process.stderr, 'write').mockReturnValue(true);
-    const engine = (model: string) => ({ command: process.execPath, program: 'vitrine.mjs', settings: { model, weights: 'bf16' } }); // prettier-ignore
-    const rows = [
-      { name: 'vitrine', weights: 'bf16', start: () => engine(SOURCE) },
-      { name: 'absent', weights: 'f32', start: () => Promise.reject(new Error('no such package')) },
-      { name: 'broken', weights: 'f32', start: () => engine('/nonexistent') },
-      { name: 'missing', weights: 'f32', start: () => ({ ...engine(SOURCE), command: '/nonexistent/python' }) },
-    ];
-    const options = { prompts: { long: [1, 2, 3, 4], text: [5, 6] }, tg: 2, rounds: 2, threads: 2 };
-    const { peers, leftOut } = await takeTurns(rows, options);
-    expect(peers.map(({ name, samples, tokens }) => [name, samples.length, tokens.length])).toEqual([
-      ['vitrine', 2, 3],
-    ]);
-    expect(leftOut).toEqual([
-      'absent, f32: no such package',
-      expect.stringMatching(/^broken, f32: ended early: .*\/nonexistent: no such folder/),
-      'missing, f32: ended early: Error: spawn /nonexistent/python ENOENT',
-    ]);
+    it('gets the tokens that the engine generates, its version, and the times of each round', async () => {
+      using model = await load(SOURCE, { backend: 'reference', weights: 'f32' });
+      const expected: number[] = [];
+      const options = { maxTokens: 4, temperature: 0, ignoreEos: true };
+      for await (const { token } of model.generate(text, options)) expected.push(token);
+      expect(result.peers).toMatchObject([
+        { name: 'vitrine', tokens: expected, version: expect.stringMatching(/^vitrine .*TensorFlow/) as string },
+      ]);
+      const rates = { prefill: expect.any(Number) as number, decode: expect.any(Number) as number };
+      expect(result.peers[0].samples).toEqual([rates, rates]);
+    });
+
+    it('leaves out engines that cannot be started or end early, with the reason', () => {
+      expect(result.leftOut).toEqual([
+        'absent, f32: no such package',
+        expect.stringMatching(/^broken, f32: ended early: .*\/nonexistent: no such folder/),
+        'missing, f32: ended early: Error: spawn /nonexistent/python ENOENT',
+      ]);
+    });
   });
 });

@@ -1,9 +1,9 @@
-import type { Compiled } from '../blocks.ts';
-import type { Report, Row } from '../report.ts';
-import type { Estimate } from '../statistics.ts';
-import { noiseFloor } from '../verdict.ts';
+import type { Compiled } from '../timing/blocks.ts';
+import type { Prediction, Report, Row } from '../run/report.ts';
+import type { Estimate } from '../timing/statistics.ts';
+import { noiseFloor } from '../timing/verdict.ts';
 
-/** The figures of a row in words, for tables: what `write/table.ts` and `write/markdown.ts` share. */
+/** The figures of a row as text, for the terminal and for Markdown. */
 export interface Cells {
   readonly variant: string;
   readonly verdict: string;
@@ -18,6 +18,7 @@ export interface Cells {
 /** The cells in the order of the columns. */
 export const inOrder = (cells: Cells): string[] => Object.values<string>({ ...cells });
 
+/** The headings of the columns. */
 export const HEADINGS: Cells = {
   variant: 'variant',
   verdict: 'verdict',
@@ -29,6 +30,7 @@ export const HEADINGS: Cells = {
   kernels: 'kernels',
 };
 
+/** The figures of a row; empty where a row has none. */
 export function cellsOf(row: Row): Cells {
   const { variant, verdict, seconds, ratio, flops, bytes, attained, check, kernels } = row;
   const trusted = verdict !== 'UNTRUSTED' && seconds !== undefined;
@@ -44,14 +46,14 @@ export function cellsOf(row: Row): Cells {
   };
 }
 
-/** `linear at layers.*.mlp.down_proj, decode: T 1, K 1536, N 576, 30 calls` */
+/** The title of a case: `linear at layers.*.mlp.down_proj of m, decode: T 1, K 1536, N 576; 30 calls; normal inputs`. */
 export function titleOf({ suite, model, site, phase, sizes, inputs, cold, calls }: Row): string {
   const letters = Object.entries(sizes).map(([letter, size]) => `${letter} ${size}`);
   const weights = cold ? ', weights from memory' : '';
   return `${suite} at ${site} of ${model}, ${phase}: ${letters.join(', ')}; ${calls} calls; ${inputs} inputs${weights}`;
 }
 
-/** What noise alone came to, and from where on a difference counts. */
+/** The baseline's ratio to itself, and the least difference that counts; empty if there was no control. */
 export function noiseOf({ control, minEffect }: Row): string {
   if (control === undefined) return '';
   const counts = (100 * Math.max(minEffect, noiseFloor(control))).toFixed(1);
@@ -60,8 +62,8 @@ export function noiseOf({ control, minEffect }: Row): string {
 }
 
 /**
- * What happened while a row was timed, in words: `my-kernel: of 320 samples 3 were outliers, 2 had a GC pause (1 a major one);
- * code of TurboFan, optimised in 100% of samples`. Empty where nothing did.
+ * Disturbances and compilation of a row: `my-kernel: of 320 samples 3 were outliers, 2 had a GC pause (1 a major one); code of
+ * TurboFan, optimised in 100% of samples`. Empty if there was nothing to tell.
  */
 export function labelsOf({ variant, taken, outliers, pauses, compiled }: Row): string {
   const happened = [
@@ -80,7 +82,7 @@ function compilationOf({ tier, optimised, deopts }: Compiled): string {
   return `code of ${tier}, optimised in ${(100 * optimised).toFixed(0)}% of samples${lost}`;
 }
 
-/** Rows of one case together, in their order. */
+/** The rows of a report, grouped by case. */
 export function casesOf({ rows }: Pick<Report, 'rows'>): Row[][] {
   const groups = new Map<string, Row[]>();
   for (const row of rows) {
@@ -90,17 +92,27 @@ export function casesOf({ rows }: Pick<Report, 'rows'>): Row[][] {
   return [...groups.values()];
 }
 
-/** `1.23 ms [1.20, 1.30]`, in the unit that the median asks for. */
+/** A time in us, ms or s, by the size of its median: `1.23 ms [1.20, 1.30]`. */
 export function formatTime({ median, low, high }: Estimate): string {
   const [scale, unit] = median < 1e-3 ? [1e6, 'us'] : median < 1 ? [1e3, 'ms'] : [1, 's'];
   const digits = (seconds: number): string => (seconds * scale).toPrecision(3);
   return `${digits(median)} ${unit} [${digits(low)}, ${digits(high)}]`;
 }
 
-/** The part of another, with the difference's sign: `+9.8%`. */
+/** A ratio as a signed difference: `+9.8%` for 1.098. */
 export function percent(ratio: number): string {
   const difference = 100 * (ratio - 1);
   return `${difference < 0 ? '' : '+'}${difference.toFixed(Math.abs(difference) < 100 ? 1 : 0)}%`;
+}
+
+/** The speed by the measured ops and, if it was measured, of the model itself. */
+export function predictionLine({ model, phase, variant, ops, predicted, measured }: Prediction): string {
+  const parts = Object.entries(ops).map(([op, seconds]) => `${op} ${(1000 * seconds).toFixed(2)} ms`);
+  const real =
+    measured === undefined
+      ? ''
+      : `; the model itself: ${measured.median.toFixed(1)} tok/s [${measured.low.toFixed(1)}, ${measured.high.toFixed(1)}]`;
+  return `${model}, ${phase}, ${variant}: ${parts.join(' + ')} per token = ${predicted.toFixed(1)} tok/s by these ops${real}`;
 }
 
 const rate = (perSecond: number): string => (perSecond / 1e9).toPrecision(3);

@@ -1,4 +1,4 @@
-import type { Report } from '../report.ts';
+import type { Report } from '../run/report.ts';
 
 const COLUMNS = [
   'suite',
@@ -31,13 +31,15 @@ const COLUMNS = [
   'deopts',
 ] as const;
 
-/** One line for each row, RFC 4180; what a wrong variant does not have is empty. */
+/** The report as CSV (RFC 4180), one line for each row; figures that a row does not have are empty. */
 export function toCsv({ rows }: Pick<Report, 'rows'>): string {
   const lines = rows.map((row) => {
     const { seconds, ratio, sizes, kernels, check, flops, bytes } = row;
     const figures: Record<(typeof COLUMNS)[number], string | number | boolean | undefined> = {
       ...row,
-      sizes: Object.entries(sizes).map(([letter, size]) => `${letter}=${size}`).join(' '), // prettier-ignore
+      sizes: Object.entries(sizes)
+        .map(([letter, size]) => `${letter}=${size}`)
+        .join(' '),
       kernels: kernels.join(' + '),
       seconds: seconds?.median,
       seconds_low: seconds?.low,

@@ -1,6 +1,5 @@
-import type { Report } from '../report.ts';
-import { casesOf, cellsOf, HEADINGS, inOrder, labelsOf, noiseOf, titleOf } from './columns.ts';
-import { predictionLine } from './table.ts';
+import type { Report } from '../run/report.ts';
+import { casesOf, cellsOf, HEADINGS, inOrder, labelsOf, noiseOf, predictionLine, titleOf } from './columns.ts';
 
 /** The report as Markdown: a table for each case, with the command that measures it again. */
 export function toMarkdown(report: Report): string {

@@ -1,4 +1,4 @@
-import type { Report } from '../report.ts';
+import type { Report } from '../run/report.ts';
 import { casesOf, formatTime, titleOf } from './columns.ts';
 
 const WIDTH = 900;
@@ -7,7 +7,7 @@ const RIGHT = 240;
 const LINE = 24;
 const COLOURS: Readonly<Record<string, string>> = { FASTER: '#2e7d32', SLOWER: '#c62828', UNTRUSTED: '#f9a825' };
 
-/** Bars of the times, with their intervals as thin lines; each case has a scale of its own. */
+/** The report as a bar chart of the times, with their intervals as thin lines; each case has its own scale. */
 export function toSvg(report: Report): string {
   const shapes: string[] = [];
   let y = LINE;

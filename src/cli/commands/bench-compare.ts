@@ -9,14 +9,15 @@ interface CompareFlags {
   readonly json?: boolean;
 }
 
+/** `vitrine bench compare`: compares two reports. */
 export function benchCompareCommand(): Command {
   return new Command('compare')
-    .description('Compare two reports of `vitrine bench --json` and fail where the later one is worse.')
+    .description('Compare two reports of `vitrine bench --json`; fail if the second is worse.')
     .argument('<before>', 'a JSON file')
     .argument('<after>', 'a JSON file')
     .option('--min-effect <percent>', 'the least difference that counts', number, 5)
-    .option('--force', 'compare reports of different machines or settings too')
-    .option('--fail-on-unsure', 'exit with 3 where a verdict is open')
+    .option('--force', 'compare reports of different machines or settings')
+    .option('--fail-on-unsure', 'exit with 3 if a verdict is UNSURE')
     .option('--json', 'print one JSON object instead of the table')
     .addHelpText(
       'after',

@@ -10,13 +10,14 @@ interface ProfileFlags extends Pick<ModelOptions, 'backend' | 'weights' | 'threa
   readonly json?: string | true;
 }
 
+/** `vitrine bench profile`: profiles the passes of a model. */
 export function benchProfileCommand(signal: AbortSignal): Command {
   return new Command('profile')
-    .description('Show where the time of a token goes: calls, time and bytes of each op and of each layer.')
+    .description('Show where the time of a token goes: calls, time and bytes by op and by layer.')
     .argument('[model]', 'a folder, a .gguf file, or org/name of the hub (default: SmolLM2-135M-Instruct)')
-    .option('--depth <n>', 'tokens before the one that is decoded', positive, 128)
-    .option('--prefill <n>', 'profile the pass of a prompt of 1 to 512 tokens too', positive)
-    .option('-r, --repetitions <n>', 'tokens, of which the quieter half counts', positive, 32)
+    .option('--depth <n>', 'tokens in the cache before the one that is decoded', positive, 128)
+    .option('--prefill <n>', 'profile a prompt of 1 to 512 tokens too', positive)
+    .option('-r, --repetitions <n>', 'passes, of which the faster half counts', positive, 32)
     .addOption(backendOption())
     .addOption(weightsOption())
     .addOption(threadsOption())
@@ -31,8 +32,8 @@ async function profile(
   signal: AbortSignal,
 ): Promise<void> {
   const [{ profileModel }, { profileTable }] = await Promise.all([
-    import('../../bench/profile/profile.ts'),
-    import('../../bench/profile/write.ts'),
+    import('../../bench/profile/profile-model.ts'),
+    import('../../bench/profile/profile-table.ts'),
   ]);
   const profile = await profileModel({ source: model ?? (await defaultModel(signal)), ...options, signal });
   const text = `${JSON.stringify(profile, null, 1)}\n`;

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { DISTRIBUTIONS, type Distribution } from '../../bench/distributions.ts';
-import type { ReportFiles } from '../../bench/write/index.ts';
+import { DISTRIBUTIONS, type Distribution } from '../../bench/inputs/distributions.ts';
+import { VARIANT_NAMES } from '../../bench/variants/engine-variants.ts';
+import type { ReportFiles } from '../../bench/write/write-report.ts';
 import { benchCompareCommand } from './bench-compare.ts';
 import { benchModelCommand } from './bench-model.ts';
 import { benchProfileCommand } from './bench-profile.ts';
@@ -29,51 +30,42 @@ interface BenchFlags extends Pick<ReportFiles, 'markdown' | 'csv' | 'svg'> {
   readonly json?: string | true;
 }
 
+/** `vitrine bench`: measures kernels, with subcommands for models, profiles and reports. */
 export function benchCommand(signal: AbortSignal): Command {
   const command = new Command('bench')
-    .description('Measure kernels: is one right, is it faster, by how much, and what does a token gain by it.')
+    .description('Measure kernels: are they right, how fast are they, and what does a token gain.')
     .argument('<suites...>', 'rms-norm, linear, rotate, attention, softmax, swiglu, experts, or all')
     .option(
       '-m, --model <source>',
-      'whose shapes are taken; may be given several times (default: the default model)',
+      'the model whose shapes are measured; repeatable (default: the default model)',
       repeated,
     )
-    .option('--shape <names>', 'decode, decode:DEPTH or prefill:TOKENS, several with commas (default: decode)', list)
-    .option('--site <parts>', 'only where the name of the place in the model has one of these', list)
-    .addOption(
-      new Option('--inputs <kinds>', 'activations: normal, outliers, denormal, recorded (default: normal)').argParser(distributions), // prettier-ignore
-    )
-    .option(
-      '--variants <names>',
-      'of the engine: tensorflow-bf16, tensorflow-f32, tensorflow-mxfp4, tensorflow-fp8, tensorflow, reference, or none',
-      list,
-    )
-    .option(
-      '--variant <file>',
-      'your own kernel, a .ts or .mjs file that computes the op; may be given several times',
-      repeated,
-    )
-    .option('--baseline <name>', "what others are compared with (default: the engine's first)")
-    .addOption(new Option('--cold', 'read weights from memory (default: while decoding)').conflicts('warm'))
-    .addOption(new Option('--warm', 'read weights from the cache (default: for prompts)'))
-    .option('--processes <n>', 'processes at least', positive, 5)
-    .option('--max-processes <n>', 'and at most, while a verdict is open (default: twice as many)', positive)
+    .option('--shape <names>', 'a list of decode, decode:DEPTH and prefill:TOKENS (default: decode)', list)
+    .option('--site <parts>', 'only sites (places in the model) whose name contains one of these', list)
+    .option('--inputs <kinds>', `activations: ${DISTRIBUTIONS.join(', ')} (default: normal)`, distributions)
+    .option('--variants <names>', `of the engine: ${VARIANT_NAMES.join(', ')}`, list)
+    .option('--variant <file>', 'your own kernel: a .ts or .mjs file that computes the op; repeatable', repeated)
+    .option('--baseline <name>', "the variant that others are compared with (default: the engine's first)")
+    .addOption(new Option('--cold', 'read weights that have left the cache (default: for decode)').conflicts('warm'))
+    .addOption(new Option('--warm', 'read weights from the cache (default: for prefill)'))
+    .option('--processes <n>', 'the least number of processes', positive, 5)
+    .option('--max-processes <n>', 'the largest number, while a verdict is UNSURE (default: twice as many)', positive)
     .option('--seconds <x>', 'time for a case in one process', number, 1)
     .option('--min-effect <percent>', 'the least difference that counts', number, 5)
     .addOption(threadsOption())
-    .option('--seed <n>', 'same seed, same inputs', positive)
-    .option('--no-measure', 'do not run the model beside the prediction')
-    .option('--fail-on-unsure', 'exit with 3 where a verdict is open')
+    .option('--seed <n>', 'determines the inputs', positive)
+    .option('--no-measure', 'do not time the model itself beside the prediction')
+    .option('--fail-on-unsure', 'exit with 3 if a verdict is UNSURE')
     .option(
       '--json [file]',
-      'write all samples and what they belong to; without a file, to stdout instead of the table',
+      'write all samples, with the machine and settings; without a file, to stdout instead of the table',
     )
     .option('--markdown <file>', 'write the tables')
     .option('--csv <file>', 'write one line for each variant')
     .option('--svg <file>', 'write a bar chart')
     .addHelpText(
       'after',
-      '\nExit code: 0, 1 where a variant is SLOWER, 2 where one is WRONG or UNTRUSTED, 3 UNSURE (--fail-on-unsure).\n' +
+      '\nExit code: 0, 1 if a variant is SLOWER, 2 if one is WRONG or UNTRUSTED, 3 if one is UNSURE (--fail-on-unsure).\n' +
         '\nExample:\n  $ vitrine bench linear --shape decode --variant ./my-kernel.ts',
     )
     .enablePositionalOptions()
