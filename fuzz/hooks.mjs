@@ -1,6 +1,6 @@
 // Captures and edits in random combinations on the small models of `test/fixtures`.
 import { readdirSync } from 'node:fs';
-import { HookError, liveTensors, load } from '../dist/index.js';
+import { BACKEND_NAMES, HookError, liveTensors, load } from '../dist/index.js';
 
 const MODELS = new URL('../test/fixtures/models/', import.meta.url);
 const names = readdirSync(MODELS, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? entry.name : []));
@@ -17,7 +17,7 @@ const loaded = new Map();
 /** @param {Random} random */
 async function someModel(random) {
   const name = random.pick(names);
-  const backend = random.pick(/** @type {const} */ (['tensorflow', 'reference']));
+  const backend = random.pick(BACKEND_NAMES);
   const compute = random.pick(/** @type {const} */ (['f32', 'bf16']));
   const mla = random.pick(/** @type {const} */ (['absorbed', 'naive']));
   const key = [name, backend, compute, mla].join(' ');

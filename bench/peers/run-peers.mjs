@@ -62,9 +62,21 @@ const context = Math.max(pp, tg) + 128;
 
 /** The rows, with how to start each. Ratios are to the first. */
 const ROWS = [
-  { name: 'vitrine', weights: 'bf16', start: () => ({ command: process.execPath, program: 'vitrine.mjs', settings: { model, weights: 'bf16' } }) }, // prettier-ignore
-  { name: 'vitrine', weights: 'f32', start: () => ({ command: process.execPath, program: 'vitrine.mjs', settings: { model, weights: 'f32' } }) }, // prettier-ignore
-  { name: 'node-llama-cpp', weights: 'as in the GGUF file', start: async () => node('node-llama-cpp', { model: await gguf(), context }) }, // prettier-ignore
+  {
+    name: 'vitrine',
+    weights: 'bf16',
+    start: () => ({ command: process.execPath, program: 'vitrine.mjs', settings: { model, weights: 'bf16' } }),
+  },
+  {
+    name: 'vitrine',
+    weights: 'f32',
+    start: () => ({ command: process.execPath, program: 'vitrine.mjs', settings: { model, weights: 'f32' } }),
+  },
+  {
+    name: 'node-llama-cpp',
+    weights: 'as in the GGUF file',
+    start: async () => node('node-llama-cpp', { model: await gguf(), context }),
+  },
   ...['Q8_0', 'BF16'].map((format) => ({
     name: 'node-llama-cpp',
     weights: format.toLowerCase(),
@@ -72,10 +84,16 @@ const ROWS = [
   })),
   { name: 'pytorch', weights: 'bf16', start: () => python({ dtype: 'bfloat16' }) },
   { name: 'pytorch', weights: 'f32', start: () => python({ dtype: 'float32' }) },
-  { name: 'transformers.js', weights: 'f32', start: async () => node('transformers-js', { model: await setup.ensureOnnx(model, 'fp32'), dtype: 'fp32' }) }, // prettier-ignore
+  {
+    name: 'transformers.js',
+    weights: 'f32',
+    start: async () => node('transformers-js', { model: await setup.ensureOnnx(model, 'fp32'), dtype: 'fp32' }),
+  },
 ];
 const words = values.only?.split(',');
-const chosen = ROWS.filter(({ name, weights }, i) => i === 0 || !words || words.some((word) => `${name} ${weights}`.includes(word))); // prettier-ignore
+const chosen = ROWS.filter(
+  ({ name, weights }, i) => i === 0 || !words || words.some((word) => `${name} ${weights}`.includes(word)),
+);
 
 const tokenizer = await loadTokenizer(model);
 const text = tokenizer.encode('Once upon a time, in a museum by the sea,');

@@ -56,11 +56,20 @@ describe('the shapes of a mixture', () => {
     expect(casesOf(qwen, 'swiglu').map(({ sizes, calls }) => [sizes.F, calls])).toEqual([[128, 1]]);
     const oss = await shapesOf('gpt_oss_mxfp4');
     expect(casesOf(oss, 'experts')).toEqual([
-      { site: 'layers.*.mlp.experts', sizes: { T: 1, D: 64, F: 96, E: 4, k: 2, biased: 1, limit: 7, alpha: 1.702 }, calls: 2, stored: 'mxfp4' }, // prettier-ignore
+      {
+        site: 'layers.*.mlp.experts',
+        sizes: { T: 1, D: 64, F: 96, E: 4, k: 2, biased: 1, limit: 7, alpha: 1.702 },
+        calls: 2,
+        stored: 'mxfp4',
+      },
     ]);
     expect(casesOf(oss, 'swiglu')).toEqual([]);
     const mixtral = await shapesOf('mixtral');
-    expect(casesOf(mixtral, 'experts', 'prefill:9')[0]).toMatchObject({ site: 'layers.*.block_sparse_moe.experts', sizes: { T: 9, E: 4, k: 2 }, calls: 2 }); // prettier-ignore
+    expect(casesOf(mixtral, 'experts', 'prefill:9')[0]).toMatchObject({
+      site: 'layers.*.block_sparse_moe.experts',
+      sizes: { T: 9, E: 4, k: 2 },
+      calls: 2,
+    });
   });
 
   test('count shared experts and packed matrices among the matrices of every token, and no routed expert', async () => {
@@ -100,7 +109,7 @@ describe('the engine computes experts as the oracle does, and is timed', () => {
     const result = await measure('experts', one, engine('experts', one));
     expectKernel(result, 'tensorflow-mxfp4', 'WebAssembly linearMxfp4');
     const numbers = 2 * 3 * 64 * 96; // 2 of 4 experts
-    expect(Object.fromEntries(result.variants.map(({ name, bytes }) => [name, bytes.read]))).toEqual({
+    expect(Object.fromEntries(result.variants.map(({ name, bytes }) => [name, bytes.read]))).toMatchObject({
       'tensorflow-mxfp4': (numbers * 17) / 32,
       'tensorflow-bf16': 2 * numbers,
       'tensorflow-f32': 4 * numbers,
@@ -113,7 +122,7 @@ describe('the engine computes experts as the oracle does, and is timed', () => {
     const packed = variants.find((found) => found.name === variant)!;
     expect(packed.check.reason).toBe('');
     expect(packed.kernels).toContain(kernel);
-    expect(variants.map(({ check }) => check.reason)).toEqual(['', '', '', '']);
+    expect(variants.map(({ check }) => check.reason)).toEqual(variants.map(() => ''));
   }
 });
 
@@ -127,7 +136,7 @@ test('experts are measured on recorded activations and choices of a real pass', 
   for (const phase of ['decode', 'prefill:12']) {
     const [one] = casesOf(await shapesOf('gpt_oss_mxfp4'), 'experts', phase);
     const { variants } = await measure('experts', one, engine('experts', one), { distribution: 'recorded', recording });
-    expect(variants.map(({ check }) => check.reason)).toEqual(['', '', '', '']);
+    expect(variants.map(({ check }) => check.reason)).toEqual(variants.map(() => ''));
   }
 });
 
@@ -135,7 +144,9 @@ describe("a user's kernel for experts", () => {
   /** Writes a kernel in f32 by the formula; `act` is JavaScript for the input of `down`. */
   const file = (name: string, act: string): VariantSpec => {
     const path = join(folder, `${name}.mjs`);
-    writeFileSync(path, `export default ({ x, ids, weights, ...own }, { T, D, F, k }) => {
+    writeFileSync(
+      path,
+      `export default ({ x, ids, weights, ...own }, { T, D, F, k }) => {
       if (!(ids instanceof Int32Array)) throw new Error('expected i32');
       const count = Object.keys(own).length / 2;
       const out = new Float32Array(T * D);
@@ -151,7 +162,8 @@ describe("a user's kernel for experts", () => {
           for (let d = 0; d < D; d++) out[t * D + d] += weights[t * k + j] * dot(post, 0, own['down' + e], d * F, F);
         }
       return out;
-    };`); // prettier-ignore
+    };`,
+    );
     return { name, file: path };
   };
 
@@ -168,7 +180,9 @@ describe("a user's kernel for experts", () => {
 
   test('gets codes and factors if it asks for them, and is refused a matrix that has none', async () => {
     const path = join(folder, 'codes.mjs');
-    writeFileSync(path, `export const weights = 'fp8';
+    writeFileSync(
+      path,
+      `export const weights = 'fp8';
       export default ({ x, w, wScales }, { T, K, N }) => Float32Array.from({ length: T * N }, (_, i) => {
         const n = i % N;
         let sum = 0;
@@ -180,7 +194,8 @@ describe("a user's kernel for experts", () => {
           sum += x[Math.floor(i / N) * K + k] * (code & 128 ? -magnitude : magnitude) * factor;
         }
         return sum;
-      });`); // prettier-ignore
+      });`,
+    );
     const cases = casesOf(await shapesOf('deepseek_v3_fp8'), 'linear');
     const packed = cases.find(({ site }) => site.endsWith('o_proj'))!;
     const { variants } = await measure('linear', packed, [{ name: 'codes', file: path }]);

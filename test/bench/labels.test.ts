@@ -26,7 +26,16 @@ test('counts the samples that overlap a pause of the garbage collector', () => {
 });
 
 test('counts a change from optimised code to code that is not as a deoptimisation', () => {
-  const tiers = ['interpreter', 'Maglev', 'TurboFan', 'Sparkplug', 'interpreter', 'TurboFan', 'interpreter', 'TurboFan'] as const; // prettier-ignore
+  const tiers = [
+    'interpreter',
+    'Maglev',
+    'TurboFan',
+    'Sparkplug',
+    'interpreter',
+    'TurboFan',
+    'interpreter',
+    'TurboFan',
+  ] as const;
   expect(compiledOf(tiers)).toEqual({ tier: 'TurboFan', optimised: 0.5, deopts: 2 });
   expect(compiledOf([])).toBeUndefined();
 });
@@ -137,9 +146,17 @@ describe('a report', () => {
   });
 
   test("prints the machine's limits, with one thread and with all", () => {
-    const limit = (threads: number) => ({ threads, memory: 1e10 * threads, cache: 4e10, flops: 5e10, product: 'plain loops' }); // prettier-ignore
+    const limit = (threads: number) => ({
+      threads,
+      memory: 1e10 * threads,
+      cache: 4e10,
+      flops: 5e10,
+      product: 'plain loops',
+    });
     const report = { ...sampleReport([row]), limits: [limit(1), limit(2)] };
-    expect(toTable(report)).toContain('limits with 1 thread: memory 10.0 GB/s, cache 40.0 GB/s, 50.0 GFLOP/s (plain loops)\nlimits with 2 threads: memory 20.0 GB/s'); // prettier-ignore
+    expect(toTable(report)).toContain(
+      'limits with 1 thread: memory 10.0 GB/s, cache 40.0 GB/s, 50.0 GFLOP/s (plain loops)\nlimits with 2 threads: memory 20.0 GB/s',
+    );
     expect(toMarkdown(report)).toContain('| 2 | 20.0 | 40.0 | 50.0 | plain loops |');
   });
 });

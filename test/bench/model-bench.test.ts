@@ -98,7 +98,10 @@ describe('vitrine bench model', () => {
   });
 
   it.each([
-    [['--backend', 'tensorflow,gpu'], `option '--backend <list>' argument 'tensorflow,gpu' is invalid. Expected auto, ${BACKEND_NAMES.join(', ')}.`], // prettier-ignore
+    [
+      ['--backend', 'tensorflow,gpu'],
+      `option '--backend <list>' argument 'tensorflow,gpu' is invalid. Expected auto, ${BACKEND_NAMES.join(', ')}.`,
+    ],
     [['--weights', 'q9'], "option '--weights <list>' argument 'q9' is invalid. Expected auto, f32, bf16."],
     [['--depth', '0,-1'], "option '--depth <list>' argument '0,-1' is invalid. Expected a whole number from 0."],
     [['--pp', '0'], "option '--pp <n>' argument '0' is invalid. Expected a whole number from 1."],

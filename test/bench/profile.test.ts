@@ -95,7 +95,10 @@ describe('a profile', () => {
     const recorder = new CallRecorder(backend);
     const multiply = (on: Backend): number[] =>
       scope('blocks.7', () => {
-        const [a, b] = [[1, 2, 3, 4], [5, 6, 7, 8]].map((values) => Tensor.from(on, values, [2, 2])); // prettier-ignore
+        const [a, b] = [
+          [1, 2, 3, 4],
+          [5, 6, 7, 8],
+        ].map((values) => Tensor.from(on, values, [2, 2]));
         return [...a.matmul(b).data()];
       });
     const products: number[][] = [multiply(backend), multiply(recorder.backend)];

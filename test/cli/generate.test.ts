@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { load, type GenerateOptions, type GeneratedToken } from '../../src/index.ts';
+import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
 import { liveTensors } from '../../src/tensor/tensor.ts';
 import { MODEL, runCli, runJson } from './run-cli.ts';
 
@@ -35,7 +36,7 @@ interface Answer {
   speed: { promptTokens: number; newTokens: number; timeToFirstToken: number; prefill: number; decode: number };
 }
 
-describe.each(['reference', 'tensorflow'])('vitrine generate on %s', (backend) => {
+describe.each(BACKEND_NAMES)('vitrine generate on %s', (backend) => {
   const on = ['-m', MODEL, '--backend', backend];
 
   it.each(cases)('answers "$messages.0.content" as transformers does', async ({ messages, ...expected }) => {

@@ -4,7 +4,7 @@ import { loadNetwork } from '../../src/engine/load/load-network.ts';
 import type { ModelFiles } from '../../src/loader/model-files.ts';
 import { openFolder } from '../../src/loader/open-folder.ts';
 import type { Backend } from '../../src/tensor/backend.ts';
-import { createBackend } from '../../src/tensor/backends.ts';
+import { BACKEND_NAMES, createBackend } from '../../src/tensor/backends.ts';
 import { liveTensors } from '../../src/tensor/tensor.ts';
 import { modelFolder } from '../support/fixtures.ts';
 
@@ -58,7 +58,7 @@ const failingAt = (files: ModelFiles, n: number, ending: () => void): { files: M
 // Plain and joined matrices; MXFP4 and FP8, whose codes and scales are read apart; arranged on the way.
 const MODELS = ['llama_gqa_tied', 'gpt2', 'gpt_oss_mxfp4', 'deepseek_v3_fp8'];
 
-describe.each(['reference', 'tensorflow'] as const)('a load that ends in the middle, on %s', (name) => {
+describe.each(BACKEND_NAMES)('a load that ends in the middle, on %s', (name) => {
   it.each(MODELS)('gives all memory back, at whatever read of %s', async (model) => {
     const { backend, open } = counting(createBackend(name));
     const whole = await openFolder(modelFolder(model));
@@ -88,23 +88,20 @@ describe.each(['reference', 'tensorflow'] as const)('a load that ends in the mid
 });
 
 describe('models of one process', () => {
-  it.each(['reference', 'tensorflow'] as const)(
-    'share a backend, so that activations go from one to another, on %s',
-    async (backend) => {
-      // prettier-ignore
-      using a = await load(modelFolder('llama_gqa_tied'), { backend });
-      using b = await load(modelFolder('llama_gqa_tied'), { backend });
-      expect(a.backend).toBe(b.backend);
-      const { acts, dispose } = a.run([1, 2, 3], { capture: ['blocks.0.hook_resid_post'] });
-      const patched = b.run([4, 5, 6], {
-        edit: { 'blocks.0.hook_resid_post': (own) => own.mul(0).add(acts['blocks.0.hook_resid_post']) },
-      });
-      using plain = a.forward([1, 2, 3], { logits: 'all' });
-      expect(patched.logits.data()).toEqual(plain.data());
-      patched.dispose();
-      dispose();
-    },
-  );
+  it.each(BACKEND_NAMES)('share a backend, so that activations go from one to another, on %s', async (backend) => {
+    // prettier-ignore
+    using a = await load(modelFolder('llama_gqa_tied'), { backend });
+    using b = await load(modelFolder('llama_gqa_tied'), { backend });
+    expect(a.backend).toBe(b.backend);
+    const { acts, dispose } = a.run([1, 2, 3], { capture: ['blocks.0.hook_resid_post'] });
+    const patched = b.run([4, 5, 6], {
+      edit: { 'blocks.0.hook_resid_post': (own) => own.mul(0).add(acts['blocks.0.hook_resid_post']) },
+    });
+    using plain = a.forward([1, 2, 3], { logits: 'all' });
+    expect(patched.logits.data()).toEqual(plain.data());
+    patched.dispose();
+    dispose();
+  });
 
   it('take one number of threads, and a second load that asks for another hears which', async () => {
     using model = await load(modelFolder('llama_gqa_tied'), { backend: 'tensorflow' });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Edit, HookError, load, type Model, Tensor } from '../../src/index.ts';
+import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
 import { expectNothingLeft } from '../support/backends.ts';
 import { expectNear, modelFolder } from '../support/fixtures.ts';
 
@@ -106,7 +107,7 @@ describe.each(CASES)('edits of %s, %s', (name, mla) => {
   });
 });
 
-describe.each(['reference', 'tensorflow'] as const)('edits on %s', (backend) => {
+describe.each(BACKEND_NAMES)('edits on %s', (backend) => {
   let model: Model;
   beforeAll(async () => {
     model = await load(modelFolder('qwen3_moe'), { backend, weights: 'f32' });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { load, type Model } from '../../src/index.ts';
+import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
 import type { Activation } from '../../src/tensor/ops/activation.ts';
 import { expectNothingLeft } from '../support/backends.ts';
 import { expectNear, modelFolder } from '../support/fixtures.ts';
@@ -33,7 +34,7 @@ function integral(x: number): number {
   return 0.5 + (x * sum) / n / 3 / Math.sqrt(2 * Math.PI);
 }
 
-describe.each(['reference', 'tensorflow'] as const)('hooks on %s', (backend) => {
+describe.each(BACKEND_NAMES)('hooks on %s', (backend) => {
   describe.each(Object.entries(FAMILIES))('%s', (name, { has, lacks }) => {
     let model: Model;
     beforeAll(async () => {

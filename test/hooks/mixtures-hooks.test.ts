@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { load, type Model } from '../../src/index.ts';
+import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
 import { MIXTURES, modelFolder } from '../support/fixtures.ts';
 
 const TOKENS = Array.from({ length: 12 }, (_, i) => (i * 37 + 5) % 500);
@@ -11,7 +12,7 @@ const expectClose = (actual: Float32Array, wanted: ArrayLike<number>, what: stri
   expect(worst, what).toBeLessThan(2e-5);
 };
 
-describe.each(['reference', 'tensorflow'] as const)('run on %s', (backend) => {
+describe.each(BACKEND_NAMES)('run on %s', (backend) => {
   describe.each(
     MIXTURES.flatMap(
       (name) =>

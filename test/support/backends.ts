@@ -1,17 +1,15 @@
 import { afterEach, beforeEach, expect } from 'vitest';
 import type { Backend } from '../../src/tensor/backend.ts';
-import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
+import { BACKEND_NAMES, createBackend } from '../../src/tensor/backends.ts';
 import { liveTensors } from '../../src/tensor/tensor.ts';
-import { TensorflowBackend } from '../../src/tensor/tensorflow/tensorflow-backend.ts';
 
-/** What the tests hold to one contract; `device variables` is the store that CUDA uses, on whatever device there is. */
+/** All backends, and TensorFlow with the store for variables that it has on CUDA, which works on every device. */
 export const BACKENDS: readonly (readonly [name: string, create: () => Backend])[] = [
-  ['reference', () => new ReferenceBackend()],
-  ['tensorflow', () => new TensorflowBackend()],
-  ['tensorflow, device variables', () => new TensorflowBackend({ variables: 'device' })],
+  ...BACKEND_NAMES.map((name) => [name, () => createBackend(name)] as const),
+  ['tensorflow, device variables', () => createBackend('tensorflow', { variables: 'device' })],
 ];
 
-/** In a `describe`: every test leaves as many tensors, and as many of the backend's handles, as it found. */
+/** In a `describe`: every test must leave as many tensors, and as many of the backend's handles, as it found. */
 export function expectNothingLeft(backend: () => Backend): void {
   let before: object;
   beforeEach(() => {

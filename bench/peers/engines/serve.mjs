@@ -1,11 +1,11 @@
 /**
- * The child's side of a comparison: says what it is on stdout, then answers one request per line until stdin ends.
- * Messages are JSON objects, a line each; other lines are an engine's own chatter.
+ * The child process of a comparison: it writes its version to stdout, and then answers one request per line until stdin ends.
+ * Messages are JSON objects of one line each; all other lines are the engine's own log.
  *
  * @typedef {object} Engine
- * @property {string} version Of the engine, for people.
+ * @property {string} version The engine's name and version.
  * @property {(prompt: number[], count: number, onToken: (token: number) => void) => Promise<void>} run
- *   Calls back with each of `count` greedy tokens after a prompt, which goes through the model in one piece and is not remembered.
+ *   Calls back with each of `count` greedy tokens after a prompt, which goes through the model in one pass and leaves no cache.
  */
 import { createInterface } from 'node:readline';
 

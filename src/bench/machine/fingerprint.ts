@@ -3,7 +3,7 @@ import { availableParallelism, cpus, loadavg, platform, totalmem } from 'node:os
 import { arch, execArgv, version, versions } from 'node:process';
 import { backendStatus } from '../../tensor/backends.ts';
 
-/** The machine, runtime and model of a measurement: figures compare only where these agree. */
+/** The machine, runtime and model of a measurement: figures of two reports are comparable only if these agree. */
 export interface Fingerprint {
   readonly cpu: string;
   readonly platform: string;

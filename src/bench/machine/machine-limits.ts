@@ -23,10 +23,11 @@ export interface Limits {
 
 type ProductRate = Pick<Limits, 'flops' | 'product'>;
 
-/** Bytes that each thread reads in turn: far beyond any cache, and within the second level of most. */
+/** Bytes that each thread reads over and over to measure memory: far more than any cache. */
 const FROM_MEMORY = 256 * 2 ** 20;
+/** Bytes that each thread reads over and over to measure its cache: within the second level of most processors. */
 const FROM_CACHE = 128 * 2 ** 10;
-/** A round takes some 5 ms; of so many, some fall between the time slices of other processes. */
+/** Rounds of some 5 ms: of so many, some fall between the time slices of other processes. */
 const ROUNDS = 60;
 /** Rows and columns of the product: its operands fit in the last-level cache, and each number is used hundreds of times. */
 const SIDE = 768;

@@ -25,7 +25,7 @@ export interface Expected {
 /** The outcome of a check. */
 export interface CheckResult {
   readonly ok: boolean;
-  /** The first error found, in words; empty for a right result. */
+  /** The largest error in words; empty for a right result. */
   readonly reason: string;
   /** The largest difference, as a part of the tolerance and of the root mean square of its row. */
   readonly worst: { readonly ofAllowed: number; readonly ofRow: number };
