@@ -1,94 +1,109 @@
 import type { DType } from './dtype.ts';
 import type { PackedMatrix } from './formats/packed-format.ts';
 
+/** Sizes of the axes, outermost first; `[]` is a scalar. */
 export type Shape = readonly number[];
 
-/** An operand of a backend's op: what that backend keeps for a tensor, seen as `shape` and `dtype`. */
+/** An operand of a backend's op: a handle of that backend, read as `shape` and `dtype`. A `Tensor` is one. */
 export interface Operand<Handle = unknown> {
   readonly handle: Handle;
   readonly shape: Shape;
   readonly dtype: DType;
 }
 
+/** Elementwise ops of two operands, f32; numpy's names and rules (`maximum` and `minimum` give NaN if one is NaN). */
 export type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'maximum' | 'minimum';
+/** Elementwise ops of one operand, f32. */
 export type UnaryOp = 'square' | 'sqrt' | 'exp' | 'log' | 'sigmoid' | 'tanh' | 'erf';
+/** Ops that combine the numbers along an axis, f32. */
 export type ReduceOp = 'sum' | 'mean' | 'max';
+/** Numbers in the host's memory: f32, i32 or u8. */
 export type HostArray = Float32Array | Int32Array | Uint8Array;
 
 /**
- * The op contract: what every backend does, and all that it must do.
+ * The op contract: every op that a backend must have.
  *
- * Ops take operands whose shapes and dtypes `Tensor` has already checked, and give a new handle that the caller frees.
+ * `Tensor` checks shapes and dtypes before it calls an op, and each op gives a new handle, which the caller frees.
  * Arithmetic is on f32; `matmul` also multiplies bf16. `reference/` is the definition of each op, and
  * `test/tensor/conformance.test.ts` holds every backend to it.
  */
 export interface Backend {
   /** Its name in the list of backends: see `backends.ts`. */
   readonly name: string;
-  /** Where it computes, for people: `CPU` or `GPU`, library version, threads. */
+  /** The device, library version and threads, for people to read. */
   readonly description: string;
-  /** Threads that its kernels use. */
+  /** The number of threads that its kernels use. */
   readonly threads: number;
-  /** Handles that are not freed yet, by the backend's own books. */
+  /** The number of handles that are not freed yet, by the backend's own count. */
   liveHandles(): number;
 
-  /** Host memory for a weight, which `upload` takes over without a copy where the backend can, or `discard` gives back. */
+  /** Host memory for a weight: `upload` takes it over, without a copy where the backend can, or `discard` gives it back. */
   allocate(bytes: number): Uint8Array;
-  /** Gives back what `allocate` gave and `upload` did not take. */
+  /** Gives back memory of `allocate` that no `upload` took over. */
   discard(bytes: Uint8Array): void;
-  /** Takes over `bytes` (row-major, little-endian): the caller does not write to them afterwards. */
+  /** A handle of `bytes` (row-major, little-endian), which it takes over: the caller must not write to them afterwards. */
   upload(bytes: Uint8Array, shape: Shape, dtype: DType): unknown;
-  /** A copy: f32 for the float dtypes, i32, u8. */
+  /** A copy of the numbers: f32 for every float dtype, i32, or u8. */
   download(a: Operand): HostArray;
+  /** Frees a handle that an op gave. */
   free(handle: unknown): void;
 
   /** `[..., M, N]` from `[..., M, K]` and `[..., K, N]`, or `[..., N, K]` with `transposeB`; result in the operands' dtype. */
   matmul(a: Operand, b: Operand, transposeB: boolean): unknown;
   /** Elementwise f32 with numpy broadcasting. */
   binary(op: BinaryOp, a: Operand, b: Operand): unknown;
+  /** Elementwise f32. */
   unary(op: UnaryOp, a: Operand): unknown;
-  /** Over one axis, which stays with size 1. */
+  /** Reduces one axis, which stays with size 1; f32. */
   reduce(op: ReduceOp, a: Operand, axis: number): unknown;
-  /** Over the last axis; -Infinity gives 0. */
+  /** Softmax over the last axis, f32; an element of -Infinity gives 0. */
   softmax(a: Operand): unknown;
-  /** Slices of `a` along `axis` at `indices` (i32, one axis). */
+  /** Slices of `a` along `axis` at `indices` (i32, one axis), which are within the axis. */
   gather(a: Operand, indices: Operand, axis: number): unknown;
+  /** Joins operands of one dtype along `axis`. */
   concat(parts: readonly Operand[], axis: number): unknown;
+  /** A copy of the box of `size` that starts at `begin`. */
   slice(a: Operand, begin: Shape, size: Shape): unknown;
+  /** Copies of the pieces of `sizes` along `axis`; one handle each. */
   split(a: Operand, sizes: readonly number[], axis: number): unknown[];
+  /** Axis i of the result is axis `permutation[i]` of `a`. */
   transpose(a: Operand, permutation: readonly number[]): unknown;
-  /** Shares the bytes of `a`. */
+  /** The numbers of `a` in another shape; shares its memory. */
   reshape(a: Operand, shape: Shape): unknown;
+  /** Converts to another dtype; see `Tensor.cast`. */
   cast(a: Operand, dtype: DType): unknown;
 
-  /** Takes over a weight matrix in codes and factors; `allocate` gives the memory of the codes. */
+  /** A handle of a packed weight matrix (codes and scales), which it takes over; the codes lie in memory of `allocate`. */
   uploadPacked(matrix: PackedMatrix): unknown;
-  /** A copy of its numbers, `[N, K]` f32. */
+  /** A decoded copy, `[N, K]` f32. */
   downloadPacked(packed: unknown): Float32Array;
-  /** `[M, N]` f32 from `[M, K]` f32 and a packed `[N, K]`; both may be rounded to `compute` before the product. */
+  /** `[M, N]` f32 from `[M, K]` f32 and a packed `[N, K]`; both operands may be rounded to `compute` first. */
   matmulPacked(a: Operand, packed: unknown, compute: 'f32' | 'bf16'): unknown;
+  /** Frees a handle of `uploadPacked`. */
   freePacked(packed: unknown): void;
 
-  /** A zeroed f32 store that is written in place: the KV cache. */
+  /** An f32 store that is written in place, zero at first: the KV cache uses it. */
   createVariable(shape: Shape): unknown;
   /** Overwrites the box of `value`'s shape that starts at `begin`. */
   writeVariable(variable: unknown, shape: Shape, begin: Shape, value: Operand): void;
-  /** The contents; valid until the next write. */
+  /** A handle of the contents, valid until the next write. */
   readVariable(variable: unknown, shape: Shape): unknown;
+  /** Frees a store; handles that `readVariable` gave stay valid. */
   freeVariable(variable: unknown): void;
 
-  /** Kernels that do a whole op of `ops/` at once; `undefined` where composing it of primitives is as fast. */
+  /** Kernels that compute a whole op of `ops/` at once; absent where composing it of primitives is as fast. */
   readonly fused: FusedKernels;
-  /** Whether a bf16 weight is multiplied in bf16 where nobody asks for a dtype: where such products are fast, or were asked for. */
+  /** Whether products with bf16 weights are computed in bf16 by default: where that is fast, or was asked for. */
   readonly multipliesBf16: boolean;
-  /** Whether tensors lie in the memory of this machine, not in that of a GPU. */
+  /** Whether tensors lie in the host's memory, rather than in a GPU's. */
   readonly usesHostMemory: boolean;
   /** Whether a call only queues its op, as on a GPU: a timing must read the result too. */
   readonly queuesOps: boolean;
 }
 
+/** Kernels of whole ops. Each gives undefined for operands that it does not take: the op is then composed of primitives. */
 export interface FusedKernels {
-  /** `x W^T`, `[T, in]` to `[T, out]` f32, with x rounded to `compute`; see `ops/linear.ts`. */
+  /** `x W^T`: `[T, in]` to `[T, out]`, f32, x rounded to `compute`; see `ops/linear.ts`. */
   linear?(x: Operand, weight: Operand, compute: 'f32' | 'bf16'): unknown;
   /** `x / sqrt(mean(x^2) + epsilon) * weight`; see `ops/rms-norm.ts`. */
   rmsNorm?(x: Operand, weight: Operand, epsilon: number): unknown;

@@ -54,16 +54,20 @@ const CHECKS: Checks<TensorflowOptions> = {
   bf16Products: FLAG,
 };
 
-/** What came of trying a backend: for `vitrine info`. */
+/** Whether a backend can be used here: for `vitrine info`. */
 export interface BackendStatus {
   readonly name: BackendName;
   /** Undefined where it cannot be used. */
   readonly backend: Backend | undefined;
-  /** What it computes on, or why it cannot be used and what to do. */
+  /** The device that it computes on; or why it cannot be used, and what to do about it. */
   readonly description: string;
 }
 
-/** Tries every backend, in the order of `BACKEND_NAMES`. */
+/**
+ * Tries every backend, in the order in which `auto` prefers them.
+ *
+ * @throws {OptionError} for options that a backend cannot take.
+ */
 export function backendStatus(options: TensorflowOptions = {}): BackendStatus[] {
   checkOptions('backendStatus', options, CHECKS);
   return BACKEND_NAMES.map((name) => {
@@ -71,7 +75,7 @@ export function backendStatus(options: TensorflowOptions = {}): BackendStatus[] 
       const backend = entryOf(name).open(options);
       return { name, backend, description: backend.description };
     } catch (error) {
-      // Another backend is no answer to options that this one cannot take.
+      // Wrong options are the caller's error: another backend would hide it.
       if (!(error instanceof VitrineError) || error instanceof OptionError) throw error;
       return { name, backend: undefined, description: error.message };
     }
@@ -79,10 +83,11 @@ export function backendStatus(options: TensorflowOptions = {}): BackendStatus[] 
 }
 
 /**
- * A backend by name; `auto` is the first that can be used here. The same name and options give the same instance, within
- * a process; TensorFlow takes `threads` and `tf32` once.
+ * Gives a backend by name; `auto` is the best one that can be used here. Within a process, the same name and options give
+ * the same instance, and TensorFlow accepts only the `threads` and `tf32` that it was first loaded with.
  *
- * @throws {VitrineError} when the named backend does not exist or cannot be used; the message says what to do.
+ * @throws {OptionError} for an unknown name, or options that the backend cannot take.
+ * @throws {VitrineError} when the named backend cannot be used here; the message says what to do.
  */
 export function createBackend(name: BackendName | 'auto' = 'auto', options: TensorflowOptions = {}): Backend {
   checkOptions('createBackend', options, CHECKS);

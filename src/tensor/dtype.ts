@@ -9,6 +9,7 @@ const BYTES: Record<DType, number> = { f32: 4, f16: 2, bf16: 2, f8_e4m3: 1, f8_e
 /** Bytes of one element. */
 export const byteSize = (dtype: DType): number => BYTES[dtype];
 
+/** Whether a dtype holds floating-point numbers. */
 export const isFloat = (dtype: DType): boolean => dtype !== 'i32' && dtype !== 'u8';
 
 /** The number of elements of a shape; 1 for a scalar. */

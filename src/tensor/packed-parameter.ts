@@ -3,36 +3,42 @@ import { VitrineError } from '../errors.ts';
 import type { PackedLayout, PackedMatrix } from './formats/packed-format.ts';
 import { Tensor } from './tensor.ts';
 
-/** A weight matrix `[out, in]` that stays in its stored blocks: what a `Parameter` is for a dense one. */
+/** A weight matrix `[out, in]` that stays in the blocks of its storage format; the packed counterpart of `Parameter`. */
 export class PackedParameter {
   readonly name: string;
   readonly shape: Shape;
   readonly layout: PackedLayout;
   #filled: { readonly backend: Backend; readonly handle: unknown } | undefined;
 
+  /** @param name The weight's name, for errors. */
   constructor(name: string, layout: PackedLayout) {
     this.name = name;
     this.shape = [layout.blockRow.length, layout.columns];
     this.layout = layout;
   }
 
-  /** Gives the parameter its bytes, which the backend takes over. */
+  /** Uploads the matrix, whose bytes the backend takes over. */
   fill(backend: Backend, matrix: PackedMatrix): void {
     this.#filled = { backend, handle: backend.uploadPacked(matrix) };
   }
 
-  /** `x W^T`: `[T, in]` to `[T, out]`, f32; the operands may be rounded to `compute` before the product. */
+  /**
+   * `x W^T`: `[T, in]` to `[T, out]`, f32; both operands may be rounded to `compute` first.
+   *
+   * @throws {VitrineError} before `fill`.
+   */
   multiply(x: Tensor, compute: 'f32' | 'bf16'): Tensor {
     const { backend, handle } = this.#weights();
     return new Tensor(backend, backend.matmulPacked(x, handle, compute), [x.shape[0], this.shape[0]], 'f32');
   }
 
-  /** The numbers as an f32 tensor, decoded for this call. */
+  /** The matrix decoded to a new f32 tensor. */
   dense(): Tensor {
     const { backend, handle } = this.#weights();
     return Tensor.from(backend, backend.downloadPacked(handle), this.shape);
   }
 
+  /** Frees the matrix; a second call does nothing. */
   dispose(): void {
     if (this.#filled === undefined) return;
     this.#filled.backend.freePacked(this.#filled.handle);

@@ -4,8 +4,8 @@ import { VitrineError } from '../errors.ts';
 import type { Tensor } from './tensor.ts';
 
 /**
- * A weight of a model: asked for by name and shape when the model is built, filled when its file is read.
- * So that every shape is checked against the file before any number is read.
+ * A weight of a model: declared with name, shape and dtype when the model is built, filled when its file is read, so that
+ * every shape is checked against the file before any number is read.
  */
 export class Parameter {
   readonly name: string;
@@ -13,22 +13,29 @@ export class Parameter {
   readonly dtype: DType;
   #tensor: Tensor | undefined;
 
+  /** @param name The weight's name, for errors. */
   constructor(name: string, shape: Shape, dtype: DType) {
     this.name = name;
     this.shape = shape;
     this.dtype = dtype;
   }
 
+  /**
+   * The numbers.
+   *
+   * @throws {VitrineError} before `fill`.
+   */
   get tensor(): Tensor {
     if (this.#tensor === undefined) throw new VitrineError(`${this.name} was used before the weights were loaded.`);
     return this.#tensor;
   }
 
-  /** Gives the parameter its kept tensor, which it then owns. */
+  /** Takes over a tensor that no scope owns. */
   fill(tensor: Tensor): void {
     this.#tensor = tensor;
   }
 
+  /** Frees the tensor. */
   dispose(): void {
     this.#tensor?.dispose();
   }

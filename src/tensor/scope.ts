@@ -14,11 +14,11 @@ interface Scope {
 let current: Scope | undefined;
 
 /**
- * Runs `body` and frees every tensor made in it (and every one of `owned`) except those that it returns, alone or in an
- * array or plain object: these go to the enclosing scope, or to the caller where there is none. Frees on errors too.
+ * Runs `body`, then frees every tensor made in it, and those in `owned`, also when it throws. The tensors that it returns,
+ * alone or within arrays and plain objects, are not freed: the enclosing scope owns them, or the caller where there is none.
  *
- * @param name Adds to the path under which taps inside are known, such as `blocks.3`; '' adds nothing.
- * @throws TypeError if `body` is async: tensors live in synchronous code.
+ * @param name A part of the path that names the taps inside, such as `blocks.3`; '' adds nothing.
+ * @throws {TypeError} when `body` is async: tensors live in synchronous code.
  */
 export function scope<R>(name: string, body: () => R): R;
 export function scope<R>(name: string, owned: readonly Tensor[], body: () => R): R;
@@ -33,7 +33,7 @@ export function scope<R>(name: string, ownedOrBody: readonly Tensor[] | (() => R
   try {
     const result = body();
     if (result instanceof Promise) {
-      result.catch(() => undefined); // What fails later, on freed tensors, has this error as its cause.
+      result.catch(() => undefined); // It may fail later, on freed tensors; the error below is the one to show.
       throw new TypeError(`scope "${own.path}": the body is async. Tensors live in synchronous code: await outside.`);
     }
     collectTensors(result, escaping);
@@ -50,22 +50,22 @@ export function scope<R>(name: string, ownedOrBody: readonly Tensor[] | (() => R
 }
 
 /**
- * Takes a tensor out of the ownership of scopes: from now on the caller disposes of it. For what is handed out, such as
- * recordings: what is forgotten is freed some time after it was collected.
+ * Takes a tensor out of the ownership of scopes: from now on the caller disposes of it. One that the caller only drops is
+ * freed some time after it was garbage collected.
  */
 export function keep(tensor: Tensor): Tensor {
   own(tensor).freeWhenForgotten();
   return tensor;
 }
 
-/** The same for code that surely disposes of it, within a pass: the garbage collector need not know of it. */
+/** Like `keep`, for code that is sure to dispose of the tensor: it is not registered with the garbage collector. */
 export function own(tensor: Tensor): Tensor {
   if (!isTensor(tensor)) throw new OptionError(`keep: expected a tensor, got ${show(tensor)}.`);
   tensor.kept = true;
   return tensor;
 }
 
-/** Gives a kept tensor to the current scope, if there is one; otherwise it stays with the caller. */
+/** Gives a kept tensor to the current scope; where there is none, the caller owns it. */
 export function release(tensor: Tensor): Tensor {
   if (current === undefined) {
     tensor.freeWhenForgotten();
@@ -76,7 +76,7 @@ export function release(tensor: Tensor): Tensor {
   return tensor;
 }
 
-/** Called by every new tensor. */
+/** Gives a new tensor, whose constructor calls this, to the current scope; where there is none, the caller owns it. */
 export function adopt(tensor: Tensor): void {
   if (current === undefined) tensor.freeWhenForgotten();
   else current.tensors.push(tensor);

@@ -1,9 +1,13 @@
 import type { Tensor } from './tensor.ts';
 import { show } from './shape.ts';
 
+/** Values that are printed. */
 const SHOWN = 4;
 
-/** One line for consoles and debuggers: dtype, shape, min, max, mean, count of NaN, first values. */
+/**
+ * One line for consoles and debuggers: dtype, shape, then min, max and mean of the numbers that are not NaN, the count of
+ * NaN, and the first four values, with four significant digits each.
+ */
 export function summary(tensor: Tensor): string {
   const head = `Tensor ${tensor.dtype} ${show(tensor.shape)}`;
   if (tensor.disposed) return `${head} freed`;

@@ -2,9 +2,24 @@ import { type Check, checkArgument, listOf, TEXT } from '../options.ts';
 import type { Backend, BinaryOp, HostArray, ReduceOp, Shape, UnaryOp } from './backend.ts';
 import { byteSize, elements, isFloat, type DType } from './dtype.ts';
 import { DisposedError, ShapeError } from '../errors.ts';
+import { hostArray } from './host-array.ts';
+import { OwnedHandle } from './owned-handle.ts';
 import { adopt } from './scope.ts';
-import { broadcastShapes, isSize, matmulShape, reshapeShape, resolveAxis, sameShape, show } from './shape.ts';
+import {
+  broadcastShapes,
+  concatShape,
+  isSize,
+  matmulShape,
+  reshapeShape,
+  resolveAxis,
+  show,
+  sliceShape,
+  splitShapes,
+  transposeShape,
+} from './shape.ts';
 import { summary } from './summary.ts';
+
+export { liveTensors } from './owned-handle.ts';
 
 const BACKEND: Check = {
   words: 'a backend, of createBackend() or of a model',
@@ -15,46 +30,39 @@ const NUMBERS = listOf('numbers', (value) => typeof value === 'number');
 const TENSORS = listOf('tensors', (value) => value instanceof Tensor);
 const TENSOR: Check = { words: 'a tensor', holds: (value) => value instanceof Tensor };
 
-let live = 0;
-
-/** How many tensors exist that were not disposed of, in all backends. */
-export const liveTensors = (): number => live;
-
-/** Frees the handles of tensors that nobody disposed of. */
-const forgotten = new FinalizationRegistry<{ readonly backend: Backend; readonly handle: unknown }>(
-  ({ backend, handle }) => {
-    backend.free(handle);
-    live--;
-  },
-);
-
 /**
  * An immutable array of numbers in a backend's memory: one handle, a shape, a dtype.
  *
- * Tensors are born in a `scope` and die with it; outside of one, the caller disposes of them, and what the caller forgets
- * is freed some time after it was collected. Arithmetic is f32 and
- * synchronous. Methods are what numpy has as methods; what a paper names (`linear`, `rmsNorm`, `attention`) is in `ops/`.
+ * A tensor that is made inside a `scope` is freed at its end. Outside of scopes the caller disposes of it; one that the
+ * caller only drops is freed some time after the garbage collector has found it. Ops are synchronous, and arithmetic is
+ * f32. The methods are those of numpy's arrays; the ops that papers name (`linear`, `rmsNorm`, `attention`) are in `ops/`.
+ *
+ * Every method throws a DisposedError once the tensor is freed, a ShapeError for shapes or dtypes that it does not take,
+ * and an OptionError for arguments of another type.
  */
 export class Tensor {
   readonly backend: Backend;
   readonly shape: Shape;
   readonly dtype: DType;
-  /** Owned by a cache, a recording or a parameter instead of a scope. */
+  /** Whether a cache, a recording, a parameter or the caller owns the tensor, instead of a scope. */
   kept = false;
-  readonly #handle: unknown;
-  #freedBy: string | undefined;
-  #freedWhenForgotten = false;
+  readonly #owned: OwnedHandle;
 
+  /** Takes over a handle of `backend`, whose memory holds `shape` numbers of `dtype`. */
   constructor(backend: Backend, handle: unknown, shape: Shape, dtype: DType) {
     this.backend = backend;
-    this.#handle = handle;
+    this.#owned = new OwnedHandle(backend, handle);
     this.shape = shape;
     this.dtype = dtype;
-    live++;
     adopt(this);
   }
 
-  /** A tensor with a copy of `values`, row-major; without a shape, one axis. Default dtype: i32 for an Int32Array, u8 for a Uint8Array, else f32. */
+  /**
+   * A tensor with a copy of `values`, row-major: i32 from an Int32Array, u8 from a Uint8Array, else f32.
+   *
+   * @param ofShape Default: one axis, `[values.length]`.
+   * @throws {ShapeError} when the shape has another number of elements.
+   */
   static from(backend: Backend, values: ArrayLike<number>, ofShape?: Shape): Tensor {
     checkArgument('Tensor.from', 'the backend', backend, BACKEND);
     checkArgument('Tensor.from', 'values', values, VALUES);
@@ -68,53 +76,57 @@ export class Tensor {
     return new Tensor(backend, backend.upload(bytes, shape, dtype), shape, dtype);
   }
 
-  /** What the backend keeps; throws a DisposedError once the tensor is freed. */
+  /**
+   * The backend's handle of the memory.
+   *
+   * @throws {DisposedError} when the tensor was freed; it names the scope that freed it.
+   */
   get handle(): unknown {
-    if (this.#freedBy !== undefined)
-      throw new DisposedError(`${this.dtype} ${show(this.shape)} was freed ${this.#freedBy}.`);
-    return this.#handle;
+    const { freedBy, handle } = this.#owned;
+    if (freedBy !== undefined) throw new DisposedError(`${this.dtype} ${show(this.shape)} was freed ${freedBy}.`);
+    return handle;
   }
 
+  /** Whether the memory was freed. */
   get disposed(): boolean {
-    return this.#freedBy !== undefined;
+    return this.#owned.freedBy !== undefined;
   }
 
-  /** Frees the memory now; a second call does nothing. */
+  /**
+   * Frees the memory now; a second call does nothing.
+   *
+   * @param scopePath The scope at whose end this happens, for the error of later uses.
+   */
   dispose(scopePath?: string): void {
-    if (this.#freedBy !== undefined) return;
-    this.#freedBy = scopePath === undefined ? 'by dispose()' : endOf(scopePath);
-    if (this.#freedWhenForgotten) forgotten.unregister(this);
-    this.backend.free(this.#handle);
-    live--;
+    this.#owned.free(scopePath === undefined ? 'by dispose()' : endOf(scopePath));
   }
 
-  /** For scopes, about a tensor that leaves them all: should its owner forget it, the garbage collector frees it. */
+  /** Lets the garbage collector free the memory, should the owner drop the tensor: for tensors that no scope owns. */
   freeWhenForgotten(): void {
-    if (this.#freedWhenForgotten || this.disposed) return;
-    this.#freedWhenForgotten = true;
-    forgotten.register(this, { backend: this.backend, handle: this.#handle }, this);
+    this.#owned.freeAfter(this);
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
 
-  /** A copy of the values, row-major. Float dtypes of any width come as f32; i32 and u8 as numbers in f32 too. */
+  /** A copy of the values, row-major, as f32 whatever the dtype; i32 beyond 2^24 is rounded, see `integers`. */
   data(): Float32Array {
     const values = this.backend.download(this);
     return values instanceof Float32Array ? values : Float32Array.from(values);
   }
 
-  /** A copy of the values of an i32 or u8 tensor without the way through f32. */
+  /** A copy of the values, row-major: an Int32Array of i32, a Uint8Array of u8, a Float32Array of the float dtypes. */
   integers(): HostArray {
     return this.backend.download(this);
   }
 
-  /** A copy with bytes of its own; f32 for every float dtype. */
+  /** A tensor with a copy of the values; f32 for every float dtype. */
   clone(): Tensor {
     return Tensor.from(this.backend, this.backend.download(this), this.shape);
   }
 
+  /** Elementwise sum, f32, with numpy's broadcasting; so are the five methods below. */
   add(other: Tensor | number): Tensor {
     return this.#binary('add', other);
   }
@@ -134,6 +146,7 @@ export class Tensor {
     return this.#binary('minimum', other);
   }
 
+  /** Elementwise square, f32; the six methods below are elementwise too. */
   square(): Tensor {
     return this.#unary('square');
   }
@@ -143,20 +156,23 @@ export class Tensor {
   exp(): Tensor {
     return this.#unary('exp');
   }
+  /** Natural logarithm. */
   log(): Tensor {
     return this.#unary('log');
   }
+  /** `1 / (1 + exp(-x))`. */
   sigmoid(): Tensor {
     return this.#unary('sigmoid');
   }
   tanh(): Tensor {
     return this.#unary('tanh');
   }
+  /** The error function. */
   erf(): Tensor {
     return this.#unary('erf');
   }
 
-  /** Sum over `axis`, which stays with size 1. */
+  /** Sum over `axis` (negative: from the end), which stays with size 1; f32. So do `mean` and `max`. */
   sum(axis = -1): Tensor {
     return this.#reduce('sum', axis);
   }
@@ -167,14 +183,17 @@ export class Tensor {
     return this.#reduce('max', axis);
   }
 
-  /** Over the last axis; -Infinity gives 0. */
+  /** Softmax over the last axis, f32; an element of -Infinity gives 0. */
   softmax(): Tensor {
     this.#expectFloat32('softmax', this);
     resolveAxis('softmax', -1, this.shape.length);
     return this.#result(this.backend.softmax(this), this.shape);
   }
 
-  /** `[..., M, K] x [..., K, N]`, or `x [..., N, K]` with `transposeB`; both f32 or both bf16. */
+  /**
+   * Matrix product: `[..., M, K] x [..., K, N]` to `[..., M, N]`, leading axes alike. With `transposeB`, `other` is
+   * `[..., N, K]`. Both are f32 or both bf16, and so is the result.
+   */
   matmul(other: Tensor, { transposeB = false } = {}): Tensor {
     checkArgument('matmul', 'the other operand', other, TENSOR);
     const shape = matmulShape(this.shape, other.shape, transposeB);
@@ -185,20 +204,19 @@ export class Tensor {
     return this.#result(this.backend.matmul(this, this.#sameBackend('matmul', other), transposeB), shape);
   }
 
-  /** One size may be -1. */
+  /** The same numbers in another shape, without a copy; one size may be -1, which stands for what is left. */
   reshape(shape: Shape): Tensor {
     checkArgument('reshape', 'the shape', shape, NUMBERS);
     const resolved = reshapeShape(this.shape, shape);
     return this.#result(this.backend.reshape(this, resolved), resolved);
   }
 
+  /** Axis i of the result is axis `permutation[i]` of this tensor. */
   transpose(permutation: readonly number[]): Tensor {
     checkArgument('transpose', 'the order', permutation, NUMBERS);
     const { shape } = this;
-    if (permutation.length !== shape.length || !shape.every((_, axis) => permutation.includes(axis)))
-      throw new ShapeError(`transpose: expected an order of the axes of ${show(shape)}, got ${show(permutation)}.`);
-    const target = permutation.map((axis) => shape[axis]);
-    // Where only axes of size 1 move, the bytes stay in order: true of every one-token step.
+    const target = transposeShape(shape, permutation);
+    // Where only axes of size 1 move, as in every step of one token, the bytes stay in order.
     const moved = permutation.filter((axis) => shape[axis] !== 1);
     const inOrder = moved.every((axis, i) => i === 0 || moved[i - 1] < axis);
     return this.#result(
@@ -207,31 +225,27 @@ export class Tensor {
     );
   }
 
-  /** The box that starts at `begin`; a size of -1 goes to the end of its axis. */
+  /** A copy of the box that starts at `begin`; a size of -1 goes to the end of its axis. */
   slice(begin: Shape, size: Shape): Tensor {
     checkArgument('slice', 'begin', begin, NUMBERS);
     checkArgument('slice', 'the size', size, NUMBERS);
-    const box = size.map((length, i) => (length === -1 ? this.shape[i] - begin[i] : length));
-    const inside = box.every((length, i) => isSize(length) && isSize(begin[i]) && begin[i] + length <= this.shape[i]);
-    if (box.length !== this.shape.length || begin.length !== box.length || !inside)
-      throw new ShapeError(
-        `slice: expected a box in ${show(this.shape)}, got begin ${show(begin)}, size ${show(size)}.`,
-      );
+    const box = sliceShape(this.shape, begin, size);
     return this.#result(this.backend.slice(this, begin, box), box);
   }
 
-  /** Pieces of the given sizes along `axis`. */
+  /** Pieces of the given sizes along `axis`; a single piece is this tensor itself. */
   split(sizes: readonly number[], axis = -1): Tensor[] {
     checkArgument('split', 'sizes', sizes, NUMBERS);
     const at = resolveAxis('split', axis, this.shape.length);
-    if (sizes.reduce((sum, size) => sum + size, 0) !== this.shape[at] || !sizes.every(isSize))
-      throw new ShapeError(`split: expected sizes of axis ${at} of ${show(this.shape)}, got ${show(sizes)}.`);
-    if (sizes.length === 1) return [this];
-    const handles = this.backend.split(this, sizes, at);
-    return handles.map((handle, i) => this.#result(handle, this.shape.with(at, sizes[i])));
+    const shapes = splitShapes(this.shape, sizes, at);
+    if (shapes.length === 1) return [this];
+    return this.backend.split(this, sizes, at).map((handle, i) => this.#result(handle, shapes[i]));
   }
 
-  /** Slices along `axis` at the given places, which the caller knows to be inside: a GPU does not look. */
+  /**
+   * Slices along `axis` at `indices`, i32 with one axis. The caller makes sure that they are within the axis: backends do
+   * not check them.
+   */
   gather(indices: Tensor, axis = 0): Tensor {
     checkArgument('gather', 'indices', indices, TENSOR);
     const at = resolveAxis('gather', axis, this.shape.length);
@@ -243,7 +257,10 @@ export class Tensor {
     );
   }
 
-  /** From floats to f32, bf16, f16 (nearest, ties to even) or i32 (towards zero); from integers to f32. */
+  /**
+   * Converts floats to f32, bf16, f16 (nearest, ties to even) or i32 (towards zero), and integers to f32. The same dtype
+   * gives this tensor itself.
+   */
   cast(dtype: DType): Tensor {
     if (dtype === this.dtype) return this;
     checkArgument('cast', 'the dtype', dtype, TEXT);
@@ -255,6 +272,7 @@ export class Tensor {
     return this.#result(this.backend.cast(this, dtype), this.shape, dtype);
   }
 
+  /** One line: dtype, shape, range, mean, NaN count and first values; see `summary`. */
   toString(): string {
     return summary(this);
   }
@@ -301,22 +319,18 @@ export class Tensor {
   }
 }
 
-/** The parts, end to end along `axis`; their other sizes and dtypes agree. */
+/**
+ * Joins tensors along `axis`. They agree in dtype, backend and all other sizes.
+ *
+ * @throws {ShapeError} when they do not, or when there are none.
+ */
 export function concat(parts: readonly Tensor[], axis = 0): Tensor {
   checkArgument('concat', 'parts', parts, TENSORS);
   if (parts.length === 0) throw new ShapeError('concat: expected at least one tensor, got none.');
   const [first] = parts;
   const at = resolveAxis('concat', axis, first.shape.length);
-  for (const part of parts) {
-    expectSameBackend('concat', first, part);
-    const alike = part.dtype === first.dtype && part.shape.length === first.shape.length;
-    if (!alike || !sameShape(part.shape.with(at, first.shape[at]), first.shape))
-      throw new ShapeError(
-        `concat: expected ${first.dtype} ${show(first.shape)} but for axis ${at}, got ${part.dtype} ${show(part.shape)}.`,
-      );
-  }
-  const size = parts.reduce((sum, part) => sum + part.shape[at], 0);
-  return new Tensor(first.backend, first.backend.concat(parts, at), first.shape.with(at, size), first.dtype);
+  for (const part of parts) expectSameBackend('concat', first, part);
+  return new Tensor(first.backend, first.backend.concat(parts, at), concatShape(parts, at), first.dtype);
 }
 
 function expectSameBackend(op: string, a: Tensor, b: Tensor): void {
@@ -326,12 +340,3 @@ function expectSameBackend(op: string, a: Tensor, b: Tensor): void {
 
 const endOf = (scopePath: string): string =>
   `at the end of ${scopePath ? `scope "${scopePath}"` : 'an unnamed scope'}: return it from the scope, or keep() it`;
-
-/** The bytes seen as numbers of `dtype`: f32, i32 or u8. */
-export function hostArray(bytes: Uint8Array, dtype: DType): HostArray {
-  if (dtype === 'u8' || (isFloat(dtype) && dtype !== 'f32')) return bytes;
-  const { buffer, byteOffset, byteLength } = bytes;
-  return dtype === 'i32'
-    ? new Int32Array(buffer, byteOffset, byteLength / 4)
-    : new Float32Array(buffer, byteOffset, byteLength / 4);
-}

@@ -1,14 +1,14 @@
-/** Where a kernel is implemented. */
+/** The library or language that implements a kernel. */
 export type KernelHome = 'TensorFlow' | 'WebAssembly' | 'JavaScript';
 
 let listener: ((home: KernelHome, name: string) => void) | undefined;
 
-/** Told by backends as they start a kernel: one comparison where nobody asks. */
+/** Backends call this as they start a kernel; one comparison outside of `tracedKernels`. */
 export function kernelRuns(home: KernelHome, name: string): void {
   listener?.(home, name);
 }
 
-/** The kernels that `body`, which is synchronous, makes backends run, in order: `TensorFlow MatMul`. */
+/** The kernels that backends run during a synchronous `body`, in order: `TensorFlow MatMul`. */
 export function tracedKernels(body: () => void): string[] {
   const kernels: string[] = [];
   const outer = listener;

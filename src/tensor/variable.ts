@@ -3,20 +3,26 @@ import { DisposedError, ShapeError } from '../errors.ts';
 import { isSize, show } from './shape.ts';
 import { Tensor } from './tensor.ts';
 
-/** An f32 store that is written in place, zero at first: what the KV cache lives in. Its owner disposes of it. */
+/** An f32 store that is written in place, zero at first; the KV cache keeps its keys and values in it. Its owner disposes of it. */
 export class Variable {
   readonly shape: Shape;
   readonly #backend: Backend;
   readonly #variable: unknown;
   #disposed = false;
 
+  /** Allocates a store of `shape` in the backend's memory. */
   constructor(backend: Backend, shape: Shape) {
     this.shape = shape;
     this.#backend = backend;
     this.#variable = backend.createVariable(shape);
   }
 
-  /** Overwrites the box of `value`'s shape that starts at `begin`. */
+  /**
+   * Overwrites the box of `value`'s shape that starts at `begin`.
+   *
+   * @throws {ShapeError} when `value` is not f32, or the box is not within the store.
+   * @throws {DisposedError} after `dispose`.
+   */
   write(begin: Shape, value: Tensor): void {
     this.#expectUsable();
     const { shape } = this;
@@ -28,7 +34,11 @@ export class Variable {
     this.#backend.writeVariable(this.#variable, this.shape, begin, value);
   }
 
-  /** The contents, without a copy: valid until the next write. */
+  /**
+   * The contents, without a copy: valid until the next write.
+   *
+   * @throws {DisposedError} after `dispose`.
+   */
   read(): Tensor {
     this.#expectUsable();
     return new Tensor(this.#backend, this.#backend.readVariable(this.#variable, this.shape), this.shape, 'f32');
@@ -41,7 +51,7 @@ export class Variable {
     this.#backend.freeVariable(this.#variable);
   }
 
-  /** Its memory may be another's by now. */
+  /** A freed store must not be written to: its memory may belong to another one. */
   #expectUsable(): void {
     if (this.#disposed)
       throw new DisposedError(`KV cache: a store of ${show(this.shape)} was freed while it was used.`);

@@ -18,10 +18,10 @@ export const ATTENTION_OUTPUT_HOOKS: readonly HookPoint[] = [
 ];
 
 /**
- * What attention gives: the mixed values of all heads, `[T, H, dv]`, through W_O: `[T, D]`.
+ * The output projection of attention: the mixed values of all heads, `[T, H, dv]`, times W_O: `[T, D]`.
  *
- * Taps: `attn.hook_z`, what W_O reads; `attn.hook_result` `[T, H, D]`, each head's own part, without the bias, of which an
- * edit takes the sum; `attn.hook_out` `[T, D]`.
+ * Taps: `attn.hook_z` `[T, H, dv]`, the input of W_O; `attn.hook_result` `[T, H, D]`, the part of each head, without the
+ * bias (where an edit changes it, the output is its sum over the heads); `attn.hook_out` `[T, D]`.
  */
 export function attentionOutput(mixed: Tensor, output: Linear): Tensor {
   const [T, H, dv] = mixed.shape;
@@ -33,7 +33,7 @@ export function attentionOutput(mixed: Tensor, output: Linear): Tensor {
   });
 }
 
-/** The results of heads where an edit has changed them. */
+/** The parts of the heads, if an edit has changed them. */
 function editedResults(z: Tensor, output: Linear): Tensor | undefined {
   if (!watched('attn.hook_result')) return undefined;
   const results = headResults(z, output);

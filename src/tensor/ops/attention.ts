@@ -7,16 +7,16 @@ import { cutBlocks, joinBlocks, type QueryBlock, queryBlocks } from './query-blo
 import { pick, slotOrder } from './slot-order.ts';
 
 /**
- * What the rows `begin..end` of a forward attend to: the keys and values of their sequence.
+ * The keys and values of one sequence, to which rows `begin` to `end` (exclusive) of a forward pass attend.
  *
- * The S columns are a cache's slots, in its own order, some perhaps empty; `mask` says which a query may see.
+ * The S columns are the slots of a cache, in its own order, some perhaps empty; `mask` says which of them a query sees.
  */
 export interface KeyValues {
   readonly begin: number;
   readonly end: number;
   /** `[K, S, d]` */
   readonly keys: Tensor;
-  /** `[K, S, dv]`, or `keys` once more where a cache holds both in one store. */
+  /** `[K, S, dv]`; the same tensor as `keys` where a cache holds both in one store. */
   readonly values: Tensor;
   /** `[T, S]`, added to the scores: 0 where visible, -Infinity elsewhere. Absent when every query sees every slot. */
   readonly mask: Tensor | undefined;
@@ -24,14 +24,15 @@ export interface KeyValues {
   readonly positions: Int32Array;
 }
 
+/** How `attention` scores keys and mixes values. */
 export interface AttentionOptions {
   /** Factor on `q . k`; `d ** -0.5` in most models. */
   readonly scale: number;
-  /** `cap * tanh(score / cap)` bounds the scaled scores, before the mask. Default: they are not bounded. */
+  /** Bounds the scaled scores by `cap * tanh(score / cap)`, before the mask. Default: no bound. */
   readonly softCap?: number | undefined;
-  /** `[H]`, a logit for each head that takes part in the softmax and brings no value (gpt-oss). Default: none. */
+  /** `[H]`: a logit per head that takes part in the softmax and has no value (gpt-oss). Default: none. */
   readonly sinks?: Tensor | undefined;
-  /** Only the first so many numbers of each value are mixed. Default: all. */
+  /** How many numbers of each value are mixed, from the first on. Default: all. */
   readonly valueDim?: number | undefined;
 }
 
@@ -39,9 +40,9 @@ export interface AttentionOptions {
  * Scaled dot-product attention (Vaswani et al., 2017) with grouped queries: query head h reads key head
  * `floor(h / (H / K))`. `q` is `[T, H, d]`; the result is `[T, H, dv]`, f32.
  *
- * Taps: `attn.hook_attn_scores` and `attn.hook_pattern` `[H, T, S]` with S the absolute key positions 0, 1, ...;
- * `attn.hook_entropy` `[H, T]` in nats. With sinks: `attn.hook_sink_logit` `[H]`, and `attn.hook_sink_prob` `[H, T]`, what
- * the rows of the pattern lack to 1.
+ * Taps: `attn.hook_attn_scores` and `attn.hook_pattern` `[H, T, S]`, where S counts the absolute key positions 0, 1, ...;
+ * `attn.hook_entropy` `[H, T]`, of each row of the pattern, in nats. With sinks: `attn.hook_sink_logit` `[H]`, and
+ * `attn.hook_sink_prob` `[H, T]`, the probability of the sink: with it, a row of the pattern sums to 1.
  */
 export function attention(q: Tensor, sequences: readonly KeyValues[], options: AttentionOptions): Tensor {
   return scope('', () => {
@@ -96,14 +97,14 @@ function attend(q: Tensor, sequence: KeyValues, options: AttentionOptions): Tens
   const [T, H] = q.shape;
   return scope('', () => {
     const blocks = queryBlocks(T, H, sequence.positions);
-    // Block by block, of which each frees its scores; who listens sees those of all blocks at once.
+    // Each block frees its scores before the next one; observers see the scores of all blocks as one tensor.
     const groups = TAPS.some(watched) ? [blocks] : blocks.map((block) => [block]);
     const parts = groups.flatMap((group) => scope('', () => attendBlocks(q, group, sequence, options)));
     return parts.length === 1 ? parts[0] : concat(parts); // [T, H, dv]
   });
 }
 
-/** What consecutive blocks of queries mix, `[rows, H, dv]` each. */
+/** The mixed values of consecutive blocks of queries, `[rows, H, dv]` each. */
 function attendBlocks(
   q: Tensor,
   blocks: readonly QueryBlock[],
@@ -121,7 +122,7 @@ function attendBlocks(
   return patterns.map(({ block, numbers }) => mixOf(numbers, block, sequence, options));
 }
 
-/** Scaled, bounded and masked, `[H, rows, columns]`. */
+/** The scores of a block, scaled, bounded and masked: `[H, rows, columns]`. */
 function scoresOf(
   q: Tensor,
   { begin, end, columns }: QueryBlock,
@@ -146,7 +147,7 @@ function scoresOf(
   });
 }
 
-/** `pattern [H, rows, columns]` times the values, `[rows, H, dv]`. */
+/** `pattern` `[H, rows, columns]` times the values: `[rows, H, dv]`. */
 function mixOf(pattern: Tensor, { columns }: QueryBlock, { values }: KeyValues, options: AttentionOptions): Tensor {
   const [H, n] = pattern.shape;
   const [K, , dv] = values.shape;
@@ -162,7 +163,7 @@ function mixOf(pattern: Tensor, { columns }: QueryBlock, { values }: KeyValues, 
 const firstColumns = (store: Tensor, columns: number): Tensor =>
   columns === store.shape[1] ? store : store.slice([0, 0, 0], [-1, columns, -1]);
 
-/** Softmax of `[H, rows, columns]`; a sink is one column more, which is then left out, `[H, rows]`. */
+/** Softmax of `[H, rows, columns]`. A sink is one more column of it, and is given apart: `[H, rows]`. */
 function probabilities(scores: Tensor, sinks: Tensor | undefined): { numbers: Tensor; sink?: Tensor } {
   if (sinks === undefined) return { numbers: scores.softmax() };
   const [H, n, S] = scores.shape;
@@ -173,11 +174,11 @@ function probabilities(scores: Tensor, sinks: Tensor | undefined): { numbers: Te
   });
 }
 
-/** `-sum p ln p` over the keys, `[H, rows]`. */
+/** `-sum(p ln p)` over the keys: `[H, rows]`, in nats. */
 function entropy(pattern: Tensor): Tensor {
   const [H, n] = pattern.shape;
-  // p ln p is 0 at p = 0, where ln gives -Infinity: the smallest normal f32 stands in
-  // (TensorFlow takes smaller ones for 0).
+  // p ln p is 0 at p = 0, where ln gives -Infinity: adding the smallest normal f32 avoids that
+  // (TensorFlow flushes smaller numbers to 0).
   return pattern
     .mul(pattern.add(2 ** -126).log())
     .sum()
@@ -191,7 +192,7 @@ interface Piece {
   readonly numbers: Tensor;
 }
 
-/** Shows the pieces to listeners as `[H, T, positions]`, and takes their edit back into the order of the slots. */
+/** Shows the pieces to observers as one `[H, T, positions]`, and puts an edit of it back into the order of the slots. */
 function tapByPosition(name: string, pieces: readonly Piece[], positions: Int32Array, empty: number): readonly Piece[] {
   if (!watched(name)) return pieces;
   const blocks = pieces.map(({ block }) => block);
@@ -210,7 +211,7 @@ function tapByPosition(name: string, pieces: readonly Piece[], positions: Int32A
   return [{ block: { begin: 0, end: edited.shape[1], columns: positions.length }, numbers: edited }];
 }
 
-/** What each head adds to the residual stream: `z [T, H, dv]` through its own columns of W_O, `[T, H, D]`. */
+/** What each head adds to the residual stream: `z` `[T, H, dv]` times its own columns of W_O, `[T, H, D]`, f32. */
 export function headResults(z: Tensor, output: Linear): Tensor {
   const [, H, dv] = z.shape;
   const [D] = output.weight.shape;

@@ -1,16 +1,17 @@
 import { scope } from '../scope.ts';
 import type { Tensor } from '../tensor.ts';
 
+/** The constants of `clampedSwiglu`; gpt-oss has a limit of 7 and an alpha of 1.702. */
 export interface ClampedSwigluOptions {
-  /** `gate` is at most this, and `up` within plus and minus it. */
+  /** Clamps `gate` from above, and `up` to the range from -limit to limit. */
   readonly limit: number;
   /** Factor inside the sigmoid. */
   readonly alpha: number;
 }
 
 /**
- * The gated activation of gpt-oss: `(up + 1) * gate * sigmoid(alpha gate)` of clamped branches; shapes alike, f32.
- * Source: openai/gpt-oss, `gpt_oss/torch/model.py`, swiglu.
+ * The gated activation of gpt-oss: `(up + 1) * gate * sigmoid(alpha * gate)` of clamped operands, which have one shape;
+ * f32. Source: openai/gpt-oss, `gpt_oss/torch/model.py`, swiglu.
  */
 export function clampedSwiglu(gate: Tensor, up: Tensor, { limit, alpha }: ClampedSwigluOptions): Tensor {
   return scope('', () => {

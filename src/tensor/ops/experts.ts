@@ -5,15 +5,15 @@ import { concat, Tensor } from '../tensor.ts';
 import { linear, linears, type Linear } from './linear.ts';
 import { expertIds } from './top-k.ts';
 
-/** One expert: a small gated feed-forward layer. */
+/** One expert: a gated feed-forward layer of inner width F. */
 export interface Expert {
-  /** `[2F, D]`, gate above up. */
+  /** `[2F, D]`: the rows of the gate projection, then those of the up projection. */
   readonly gateUp: Linear;
   /** `[D, F]` */
   readonly down: Linear;
 }
 
-/** Which experts each row goes to, and with what weights their answers are mixed. */
+/** The k experts of each row, and the weights with which their outputs are mixed. */
 export interface Routing {
   /** `[T, k]`, i32 */
   readonly ids: Tensor;
@@ -21,7 +21,7 @@ export interface Routing {
   readonly weights: Tensor;
 }
 
-/** Of the gate and up branches, `[n, F]` each: what `down` reads. */
+/** The inner activation of an expert, `[n, F]`, from its gate and up projections, `[n, F]` each. */
 export type GatedActivation = (gate: Tensor, up: Tensor) => Tensor;
 
 /** The hook points of every expert, under `mlp.experts.J`; n rows chose it, perhaps none. */
@@ -47,11 +47,14 @@ export const expertsHooks = (count: number): HookPoint[] => [
 ];
 
 /**
- * A mixture of experts (Shazeer et al., 2017): `sum over the chosen k of weight * down(activation(gate(x), up(x)))`,
- * `[T, D]` to `[T, D]`. Rows are grouped by expert, and an expert that no row chose is not computed.
+ * A mixture of experts (Shazeer et al., 2017): the sum over the k chosen experts of
+ * `weight * down(act(gate(x), up(x)))`, `[T, D]` to `[T, D]`, f32. Rows are grouped by expert, and an expert that no row
+ * chose is not computed.
  *
- * Taps: for each expert J, `mlp.experts.J.hook_token_index` `[n]`, the rows that it got, `hook_pre`, `hook_pre_linear`,
- * `hook_post` `[n, F]` and `hook_out` `[n, D]`, with n = 0 where it got none; `mlp.hook_expert_out` `[T, k, D]`.
+ * Taps: for each expert J, `mlp.experts.J.hook_token_index` `[n]`, the rows that chose it, `hook_pre`, `hook_pre_linear`
+ * and `hook_post` `[n, F]`, and `hook_out` `[n, D]`, with n = 0 where no row chose it; `mlp.hook_expert_out` `[T, k, D]`.
+ *
+ * @throws {ShapeError} for an id that is no expert's.
  */
 export function experts(x: Tensor, { ids, weights }: Routing, all: readonly Expert[], act: GatedActivation): Tensor {
   return scope('', () => {
@@ -82,7 +85,7 @@ function answer(x: Tensor, rows: Int32Array, { gateUp, down }: Expert, act: Gate
   return tap('hook_out', linear(post, down)); //                                        [n, D]
 }
 
-/** The slots of each expert that was chosen, experts in rising order. */
+/** The slots of each expert that was chosen, experts in ascending order. */
 function slotsByExpert(ids: Int32Array): Map<number, number[]> {
   const slots = new Map<number, number[]>();
   for (const expert of [...new Set(ids)].sort((a, b) => a - b)) slots.set(expert, []);
@@ -90,7 +93,7 @@ function slotsByExpert(ids: Int32Array): Map<number, number[]> {
   return slots;
 }
 
-/** To listeners, an expert that was not chosen shows activations of no rows. */
+/** Shows observers the experts that no row chose, as activations without rows. */
 function showIdle(
   { backend, shape: [, D] }: Tensor,
   all: readonly Expert[],

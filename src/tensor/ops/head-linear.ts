@@ -3,8 +3,8 @@ import type { Tensor } from '../tensor.ts';
 import { denseWeight, type Linear } from './linear.ts';
 
 /**
- * Each head through a matrix of its own: `x` `[T, H, a]` and a weight of H matrices one below the other, `[a, b]` each,
- * give `[T, H, b]`; f32. With `transposed` they are `[b, a]` each.
+ * Multiplies each head by a matrix of its own: `[T, H, a]` to `[T, H, b]`, f32. The weight `[H a, b]` holds the matrices
+ * `[a, b]` of the heads one below the other; with `transposed` it is `[H b, a]` and they are `[b, a]`.
  */
 export function headLinear(x: Tensor, layer: Linear, { transposed = false } = {}): Tensor {
   const [, H] = x.shape;

@@ -5,11 +5,12 @@ import { Tensor } from '../tensor.ts';
 import { tappedNorm } from './norm-taps.ts';
 
 /**
- * Layer norm over the last axis: `(x - mean) / sqrt(variance + epsilon) * weight + bias` (Ba et al., 2016), f32; the
- * variance is that of the numbers themselves (divided by their count).
+ * Layer norm over the last axis: `(x - mean) / sqrt(variance + epsilon) * weight + bias` (Ba et al., 2016), f32. The
+ * variance is the biased one, divided by the number of elements.
  *
- * @param path Where its taps have their names: `hook_scale` `[..., 1]`, what `x - mean` is divided by, and `hook_normalized`, before
- *   the weight.
+ * @param path Scope of the taps: `hook_scale` `[..., 1]`, the divisor of `x - mean`, and `hook_normalized`, before weight
+ *   and bias.
+ * @throws {ShapeError} when weight or bias is not as wide as x.
  */
 export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: number, path: string): Tensor {
   if (!sameShape(weight.shape, x.shape.slice(-1)) || !sameShape(bias.shape, weight.shape))

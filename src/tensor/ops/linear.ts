@@ -3,15 +3,15 @@ import type { Parameter } from '../parameter.ts';
 import { scope } from '../scope.ts';
 import { Tensor } from '../tensor.ts';
 
-/** One linear layer, or several that read the same input, joined row by row into one product. */
+/** One linear layer, or several with the same input whose weights are joined into one matrix, one below the other. */
 export interface Linear {
   /** `[out, in]`, as checkpoints hold it: f32, bf16 or packed. */
   readonly weight: Parameter | PackedParameter;
   /** `[out]` */
   readonly bias: Parameter | undefined;
-  /** Rows of each joined layer; they add up to `out`. */
+  /** The output size of each joined layer; they add up to `out`. */
   readonly sizes: readonly number[];
-  /** The dtype of the operands inside the product; sums are f32 in any case. */
+  /** The dtype to which the operands of the product are rounded; sums are f32 in any case. */
   readonly compute: 'f32' | 'bf16';
 }
 
@@ -23,7 +23,7 @@ export function linear(x: Tensor, layer: Linear): Tensor {
   });
 }
 
-/** The outputs of joined layers, `[T, sizes[i]]` each. */
+/** The output of each joined layer: `[T, in]` to `[T, sizes[i]]`, f32. */
 export function linears(x: Tensor, layer: Linear): Tensor[] {
   return scope('', () => linear(x, layer).split(layer.sizes));
 }
@@ -37,7 +37,7 @@ function multiply(x: Tensor, { weight: parameter, compute }: Linear): Tensor {
   return x.cast('bf16').matmul(weight.cast('bf16'), { transposeB: true }).cast('f32');
 }
 
-/** The whole weight in f32, for what reads it in another way than a product does. */
+/** The weight as one dense f32 matrix `[out, in]`; a packed one is decoded. */
 export function denseWeight({ weight }: Linear): Tensor {
   return weight instanceof PackedParameter ? weight.dense() : weight.tensor.cast('f32');
 }

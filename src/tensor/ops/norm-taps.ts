@@ -2,14 +2,15 @@ import { tap, watched } from '../tap.ts';
 import type { HookPoint } from '../hook-point.ts';
 import type { Tensor } from '../tensor.ts';
 
-/** A norm in parts: `centred / scale`, and what comes after. */
+/** A norm, in the parts that its taps show and whole: `finish(centred / scale(centred))`. */
 export interface NormParts {
+  /** The input, in layer norm less its mean. */
   readonly centred: () => Tensor;
-  /** What `centred` is divided by, `[..., 1]`. */
+  /** The divisor of `centred`, `[..., 1]`. */
   readonly scale: (centred: Tensor) => Tensor;
-  /** The gain, and a bias where there is one. */
+  /** Applies the weight, and the bias of layer norm. */
   readonly finish: (normalized: Tensor) => Tensor;
-  /** All of it, in the backend's usual way. */
+  /** The whole norm, by a fused kernel where the backend has one. */
   readonly whole: () => Tensor;
 }
 
@@ -19,7 +20,10 @@ export const NORM_HOOKS: readonly HookPoint[] = [
   { name: 'hook_normalized', axes: 'p d', meaning: 'the rows after that division, before the weight' },
 ];
 
-/** Taps `hook_scale` and `hook_normalized` of a norm. Being watched must not change a bit: only an edit leaves `whole`. */
+/**
+ * Computes a norm with its taps `hook_scale` and `hook_normalized`. Observers that change nothing must not change a bit of
+ * the result: it is that of `whole` unless an edit replaced one of the two.
+ */
 export function tappedNorm({ centred, scale, finish, whole }: NormParts): Tensor {
   if (!watched('hook_scale') && !watched('hook_normalized')) return whole();
   const x = centred();

@@ -1,18 +1,19 @@
 import { elements } from '../dtype.ts';
 import { concat, Tensor } from '../tensor.ts';
 
-/** Queries whose scores are computed at once, and how many columns from the first on hold every key that one of them sees. */
+/** Queries whose scores are computed at once: rows `begin` to `end` (exclusive). */
 export interface QueryBlock {
   readonly begin: number;
   readonly end: number;
+  /** The first so many columns hold every key that one of these queries sees. */
   readonly columns: number;
 }
 
-/** So few queries read the whole store where it lies: a copy of a part would cost more than it spares. */
+/** Fewer queries than this read the whole store in place: copying a part of it would cost more than it saves. */
 const FEW_ROWS = 32;
-/** Enough for products at full speed, and few enough that a prompt's first block leaves out most of its keys. */
+/** Enough rows for matrix products at full speed, and so few that the first block of a prompt skips most of its keys. */
 const MOST_ROWS = 256;
-/** Scores of a block, in numbers: what bounds the memory of a long text. */
+/** The number of scores of a block, which bounds the memory that a long text takes: 64 MiB of f32. */
 const MOST_SCORES = 2 ** 24;
 
 /**
@@ -35,11 +36,11 @@ export function queryBlocks(rows: number, heads: number, positions: Int32Array):
   });
 }
 
-/** Rows of a block of so many heads and columns. */
+/** The largest number of rows of a block with so many heads and columns. */
 export const mostRows = (heads: number, columns: number): number =>
   Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_SCORES / (heads * columns))));
 
-/** The numbers of blocks, `[H, end - begin, columns]` each, as one `[H, T, S]`; columns that a block lacks are `empty`. */
+/** Joins the numbers of blocks, `[H, end - begin, columns]` each, to `[H, T, S]`; columns that a block lacks are `empty`. */
 export function joinBlocks(parts: readonly Tensor[], columns: number, empty: number): Tensor {
   const padded = parts.map((part) => {
     const shape = part.shape.with(2, columns - part.shape[2]);
@@ -49,7 +50,7 @@ export function joinBlocks(parts: readonly Tensor[], columns: number, empty: num
   return padded.length === 1 ? padded[0] : concat(padded, 1);
 }
 
-/** The other way round; undefined where a number that no block has room for is not `empty`. */
+/** The inverse of `joinBlocks`; undefined where a number that lies in no block is not `empty`. */
 export function cutBlocks(whole: Tensor, blocks: readonly QueryBlock[], empty: number): Tensor[] | undefined {
   const [, , S] = whole.shape;
   const isConfined = blocks.every(

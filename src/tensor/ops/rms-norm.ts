@@ -7,8 +7,9 @@ import { tappedNorm } from './norm-taps.ts';
 /**
  * Root mean square norm over the last axis: `x / sqrt(mean(x^2) + epsilon) * weight` (Zhang and Sennrich, 2019), f32.
  *
- * @param path Where its taps `hook_scale` `[..., 1]`, what x is divided by, and `hook_normalized`, before the weight, have
- *   their names; without one there are none.
+ * @param path Scope of the taps: `hook_scale` `[..., 1]`, the divisor of x, and `hook_normalized`, before the weight. Default:
+ *   no taps.
+ * @throws {ShapeError} when the weight is not as wide as x.
  */
 export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number, path?: string): Tensor {
   if (!sameShape(weight.shape, x.shape.slice(-1)))

@@ -3,15 +3,17 @@ import { scope } from '../scope.ts';
 import { sameShape, show } from '../shape.ts';
 import { concat, Tensor } from '../tensor.ts';
 
-/** The angles of rotary embedding (Su et al., 2021) for the rows of one forward: `[T, R/2]` f32 each. */
+/** Cosines and sines of the angles of rotary embedding (Su et al., 2021), `[T, R/2]` f32 each: one row per token of a pass. */
 export interface Rotation {
   readonly cos: Tensor;
   readonly sin: Tensor;
 }
 
 /**
- * Rotates the first R numbers of each head, half-split: `x[i]` pairs with `x[i + R/2]`; the rest passes through.
- * `[T, H, d]` to `[T, H, d]`.
+ * Rotates the first R numbers of each head in the half-split layout, where `x[i]` pairs with `x[i + R/2]`; the other
+ * numbers pass through. `[T, H, d]` to `[T, H, d]`, f32.
+ *
+ * @throws {ShapeError} when the angles do not fit `x`.
  */
 export function rotate(x: Tensor, { cos, sin }: Rotation): Tensor {
   const [rows, , width] = x.shape;

@@ -3,7 +3,11 @@ import { scope } from '../scope.ts';
 import { sameShape, show } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 
-/** `silu(gate) * up` (Shazeer, 2020), with `silu(x) = x * sigmoid(x)`; shapes alike, f32. */
+/**
+ * `silu(gate) * up` (Shazeer, 2020), where `silu(x) = x * sigmoid(x)`; f32.
+ *
+ * @throws {ShapeError} when the operands differ in shape.
+ */
 export function swiglu(gate: Tensor, up: Tensor): Tensor {
   if (!sameShape(gate.shape, up.shape))
     throw new ShapeError(`swiglu: expected two tensors of one shape, got ${show(gate.shape)} and ${show(up.shape)}.`);

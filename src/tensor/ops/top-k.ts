@@ -3,8 +3,10 @@ import { show } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 
 /**
- * The columns of the k largest numbers of each row, largest first; of equal ones the lower column first. NaN counts as
- * the largest, as in PyTorch. `[T, E]` to `[T, k]`, i32; decided on the host.
+ * The columns of the k largest numbers of each row, largest first: `[T, E]` to `[T, k]`, i32. Among equal numbers the
+ * lower column comes first; NaN counts as the largest, as in PyTorch. Computed on the host.
+ *
+ * @throws {ShapeError} when there are fewer than k columns.
  */
 export function topK(x: Tensor, k: number): Tensor {
   const [rows, width] = matrixShape('topK', x);
@@ -19,7 +21,11 @@ export function topK(x: Tensor, k: number): Tensor {
   return Tensor.from(x.backend, ids, [rows, k]);
 }
 
-/** Of each row, the numbers in the columns `ids` `[T, k]`: `[T, E]` to `[T, k]`. */
+/**
+ * The numbers of each row in the columns `ids` `[T, k]`: `[T, E]` to `[T, k]`.
+ *
+ * @throws {ShapeError} for an id that is no column.
+ */
 export function takeColumns(x: Tensor, ids: Tensor): Tensor {
   const [rows, width] = matrixShape('takeColumns', x);
   const k = ids.shape[1];
@@ -29,27 +35,34 @@ export function takeColumns(x: Tensor, ids: Tensor): Tensor {
   return Tensor.from(x.backend, taken, [rows, k]);
 }
 
-/** Column ids as integers, which an edit may have changed. @throws ShapeError where one is not a column. */
+/**
+ * Expert ids on the host, checked, since an edit may have changed them.
+ *
+ * @throws {ShapeError} for an id that is not a whole number from 0 to `width - 1`.
+ */
 export function expertIds(ids: Tensor, width: number): Int32Array {
   const values = ids.integers();
   const wrong = values.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < width));
   if (wrong >= 0)
-    throw new ShapeError(`expert ids ${show(ids.shape)}: expected whole numbers from 0 to ${width - 1}, got ${values[wrong]}.`); // prettier-ignore
+    throw new ShapeError(
+      `expert ids ${show(ids.shape)}: expected whole numbers from 0 to ${width - 1}, got ${values[wrong]}.`,
+    );
   return Int32Array.from(values);
 }
 
+/** How groups of experts are chosen. */
 export interface GroupLimit {
-  /** The columns are this many groups of neighbours. */
+  /** The number of groups, each of as many neighbouring columns. */
   readonly groups: number;
-  /** So many groups stay. */
+  /** The number of groups that are chosen. */
   readonly kept: number;
-  /** A group's score is the sum of so many of its largest numbers. */
+  /** How many of its largest numbers a group's score is the sum of. */
   readonly best: 1 | 2;
 }
 
 /**
- * The groups of columns that have the highest scores, best first, `[T, kept]` i32 (DeepSeek-V3, arXiv 2412.19437,
- * section 2.1.2: a token goes to experts on few nodes).
+ * The groups of columns with the highest scores, best first: `[T, E]` to `[T, kept]`, i32 (DeepSeek-V3, arXiv 2412.19437,
+ * section 2.1.2, where the groups are the experts of a node).
  */
 export function topGroups(x: Tensor, { groups, kept, best }: GroupLimit): Tensor {
   const [rows, width] = matrixShape('topGroups', x);
@@ -62,7 +75,7 @@ export function topGroups(x: Tensor, { groups, kept, best }: GroupLimit): Tensor
   return topK(Tensor.from(x.backend, scores, [rows, groups]), kept);
 }
 
-/** `x` with -Infinity in all columns but those of the groups `kept` `[T, n]`. */
+/** `x` `[T, E]` with -Infinity in all columns but those of the groups `kept` `[T, n]`. */
 export function onlyGroups(x: Tensor, kept: Tensor, groups: number): Tensor {
   const [rows, width] = matrixShape('onlyGroups', x);
   const size = width / groups;
@@ -76,7 +89,7 @@ export function onlyGroups(x: Tensor, kept: Tensor, groups: number): Tensor {
   return Tensor.from(x.backend, limited, [rows, width]);
 }
 
-/** The k-th largest number of each row less the next one, `[T]`: how near a choice of k was to another one. */
+/** The k-th largest number of each row less the next one, `[T]`: the margin by which the k were chosen. */
 export function topMargin(x: Tensor, k: number): Tensor {
   const [rows, width] = matrixShape('topMargin', x);
   const values = x.data();
@@ -87,7 +100,7 @@ export function topMargin(x: Tensor, k: number): Tensor {
   return Tensor.from(x.backend, margins, [rows]);
 }
 
-/** `weights` `[T, k]` at their columns `ids` of a row that is 0 elsewhere: `[T, width]`. A column named twice adds up. */
+/** Rows `[T, width]` of zeros to which `weights` `[T, k]` are added at their columns `ids`. */
 export function scatterColumns(weights: Tensor, ids: Tensor, width: number): Tensor {
   const [rows, k] = matrixShape('scatterColumns', weights);
   const values = weights.data();
@@ -99,8 +112,9 @@ export function scatterColumns(weights: Tensor, ids: Tensor, width: number): Ten
 }
 
 /**
- * The other way round, of a row that was changed: `[T, width]` to `[T, k]`. A number that `dense` has too leaves the
- * weights as they were; else the first that names its column gets it, and the others 0.
+ * The inverse of `scatterColumns` after an edit: `[T, width]` to `[T, k]`. Where `changed` equals `dense`, the result of
+ * `scatterColumns`, the weights stay. Elsewhere the first weight whose id names the column takes its number, and further
+ * weights of the column are 0.
  */
 export function takeScattered(
   changed: Tensor,
@@ -124,7 +138,7 @@ function matrixShape(op: string, { shape }: Tensor): readonly [rows: number, col
   return [shape[0], shape[1]];
 }
 
-/** Compares like `b - a`, with NaN before all numbers. */
+/** Compares for a descending sort, with NaN before all numbers. */
 function descending(a: number, b: number): number {
   if (Number.isNaN(a) || Number.isNaN(b)) return Number(Number.isNaN(b)) - Number(Number.isNaN(a));
   return a === b ? 0 : b - a;

@@ -22,12 +22,13 @@ const UNARY: Record<UnaryOp, (x: number) => number> = {
   erf,
 };
 
-interface Array {
+interface Values {
   readonly values: Float32Array;
   readonly shape: Shape;
 }
 
-export function binary(op: BinaryOp, a: Array, b: Array, shape: Shape): Float32Array {
+/** Elementwise op of two arrays; `shape` is that of the result, to which both broadcast. */
+export function binary(op: BinaryOp, a: Values, b: Values, shape: Shape): Float32Array {
   const f = BINARY[op];
   const out = new Float32Array(elements(shape));
   const stepsA = broadcastSteps(a.shape, shape);
@@ -49,9 +50,10 @@ export function binary(op: BinaryOp, a: Array, b: Array, shape: Shape): Float32A
   return out;
 }
 
+/** Elementwise op of one array. */
 export const unary = (op: UnaryOp, a: Float32Array): Float32Array => a.map(UNARY[op]);
 
-/** Sums are in f64, in the order of the axis. */
+/** Reduces one axis of an array of `shape`; sums are in f64, in the order of the axis. */
 export function reduce(op: ReduceOp, a: Float32Array, shape: Shape, axis: number): Float32Array {
   const size = shape[axis];
   const inner = elements(shape.slice(axis + 1));
@@ -70,7 +72,7 @@ export function reduce(op: ReduceOp, a: Float32Array, shape: Shape, axis: number
   return out;
 }
 
-/** Rows of `width`, each less its maximum before the exponential; the sum is in f64. */
+/** Softmax of each row of `width` numbers: `exp(x - max)` divided by its sum, which is in f64. */
 export function softmax(a: Float32Array, width: number): Float32Array {
   const out = new Float32Array(a.length);
   for (let row = 0; row < a.length; row += width) {
@@ -83,7 +85,7 @@ export function softmax(a: Float32Array, width: number): Float32Array {
   return out;
 }
 
-/** Steps through an operand for each axis of the result: 0 where it is repeated. */
+/** For each axis of the result, the stride in the operand: 0 where the operand is repeated. */
 function broadcastSteps(shape: Shape, result: Shape): number[] {
   const strides = stridesOf(shape);
   const missing = result.length - shape.length;

@@ -2,12 +2,12 @@ import type { HostArray, Shape } from '../backend.ts';
 import { elements } from '../dtype.ts';
 import { stridesOf } from '../shape.ts';
 
-/** A new array of the kind of `like`. */
+/** A new array of `length` zeros, of the same type as `like`. */
 export function emptyLike(like: HostArray, length: number): HostArray {
   return new (like.constructor as new (length: number) => HostArray)(length);
 }
 
-/** Copies a box of `size` elements per axis between two row-major arrays, from `from` on in one to `to` on in the other. */
+/** Copies a box of `size` from one row-major array to another; `at` is where the box starts in each. */
 export function copyBox(
   source: { values: HostArray; shape: Shape; at: Shape },
   target: { values: HostArray; shape: Shape; at: Shape },
@@ -29,6 +29,7 @@ export function copyBox(
   }
 }
 
+/** Axis i of the result is axis `permutation[i]` of the row-major array. */
 export function transpose(values: HostArray, shape: Shape, permutation: readonly number[]): HostArray {
   const out = emptyLike(values, values.length);
   const strides = stridesOf(shape);
@@ -47,7 +48,7 @@ export function transpose(values: HostArray, shape: Shape, permutation: readonly
   return out;
 }
 
-/** Slices along `axis`; indices are inside. */
+/** Slices of a row-major array along `axis`; all indices are within it. */
 export function gather(values: HostArray, shape: Shape, indices: Int32Array, axis: number): HostArray {
   const inner = elements(shape.slice(axis + 1));
   const outer = elements(shape.slice(0, axis));

@@ -5,7 +5,7 @@ import { fromF16, toF16 } from '../formats/f16.ts';
 import { floatFormat } from '../formats/float-formats.ts';
 import { decodePacked, type PackedMatrix } from '../formats/packed-format.ts';
 import { broadcastShapes } from '../shape.ts';
-import { hostArray } from '../tensor.ts';
+import { hostArray } from '../host-array.ts';
 import * as elementwise from './elementwise.ts';
 import { matmul } from './matmul.ts';
 import { copyBox, emptyLike, gather, transpose } from './movement.ts';
@@ -14,7 +14,7 @@ type Value = Operand<HostArray>;
 type FloatValue = Operand<Float32Array>;
 
 /**
- * Plain loops: the definition of every op, and the oracle that other backends are tested against.
+ * The ops in plain loops: their definition, and the oracle that other backends are tested against.
  * Floats of every dtype are stored as f32 (a cast rounds them); sums are in f64.
  */
 export class ReferenceBackend implements Backend {
@@ -36,7 +36,7 @@ export class ReferenceBackend implements Backend {
   }
 
   discard(): void {
-    // The garbage collector's.
+    // The garbage collector frees it.
   }
 
   upload(bytes: Uint8Array, shape: Shape, dtype: DType): HostArray {
@@ -107,7 +107,8 @@ export class ReferenceBackend implements Backend {
   split(a: Value, sizes: readonly number[], axis: number): HostArray[] {
     let from = 0;
     return sizes.map((size) => {
-      const piece = this.slice(a, a.shape.map((_, i) => (i === axis ? from : 0)), a.shape.with(axis, size)); // prettier-ignore
+      const begin = a.shape.map((_, i) => (i === axis ? from : 0));
+      const piece = this.slice(a, begin, a.shape.with(axis, size));
       from += size;
       return piece;
     });
@@ -160,7 +161,7 @@ export class ReferenceBackend implements Backend {
   }
 
   freeVariable(): void {
-    // The garbage collector's.
+    // The garbage collector frees it.
   }
 
   #made<A extends HostArray>(values: A): A {
@@ -169,7 +170,7 @@ export class ReferenceBackend implements Backend {
   }
 }
 
-/** Rounds f32 values, in place, to those that `dtype` can hold. */
+/** Rounds f32 values in place to the nearest ones of `dtype`, which is f32, bf16 or f16. */
 function roundTo(dtype: DType, values: Float32Array): Float32Array {
   if (dtype === 'bf16') for (let i = 0; i < values.length; i++) values[i] = fromBf16(toBf16(values[i]));
   if (dtype === 'f16') for (let i = 0; i < values.length; i++) values[i] = fromF16(toF16(values[i]));

@@ -9,7 +9,7 @@ import { roundToBf16 } from '../formats/bf16.ts';
 import { floatFormat } from '../formats/float-formats.ts';
 import type { PackedMatrix } from '../formats/packed-format.ts';
 import { sameShape } from '../shape.ts';
-import { hostArray } from '../tensor.ts';
+import { hostArray } from '../host-array.ts';
 import { loadAddon, TF, type Addon, type AddonOptions } from './addon.ts';
 import { boolAttr, Executor, Handle, intAttr, TF_DTYPE, typeAttr, type Value } from './handles.ts';
 import { DevicePacked, HostPacked, type PackedStore } from './packed-products.ts';
