@@ -1,4 +1,4 @@
-/** `1.07 GB`; decimal units, as disks and downloads are measured. */
+/** A number of bytes for people: `214 kB`, `1.07 GB`. Units are decimal, as for disks and downloads. */
 export function formatBytes(count: number): string {
   if (count < 1e6) return `${(count / 1e3).toFixed(0)} kB`;
   return count < 1e9 ? `${(count / 1e6).toFixed(1)} MB` : `${(count / 1e9).toFixed(2)} GB`;
@@ -16,7 +16,7 @@ const UNITS: Readonly<Record<string, number>> = {
   tib: 2 ** 40,
 };
 
-/** The bytes of `8GB`, `1.5 GiB` or `4000000`; undefined for what is no size. */
+/** Parses a size such as `8GB`, `1.5 GiB` or `4000000` (bytes); gives undefined for other texts, and for 0. */
 export function parseBytes(text: string): number | undefined {
   const parts = /^(\d+(?:\.\d+)?) ?((?:[kmgt]i?b)?)$/i.exec(text.trim());
   if (parts === null) return undefined;

@@ -1,30 +1,29 @@
 /** A parsed JSON object. */
 export type Json = Readonly<Record<string, unknown>>;
 
-/** Whether a value is a JSON object: no list, and not null. */
+/** Whether a value is a JSON object: not null, and not an array. */
 export const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** Levels of nesting; Python's own parser ends below 1,000, and published files have ten. */
+/** Levels of nesting: Python's parser ends below 1,000, and published files have about ten. */
 const MAX_DEPTH = 256;
 /**
- * Values of one text, members and items counted. A container, however short, takes 50 bytes and a key 80: 100 MB of `[],` would
- * take more than V8 has, and end the process. The largest published index has 100,000.
+ * Values of one text, counting members and items. Even an empty container takes 50 bytes of memory and a key takes 80, so
+ * that 100 MB of `[],` would need more memory than V8 has, and end the process. The largest published index has 100,000.
  */
 const MAX_VALUES = 500_000;
 
-/** A text that is no JSON. The message says where and what was expected, and quotes nothing of the text. */
+/** A text that is not JSON. The message says where and what was expected, and quotes nothing of the text. */
 export class JsonError extends Error {
   override readonly name = 'JsonError';
 }
 
 /**
- * Parses JSON as Python does, which writes most of a model's files: `NaN`, `Infinity` and `-Infinity` are numbers, the last
- * of two equal keys counts. At most 256 levels deep.
+ * Parses JSON as Python does, which writes most of a model's files: `NaN`, `Infinity` and `-Infinity` are numbers, and the
+ * last of two equal keys counts. At most 256 levels deep.
  *
- * @param maxValues How many values it may hold, members and items counted.
- *
- * @throws JsonError with line and column. `JSON.parse` would quote the text, which may be a file that nobody meant to show.
+ * @param maxValues The largest number of values, counting members and items. Default: 500,000.
+ * @throws {JsonError} with line and column. `JSON.parse` would quote the text, which may be a file that is private.
  */
 export function parseJson(text: string, maxValues = MAX_VALUES): unknown {
   if (text.startsWith('\ufeff')) throw new JsonError('expected JSON without a byte order mark at its beginning');
@@ -32,12 +31,12 @@ export function parseJson(text: string, maxValues = MAX_VALUES): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {
-    // Several times slower, so it is left to texts that the built-in parser refuses.
+    // Several times slower than the built-in parser, so it reads only texts that the latter refuses.
     return new Parser(text).parse();
   }
 }
 
-/** Counted before parsing, so that no one who walks through the value needs a deep stack, and the value fits in memory. */
+/** Bounds depth and number of values before parsing, so that the value fits in memory and recursion over it in the stack. */
 function checkSize(text: string, maxValues: number): void {
   let depth = 0;
   let values = 0;
@@ -80,7 +79,7 @@ const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?/y;
 const STRING_PART = /[^"\\\u0000-\u001f]*/y;
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 
-/** By recursive descent; `checkSize` has bounded the descent. */
+/** A recursive descent parser; `checkSize` has bounded the depth. */
 class Parser {
   readonly #text: string;
   #at = 0;
@@ -155,7 +154,7 @@ class Parser {
     return found;
   }
 
-  /** The next character that is no white space; '' at the end. */
+  /** Skips white space and gives the next character; '' at the end. */
   #peek(): string {
     while (' \t\r\n'.includes(this.#text[this.#at] ?? 'end')) this.#at++;
     return this.#text.charAt(this.#at);

@@ -1,7 +1,12 @@
-/** Longer names are no slips of the keyboard, and comparing them takes time. */
+/** Only so many characters are compared: longer names are not typing errors, and comparing them takes time. */
 const MOST_CHARACTERS = 100;
 
-/** The known names that are most like `asked`, best first: how they are written (`max_tokens`, `maxTokens`) counts little. */
+/**
+ * The names most similar to `asked` by edit distance, best first. Case, `_` and `-` do not count, so that `max_tokens` is
+ * `maxTokens`.
+ *
+ * @param count The largest number of names. Default: 3.
+ */
 export function nearest(asked: string, names: readonly string[], count = 3): string[] {
   const wanted = plain(asked.slice(0, MOST_CHARACTERS));
   return names
@@ -13,7 +18,7 @@ export function nearest(asked: string, names: readonly string[], count = 3): str
 
 const plain = (name: string): string => name.replaceAll(/[_-]/g, '').toLowerCase();
 
-/** How many characters must be put in, taken out or changed (Levenshtein, 1965). */
+/** The number of characters to insert, delete or replace (Levenshtein, 1965). */
 function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

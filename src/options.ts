@@ -2,13 +2,14 @@ import { nearest } from './nearest.ts';
 import { quote } from './quote.ts';
 import { VitrineError } from './errors.ts';
 
-/** An option or argument that a call cannot take. The message names the call and the option, what it takes and what came. */
+/** A call was given an option or argument that it does not take. The message names both, what is expected and what came. */
 export class OptionError extends VitrineError {
   override readonly name = 'OptionError';
 }
 
-/** What a value must be: in words, for the message, and as a test. */
+/** A condition on a value: in words, for the message, and as a test. */
 export interface Check {
+  /** Completes `must be ...`. */
   readonly words: string;
   readonly holds: (value: unknown) => boolean;
 }
@@ -16,20 +17,20 @@ export interface Check {
 /** A check for every option of a call. */
 export type Checks<Options> = Readonly<Record<keyof Options, Check>>;
 
-/** Numbers that pass a test. */
+/** Checks for a number that passes a test. */
 export const numbers = (words: string, holds: (x: number) => boolean): Check => ({
   words,
   holds: (value) => typeof value === 'number' && holds(value),
 });
 
-/** Whole numbers from `least` to `most`; without `most`, up to the largest that JavaScript counts to. */
+/** Checks for a whole number from `least` to `most`. Default of `most`: 2^53 - 1. */
 export const whole = (least: number, most = Number.MAX_SAFE_INTEGER): Check =>
   numbers(
     `a whole number from ${least}${most === Number.MAX_SAFE_INTEGER ? '' : ` to ${most}`}`,
     (x) => Number.isSafeInteger(x) && x >= least && x <= most,
   );
 
-/** One of some strings. */
+/** Checks for one of several strings. */
 export const oneOf = (...values: readonly string[]): Check => ({
   words: `${values
     .slice(0, -1)
@@ -38,13 +39,13 @@ export const oneOf = (...values: readonly string[]): Check => ({
   holds: (value) => values.includes(value as string),
 });
 
-/** An object of a class, which `words` name. */
+/** Checks for an instance of a class, which `words` name. */
 export const instanceOf = (type: abstract new (...args: never) => unknown, words: string): Check => ({
   words,
   holds: (value) => value instanceof type,
 });
 
-/** A list, or a typed array, without holes, of which each item passes. */
+/** Checks for an array without holes, or a typed array of numbers, whose items all pass; `items` says what they are. */
 export const listOf = (items: string, holds: (item: unknown) => boolean): Check => ({
   words: `a list of ${items}`,
   holds: (value) => {
@@ -54,21 +55,29 @@ export const listOf = (items: string, holds: (item: unknown) => boolean): Check 
   },
 });
 
+/** Any string. */
 export const TEXT: Check = { words: 'a string', holds: (value) => typeof value === 'string' };
+/** A path in the file system. */
 export const PATH: Check = {
   words: 'a path: a string that is not empty and has no NUL character',
   holds: (value) => typeof value === 'string' && value !== '' && !value.includes('\0'),
 };
+/** A string that is not empty. */
 export const NAME: Check = {
   words: 'a string that is not empty',
   holds: (value) => typeof value === 'string' && value !== '',
 };
+/** A boolean. */
 export const FLAG: Check = { words: 'true or false', holds: (value) => typeof value === 'boolean' };
+/** Any function. */
 export const CALLBACK: Check = { words: 'a function', holds: (value) => typeof value === 'function' };
+/** Any value: for options that are checked elsewhere. */
 export const ANYTHING: Check = { words: 'anything', holds: () => true };
+/** An array of strings. */
 export const TEXTS = listOf('strings', TEXT.holds);
+/** A plain object or an instance of a class, not an array or one of JavaScript's own types. */
 export const OBJECT: Check = { words: 'an object', holds: isRecord };
-/** By what it can do: a signal may come from another realm. */
+/** An AbortSignal, by its members: it may come from another realm, where `instanceof` fails. */
 export const SIGNAL: Check = {
   words: 'an AbortSignal',
   holds: (value) =>
@@ -79,15 +88,20 @@ export const SIGNAL: Check = {
     'addEventListener' in value,
 };
 
-/** @throws OptionError unless the argument `name` of `call` passes. */
+/**
+ * Checks the argument `name` of the public call `call`.
+ *
+ * @throws {OptionError} when the value does not pass.
+ */
 export function checkArgument(call: string, name: string, value: unknown, { words, holds }: Check): void {
   if (!holds(value)) throw new OptionError(`${call}: ${name} must be ${words}, got ${show(value)}.`);
 }
 
 /**
- * Checks an object of options; one that is undefined counts as absent.
+ * Checks the options of the public call `call`. An option that is undefined counts as absent.
  *
- * @throws OptionError for anything but an object, a value that its check refuses, and a name that is not among `checks`.
+ * @throws {OptionError} when `options` is not an object, when a value does not pass its check, and for a name that is not in
+ *   `checks`, with the most similar ones.
  */
 export function checkOptions<Options>(call: string, options: Options, checks: Checks<Options>): void {
   checkArgument(call, 'the options', options, OBJECT);
@@ -98,18 +112,18 @@ export function checkOptions<Options>(call: string, options: Options, checks: Ch
     const hint = nearest(name, Object.keys(known)).join(', ');
     throw new OptionError(`${call}: there is no option ${show(name)}. Nearest: ${hint}.`);
   }
-  // By the names that are known: an object may inherit its values.
+  // Known names are read from the object, which may inherit their values.
   for (const [name, check] of Object.entries(known)) {
     if (given[name] !== undefined) checkArgument(call, name, given[name], check);
   }
 }
 
-/** A plain object, or one of a class of the caller's own; no list, Map, Date and their kin. */
+/** Whether a value is a plain object or an instance of the caller's own class: not an array, Map, Date or the like. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return Object.prototype.toString.call(value) === '[object Object]';
 }
 
-/** A typed array of numbers, which a BigInt64Array is not. */
+/** Whether a value is a typed array of numbers; a BigInt64Array is not. */
 export const isNumericArray = (value: unknown): value is Int32Array | Float32Array =>
   ArrayBuffer.isView(value) &&
   !(value instanceof DataView || value instanceof BigInt64Array || value instanceof BigUint64Array);
@@ -117,7 +131,7 @@ export const isNumericArray = (value: unknown): value is Int32Array | Float32Arr
 const SHOWN_CHARACTERS = 60;
 const SHOWN_ITEMS = 4;
 
-/** A value for a message, in at most a few hundred characters. */
+/** A value as text for a message, in at most a few hundred characters. Runs no code of the value. */
 export function show(value: unknown, depth = 0): string {
   if (typeof value === 'string')
     return value.length > SHOWN_CHARACTERS

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** Text of a file of the system; undefined where there is none. */
+/** Reads the text of a file of the operating system; gives undefined where it cannot be read. */
 export type ReadSystemFile = (path: string) => string | undefined;
 
 const readSystemFile: ReadSystemFile = (path) => {
@@ -11,16 +11,17 @@ const readSystemFile: ReadSystemFile = (path) => {
   }
 };
 
-/** A limit on the address space of this process (`ulimit -v`), as batch systems set it; in bytes. */
+/** The limit on the address space of this process (`ulimit -v`, which batch systems set), in bytes. */
 export interface AddressSpace {
+  /** Infinity where there is no limit. */
   readonly limit: number;
-  /** What may still be reserved. */
+  /** Bytes that can still be reserved; Infinity where there is no limit. */
   readonly left: number;
 }
 
 /**
- * The address space of this process; `Infinity` twice where it is unlimited, as it is on most machines and on all but Linux.
- * It is reserved long before memory is used, and native code that gets none ends the process rather than throw.
+ * The address space of this process, unlimited on most machines and, as far as this can tell, on all systems but Linux.
+ * Memory is reserved in it long before it is used, and native code that cannot reserve any ends the process.
  */
 export function addressSpace(read: ReadSystemFile = readSystemFile): AddressSpace {
   const limit = Number(/^Max address space +(\d+)/m.exec(read('/proc/self/limits') ?? '')?.[1] ?? Infinity);

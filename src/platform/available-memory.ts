@@ -2,15 +2,15 @@ import { readFile } from 'node:fs/promises';
 import { freemem } from 'node:os';
 import { dirname, join } from 'node:path';
 
-/** Text of a file of the system; undefined where there is none. */
+/** Reads the text of a file of the operating system; gives undefined where it cannot be read. */
 export type ReadSystemFile = (path: string) => Promise<string | undefined>;
 
 const readSystemFile: ReadSystemFile = (path) => readFile(path, 'utf8').catch(() => undefined);
 
 /**
- * Bytes that this process can still take: what the system has without swapping, and what the limits of its control groups
- * leave. Files that the system keeps in memory count as free, since it gives them up; Node's own
- * `process.availableMemory` counts them as taken within a control group, where a model that was just copied fills the limit.
+ * Bytes that this process can still allocate: the least of what the system has without swapping and what the limits of
+ * the process's control groups leave. The page cache counts as free, since the system gives it up. Node's
+ * `process.availableMemory` counts it as used within a control group, where a model file that was just copied fills the limit.
  */
 export async function availableMemory(read: ReadSystemFile = readSystemFile): Promise<number> {
   const meminfo = await read('/proc/meminfo');
@@ -23,27 +23,32 @@ export async function availableMemory(read: ReadSystemFile = readSystemFile): Pr
 
 interface ControlGroup {
   readonly root: string;
-  /** Of the process, below the root. */
+  /** The group of the process, below the root. */
   readonly path: string;
   readonly files: { readonly limit: string; readonly usage: string; readonly reclaimable: string };
 }
 
-/** Version 2 has one hierarchy, version 1 one for memory; a system may have both. See cgroups(7). */
+const VERSION_1 = {
+  limit: 'memory.limit_in_bytes',
+  usage: 'memory.usage_in_bytes',
+  reclaimable: 'total_inactive_file',
+};
+const VERSION_2 = { limit: 'memory.max', usage: 'memory.current', reclaimable: 'inactive_file' };
+
+/** The memory control groups of this process: version 1, version 2, or both; see cgroups(7). */
 async function controlGroups(read: ReadSystemFile): Promise<ControlGroup[]> {
   const lines = (await read('/proc/self/cgroup'))?.split('\n') ?? [];
   return lines.flatMap((line): ControlGroup[] => {
     const parts = /^\d+:([^:]*):(\/.*)$/.exec(line);
     if (parts === null) return [];
     const [, controllers, path] = parts;
-    if (controllers === '')
-      return [{ root: '/sys/fs/cgroup', path, files: { limit: 'memory.max', usage: 'memory.current', reclaimable: 'inactive_file' } }]; // prettier-ignore
-    if (controllers.split(',').includes('memory'))
-      return [{ root: '/sys/fs/cgroup/memory', path, files: { limit: 'memory.limit_in_bytes', usage: 'memory.usage_in_bytes', reclaimable: 'total_inactive_file' } }]; // prettier-ignore
+    if (controllers === '') return [{ root: '/sys/fs/cgroup', path, files: VERSION_2 }];
+    if (controllers.split(',').includes('memory')) return [{ root: '/sys/fs/cgroup/memory', path, files: VERSION_1 }];
     return [];
   });
 }
 
-/** What each limit on the way from the process's group to the root leaves; a container sees its own group as the root. */
+/** The bytes that each limit leaves, from the process's group up to the root; a container sees its own group as the root. */
 async function leftIn({ root, path, files }: ControlGroup, read: ReadSystemFile): Promise<number[]> {
   const left: number[] = [];
   for (let at = path; ; at = dirname(at)) {
@@ -51,7 +56,7 @@ async function leftIn({ root, path, files }: ControlGroup, read: ReadSystemFile)
     const [limit, usage] = [await number(files.limit), await number(files.usage)];
     const stat = (await read(join(root, at, 'memory.stat'))) ?? '';
     const reclaimable = Number(new RegExp(`^${files.reclaimable} (\\d+)$`, 'm').exec(stat)?.[1] ?? 0);
-    // `max` in version 2 is no number, and means no limit.
+    // In version 2 no limit is the word `max`.
     if (Number.isFinite(limit) && Number.isFinite(usage)) left.push(limit - usage + reclaimable);
     if (at === '/' || at === '.') return left;
   }

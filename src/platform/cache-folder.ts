@@ -2,8 +2,8 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 /**
- * The per-user folder for files that can be made again: `VITRINE_CACHE`, else `vitrine` in `XDG_CACHE_HOME` or in the
- * platform's cache folder.
+ * The user's folder for files that can be downloaded or built again: `VITRINE_CACHE`, else `vitrine` in `XDG_CACHE_HOME`,
+ * else `vitrine` in the platform's cache folder.
  */
 export function cacheFolder(
   env: NodeJS.ProcessEnv = process.env,

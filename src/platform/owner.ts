@@ -1,21 +1,21 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-/** Behind the host: the process, when that process began (which older names lack), and a random part. */
+/** The part of a name after the host: process id, start time (which older names lack), and a random part. */
 const PROCESS = /^(\d+)-(?:(\d*)-)?[0-9a-z]+/;
 
-/** A part of a file's name that says which process makes the file: one that is killed cannot clear it away. */
+/** A name for a temporary file that says which process makes it, since a process that is killed does not remove its files. */
 export const ownerName = (): string =>
   `${hostname()}-${process.pid}-${startOf(process.pid)}-${Math.random().toString(36).slice(2)}`;
 
-/** Whether a name that begins with an {@link ownerName} is that of a process of this machine that no longer runs. */
+/** Whether a name that begins with an {@link ownerName} names a process of this machine that no longer runs. */
 export function isAbandoned(name: string): boolean {
   const own = `${hostname()}-`;
   const found = name.startsWith(own) ? PROCESS.exec(name.slice(own.length)) : null;
   return found !== null && !isRunning(Number(found[1]), found[2]);
 }
 
-/** Whether the process is there and is the one that began at `start`, and not another that got its number. */
+/** Whether a process with this id runs and began at `start`; a later process may have got the id of an earlier one. */
 function isRunning(pid: number, start: string | undefined): boolean {
   try {
     process.kill(pid, 0);
@@ -28,12 +28,12 @@ function isRunning(pid: number, start: string | undefined): boolean {
 
 const ENDED = 'ended';
 
-/** When a process began, as Linux counts it; '' where that is not known. */
+/** The start time of a process, as Linux counts it; '' where it is not known. */
 function startOf(pid: number): string {
   try {
-    // The name of the program, in brackets, may hold anything.
+    // The name of the program, in brackets, may contain spaces.
     const [state, ...rest] = (readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1) ?? '').split(' ');
-    // One that was killed keeps its number until its parent has heard of it, which in a container may be never.
+    // A process that has ended keeps its id until its parent has waited for it, which in a container may be never.
     return state === 'Z' || state === 'X' ? ENDED : rest[18];
   } catch {
     return '';

@@ -1,10 +1,10 @@
 import { VitrineError } from '../errors.ts';
 import type { SamplingOptions } from './sampling-options.ts';
 
-/** Changes `logits` [V] in place, knowing the tokens before (prompt and output). */
+/** Changes `logits` `[V]` in place; `previous` are the tokens of prompt and output. */
 type Adjustment = (logits: Float32Array, options: SamplingOptions, previous: readonly number[]) => void;
 
-/** The first half of the chain, in transformers' order; presence and frequency, which it lacks, join the repetition penalty. */
+/** The first half of the chain, in transformers' order; presence and frequency penalty, which it lacks, follow repetition. */
 const ADJUSTMENTS: readonly Adjustment[] = [
   biasTokens,
   penaliseRepetition,
@@ -13,7 +13,11 @@ const ADJUSTMENTS: readonly Adjustment[] = [
   applyTemperature,
 ];
 
-/** Logits [V] after bias, penalties and temperature, in a new array: what `sampler.hook_logits` shows. */
+/**
+ * The logits `[V]` after bias, penalties and temperature, in a new array; `sampler.hook_logits` shows them.
+ *
+ * @throws {VitrineError} for a previous token that is not below V, if a penalty reads it.
+ */
 export function adjustLogits(
   logits: Float32Array,
   options: SamplingOptions,
@@ -51,7 +55,7 @@ function penalisePresenceAndFrequency(
   }
 }
 
-/** Forbids every token that once followed the n - 1 tokens at the end: one pass over the past. */
+/** Forbids every token that already followed the last n - 1 tokens: one pass over the previous tokens. */
 function forbidRepeatedNgrams(
   logits: Float32Array,
   { noRepeatNgramSize: n = 0 }: SamplingOptions,

@@ -6,12 +6,16 @@ export class NonFiniteLogitsError extends VitrineError {
   override readonly name = 'NonFiniteLogitsError';
 }
 
-/** Refuses NaN, +Infinity and an array without a number above -Infinity. @throws {NonFiniteLogitsError} */
+/**
+ * Checks that a token can be chosen.
+ *
+ * @throws {NonFiniteLogitsError} for NaN, for +Infinity, and when no logit is above -Infinity.
+ */
 export function checkLogits(logits: Float32Array): void {
   largest(logits);
 }
 
-/** What is wrong with logits from which no token can be chosen; undefined where one can. */
+/** Says why no token can be chosen from logits; undefined where one can. */
 export function describeBroken(logits: Float32Array): string | undefined {
   const best = argmax(logits); // The first NaN, where there is one.
   const top = logits[best] ?? -Infinity;
@@ -19,7 +23,11 @@ export function describeBroken(logits: Float32Array): string | undefined {
   return top === -Infinity ? 'every logit is -Infinity' : `the logit of token ${best} is ${top}`;
 }
 
-/** The largest logit. @throws {NonFiniteLogitsError} as `checkLogits` does. */
+/**
+ * The largest logit.
+ *
+ * @throws {NonFiniteLogitsError} as `checkLogits` does.
+ */
 function largest(logits: Float32Array): number {
   const top = logits[argmax(logits)] ?? -Infinity;
   if (Number.isFinite(top)) return top;
@@ -30,7 +38,7 @@ function largest(logits: Float32Array): number {
   );
 }
 
-/** Index of the first largest value; of the first NaN where there is one; -1 for an empty array. */
+/** The index of the first NaN; without one, of the first largest value; -1 for an empty array. */
 export function argmax(values: Float32Array): number {
   let best = -1;
   let top = -Infinity;
@@ -45,12 +53,20 @@ export function argmax(values: Float32Array): number {
   return best;
 }
 
-/** Natural logarithm of the probability of one token, where `logits` [V] stand for those of all. */
+/**
+ * The natural logarithm of a token's probability, the softmax of `logits` `[V]`.
+ *
+ * @throws {NonFiniteLogitsError} as `checkLogits` does.
+ */
 export function logprobOf(token: number, logits: Float32Array): number {
   return logits[token] - logTotal(logits);
 }
 
-/** The `n` most likely tokens with their log-probabilities, most likely first, of equal ones the lower id first. */
+/**
+ * The `n` most likely tokens and their log-probabilities, most likely first; among equal ones the lower id is first.
+ *
+ * @throws {NonFiniteLogitsError} as `checkLogits` does.
+ */
 export function topLogprobs(logits: Float32Array, n: number): { token: number; logprob: number }[] {
   if (n === 0) return [];
   const total = logTotal(logits);
@@ -62,6 +78,7 @@ export function topLogprobs(logits: Float32Array, n: number): { token: number; l
   return top.sort((a, b) => b.logprob - a.logprob || a.token - b.token).slice(0, n);
 }
 
+/** `ln(sum(exp(logits)))`. */
 function logTotal(logits: Float32Array): number {
   const top = largest(logits);
   let sum = 0;

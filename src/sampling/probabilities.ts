@@ -4,12 +4,13 @@ import { checkSamplingOptions, type SamplingOptions } from './sampling-options.t
 import { truncatedProbabilities } from './truncate.ts';
 
 /**
- * The distribution [V] from which the next token is drawn: `logits` [V] after bias, penalties and temperature
- * (`adjustLogits`), then top-k, top-p, min-p and typical-p (`truncatedProbabilities`), as transformers orders them.
+ * The distribution `[V]` from which the next token is drawn: `logits` `[V]` after bias, penalties and temperature
+ * (`adjustLogits`), then top-k, top-p, min-p and typical-p (`truncatedProbabilities`), in transformers' order.
  *
- * @param previousTokens prompt and output so far: what the penalties and the n-gram rule look at.
- * @throws {OptionError} for an option out of range.
- * @throws {NonFiniteLogitsError} when the logits hold NaN or +Infinity, or nothing above -Infinity.
+ * @param previousTokens Ids of prompt and output so far, which the penalties and the n-gram rule read. Default: none.
+ * @throws {OptionError} for an argument of another type, or an option out of range.
+ * @throws {VitrineError} for a previous token that is not below V, if a penalty reads it.
+ * @throws {NonFiniteLogitsError} when the logits hold NaN or +Infinity, or no number above -Infinity.
  */
 export function probabilities(
   logits: Float32Array,

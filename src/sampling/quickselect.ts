@@ -1,4 +1,4 @@
-/** Where the head of a distribution ends. */
+/** The end of the head of a distribution. */
 export interface Head {
   /** The smallest key in the head. */
   readonly threshold: number;
@@ -7,9 +7,9 @@ export interface Head {
 }
 
 /**
- * The head of items in descending order of `keys`: as many as it takes for their `masses` to reach `target` (above 0),
- * the one that reaches it included. A quickselect, so linear in the number of items on average and free of sorting; it
- * reorders both arrays, which are of equal length, at least 1, and free of NaN.
+ * Finds the head of items in descending order of `keys`: as many as it takes for their `masses` to add up to `target`
+ * (above 0), including the item that reaches it; all items where they do not reach it. A quickselect (Hoare, 1961): linear
+ * time on average. It reorders both arrays, which have the same length, at least 1, and no NaN.
  */
 export function headOfMass(keys: Float64Array, masses: Float64Array, target: number): Head {
   let first = 0;
@@ -17,7 +17,7 @@ export function headOfMass(keys: Float64Array, masses: Float64Array, target: num
   let massAbove = 0;
   for (;;) {
     const pivot = medianOfThree(keys[first], keys[(first + last) >>> 1], keys[last]);
-    // Three ways, so that many equal keys (padding rows of the vocabulary) cost one pass.
+    // A three-way partition: many equal keys, such as those of padding tokens, cost one pass.
     let greater = first;
     let smaller = last;
     let massGreater = 0;
@@ -43,7 +43,7 @@ export function headOfMass(keys: Float64Array, masses: Float64Array, target: num
   }
 }
 
-/** The `k`-th largest of `values`, or the smallest where there are fewer. */
+/** The `k`-th largest of `values`, or the smallest where there are fewer than k. */
 export function kthLargest(values: Float32Array | Float64Array, k: number): number {
   return headOfMass(new Float64Array(values), new Float64Array(values.length).fill(1), k).threshold;
 }

@@ -1,11 +1,12 @@
 import { NonFiniteLogitsError } from './logits.ts';
 
-/** Draws the next number, uniform in [0, 1), with 53 random bits. */
+/** Gives the next random number, uniform in [0, 1), with 53 random bits. */
 export type Random = () => number;
 
 /**
- * xoshiro128** 1.1 of Blackman and Vigna, its 128 bits of state filled by two steps of SplitMix64 from `seed` (an
- * integer, taken modulo 2^64), low word first. Integer arithmetic only, so a seed gives the same numbers everywhere.
+ * The generator xoshiro128** 1.1 (Blackman and Vigna, 2018). Two steps of SplitMix64 from `seed` (an integer, taken modulo
+ * 2^64) fill its 128 bits of state, low word first. All arithmetic is on integers, so that a seed gives the same numbers on
+ * every platform.
  */
 export function createRandom(seed: number): Random {
   let [a, b, c, d] = splitMixWords(BigInt(seed));
@@ -33,7 +34,8 @@ export function drawSeed(): number {
 }
 
 /**
- * A token drawn with the given probabilities [V], which need not sum to exactly 1. One number is drawn from `random`.
+ * Draws a token with the given probabilities `[V]`, which need not sum to exactly 1. Takes one number of `random`.
+ *
  * @throws {NonFiniteLogitsError} when the probabilities have no positive, finite sum.
  */
 export function sampleFrom(probabilities: Float32Array, random: Random): number {

@@ -1,35 +1,35 @@
 import { type Check, type Checks, checkOptions, isRecord, numbers, whole } from '../options.ts';
 
-/** How the next token is chosen. What is absent is off; all absent is plain sampling from the model's distribution. */
+/** How the next token is chosen. An absent option is off; without options, tokens are drawn from the model's distribution. */
 export interface SamplingOptions {
-  /** Divides the logits; 0 means greedy: always the most likely token. Default 1. */
+  /** Divides the logits; 0 always chooses the most likely token. Default: 1. */
   readonly temperature?: number | undefined;
-  /** Keep the k most likely tokens, and those as likely as the k-th; 0 is off. */
+  /** Keeps the k most likely tokens, and those as likely as the k-th. Default: 0, off. */
   readonly topK?: number | undefined;
-  /** Keep the most likely tokens until their probabilities sum to this; 1 is off. */
+  /** Keeps the most likely tokens until their probabilities sum to this (arXiv 1904.09751). Default: 1, off. */
   readonly topP?: number | undefined;
-  /** Keep tokens at least this fraction as likely as the most likely one; 0 is off. */
+  /** Keeps tokens at least this fraction as likely as the most likely one (arXiv 2407.01082). Default: 0, off. */
   readonly minP?: number | undefined;
-  /** Keep the tokens whose surprise is nearest to the expected one (arXiv 2202.00666), up to this mass; 1 is off. */
+  /** Keeps the tokens whose surprise is nearest to the entropy, up to this mass (arXiv 2202.00666). Default: 1, off. */
   readonly typicalP?: number | undefined;
-  /** Divides positive and multiplies negative logits of every token seen before (arXiv 1909.05858); 1 is off. */
+  /** Divides positive and multiplies negative logits of every previous token (arXiv 1909.05858). Default: 1, off. */
   readonly repetitionPenalty?: number | undefined;
-  /** Taken from the logit of every token seen before. */
+  /** Subtracted from the logit of every previous token. Default: 0. */
   readonly presencePenalty?: number | undefined;
-  /** Taken from the logit of a token once for each time it was seen. */
+  /** Subtracted from the logit of a previous token as often as it occurred. Default: 0. */
   readonly frequencyPenalty?: number | undefined;
-  /** No run of this many tokens may occur twice; 0 is off. */
+  /** Forbids that a run of this many tokens occurs twice. Default: 0, off. */
   readonly noRepeatNgramSize?: number | undefined;
-  /** Added to the logits of single tokens, by id; -Infinity forbids a token. */
+  /** Added to the logits of single tokens, by id; -Infinity forbids a token. Default: none. */
   readonly logitBias?: Readonly<Record<number, number>> | undefined;
-  /** Of the random numbers: the same seed gives the same tokens, on every platform. An integer; drawn where absent. */
+  /** Seed of the random numbers, an integer: the same seed gives the same tokens. Default: a random one. */
   readonly seed?: number | undefined;
 }
 
 const FRACTION = numbers('a number from 0 to 1', (x) => x >= 0 && x <= 1);
 const FINITE = numbers('a finite number', Number.isFinite);
 
-/** What the options that are single numbers take. */
+/** Checks of the options that are single numbers. */
 export const SAMPLING_CHECKS: Checks<Omit<SamplingOptions, 'logitBias'>> = {
   temperature: numbers('a finite number, 0 or above', (x) => Number.isFinite(x) && x >= 0),
   topK: whole(0),
@@ -43,7 +43,7 @@ export const SAMPLING_CHECKS: Checks<Omit<SamplingOptions, 'logitBias'>> = {
   seed: numbers('a whole number below 2^53 in size', Number.isSafeInteger),
 };
 
-/** What the options take where there are `vocabularySize` tokens. */
+/** Checks of all options, for a vocabulary of `vocabularySize` tokens. */
 export const samplingChecks = (vocabularySize: number): Checks<SamplingOptions> => ({
   ...SAMPLING_CHECKS,
   logitBias: biases(vocabularySize),
@@ -58,7 +58,12 @@ const biases = (vocabularySize: number): Check => ({
     ),
 });
 
-/** @throws OptionError for an option out of range, or for a name that is none. */
+/**
+ * Checks options before they are used.
+ *
+ * @param call Names the public call in the error.
+ * @throws {OptionError} for an option out of range, or a name that is not an option.
+ */
 export function checkSamplingOptions(call: string, options: SamplingOptions, vocabularySize: number): void {
   checkOptions(call, options, samplingChecks(vocabularySize));
 }

@@ -2,7 +2,7 @@ import { headOfMass, kthLargest } from './quickselect.ts';
 import { argmax, checkLogits } from './logits.ts';
 import type { SamplingOptions } from './sampling-options.ts';
 
-/** The tokens still in the running, by ascending id; every logit is finite. */
+/** The tokens that are still possible, by ascending id; every logit is finite. */
 interface Candidates {
   readonly ids: Int32Array;
   readonly logits: Float64Array;
@@ -10,13 +10,14 @@ interface Candidates {
 
 type Truncation = (candidates: Candidates, options: SamplingOptions) => Candidates;
 
-/** The second half of the chain, in transformers' order. Each sees the distribution that the one before left. */
+/** The second half of the chain, in transformers' order. Each reads the distribution that the one before left. */
 const TRUNCATIONS: readonly Truncation[] = [keepTopK, keepTopP, keepMinP, keepTypical];
 
 /**
- * Probabilities [V] of what the truncations leave of adjusted logits: what `sampler.hook_probs` shows. Temperature 0
- * leaves the most likely token alone, the first where several are.
- * @throws {NonFiniteLogitsError} when nothing can be sampled from the logits.
+ * The probabilities `[V]` of adjusted logits after the truncations; `sampler.hook_probs` shows them. Temperature 0 leaves
+ * one token, the most likely: the first where several are.
+ *
+ * @throws {NonFiniteLogitsError} when no token can be chosen from the logits.
  */
 export function truncatedProbabilities(logits: Float32Array, options: SamplingOptions): Float32Array {
   checkLogits(logits);
@@ -42,7 +43,8 @@ function keepTopP(candidates: Candidates, { topP = 1 }: SamplingOptions): Candid
   if (topP === 1) return candidates;
   const target = Math.max(topP, Number.MIN_VALUE);
   const { threshold, massAbove } = headOfMass(candidates.logits.slice(), softmax(candidates.logits), target);
-  // Only as many of those at the threshold as the mass asks for, the later ids first: transformers sorts ascending.
+  // Of the tokens at the threshold, only as many as the mass needs are kept, the higher ids first: transformers sorts
+  // in ascending order.
   const each = Math.exp(threshold - logSumExp(candidates.logits));
   const atThreshold = candidates.logits.reduce((count, logit) => count + (logit === threshold ? 1 : 0), 0);
   let surplus = atThreshold - Math.max(1, Math.ceil((target - massAbove) / each));

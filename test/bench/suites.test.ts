@@ -16,7 +16,7 @@ import { SUITES, suiteOf } from '../../src/bench/suites/all-suites.ts';
 import type { Task, Variant } from '../../src/bench/variants/variant.ts';
 import { createRandom } from '../../src/sampling/random.ts';
 import { createBackend } from '../../src/tensor/backends.ts';
-import { build, type F64, softmaxRow, sum } from '../support/f64.ts';
+import { build, type F64, softmaxRow, sum } from '../support/f64-oracle.ts';
 import { modelFolder } from '../support/fixtures.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'vitrine-bench-test-'));

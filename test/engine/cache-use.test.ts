@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type GenerateOptions, KvCache, liveTensors, load, type Model } from '../../src/index.ts';
 import { DisposedError } from '../../src/errors.ts';
 import { BACKEND_NAMES, isReference } from '../../src/tensor/backends.ts';
-import { expectNothingLeft } from '../support/backends.ts';
+import { expectNothingLeft } from '../support/tested-backends.ts';
 import { collectGarbage } from '../support/garbage.ts';
 import { modelFolder } from '../support/fixtures.ts';
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type GenerateOptions, type GeneratedToken, load, type Model, type Prompt } from '../../src/index.ts';
 import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
-import { expectNothingLeft } from '../support/backends.ts';
+import { expectNothingLeft } from '../support/tested-backends.ts';
 import { modelFolder } from '../support/fixtures.ts';
 
 interface Conversation {

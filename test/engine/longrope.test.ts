@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type KvCache, load, type Model } from '../../src/index.ts';
 import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
-import { expectNothingLeft } from '../support/backends.ts';
+import { expectNothingLeft } from '../support/tested-backends.ts';
 import { expectNear, modelFolder, randomTokens, readExpected } from '../support/fixtures.ts';
 
 const NEAR = 3e-4;

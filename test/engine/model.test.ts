@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { liveTensors, load, type Model } from '../../src/index.ts';
 import { BACKEND_NAMES, backendStatus } from '../../src/tensor/backends.ts';
-import { expectNothingLeft } from '../support/backends.ts';
+import { expectNothingLeft } from '../support/tested-backends.ts';
 import { modelFolder, readExpected, readMeta } from '../support/fixtures.ts';
 
 describe.each(BACKEND_NAMES)('a model on %s', (backend) => {

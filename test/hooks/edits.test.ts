@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Edit, HookError, load, type Model, Tensor } from '../../src/index.ts';
 import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
-import { expectNothingLeft } from '../support/backends.ts';
+import { expectNothingLeft } from '../support/tested-backends.ts';
 import { expectNear, modelFolder } from '../support/fixtures.ts';
 
 const TOKENS = [5, 42, 79, 116, 153];

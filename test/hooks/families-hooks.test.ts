@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { load, type Model } from '../../src/index.ts';
 import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
 import type { Activation } from '../../src/tensor/ops/activation.ts';
-import { expectNothingLeft } from '../support/backends.ts';
+import { expectNothingLeft } from '../support/tested-backends.ts';
 import { expectNear, modelFolder } from '../support/fixtures.ts';
 
 const TOKENS = Array.from({ length: 12 }, (_, i) => (i * 37 + 5) % 500);

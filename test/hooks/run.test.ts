@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { load, type Model, Tensor } from '../../src/index.ts';
 import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
-import { expectNothingLeft } from '../support/backends.ts';
+import { expectNothingLeft } from '../support/tested-backends.ts';
 import { modelFolder } from '../support/fixtures.ts';
 
 const TOKENS = Array.from({ length: 12 }, (_, i) => (i * 37 + 5) % 500);

@@ -9,7 +9,7 @@ import { openFolder } from '../../src/loader/open-folder.ts';
 import { openGguf } from '../../src/loader/gguf/open-gguf.ts';
 import { byteSize, elements } from '../../src/tensor/dtype.ts';
 import { createBackend } from '../../src/tensor/backends.ts';
-import { BACKENDS } from '../support/backends.ts';
+import { BACKENDS } from '../support/tested-backends.ts';
 import { expectNear, modelFolder, readExpected, Runner } from '../support/fixtures.ts';
 
 // Small models written with llama.cpp's Python package gguf as its conversion writes them: experts stacked, q and k of

@@ -5,7 +5,7 @@ import { Step } from '../../src/model/parts/step.ts';
 import { scope } from '../../src/tensor/scope.ts';
 import { observe } from '../../src/tensor/tap.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
-import { BACKENDS, expectNothingLeft } from '../support/backends.ts';
+import { BACKENDS, expectNothingLeft } from '../support/tested-backends.ts';
 import { expectNear, randomTokens, Runner } from '../support/fixtures.ts';
 
 const NEAR = 3e-4;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { observe } from '../../src/tensor/tap.ts';
 import { liveTensors, Tensor } from '../../src/tensor/tensor.ts';
-import { BACKENDS, expectNothingLeft } from '../support/backends.ts';
+import { BACKENDS, expectNothingLeft } from '../support/tested-backends.ts';
 import {
   type Expected,
   expectNear,

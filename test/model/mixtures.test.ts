@@ -13,7 +13,7 @@ import { PackedParameter } from '../../src/tensor/packed-parameter.ts';
 import { scope } from '../../src/tensor/scope.ts';
 import { observe } from '../../src/tensor/tap.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
-import { BACKENDS } from '../support/backends.ts';
+import { BACKENDS } from '../support/tested-backends.ts';
 import {
   expectNear,
   MIXTURES,

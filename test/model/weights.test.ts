@@ -4,7 +4,7 @@ import type { Checkpoint, StoredTensor } from '../../src/loader/model-files.ts';
 import { openFolder } from '../../src/loader/open-folder.ts';
 import { CheckpointError } from '../../src/model/weights/checkpoint-error.ts';
 import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
-import { expectNothingLeft } from '../support/backends.ts';
+import { expectNothingLeft } from '../support/tested-backends.ts';
 import { modelFolder } from '../support/fixtures.ts';
 
 const backend = new ReferenceBackend();

@@ -1,43 +1,53 @@
 import { describe, expect, it } from 'vitest';
 import type { Backend, FusedKernels } from '../../src/tensor/backend.ts';
 import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
-import { BACKENDS, expectNothingLeft } from '../support/backends.ts';
+import { BACKENDS, expectNothingLeft } from '../support/tested-backends.ts';
 import { experts } from './conformance/experts.ts';
 import { ops } from './conformance/ops.ts';
 import { packed } from './conformance/packed.ts';
 import { primitives } from './conformance/primitives.ts';
+import { weighted } from './conformance/weighted.ts';
 
 const KERNELS = Object.keys({ linear: 1, rmsNorm: 1, layerNorm: 1, rotate: 1, swiglu: 1 } satisfies Record<
   keyof FusedKernels,
   1
 >);
 
-describe.each(BACKENDS)('%s', (_, create) => {
+/** The project `bf16 products` runs only what that setting changes: products with weights, on TensorFlow. */
+const onlyProducts = process.env.VITRINE_BF16_PRODUCTS === '1';
+const backends = onlyProducts ? BACKENDS.filter(([name]) => name !== 'reference') : BACKENDS;
+
+describe.each(backends)('%s', (_, create) => {
   const { backend, calls } = recorded(create());
   expectNothingLeft(() => backend);
-  describe('primitives', () => {
-    primitives(backend);
-  });
   describe('packed weights', () => {
     packed(backend);
   });
-  describe('ops', () => {
-    ops(backend);
+  describe('dense weights', () => {
+    weighted(backend);
   });
   describe('experts', () => {
     experts(backend);
   });
+  if (!onlyProducts) {
+    describe('primitives', () => {
+      primitives(backend);
+    });
+    describe('ops', () => {
+      ops(backend);
+    });
+  }
 
-  it('nothing of the contract went untested', () => {
+  it('runs every op of the contract in these tests, and each fused kernel both with a result and without', () => {
     const contract = Object.getOwnPropertyNames(ReferenceBackend.prototype).filter((name) => name !== 'constructor');
-    expect([...calls.keys()]).toEqual(expect.arrayContaining(contract));
-    // Each fused kernel both did its op and left it to the primitives, where the backend has such kernels at all.
-    for (const kernel of KERNELS.filter((name) => name in backend.fused))
+    if (!onlyProducts) expect([...calls.keys()]).toEqual(expect.arrayContaining(contract));
+    const kernels = onlyProducts ? ['linear'] : KERNELS;
+    for (const kernel of kernels.filter((name) => name in backend.fused))
       expect(calls.get(`fused.${kernel}`), kernel).toEqual(new Set([true, false]));
   });
 });
 
-/** The backend, with notes of which of its methods were called, and whether they gave something. */
+/** The backend behind a proxy that notes which methods were called, and whether they gave a result. */
 function recorded(backend: Backend): { backend: Backend; calls: Map<string, Set<boolean>> } {
   const calls = new Map<string, Set<boolean>>();
   const listen = <T extends object>(target: T, path: string): T =>

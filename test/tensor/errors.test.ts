@@ -4,7 +4,7 @@ import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.t
 import { scope } from '../../src/tensor/scope.ts';
 import { concat, Tensor } from '../../src/tensor/tensor.ts';
 import { Variable } from '../../src/tensor/variable.ts';
-import { expectNothingLeft } from '../support/backends.ts';
+import { expectNothingLeft } from '../support/tested-backends.ts';
 
 const backend = new ReferenceBackend();
 const other = new ReferenceBackend();

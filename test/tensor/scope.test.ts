@@ -4,7 +4,7 @@ import { DisposedError } from '../../src/errors.ts';
 import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
 import { keep, release, scope, scopePath } from '../../src/tensor/scope.ts';
 import { liveTensors, Tensor } from '../../src/tensor/tensor.ts';
-import { expectNothingLeft } from '../support/backends.ts';
+import { expectNothingLeft } from '../support/tested-backends.ts';
 
 const backend = new ReferenceBackend();
 const tensor = (...values: number[]): Tensor => Tensor.from(backend, values);

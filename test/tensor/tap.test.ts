@@ -3,7 +3,7 @@ import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.t
 import { scope } from '../../src/tensor/scope.ts';
 import { derive, observe, observed, type Observer, tap, watched } from '../../src/tensor/tap.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
-import { expectNothingLeft } from '../support/backends.ts';
+import { expectNothingLeft } from '../support/tested-backends.ts';
 
 const backend = new ReferenceBackend();
 const tensor = (value: number): Tensor => Tensor.from(backend, [value]);

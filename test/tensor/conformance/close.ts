@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import type { Backend } from '../../../src/tensor/backend.ts';
 import { scope } from '../../../src/tensor/scope.ts';
 import { Tensor } from '../../../src/tensor/tensor.ts';
-import { type F64, roundBf16 } from '../../support/f64.ts';
+import { type F64, roundBf16 } from '../../support/f64-oracle.ts';
 
 /** Largest difference from the f64 oracle, as a part of `scale`: the result itself, or the sum of its terms' sizes. */
 export const TOLERANCE = {

@@ -10,7 +10,7 @@ import { Parameter } from '../../../src/tensor/parameter.ts';
 import { scope } from '../../../src/tensor/scope.ts';
 import { observe } from '../../../src/tensor/tap.ts';
 import { Tensor } from '../../../src/tensor/tensor.ts';
-import { at, build, type F64, random, sum } from '../../support/f64.ts';
+import { at, build, type F64, random, sum } from '../../support/f64-oracle.ts';
 import { bothWays, expectClose, type Made, tensor, TOLERANCE } from './close.ts';
 
 const list = (rows: readonly (readonly number[])[]): F64 => ({ shape: [rows.length, rows[0].length], values: Float64Array.from(rows.flat()) }); // prettier-ignore

@@ -7,7 +7,7 @@ import { headResults } from '../../../src/tensor/ops/attention.ts';
 import { linear, linears, type Linear } from '../../../src/tensor/ops/linear.ts';
 import { PackedParameter } from '../../../src/tensor/packed-parameter.ts';
 import { scope } from '../../../src/tensor/scope.ts';
-import { at, build, type F64, random, sum } from '../../support/f64.ts';
+import { at, build, type F64, once, random, sum } from '../../support/f64-oracle.ts';
 import { bothWays, expectClose, tensor, TOLERANCE } from './close.ts';
 
 /** E2M1 by its definition: 1 sign, 2 exponent bits of bias 1, 1 mantissa bit. */
@@ -105,9 +105,16 @@ export function packed(backend: Backend): void {
     weight.fill(backend, { ...matrix, codes });
   };
 
-  describe.each(CASES)('%s', (_, create) => {
-    const { matrix, sizes, numbers } = create();
+  describe.each(CASES)('%s', (name, create) => {
+    const { matrix, sizes, numbers } = once(name, create);
     const [N, K] = numbers.shape;
+    const input = random([3, K], 1);
+    const ofTerms = (size: (x: number) => number): F64 =>
+      build([3, N], ([m, n]) => sum(K, (k) => size(input.values[m * K + k] * numbers.values[n * K + k])));
+    const firstRows = ({ shape: [, width], values }: F64, M: number): F64 => ({
+      shape: [M, width],
+      values: values.subarray(0, M * width),
+    });
 
     it('decodes to its numbers', () => {
       scope('', () => {
@@ -123,9 +130,15 @@ export function packed(backend: Backend): void {
       [3, 'f32'],
       [3, 'bf16'],
     ] as const)('times %i rows in %s', (M, compute) => {
-      const x = random([M, K], 1);
-      const product = build([M, N], ([m, n]) => sum(K, (k) => at(x, [m, k]) * at(numbers, [n, k])));
-      const scale = build([M, N], ([m, n]) => sum(K, (k) => Math.abs(at(x, [m, k]) * at(numbers, [n, k]))));
+      const x = firstRows(input, M);
+      const product = firstRows(
+        once(`${name}: product`, () => ofTerms((term) => term)),
+        M,
+      );
+      const scale = firstRows(
+        once(`${name}: scale`, () => ofTerms(Math.abs)),
+        M,
+      );
       // Both operands and the result may be rounded, or none.
       const tolerance = compute === 'bf16' ? 3 * TOLERANCE.bf16 : TOLERANCE.sum;
       using weight = new PackedParameter('weight', matrix);

@@ -1,6 +1,6 @@
 /**
- * Arrays in f64 for oracles: each is the formula of an op written down element by element, by coordinates. Nothing here
- * is shared with the code under test.
+ * An array in f64. Oracles are such arrays: the formula of an op, written down element by element, by coordinates. They
+ * share nothing with the code under test.
  */
 export interface F64 {
   readonly shape: readonly number[];
@@ -18,16 +18,22 @@ export function build(shape: readonly number[], f: (index: number[]) => number):
   return { shape, values };
 }
 
+/** The element at an index. */
 export function at({ shape, values }: F64, index: readonly number[]): number {
-  return values[index.reduce((offset, i, axis) => offset * shape[axis] + i, 0)];
+  let offset = 0;
+  for (let axis = 0; axis < index.length; axis++) offset = offset * shape[axis] + index[axis];
+  return values[offset];
 }
 
 /** The element of a smaller array that numpy's broadcasting puts at `index`. */
-export function broadcastAt(a: F64, index: readonly number[]): number {
-  const aligned = index.slice(index.length - a.shape.length);
-  return at(a, aligned.map((i, axis) => (a.shape[axis] === 1 ? 0 : i))); // prettier-ignore
+export function broadcastAt({ shape, values }: F64, index: readonly number[]): number {
+  const missing = index.length - shape.length;
+  let offset = 0;
+  for (const [axis, size] of shape.entries()) offset = offset * size + (size === 1 ? 0 : index[missing + axis]);
+  return values[offset];
 }
 
+/** The sum of `term(i)` for i from 0 to `count - 1`. */
 export function sum(count: number, term: (i: number) => number): number {
   let total = 0;
   for (let i = 0; i < count; i++) total += term(i);
@@ -55,11 +61,29 @@ export function roundBf16(x: number): number {
   return (up ? down + 1 : down) * unit;
 }
 
+/** Applies `f` to each element. */
 export const map = ({ shape, values }: F64, f: (x: number) => number): F64 => ({ shape, values: values.map(f) });
 
+/** Softmax of one row. */
 export const softmaxRow = (row: readonly number[]): number[] => {
   const top = Math.max(...row);
   const exps = row.map((x) => Math.exp(x - top));
   const total = exps.reduce((a, b) => a + b, 0);
   return exps.map((x) => x / total);
 };
+
+/** Softmax over the last axis. */
+export function softmax({ shape, values }: F64): F64 {
+  const width = shape.at(-1)!;
+  const out = new Float64Array(values.length);
+  for (let row = 0; row < values.length; row += width) out.set(softmaxRow([...values.subarray(row, row + width)]), row);
+  return { shape, values: out };
+}
+
+const known = new Map<string, unknown>();
+
+/** Computes `make` at the first call with this key, so that the backends of a test file share their oracles. */
+export function once<T>(key: string, make: () => T): T {
+  if (!known.has(key)) known.set(key, make());
+  return known.get(key) as T;
+}
