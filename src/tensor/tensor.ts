@@ -330,7 +330,8 @@ export function concat(parts: readonly Tensor[], axis = 0): Tensor {
   const [first] = parts;
   const at = resolveAxis('concat', axis, first.shape.length);
   for (const part of parts) expectSameBackend('concat', first, part);
-  return new Tensor(first.backend, first.backend.concat(parts, at), concatShape(parts, at), first.dtype);
+  const shape = concatShape(parts, at);
+  return new Tensor(first.backend, first.backend.concat(parts, at), shape, first.dtype);
 }
 
 function expectSameBackend(op: string, a: Tensor, b: Tensor): void {
