@@ -1,8 +1,8 @@
 // `npm run docs`: builds the site in site/ from README.md, docs/, examples/ and the doc comments of the public entries. Fails where a
 // link leads nowhere, a type of the public surface is not exported, or a page would load something from another host.
+// `--links` only follows the links of the guides, without building.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, extname, join, relative, resolve } from 'node:path';
-import { Application } from 'typedoc';
 import { ensurePackages, fail, root, StepFailed } from './bootstrap.mjs';
 
 const SITE = join(root, 'site');
@@ -10,7 +10,7 @@ const PAGES = join(SITE, '.pages');
 const at = (path) => relative(root, path);
 const isFile = (path) => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 
-/** Pages by the path of the file that each shows: its group in the site, and its Markdown. */
+/** The pages by the path of the file that each shows: title, group in the site, and Markdown. */
 const pages = new Map();
 const pageOf = (file) => join(PAGES, `${at(file).replaceAll(/[/.]/g, '_').replace(/_md$/, '')}.md`);
 const problems = [];
@@ -27,7 +27,7 @@ function addCode(file, group) {
   pages.set(file, { title: at(file), group, text: `\`\`\`\`${language}\n${readFileSync(file, 'utf8')}\`\`\`\`\n` });
 }
 
-/** The page with its links led to pages of the site; a file without a page gets one, a folder is only named. */
+/** A page's text with its links pointing to pages of the site. A file without a page gets one; a folder is only named. */
 function withLinks(file, text) {
   return text.replaceAll(/\[([^\]]*)\]\(([^)\s]+)\)/g, (link, words, target) => {
     if (/^(https?:|#)/.test(target)) return link;
@@ -40,7 +40,8 @@ function withLinks(file, text) {
   });
 }
 
-function writePages() {
+/** Fills `pages`, and `problems` with the links that lead nowhere. */
+function collectPages() {
   const inFolder = (folder, extension) =>
     readdirSync(join(root, folder))
       .filter((name) => name.endsWith(extension))
@@ -49,16 +50,21 @@ function writePages() {
   for (const file of [...inFolder('docs', '.md'), join(root, 'bench', 'peers', 'README.md')])
     addMarkdown(file, 'Guides');
   for (const file of inFolder('examples', '.mjs')) addCode(file, 'Examples');
+  // Pages of source files are added on the way; their text has no links.
+  for (const [file, page] of pages) if (page.group !== 'Source files') page.text = withLinks(file, page.text);
+}
+
+function writePages() {
   rmSync(SITE, { recursive: true, force: true });
   mkdirSync(PAGES, { recursive: true });
-  // Pages that are added on the way are visited too.
   for (const [file, { title, group, text }] of pages) {
     const head = group === '' ? '' : `---\ntitle: ${JSON.stringify(title)}\ngroup: ${group}\n---\n\n`;
-    writeFileSync(pageOf(file), `${head}# ${title}\n\n${group === 'Source files' ? text : withLinks(file, text)}`);
+    writeFileSync(pageOf(file), `${head}# ${title}\n\n${text}`);
   }
 }
 
 async function build() {
+  const { Application } = await import('typedoc');
   const app = await Application.bootstrap({
     name: 'Vitrine',
     entryPoints: [join(root, 'src', 'index.ts'), join(root, 'src', 'bench', 'index.ts')],
@@ -109,13 +115,16 @@ function checkSite() {
 }
 
 try {
-  ensurePackages();
-  writePages();
-  if (problems.length === 0) await build();
-  rmSync(PAGES, { recursive: true, force: true });
-  const count = problems.length === 0 ? checkSite() : 0;
+  const onlyLinks = process.argv.includes('--links');
+  collectPages();
+  if (!onlyLinks && problems.length === 0) {
+    ensurePackages();
+    writePages();
+    await build();
+    rmSync(PAGES, { recursive: true, force: true });
+    console.log(`${checkSite()} pages: ${join(SITE, 'index.html')}`);
+  }
   if (problems.length > 0) throw new StepFailed([...new Set(problems)].join('\n'));
-  console.log(`${count} pages: ${join(SITE, 'index.html')}`);
 } catch (error) {
   fail(error);
 }

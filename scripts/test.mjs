@@ -1,5 +1,5 @@
-// `npm test [-- vitest's arguments]`: sets up what is missing, then the checks side by side (types and lint, format, imports), then
-// the tests. `npm run test:quick`: types and lint, and the tests that vitest.config.ts selects for it.
+// `npm test [-- vitest's arguments]`: sets up what is missing, then the checks side by side, then the tests. `npm run test:quick`: types
+// and lint, and the tests that vitest.config.ts selects for it.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { fail, prepare, root } from './bootstrap.mjs';
@@ -21,6 +21,7 @@ const CHECKS = {
     '.',
   ],
   imports: [bin('dependency-cruiser', 'bin', 'dependency-cruise.mjs'), '--config', '.dependency-cruiser.mjs', 'src'],
+  'links of the docs': [join(root, 'scripts', 'docs.mjs'), '--links'],
 };
 const QUICK_CHECKS = { 'types and lint': CHECKS['types and lint'] };
 const TESTS = [bin('vitest', 'vitest.mjs'), 'run', ...(isQuick ? ['--mode', 'quick'] : []), ...vitestArgs];
