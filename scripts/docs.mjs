@@ -10,6 +10,9 @@ const PAGES = join(SITE, '.pages');
 const at = (path) => relative(root, path);
 const isFile = (path) => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 
+/** Types in the signatures of public classes that only the engine makes or reads. */
+const INTERNAL_TYPES = ['SlotPlan', 'LayerStore', 'CacheUse', 'LoadedNetwork', 'ChatTurns', 'InputFile'];
+
 /** The pages by the path of the file that each shows: title, group in the site, and Markdown. */
 const pages = new Map();
 const pageOf = (file) => join(PAGES, `${at(file).replaceAll(/[/.]/g, '_').replace(/_md$/, '')}.md`);
@@ -59,7 +62,7 @@ function writePages() {
   mkdirSync(PAGES, { recursive: true });
   for (const [file, { title, group, text }] of pages) {
     const head = group === '' ? '' : `---\ntitle: ${JSON.stringify(title)}\ngroup: ${group}\n---\n\n`;
-    writeFileSync(pageOf(file), `${head}# ${title}\n\n${text}`);
+    writeFileSync(pageOf(file), head + text);
   }
 }
 
@@ -77,7 +80,8 @@ async function build() {
     skipErrorChecking: true,
     disableSources: true,
     githubPages: false,
-    validation: { notExported: false, invalidLink: true, invalidPath: true },
+    validation: { notExported: true, invalidLink: true, invalidPath: true },
+    intentionallyNotExported: INTERNAL_TYPES,
     treatWarningsAsErrors: true,
     treatValidationWarningsAsErrors: true,
     excludeInternal: true,
