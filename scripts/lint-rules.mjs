@@ -8,7 +8,8 @@ const hashPrivate = {
   },
   create(context) {
     const check = (node) => {
-      if (node.accessibility === 'private' || node.accessibility === 'protected') {
+      const isMarked = node.accessibility === 'private' || node.accessibility === 'protected';
+      if (isMarked && node.kind !== 'constructor') {
         const data = { name: node.key?.name ?? 'name', word: node.accessibility };
         context.report({ node, messageId: 'hash', data });
       }
