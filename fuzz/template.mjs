@@ -199,11 +199,11 @@ const SHORT = {
   A: ['x', 'y', 'i'],
 };
 
-/** @param {Random} random @param {keyof GRAMMAR} kind @param {number} depth @returns {string} */
+/** @param {Random} random @param {keyof typeof GRAMMAR} kind @param {number} depth @returns {string} */
 function expression(random, kind, depth) {
   const form = random.pick((depth > 0 ? GRAMMAR : SHORT)[kind]);
   const filled = form.replace(/\b[TLDNBA]\b(?!["'])/g, (inner) =>
-    expression(random, /** @type {keyof GRAMMAR} */ (inner), depth - 1),
+    expression(random, /** @type {keyof typeof GRAMMAR} */ (inner), depth - 1),
   );
   return filled.length === 1 ? filled : `(${filled})`;
 }

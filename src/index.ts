@@ -1,3 +1,10 @@
+/**
+ * The library: load a model, run it, look inside, generate; and its parts that stand alone (tokenizers, chat templates, channels,
+ * safetensors, tensors).
+ *
+ * @module vitrine
+ */
+
 // For `using`, in projects whose target does not have it yet.
 /// <reference lib="esnext.disposable" preserve="true" />
 
@@ -9,7 +16,15 @@ export type { Prompt, TokenIds } from './engine/prompt.ts';
 export { OptionError } from './options.ts';
 export type { GeneratedToken } from './engine/generate/token-loop.ts';
 export type { GenerateOptions } from './engine/generate/generate-options.ts';
-export { KvCache } from './model/cache/kv-cache.ts';
+export { KvCache, type LayerLayout } from './model/cache/kv-cache.ts';
+export type { DecoderConfig, ExpertsConfig, LatentConfig } from './model/config/decoder-config.ts';
+export type {
+  Llama3Scaling,
+  LongRopeScaling,
+  RopeConfig,
+  RopeScaling,
+  YarnScaling,
+} from './model/config/rope-config.ts';
 export { probabilities } from './sampling/probabilities.ts';
 export type { SamplingOptions } from './sampling/sampling-options.ts';
 export { HookError } from './hooks/hook-error.ts';
@@ -17,9 +32,17 @@ export type { Hook, HookPoint, ReadOnly } from './tensor/hook-point.ts';
 export type { Edit } from './hooks/editor.ts';
 export type { Hooks } from './hooks/observers.ts';
 export type { Activations } from './hooks/recorder.ts';
-export { openSafetensors } from './loader/safetensors/open-safetensors.ts';
-export { writeSafetensors } from './loader/safetensors/write-safetensors.ts';
+export {
+  openSafetensors,
+  type SafetensorsData,
+  type SafetensorsFile,
+  type SafetensorsTensor,
+} from './loader/safetensors/open-safetensors.ts';
+export type { SafetensorsEntry } from './loader/safetensors/safetensors-header.ts';
+export { writeSafetensors, type TensorBytes, type TensorToWrite } from './loader/safetensors/write-safetensors.ts';
 export { convert, type ConvertOptions } from './loader/convert-model.ts';
+export type { StoredBytes } from './loader/decode.ts';
+export type { Checkpoint, ModelFiles, StoredTensor } from './loader/model-files.ts';
 export type { OnProgress, Progress } from './loader/progress.ts';
 export {
   channelParser,
@@ -31,12 +54,36 @@ export {
 export { joinSpans, type ChannelSpan } from './tokenizer/channels/spans.ts';
 export { parseToolCalls, type ToolCall } from './tokenizer/tool-calls.ts';
 export { loadTokenizer } from './loader/load-tokenizer.ts';
-export { Tokenizer } from './tokenizer/tokenizer.ts';
+export { Tokenizer, type DecodeOptions, type StreamOptions } from './tokenizer/tokenizer.ts';
+export type { EncodeOptions } from './tokenizer/encoding.ts';
+export type { TokenStream } from './tokenizer/token-stream.ts';
+export type { TokenizerFiles } from './tokenizer/tokenizer-files.ts';
 export { renderTemplate, type ChatMessage, type TemplateVariables } from './tokenizer/chat-template.ts';
 export { Tensor, concat, liveTensors } from './tensor/tensor.ts';
 export { keep, scope } from './tensor/scope.ts';
 export { tap } from './tensor/tap.ts';
-export { BACKEND_NAMES, backendStatus, createBackend, type BackendName } from './tensor/backends.ts';
-export type { Backend } from './tensor/backend.ts';
+export {
+  BACKEND_NAMES,
+  backendStatus,
+  createBackend,
+  type BackendName,
+  type BackendStatus,
+} from './tensor/backends.ts';
+export type {
+  Backend,
+  BinaryOp,
+  FusedKernels,
+  HostArray,
+  Operand,
+  ReduceOp,
+  Shape,
+  UnaryOp,
+} from './tensor/backend.ts';
+export type { Activation } from './tensor/ops/activation.ts';
+export type { ClampedSwigluOptions } from './tensor/ops/clamped-swiglu.ts';
+export type { PackedFormat, PackedLayout, PackedMatrix } from './tensor/formats/packed-format.ts';
+export type { PackedParameter } from './tensor/packed-parameter.ts';
+export type { Parameter } from './tensor/parameter.ts';
+export type { TensorflowOptions } from './tensor/tensorflow/tensorflow-backend.ts';
 export type { DType } from './tensor/dtype.ts';
 export { VitrineError } from './errors.ts';

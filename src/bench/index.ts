@@ -1,4 +1,13 @@
-// The exports of `vitrine/bench`: the harness behind the command `vitrine bench`.
+/**
+ * The harness behind `vitrine bench`: kernels checked and timed, whole models timed, profiles, comparisons, reports.
+ *
+ * @module vitrine/bench
+ */
+
+export type { Draw } from './inputs/draw.ts';
+export type { Overhead } from './timing/blocks.ts';
+export type { Tier } from './timing/compiler-tier.ts';
+export type { CheckResult } from './variants/result-check.ts';
 export { DISTRIBUTIONS, type Distribution } from './inputs/distributions.ts';
 export type { OperandSpec } from './inputs/operand-spec.ts';
 export { fingerprint, unlike, type Fingerprint, type FingerprintSubject } from './machine/fingerprint.ts';

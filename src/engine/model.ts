@@ -89,7 +89,7 @@ export class Model {
     return this.#loaded.maxLength;
   }
 
-  /** @throws VitrineError where the model came without a tokenizer. */
+  /** @throws {VitrineError} where the model came without a tokenizer. */
   get tokenizer(): Tokenizer {
     if (this.#tokenizer === undefined)
       throw new VitrineError(`${this.files.source} has no tokenizer.json: give token ids instead of text.`);
@@ -119,7 +119,8 @@ export class Model {
   /**
    * The logits after `tokens`: `[1, V]`, or `[T, V]` for `logits: 'all'`; f32. Synchronous.
    *
-   * @throws OptionError for no tokens, ids outside of the vocabulary, or a wrong option; VitrineError for a cache in use.
+   * @throws {OptionError} for no tokens, ids outside of the vocabulary, or a wrong option.
+   * @throws {VitrineError} for a cache in use.
    */
   forward(tokens: ArrayLike<number>, options: ForwardOptions = {}): Tensor {
     checkOptions('forward', options, FORWARD_CHECKS);
@@ -148,8 +149,9 @@ export class Model {
    * One forward pass that captures and edits activations by hook name or glob. Captures are keyed by the names asked for;
    * a glob over layers gives one tensor with a leading layer axis. The logits are of all rows, finite or not.
    *
-   * @throws HookError for a name that the model does not have, with the nearest ones; for an edit that could change
-   *   nothing, with the hook to edit instead; and for what an edit gives back, if it does not fit; else as `forward`.
+   * @throws {HookError} for a name that the model does not have, with the nearest ones; for an edit that could change
+   *   nothing, with the hook to edit instead; and for the result of an edit, if it does not fit.
+   * @throws {VitrineError} as `forward` does.
    */
   run(prompt: Prompt, options: Hooks & Pick<ForwardOptions, 'cache'> = {}): Run {
     checkOptions('run', options, RUN_CHECKS);
@@ -179,9 +181,13 @@ export class Model {
    * Captures change no bit. Edits that act in the pass see the prompt whole, so that it is not computed in chunks. A cache
    * that is given is in use until the iterator has ended; where no token came, it holds what it held before.
    *
-   * @throws NonFiniteLogitsError for logits that no token can be chosen by, naming the first activation that is not
-   *   finite; HookError as `run` does; the signal's reason on abort; OptionError; VitrineError for a cache in use;
-   *   DisposedError where the cache or the model is disposed of meanwhile.
+   * @throws {NonFiniteLogitsError} for logits that no token can be chosen by, naming the first activation that is not
+   *   finite.
+   * @throws {HookError} as `run` does.
+   * @throws {OptionError} for a wrong option.
+   * @throws {VitrineError} for a cache in use.
+   * @throws {DisposedError} where the cache or the model is disposed of meanwhile.
+   * @throws {Error} the signal's reason on abort.
    */
   async *generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GeneratedToken, void, undefined> {
     const { source, generationConfig } = this.files;
@@ -223,7 +229,8 @@ export class Model {
   /**
    * How well the model expects a text (with the tokens its tokenizer puts around it) or token ids: at least two.
    *
-   * @throws NonFiniteLogitsError as `generate` does; OptionError.
+   * @throws {NonFiniteLogitsError} as `generate` does.
+   * @throws {OptionError} for fewer than two tokens, and ids outside of the vocabulary.
    */
   score(prompt: string | TokenIds): Score {
     const tokens = this.#checked('score', this.#tokensOf('score', prompt));

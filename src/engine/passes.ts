@@ -38,11 +38,15 @@ const MAX_BLOCKING_MS = 10;
 /**
  * Runs a forward pass with turns of the event loop between layers, so that an abort is heard in a long prefill.
  *
- * @throws The signal's reason; the caches then hold what they held before.
+ * @throws {Error} the signal's reason; the caches then hold what they held before.
  */
 export const runPassAsync = (pass: Pass, signal?: AbortSignal): Promise<Tensor> => drainAsync(layers(pass), signal);
 
-/** `drain` with pauses. @throws The signal's reason. */
+/**
+ * `drain` with pauses.
+ *
+ * @throws {Error} the signal's reason.
+ */
 export async function drainAsync<R>(steps: Generator<undefined, R, undefined>, signal?: AbortSignal): Promise<R> {
   try {
     for (let last = performance.now(); ;) {

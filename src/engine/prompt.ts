@@ -38,7 +38,7 @@ const PROMPT: Check = {
   },
 };
 
-/** @throws OptionError for what is no prompt. */
+/** @throws {OptionError} for what is no prompt. */
 export function checkPrompt(call: string, prompt: unknown): void {
   checkArgument(call, 'the prompt', prompt, PROMPT);
 }
@@ -46,7 +46,7 @@ export function checkPrompt(call: string, prompt: unknown): void {
 const SEQUENCE_CHECKS = { tokens: TOKENS, cache: CACHE };
 const SEQUENCES = listOf('objects with tokens each', (sequence) => isRecord(sequence) && TOKENS.holds(sequence.tokens));
 
-/** @throws OptionError for no sequences, and for a cache that two of them share. */
+/** @throws {OptionError} for no sequences, and for a cache that two of them share. */
 export function checkSequences(sequences: readonly { tokens: ArrayLike<number>; cache?: KvCache }[]): void {
   checkArgument('forwardBatch', 'sequences', sequences, SEQUENCES);
   for (const sequence of sequences) checkOptions('forwardBatch', sequence, SEQUENCE_CHECKS);
@@ -55,7 +55,11 @@ export function checkSequences(sequences: readonly { tokens: ArrayLike<number>; 
     throw new OptionError('forwardBatch: two sequences share a cache. Give each its own, with cache.fork().');
 }
 
-/** The ids as a copy. @throws OptionError for none, and for one that is outside of the vocabulary. */
+/**
+ * The ids as a copy.
+ *
+ * @throws {OptionError} for none, and for one that is outside of the vocabulary.
+ */
 export function checkTokens(call: string, tokens: ArrayLike<number>, vocabSize: number): Int32Array {
   checkArgument(call, 'tokens', tokens, TOKENS);
   if (tokens.length === 0) throw new OptionError(`${call}: the prompt is empty: expected at least one token.`);

@@ -22,7 +22,7 @@ export class Editor implements Observer {
   /**
    * @param edit What to do, by name or glob; edits of one activation run in the order of their keys.
    * @param hooks Those that the model has.
-   * @throws HookError for a name that is not among them, and for a hook whose edit could change nothing: it names the one
+   * @throws {HookError} for a name that is not among them, and for a hook whose edit could change nothing: it names the one
    *   to edit instead.
    */
   constructor(edit: Readonly<Record<string, Edit>>, hooks: HookRegistry) {
@@ -84,7 +84,7 @@ function replacement(hook: Hook, value: Tensor, given: ReturnType<Edit>): Tensor
   return Tensor.from(value.backend, numbers, value.shape);
 }
 
-/** @throws HookError where they do not fit in the place of `value`. */
+/** @throws {HookError} where they do not fit in the place of `value`. */
 function numbersOf({ name }: Hook, value: Tensor, given: NonNullable<ReturnType<Edit>>): HostArray {
   const wanted = `expected ${value.dtype} ${show(value.shape)} in return`;
   if (!(given instanceof Tensor || given instanceof Float32Array || given instanceof Int32Array))

@@ -16,13 +16,16 @@ export function jointOf({ axes }: HookPoint): Joint {
   return letters[0] === 't' ? 'keys' : 'last';
 }
 
-/**
- * Copies what a chunk adds to an activation.
- *
- * @param rows Rows of the chunks before.
- * @param keys Keys that the chunks before have shown.
- */
-export function partOf(point: HookPoint, value: Tensor, { rows, keys }: { rows: number; keys: number }): Tensor {
+/** The sizes of the chunks of a prompt that came before. */
+export interface Before {
+  /** Rows of those chunks. */
+  readonly rows: number;
+  /** Keys that those chunks have seen. */
+  readonly keys: number;
+}
+
+/** Copies the part that a chunk adds to an activation. */
+export function partOf(point: HookPoint, value: Tensor, { rows, keys }: Before): Tensor {
   if (point.holdsRows && rows > 0)
     return Tensor.from(
       value.backend,

@@ -12,7 +12,7 @@ export interface HookGroup {
  * Resolves a name or glob (`*` stands for anything up to the next dot): `blocks.*.hook_resid_post` is one group over the
  * layers, `blocks.5.attn.*` one group for each hook.
  *
- * @throws HookError that gives the nearest names, when nothing matches.
+ * @throws {HookError} that gives the nearest names, when nothing matches.
  */
 export function matchHooks(asked: string, names: readonly string[]): HookGroup[] {
   const pattern = new RegExp(`^${asked.split('*').map(escapeRegExp).join('[^.]*')}$`);

@@ -60,7 +60,7 @@ it('docs/hooks.md lists the hook points that the architectures declare', async (
     ['Outside of blocks', (name) => !name.startsWith('blocks.')],
     ['On the residual stream of block N', (name) => /^blocks\.N\.(hook|ln)/.test(name)],
     ['Attention of block N', (name) => /^blocks\.N\.(attn|kv)/.test(name)],
-    ['MLP or mixture of block N', (name) => /^blocks\.N\.mlp\./.test(name)],
+    ['MLP or mixture of block N', (name) => name.startsWith('blocks.N.mlp.')],
   ];
   const table = (entries: readonly (readonly [string, Row])[]): string[] => [
     '| hook | axes | meaning | edit | in |',

@@ -96,8 +96,8 @@ const TRUNCATIONS: readonly string[] = ['topK', 'topP', 'minP', 'typicalP'];
  * Fills in the options that were left out, from generation_config.json.
  * Where generation_config.json does not ask for sampling (`do_sample`), the default temperature is 0: greedy.
  *
- * @throws OptionError for an option out of range; ConfigError that names the file for a value of generation_config.json
- *   that is used and out of range.
+ * @throws {OptionError} for an option out of range.
+ * @throws {ConfigError} that names the file, for a value of generation_config.json that is used and out of range.
  */
 export function resolveOptions(
   options: GenerateOptions,

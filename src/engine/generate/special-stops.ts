@@ -15,7 +15,7 @@ export interface Piece {
 export class SpecialStops {
   readonly #stops: StopStrings;
   #held: Piece[] = [];
-  /** Characters of `held` that belong to no stop string; less than its first piece has, which is not divided then. */
+  /** Characters of `#held` that belong to no stop string; less than its first piece has, which is not divided then. */
   #certain = 0;
 
   /** Whether there is nothing to find. */

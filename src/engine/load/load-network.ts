@@ -24,8 +24,8 @@ export interface LoadedNetwork {
 /**
  * Builds the network and reads its weights.
  *
- * @throws LoadError where it does not fit into memory, before a weight is read; the errors of `planNetwork`, and the
- *   checkpoint's.
+ * @throws {LoadError} where it does not fit into memory, before a weight is read.
+ * @throws {VitrineError} as `planNetwork` and the checkpoint do.
  */
 export async function loadNetwork(
   files: ModelFiles,

@@ -12,8 +12,8 @@ import { LOAD_CHECKS, type LoadOptions } from './load-options.ts';
  *
  * @param source A folder in the Hugging Face layout, a GGUF file (any part of several) or its folder, or a hub id `org/name`, which is downloaded into the
  *   Hugging Face cache first.
- * @throws VitrineError (its kinds: LoadError, also where the model does not fit into memory, HubError, ConfigError, CheckpointError, TokenizerError, AddonError) with
- *   what was expected, what came, which file, and what to do.
+ * @throws {VitrineError} with what was expected, what came, which file, and what to do. Its kinds: LoadError (also where the
+ *   model does not fit into memory), HubError, ConfigError, CheckpointError, TokenizerError, AddonError.
  */
 export async function load(source: string, options: LoadOptions = {}): Promise<Model> {
   checkOptions('load', options, LOAD_CHECKS);

@@ -103,7 +103,7 @@ export function assess(plan: PlannedMemory, { available, maxMemory, context }: M
  *
  * @param source The model's name, for messages.
  * @param asBf16 What the weights would take if every matrix were bf16.
- * @throws LoadError with the figures, and what would fit.
+ * @throws {LoadError} with the figures, and what would fit.
  */
 export function admit(
   source: string,

@@ -16,7 +16,8 @@ export interface PlannedNetwork extends PlannedMemory {
 /**
  * Builds the network that config.json names and checks every shape, without reading a number.
  *
- * @throws ConfigError, CheckpointError where config.json and the weights do not fit each other or this engine.
+ * @throws {ConfigError} where this engine cannot run what config.json says.
+ * @throws {CheckpointError} where the stored weights do not fit config.json.
  */
 export function planNetwork(
   { config, checkpoint, source }: ModelFiles,

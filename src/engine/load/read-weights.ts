@@ -130,7 +130,7 @@ function read(
   { checkpoint, signal }: WeightSource,
 ): Promise<void> {
   const count = target.length / byteSize(dtype);
-  return checkpoint.read(name, dtype, target, signal, stack && stack.index * count);
+  return checkpoint.read(name, dtype, target, signal, stack === undefined ? undefined : stack.index * count);
 }
 
 function joinedScales(parts: readonly PackedMatrix['scales'][]): PackedMatrix['scales'] {

@@ -94,7 +94,7 @@ export class KvCache {
   /**
    * Forgets all tokens from position `length` on.
    *
-   * @throws VitrineError if a layer with a sliding window no longer has the keys that the position `length` sees.
+   * @throws {VitrineError} if a layer with a sliding window no longer has the keys that the position `length` sees.
    */
   truncate(length: number): void {
     this.#expectFree('KvCache.truncate');
@@ -139,7 +139,8 @@ export class KvCache {
    * Refuses other calls until `release`. For calls of the model.
    *
    * @param layout Of the model's network.
-   * @throws VitrineError where another call uses the cache, or it belongs to another model; DisposedError.
+   * @throws {VitrineError} where another call uses the cache, or it belongs to another model.
+   * @throws {DisposedError} for a cache that is disposed of.
    */
   use(call: string, layout: readonly LayerLayout[]): CacheUse {
     if (layout !== this.#layout)

@@ -17,7 +17,7 @@ const NAMES: Readonly<Record<string, Activation>> = {
   relu2: 'relu2',
 };
 
-/** @throws ConfigError that names the field, for an activation that is not known. */
+/** @throws {ConfigError} that names the field, for an activation that is not known. */
 export function readActivation(raw: Json, field: string, absent: string): Activation {
   const name: unknown = raw[field] ?? absent;
   if (typeof name === 'string' && Object.hasOwn(NAMES, name)) return NAMES[name];

@@ -3,7 +3,7 @@ import type { ClampedSwigluOptions } from '../../tensor/ops/clamped-swiglu.ts';
 import { readActivation } from './activation-names.ts';
 import { ConfigError } from './config-error.ts';
 import { above, fields, upTo } from './config-fields.ts';
-import { parseRope, type RopeConfig } from '../parts/rope.ts';
+import { parseRope, type RopeConfig } from './rope-config.ts';
 import type { Json } from '../../json.ts';
 
 /** The resolved numbers of a decoder: what the model code sees of config.json. A family adds its own. */
@@ -124,7 +124,7 @@ export const LIMITS = {
 /**
  * Reads the fields that all decoders share, in transformers' names or the family's own.
  *
- * @throws ConfigError that names the field, what it must be, and what it is.
+ * @throws {ConfigError} that names the field, what it must be, and what it is.
  */
 export function readDecoderConfig(raw: Json, family: Family): DecoderConfig {
   const read = fields(raw);

@@ -11,7 +11,7 @@ export function slidingWindow(raw: Json, absent: number): number {
  * Whether each layer has a sliding window: by `layer_types` or, where it is absent, by the family's rule. The list may be
  * longer than the model has layers.
  *
- * @throws ConfigError for a shorter list, and for a type that is not known.
+ * @throws {ConfigError} for a shorter list, and for a type that is not known.
  */
 export function slidingLayers(raw: Json, nLayers: number, rule: (layer: number) => boolean): boolean[] {
   const types: unknown = raw.layer_types ?? undefined;

@@ -10,7 +10,7 @@ export type Quantisation = 'mxfp4' | 'fp8';
  * Reads `quantization_config`. Which matrices are quantised is seen from their tensors, so `modules_to_not_convert` is
  * only checked; `activation_scheme` rounds activations, which is not done here.
  *
- * @throws ConfigError that names the field, for a method or setting that is not known.
+ * @throws {ConfigError} that names the field, for a method or setting that is not known.
  */
 export function readQuantisation(raw: Json): Quantisation | undefined {
   const settings: unknown = raw.quantization_config ?? undefined;

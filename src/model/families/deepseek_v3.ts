@@ -18,7 +18,8 @@ import { latentAttention, type LatentOptions } from '../parts/latent-attention.t
 import { expertWeights, Mixture } from '../parts/mixture.ts';
 import { gatedMlp } from '../parts/mlp.ts';
 import { RmsNorm } from '../parts/norm.ts';
-import { parseRope, type RopeConfig, yarnMagnitude } from '../parts/rope.ts';
+import { parseRope, type RopeConfig } from '../config/rope-config.ts';
+import { yarnMagnitude } from '../parts/rope.ts';
 import { type Choice, Router } from '../parts/router.ts';
 import type { NetworkOptions } from './architecture.ts';
 import type { Weights } from '../weights/weights.ts';

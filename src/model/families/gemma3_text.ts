@@ -5,7 +5,7 @@ import { above, fields, invalid, upTo } from '../config/config-fields.ts';
 import { gemmaDecoder, gemmaFamily, softCap } from './gemma2.ts';
 import { slidingLayers, slidingWindow, windowsOf } from '../config/layer-types.ts';
 import type { Decoder } from '../parts/decoder.ts';
-import { parseRope, type RopeConfig } from '../parts/rope.ts';
+import { parseRope, type RopeConfig } from '../config/rope-config.ts';
 import type { Weights } from '../weights/weights.ts';
 import { isObject, type Json } from '../../json.ts';
 

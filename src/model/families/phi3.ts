@@ -7,7 +7,7 @@ import { Block } from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { GatedMlp } from '../parts/mlp.ts';
 import { RmsNorm } from '../parts/norm.ts';
-import { parseRope, type RopeConfig } from '../parts/rope.ts';
+import { parseRope, type RopeConfig } from '../config/rope-config.ts';
 import type { Weights } from '../weights/weights.ts';
 import { isObject, type Json } from '../../json.ts';
 

@@ -43,7 +43,7 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
  * The architecture that a config.json names, and the config that it reads: for a multimodal model, that of its language
  * model.
  *
- * @throws ConfigError if no architecture has this `model_type`.
+ * @throws {ConfigError} if no architecture has this `model_type`.
  */
 export function architectureOf(config: Json): { readonly build: Architecture; readonly config: Json } {
   const text = textConfig(config);

@@ -4,7 +4,7 @@ import { fields, invalid, upTo } from '../config/config-fields.ts';
 import { slidingWindows } from '../config/layer-types.ts';
 import { llamaBlock } from './llama.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
-import { parseRope } from '../parts/rope.ts';
+import { parseRope } from '../config/rope-config.ts';
 import type { Weights } from '../weights/weights.ts';
 import type { Json } from '../../json.ts';
 

@@ -82,7 +82,7 @@ export class Decoder {
    *
    * @param logits Rows of the result: the last of each sequence, or all.
    * @returns `[rows, V]` f32, kept.
-   * @throws VitrineError for a position beyond the last that the model has learned.
+   * @throws {VitrineError} for a position beyond the last that the model has learned.
    */
   *forward(step: Step, logits: 'last' | 'all'): Generator<undefined, Tensor, undefined> {
     let x = scope('', () => own(this.#embedded(step))); //                                            [T, D]

@@ -18,7 +18,7 @@ import type { DecoderConfig, LatentConfig } from '../config/decoder-config.ts';
 import type { LayerStep } from './step.ts';
 import type { Weights } from '../weights/weights.ts';
 import type { Attention } from './block.ts';
-import type { RopeConfig } from './rope.ts';
+import type { RopeConfig } from '../config/rope-config.ts';
 
 /** Settings of latent attention, in both of its forms. */
 export interface LatentOptions {

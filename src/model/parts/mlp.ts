@@ -43,15 +43,19 @@ export class GatedMlp implements FeedForward {
   }
 }
 
-/**
- * A gated MLP by the names of Llama: `gate_proj`, `up_proj`, `down_proj`.
- *
- * @param options `bias`: whether the three have biases, default false; `path`: that of its hook points, default `mlp`.
- */
+/** Settings of `gatedMlp`. */
+export interface GatedMlpOptions {
+  /** Whether the three layers have biases. Default false. */
+  readonly bias?: boolean;
+  /** The path of its hook points. Default `mlp`. */
+  readonly path?: string;
+}
+
+/** A gated MLP by the names of Llama: `gate_proj`, `up_proj`, `down_proj`. */
 export function gatedMlp(
   weights: Weights,
   sizes: { readonly dim: number; readonly mlpDim: number; readonly activation: Activation },
-  { bias = false, path = 'mlp' }: { readonly bias?: boolean; readonly path?: string } = {},
+  { bias = false, path = 'mlp' }: GatedMlpOptions = {},
 ): GatedMlp {
   const { dim: D, mlpDim: F, activation } = sizes;
   const gateUp = weights.linear({ gate_proj: F, up_proj: F }, D, { bias });

@@ -5,8 +5,6 @@
 // The tables below hold one column per pair, so they serve the interleaved convention (pairs 2i, 2i + 1) as well.
 import type { RopeConfig, YarnScaling } from '../config/rope-config.ts';
 
-export { parseRope, type RopeConfig, type RopeScaling } from '../config/rope-config.ts';
-
 /** A rotation: one frequency per pair, and a factor on both cosine and sine. */
 export interface RopeFrequencies {
   /** [R/2], radians per position. */

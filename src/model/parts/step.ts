@@ -6,7 +6,8 @@ import { derive } from '../../tensor/tap.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import type { KvCache } from '../cache/kv-cache.ts';
 import { writeKeyValues } from '../cache/key-values.ts';
-import { type RopeConfig, rotationTables } from './rope.ts';
+import type { RopeConfig } from '../config/rope-config.ts';
+import { rotationTables } from './rope.ts';
 import type { SlotPlan } from '../cache/slots.ts';
 
 /** New tokens of one sequence, and the cache of those before them. */
