@@ -69,16 +69,16 @@ function touchesWord(text: string, start: number, end: number): boolean {
 
 /** The tokens by the UTF-16 units of their spellings. */
 class Spellings {
-  private readonly trie = new Trie<AddedToken>();
+  readonly #trie = new Trie<AddedToken>();
   /** Whether a token begins with a unit: most of a text is passed over by this alone. */
-  private readonly begins = new Uint8Array(2 ** 16);
+  readonly #begins = new Uint8Array(2 ** 16);
 
   constructor(tokens: readonly AddedToken[], spelling: (token: AddedToken) => string) {
     for (const token of tokens) {
       const text = spelling(token);
       if (text === '') continue;
-      this.begins[text.charCodeAt(0)] = 1;
-      this.trie.set(
+      this.#begins[text.charCodeAt(0)] = 1;
+      this.#trie.set(
         Array.from({ length: text.length }, (_, i) => text.charCodeAt(i)),
         token,
       );
@@ -88,14 +88,14 @@ class Spellings {
   /** The first match that begins at `from` or later, the longest there. */
   find(text: string, from: number): { token: AddedToken; start: number; end: number } | undefined {
     for (let start = from; start < text.length; start++) {
-      if (this.begins[text.charCodeAt(start)] === 0) continue;
+      if (this.#begins[text.charCodeAt(start)] === 0) continue;
       let found: AddedToken | undefined;
       let end = start;
       let node: number | undefined = 0;
       for (let at = start; at < text.length;) {
-        node = this.trie.next(node, text.charCodeAt(at++));
+        node = this.#trie.next(node, text.charCodeAt(at++));
         if (node === undefined) break;
-        const token = this.trie.value(node);
+        const token = this.#trie.value(node);
         if (token) [found, end] = [token, at];
       }
       if (found) return { token: found, start, end };

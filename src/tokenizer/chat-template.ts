@@ -1,14 +1,14 @@
 import { DeadlineError, Interrupted, withDeadline } from '../platform/deadline.ts';
 import { checkArgument, TEXT } from '../options.ts';
 import { VitrineError } from '../errors.ts';
-import { checkConversation } from './arguments.ts';
+import { checkConversation } from './argument-checks.ts';
 import { Budget, LimitError } from './jinja/budget.ts';
 import { DataError, fromJavaScript } from './jinja/from-javascript.ts';
 import { Interpreter } from './jinja/interpreter.ts';
 import { parse } from './jinja/parser.ts';
 import { str } from './jinja/print.ts';
-import { occurrences } from './jinja/search.ts';
-import { Callable, Dict, orElse, TemplateFault, text, type Value } from './jinja/values.ts';
+import { occurrences } from './jinja/substring-search.ts';
+import { Callable, Dict, orElse, TemplateFault, text, type Value } from './jinja/python-values.ts';
 import { LONGEST_DIRECTIVE, strftime } from './strftime.ts';
 
 /** A message of a conversation. Templates read further fields, such as `tool_calls` or `reasoning_content`. */

@@ -30,13 +30,13 @@ export class ChatTurns {
   readonly ends: readonly number[];
   /** Ids that end a message and not the answer, whatever the configuration says: harmony's `<|end|>`. */
   readonly messageEnds: readonly number[];
-  private readonly tokenizer: Tokenizer;
+  readonly #tokenizer: Tokenizer;
   /** The last added token that the template writes before an answer, and the text behind it, without tags. */
-  private readonly start: { readonly token: number | undefined; readonly header: string } | undefined;
+  readonly #start: { readonly token: number | undefined; readonly header: string } | undefined;
 
   /** Runs the tokenizer's chat template on an example; without one, or where it fails, only spellings count. */
   constructor(tokenizer: Tokenizer) {
-    this.tokenizer = tokenizer;
+    this.#tokenizer = tokenizer;
     const added = (token: string): number[] => {
       const id = tokenizer.idOf(token);
       return id !== undefined && tokenizer.addedIds.has(id) ? [id] : [];
@@ -46,12 +46,12 @@ export class ChatTurns {
       ANSWER_ENDS.some((ends) => ends.every((token) => added(token).length > 0));
     this.messageEnds = hasMessages ? added('<|end|>') : [];
     const example = renderExample(tokenizer);
-    this.start = example && this.startOf(example.start);
+    this.#start = example && this.#startOf(example.start);
     // Gemma has `</s>` for struck-out text: it is special where it ends a text.
     const spelled = ENDS.flatMap(added).filter(
       (id) => tokenizer.tokenOf(id) !== '</s>' || tokenizer.specialIds.has(id),
     );
-    const written = example ? this.endOf(example.end) : [];
+    const written = example ? this.#endOf(example.end) : [];
     this.ends = [...new Set([...spelled, ...written])].filter((id) => !this.messageEnds.includes(id));
   }
 
@@ -60,16 +60,16 @@ export class ChatTurns {
    * follows. Undefined where the text ends elsewhere.
    */
   answerSoFar(ids: readonly number[]): string | undefined {
-    if (this.start === undefined) return undefined;
-    const { token, header } = this.start;
+    if (this.#start === undefined) return undefined;
+    const { token, header } = this.#start;
     if (token === undefined) {
-      const text = this.tokenizer.decode(ids);
+      const text = this.#tokenizer.decode(ids);
       const at = text.lastIndexOf(header);
       return at < 0 ? undefined : text.slice(at + header.length);
     }
     const at = ids.lastIndexOf(token);
     if (at < 0) return undefined;
-    const text = this.tokenizer.decode(ids.slice(at + 1)).trimStart();
+    const text = this.#tokenizer.decode(ids.slice(at + 1)).trimStart();
     return text.startsWith(header) ? text.slice(header.length) : undefined;
   }
 
@@ -78,18 +78,18 @@ export class ChatTurns {
     return this.answerSoFar(ids)?.replace(TAGS, '') === '';
   }
 
-  private startOf(text: string): { token: number | undefined; header: string } | undefined {
+  #startOf(text: string): { token: number | undefined; header: string } | undefined {
     const before = text.replace(TAGS, '');
-    const ids = this.tokenizer.encode(before, { addSpecialTokens: false });
-    const token = ids.findLast((id) => this.tokenizer.addedIds.has(id));
+    const ids = this.#tokenizer.encode(before, { addSpecialTokens: false });
+    const token = ids.findLast((id) => this.#tokenizer.addedIds.has(id));
     if (token === undefined) return before.trim() === '' ? undefined : { token, header: before.trim() };
-    const spelling = this.tokenizer.tokenOf(token)!;
+    const spelling = this.#tokenizer.tokenOf(token)!;
     return { token, header: before.slice(before.lastIndexOf(spelling) + spelling.length).trim() };
   }
 
-  private endOf(text: string): number[] {
-    const [id] = this.tokenizer.encode(text.trimStart(), { addSpecialTokens: false });
-    const ends = this.tokenizer.addedIds.has(id) && !THINK_MARKERS.includes(this.tokenizer.tokenOf(id)!);
+  #endOf(text: string): number[] {
+    const [id] = this.#tokenizer.encode(text.trimStart(), { addSpecialTokens: false });
+    const ends = this.#tokenizer.addedIds.has(id) && !THINK_MARKERS.includes(this.#tokenizer.tokenOf(id)!);
     return ends ? [id] : [];
   }
 }

@@ -25,12 +25,12 @@ export function show(value: unknown): string {
 export class Fields {
   /** Such as `tokenizer.json: pre_tokenizer.pretokenizers[1]`. */
   readonly path: string;
-  private readonly json: Json;
+  readonly #json: Json;
 
   constructor(path: string, value: unknown) {
     if (!isObject(value)) throw new TokenizerError(`${path}: expected an object, got ${show(value)}`);
     this.path = path;
-    this.json = value;
+    this.#json = value;
   }
 
   /** Whether the field is there, and not null. */
@@ -39,19 +39,19 @@ export class Fields {
   }
 
   value(name: string): unknown {
-    return Object.hasOwn(this.json, name) ? (this.json[name] ?? undefined) : undefined;
+    return Object.hasOwn(this.#json, name) ? (this.#json[name] ?? undefined) : undefined;
   }
 
   string(name: string, fallback?: string): string {
-    return this.typed(name, 'a string', fallback, (value) => typeof value === 'string');
+    return this.#typed(name, 'a string', fallback, (value) => typeof value === 'string');
   }
 
   boolean(name: string, fallback?: boolean): boolean {
-    return this.typed(name, 'true or false', fallback, (value) => typeof value === 'boolean');
+    return this.#typed(name, 'true or false', fallback, (value) => typeof value === 'boolean');
   }
 
   integer(name: string, least: number, most: number, fallback?: number): number {
-    return this.typed(
+    return this.#typed(
       name,
       `an integer from ${least} to ${most}`,
       fallback,
@@ -62,11 +62,11 @@ export class Fields {
   /** A single character: one code point. */
   character(name: string, fallback?: string): string {
     const isCharacter = (value: unknown) => typeof value === 'string' && Array.from(value).length === 1;
-    return this.typed(name, 'one character', fallback, isCharacter);
+    return this.#typed(name, 'one character', fallback, isCharacter);
   }
 
   choice<T extends string>(name: string, choices: readonly T[], fallback?: T): T {
-    return this.typed(name, `one of ${choices.join(', ')}`, fallback, (value) => choices.includes(value as T));
+    return this.#typed(name, `one of ${choices.join(', ')}`, fallback, (value) => choices.includes(value as T));
   }
 
   /** Without holes, which a file cannot have and an object in memory can: they are undefined. */
@@ -84,7 +84,7 @@ export class Fields {
     throw new TokenizerError(`${this.path}: expected ${name} to be ${expected}, got ${show(this.value(name))}`);
   }
 
-  private typed<T>(name: string, expected: string, fallback: T | undefined, isRight: (value: unknown) => boolean): T {
+  #typed<T>(name: string, expected: string, fallback: T | undefined, isRight: (value: unknown) => boolean): T {
     const value = this.value(name) ?? fallback;
     return value !== undefined && isRight(value) ? (value as T) : this.fail(name, expected);
   }

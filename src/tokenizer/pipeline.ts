@@ -1,8 +1,8 @@
 import type { AddedToken } from './added-tokens.ts';
-import { bounded } from './bounded.ts';
-import { Build } from './build.ts';
-import { createDecoder, type DecodeTokens } from './decoders/decoder.ts';
-import { createEncoder, type Encode } from './encoding.ts';
+import { bounded } from './step-deadline.ts';
+import { Build } from './step-builder.ts';
+import { createDecoder, type DecodeTokens } from './decoders/token-decoder.ts';
+import { createEncoder, type Encode } from './encoder.ts';
 import { TokenizerError } from './json-fields.ts';
 import type { TokenizerFiles } from './tokenizer-files.ts';
 import { checkGrowth, MAX_TEXT } from './size-limits.ts';

@@ -1,13 +1,13 @@
 import type { ChannelFormat } from './channels/channel-parser.ts';
 import { ChatTurns } from './chat-turns.ts';
-import type { DecodeTokens } from './decoders/decoder.ts';
-import type { Encode, EncodeOptions } from './encoding.ts';
+import type { DecodeTokens } from './decoders/token-decoder.ts';
+import type { Encode, EncodeOptions } from './encoder.ts';
 import { TokenizerError, type TokenizerFiles } from './tokenizer-files.ts';
 import { createPipeline } from './pipeline.ts';
 import { DecodeStream, type TokenStream } from './token-stream.ts';
 import { compileTemplate, type ChatMessage, type Template, type TemplateVariables } from './chat-template.ts';
 import { checkArgument, checkOptions, TEXT } from '../options.ts';
-import { checkConversation, checkedIds, DECODE_CHECKS, ENCODE_CHECKS, ID, STREAM_CHECKS } from './arguments.ts';
+import { checkConversation, checkedIds, DECODE_CHECKS, ENCODE_CHECKS, ID, STREAM_CHECKS } from './argument-checks.ts';
 
 /** How ids become text. */
 export interface DecodeOptions {
@@ -38,19 +38,19 @@ export class Tokenizer {
   /** How the model tells what it thinks from what it says; undefined where it only says. */
   readonly channelFormat: ChannelFormat | undefined;
 
-  private readonly ids: ReadonlyMap<string, number>;
-  private readonly tokens: readonly (string | undefined)[];
+  readonly #ids: ReadonlyMap<string, number>;
+  readonly #tokens: readonly (string | undefined)[];
   /** What the decoder gets for an added token that is found in normalised text: the token normalised. */
-  private readonly decodedSpellings: ReadonlyMap<number, string>;
-  private readonly encodeText: Encode;
-  private readonly decodeTokens: DecodeTokens;
-  private readonly leading: readonly number[];
-  private readonly trailing: readonly number[];
+  readonly #decodedSpellings: ReadonlyMap<number, string>;
+  readonly #encodeText: Encode;
+  readonly #decodeTokens: DecodeTokens;
+  readonly #leading: readonly number[];
+  readonly #trailing: readonly number[];
   /** Tokens by the names under which templates use them: `bos_token`, `eos_token` ... */
-  private readonly specialTokens: Readonly<Partial<Record<string, string>>>;
-  private readonly chatTemplate: (() => Template) | undefined;
-  private readonly toolTemplate: (() => Template) | undefined;
-  private chatTurns: ChatTurns | undefined;
+  readonly #specialTokens: Readonly<Partial<Record<string, string>>>;
+  readonly #chatTemplate: (() => Template) | undefined;
+  readonly #toolTemplate: (() => Template) | undefined;
+  #chatTurns: ChatTurns | undefined;
 
   /** @throws {TokenizerError} where one of the files is malformed or has a step that is not known. */
   constructor(files: TokenizerFiles) {
@@ -60,35 +60,35 @@ export class Tokenizer {
     for (const { content, id } of added) ids.set(content, id);
     const tokens: string[] = [];
     for (const [token, id] of ids) tokens[id] = token;
-    this.ids = ids;
-    this.tokens = tokens;
-    this.decodedSpellings = decodedSpellings;
+    this.#ids = ids;
+    this.#tokens = tokens;
+    this.#decodedSpellings = decodedSpellings;
     this.vocabSize = tokens.length;
     this.specialIds = new Set(added.filter(({ special }) => special).map(({ id }) => id));
     this.addedIds = new Set(added.map(({ id }) => id));
     const speaksHarmony = HARMONY.every((token) => this.specialIds.has(ids.get(token) ?? -1));
     const thinks = [chatTemplate, toolTemplate].some((template) => template?.includes('</think>'));
     this.channelFormat = speaksHarmony ? 'harmony' : thinks ? 'think' : undefined;
-    this.specialTokens = Object.fromEntries(names);
+    this.#specialTokens = Object.fromEntries(names);
     this.bosId = ids.get(names.get('bos_token') ?? '');
     this.eosId = ids.get(names.get('eos_token') ?? '');
     this.padId = ids.get(names.get('pad_token') ?? '');
 
-    this.encodeText = encode;
-    this.decodeTokens = decode;
-    const around = this.encodeText('');
-    this.leading = config.add_bos_token === true ? missing(this.bosId, around) : [];
-    this.trailing = config.add_eos_token === true ? missing(this.eosId, around) : [];
-    this.chatTemplate = compileWhenUsed(chatTemplate);
-    this.toolTemplate = compileWhenUsed(toolTemplate);
+    this.#encodeText = encode;
+    this.#decodeTokens = decode;
+    const around = this.#encodeText('');
+    this.#leading = config.add_bos_token === true ? missing(this.bosId, around) : [];
+    this.#trailing = config.add_eos_token === true ? missing(this.eosId, around) : [];
+    this.#chatTemplate = compileWhenUsed(chatTemplate);
+    this.#toolTemplate = compileWhenUsed(toolTemplate);
   }
 
   /** The token ids of a text. */
   encode(text: string, options: EncodeOptions = {}): number[] {
     checkArgument('encode', 'the text', text, TEXT);
     checkOptions('encode', options, ENCODE_CHECKS);
-    const ids = this.encodeText(text, options);
-    return options.addSpecialTokens === false ? ids : [...this.leading, ...ids, ...this.trailing];
+    const ids = this.#encodeText(text, options);
+    return options.addSpecialTokens === false ? ids : [...this.#leading, ...ids, ...this.#trailing];
   }
 
   /** The text of token ids. Ids without a token are left out, and bytes that are not UTF-8 become U+FFFD. */
@@ -97,10 +97,10 @@ export class Tokenizer {
     const { skipSpecialTokens = false } = options;
     const tokens: string[] = [];
     for (const id of checkedIds('decode', ids)) {
-      const token = this.decodedSpelling(id, skipSpecialTokens);
+      const token = this.#decodedSpelling(id, skipSpecialTokens);
       if (token !== undefined) tokens.push(token);
     }
-    return this.decodeTokens(tokens);
+    return this.#decodeTokens(tokens);
   }
 
   /**
@@ -112,46 +112,46 @@ export class Tokenizer {
     const { skipSpecialTokens = false, after } = options;
     const spelling = (id: number): string | undefined => {
       checkArgument('stream.push', 'the id', id, ID);
-      return this.decodedSpelling(id, skipSpecialTokens);
+      return this.#decodedSpelling(id, skipSpecialTokens);
     };
-    return new DecodeStream(this.decodeTokens, spelling, after);
+    return new DecodeStream(this.#decodeTokens, spelling, after);
   }
 
-  private decodedSpelling(id: number, skipSpecialTokens: boolean): string | undefined {
-    const spelling = this.decodedSpellings.get(id);
+  #decodedSpelling(id: number, skipSpecialTokens: boolean): string | undefined {
+    const spelling = this.#decodedSpellings.get(id);
     // The crate knows special tokens by their content, and does not know one again whose spelling was normalised.
     if (spelling !== undefined) return spelling;
-    return skipSpecialTokens && this.specialIds.has(id) ? undefined : this.tokens[id];
+    return skipSpecialTokens && this.specialIds.has(id) ? undefined : this.#tokens[id];
   }
 
   /** The token as the vocabulary spells it (`Ġthe`, `▁the`, `<0x0A>`), or undefined for an id without one. */
   tokenOf(id: number): string | undefined {
     checkArgument('tokenOf', 'the id', id, ID);
-    return this.tokens[id];
+    return this.#tokens[id];
   }
 
   idOf(token: string): number | undefined {
-    return this.ids.get(token);
+    return this.#ids.get(token);
   }
 
   /** How conversations are cut into turns. Known from the chat template, which runs at the first use. */
   get turns(): ChatTurns {
-    return (this.chatTurns ??= new ChatTurns(this));
+    return (this.#chatTurns ??= new ChatTurns(this));
   }
 
   /** Whether `renderChat` can be used. */
   get hasChatTemplate(): boolean {
-    return this.chatTemplate !== undefined;
+    return this.#chatTemplate !== undefined;
   }
 
   /** Whether the chat template reads a variable, such as `enable_thinking`; what it does not read, changes nothing. */
   templateReads(variable: string): boolean {
-    return this.chatTemplate?.().variables.has(variable) ?? false;
+    return this.#chatTemplate?.().variables.has(variable) ?? false;
   }
 
   /** Whether the chat template takes a message's reasoning from a field of its own, rather than out of the content. */
   get templateReadsReasoning(): boolean {
-    return this.chatTemplate?.().readsReasoning ?? false;
+    return this.#chatTemplate?.().readsReasoning ?? false;
   }
 
   /**
@@ -163,13 +163,13 @@ export class Tokenizer {
    */
   renderChat(messages: readonly ChatMessage[], variables: TemplateVariables = {}): { text: string; tokens: number[] } {
     checkConversation('renderChat', messages, variables);
-    const template = (variables.tools && this.toolTemplate) ?? this.chatTemplate;
+    const template = (variables.tools && this.#toolTemplate) ?? this.#chatTemplate;
     if (!template) {
       throw new TokenizerError(
         'chat: the model has no chat template; give it a text, or a model tuned for conversations',
       );
     }
-    const text = template()(messages, { ...this.specialTokens, ...variables });
+    const text = template()(messages, { ...this.#specialTokens, ...variables });
     // The template writes BOS itself.
     return { text, tokens: this.encode(text, { addSpecialTokens: false }) };
   }

@@ -4,12 +4,12 @@ const UNITS = 2 ** 21;
 /** A tree of texts, for finding those that a longer text goes on with. */
 export class Trie<T> {
   /** `node * UNITS + unit` to the node there: one map is a tenth of the memory of one for each node. */
-  private readonly edges = new Map<number, number>();
-  private readonly values: (T | undefined)[] = [undefined];
+  readonly #edges = new Map<number, number>();
+  readonly #values: (T | undefined)[] = [undefined];
 
   /** How many nodes there are: at most one more than the units of all texts. */
   get size(): number {
-    return this.values.length;
+    return this.#values.length;
   }
 
   /** A later value takes the place of an earlier one of the same text. */
@@ -17,23 +17,23 @@ export class Trie<T> {
     let node = 0;
     for (const unit of units) {
       const edge = node * UNITS + unit;
-      let next = this.edges.get(edge);
+      let next = this.#edges.get(edge);
       if (next === undefined) {
-        next = this.values.push(undefined) - 1;
-        this.edges.set(edge, next);
+        next = this.#values.push(undefined) - 1;
+        this.#edges.set(edge, next);
       }
       node = next;
     }
-    this.values[node] = value;
+    this.#values[node] = value;
   }
 
   /** The node that a unit leads to; undefined where no text goes on with it. */
   next(node: number, unit: number): number | undefined {
-    return this.edges.get(node * UNITS + unit);
+    return this.#edges.get(node * UNITS + unit);
   }
 
   /** The value of the text that ends in this node, if one does. */
   value(node: number): T | undefined {
-    return this.values[node];
+    return this.#values[node];
   }
 }

@@ -1,7 +1,7 @@
 import { checkArgument, checkOptions, oneOf, TEXT } from '../../options.ts';
-import { CHANNEL_CHECKS } from '../arguments.ts';
+import { CHANNEL_CHECKS } from '../argument-checks.ts';
 import { HARMONY_MARKERS, HarmonyReader } from './harmony.ts';
-import { MarkerScanner } from './scanner.ts';
+import { MarkerScanner } from './marker-scanner.ts';
 import { type ChannelSpan, joinSpans } from './spans.ts';
 import { THINK_MARKERS, ThinkReader } from './think.ts';
 
@@ -32,48 +32,48 @@ export const markersOf = (format: ChannelFormat): readonly string[] => FORMATS[f
  * its content is empty: an empty span announces a message.
  */
 export class ChannelParser {
-  private readonly reader: HarmonyReader | ThinkReader;
-  private readonly scanner: MarkerScanner;
+  readonly #reader: HarmonyReader | ThinkReader;
+  readonly #scanner: MarkerScanner;
 
   constructor(format: ChannelFormat, { open }: ChannelOptions = {}) {
     const { markers, Reader } = FORMATS[format];
-    this.reader = new Reader(open);
-    this.scanner = new MarkerScanner(markers);
+    this.#reader = new Reader(open);
+    this.#scanner = new MarkerScanner(markers);
   }
 
   /** The channel whose content is being read; undefined within a header. */
   get open(): string | undefined {
-    return this.reader.open;
+    return this.#reader.open;
   }
 
   /** Takes the next piece of text, in which markers are spelled out; gives what became certain. */
   push(text: string): ChannelSpan[] {
     checkArgument('push', 'text', text, TEXT);
-    for (const piece of this.scanner.push(text)) {
-      if ('marker' in piece) this.reader.marker(piece.marker);
-      else this.reader.text(piece.text);
+    for (const piece of this.#scanner.push(text)) {
+      if ('marker' in piece) this.#reader.marker(piece.marker);
+      else this.#reader.text(piece.text);
     }
-    return this.reader.take();
+    return this.#reader.take();
   }
 
   /** Takes text that holds no markers, whatever it looks like. */
   pushText(text: string): ChannelSpan[] {
-    this.reader.text(this.scanner.flush() + text);
-    return this.reader.take();
+    this.#reader.text(this.#scanner.flush() + text);
+    return this.#reader.take();
   }
 
   /** Takes a marker that came as a token. */
   pushMarker(marker: string): ChannelSpan[] {
-    this.reader.text(this.scanner.flush());
-    this.reader.marker(marker);
-    return this.reader.take();
+    this.#reader.text(this.#scanner.flush());
+    this.#reader.marker(marker);
+    return this.#reader.take();
   }
 
   /** The text is over: gives what was held back. */
   end(): ChannelSpan[] {
-    this.reader.text(this.scanner.flush());
-    this.reader.end();
-    return this.reader.take();
+    this.#reader.text(this.#scanner.flush());
+    this.#reader.end();
+    return this.#reader.take();
   }
 }
 

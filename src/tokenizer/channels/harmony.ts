@@ -42,29 +42,29 @@ const emptyHeader = (started: boolean): PartialHeader => ({
  */
 export class HarmonyReader {
   /** The header that is being read; undefined within content. */
-  private partial: PartialHeader | undefined;
-  private channel: string | undefined;
+  #partial: PartialHeader | undefined;
+  #channel: string | undefined;
   /** Behind the end of all messages. */
-  private isOver = false;
-  private readonly spans: SpanCollector;
+  #isOver = false;
+  readonly #spans: SpanCollector;
 
   /** @param open The channel whose content comes first; undefined where a header comes first. */
   constructor(open: string | undefined) {
-    this.partial = open === undefined ? emptyHeader(false) : undefined;
-    this.channel = open;
-    this.spans = new SpanCollector({ channel: open ?? '' });
+    this.#partial = open === undefined ? emptyHeader(false) : undefined;
+    this.#channel = open;
+    this.#spans = new SpanCollector({ channel: open ?? '' });
   }
 
   /** The channel whose content is being read. */
   get open(): string | undefined {
-    return this.partial || this.isOver ? undefined : this.channel;
+    return this.#partial || this.#isOver ? undefined : this.#channel;
   }
 
   text(text: string): void {
-    const { partial } = this;
-    if (this.isOver) return;
+    const partial = this.#partial;
+    if (this.#isOver) return;
     if (!partial) {
-      this.spans.add(text);
+      this.#spans.add(text);
     } else if (partial.constrain !== undefined) {
       partial.constrain += text;
     } else if (partial.channel !== undefined) {
@@ -73,67 +73,67 @@ export class HarmonyReader {
       partial.role += text;
       if (partial.isRole) return;
       const isRole = looksLikeRole(partial.role);
-      if (isRole === false) this.answer(partial.role);
+      if (isRole === false) this.#answer(partial.role);
       else partial.isRole = isRole ?? false;
     }
   }
 
   marker(marker: string): void {
-    const { partial } = this;
-    if (this.isOver && marker !== START) return;
+    const partial = this.#partial;
+    if (this.#isOver && marker !== START) return;
     switch (marker) {
       case MESSAGE:
-        if (partial) this.begin(headerOf(partial));
-        else this.spans.add(marker);
+        if (partial) this.#begin(headerOf(partial));
+        else this.#spans.add(marker);
         return;
       case CONSTRAIN:
         if (partial) partial.constrain = '';
-        else this.spans.add(marker);
+        else this.#spans.add(marker);
         return;
       case CHANNEL:
-        if (partial) this.partial = { ...partial, channel: '', constrain: undefined };
-        else this.spans.add(marker);
+        if (partial) this.#partial = { ...partial, channel: '', constrain: undefined };
+        else this.#spans.add(marker);
         return;
       default:
-        if (partial) this.degrade(partial);
-        this.partial = emptyHeader(marker === START);
-        this.isOver = marker !== START && marker !== END;
+        if (partial) this.#degrade(partial);
+        this.#partial = emptyHeader(marker === START);
+        this.#isOver = marker !== START && marker !== END;
     }
   }
 
   end(): void {
-    const { partial } = this;
+    const partial = this.#partial;
     if (partial && !partial.started && partial.channel === undefined && partial.role.trim() !== '') {
-      this.answer(partial.role);
+      this.#answer(partial.role);
     }
   }
 
   take(): ChannelSpan[] {
-    return this.spans.take();
+    return this.#spans.take();
   }
 
-  private begin(header: SpanHeader): void {
-    this.partial = undefined;
-    this.channel = header.channel;
-    this.spans.announce(header);
+  #begin(header: SpanHeader): void {
+    this.#partial = undefined;
+    this.#channel = header.channel;
+    this.#spans.announce(header);
   }
 
   /** Text that belongs to no message. */
-  private answer(content: string): void {
-    this.begin({ channel: 'final' });
-    this.spans.add(content);
+  #answer(content: string): void {
+    this.#begin({ channel: 'final' });
+    this.#spans.add(content);
   }
 
   /** A header that ended without `<|message|>`: what it says beyond a header is content. */
-  private degrade({ role, channel, constrain = '' }: PartialHeader): void {
+  #degrade({ role, channel, constrain = '' }: PartialHeader): void {
     const name = CHANNELS.find((known) => new RegExp(`^\\s*${known}(?!\\S)`).test(channel ?? ''));
     if (name !== undefined) {
-      this.begin({ channel: name });
-      this.spans.add(channel!.trimStart().slice(name.length).trimStart() + constrain);
+      this.#begin({ channel: name });
+      this.#spans.add(channel!.trimStart().slice(name.length).trimStart() + constrain);
       return;
     }
     const said = role.replace(/^\s*assistant(?!\S)/, '') + (channel ?? '') + constrain;
-    if (said.trim() !== '') this.answer(said.trimStart());
+    if (said.trim() !== '') this.#answer(said.trimStart());
   }
 }
 

@@ -43,41 +43,41 @@ const sameHeader = (a: SpanHeader, b: SpanHeader): boolean =>
 
 /** Collects the spans of one step of a parser, each message's content in one span. */
 export class SpanCollector {
-  private spans: ChannelSpan[] = [];
-  private header: SpanHeader;
+  #spans: ChannelSpan[] = [];
+  #header: SpanHeader;
   /** Whether the last span of this step may take more content. */
-  private isOpen = false;
+  #isOpen = false;
 
   /** @param header Of the content that comes first. */
   constructor(header: SpanHeader) {
-    this.header = header;
+    this.#header = header;
   }
 
   /** A message begins. It is announced, as empty, until content comes; where its header is the last one's, in any case. */
   announce(header: SpanHeader): void {
-    this.isOpen = !sameHeader(header, this.header);
-    this.header = header;
-    this.spans.push({ ...header, content: '' });
+    this.#isOpen = !sameHeader(header, this.#header);
+    this.#header = header;
+    this.#spans.push({ ...header, content: '' });
   }
 
   /** The content that follows is under this header. */
   setHeader(header: SpanHeader): void {
-    this.isOpen &&= sameHeader(header, this.header);
-    this.header = header;
+    this.#isOpen &&= sameHeader(header, this.#header);
+    this.#header = header;
   }
 
   add(content: string): void {
     if (content === '') return;
-    const last = this.spans.at(-1);
-    if (this.isOpen && last) this.spans[this.spans.length - 1] = { ...last, content: last.content + content };
-    else this.spans.push({ ...this.header, content });
-    this.isOpen = true;
+    const last = this.#spans.at(-1);
+    if (this.#isOpen && last) this.#spans[this.#spans.length - 1] = { ...last, content: last.content + content };
+    else this.#spans.push({ ...this.#header, content });
+    this.#isOpen = true;
   }
 
   take(): ChannelSpan[] {
-    const { spans } = this;
-    this.spans = [];
-    this.isOpen = false;
+    const spans = this.#spans;
+    this.#spans = [];
+    this.#isOpen = false;
     return spans;
   }
 }

@@ -15,67 +15,67 @@ export const THINK_MARKERS = [OPEN, CLOSE];
  */
 export class ThinkReader {
   /** `blank`: nothing but white space has come, and reasoning may still begin. */
-  private state: 'blank' | 'reasoning' | 'answer';
+  #state: 'blank' | 'reasoning' | 'answer';
   /** White space from the beginning. */
-  private blank = '';
+  #blank = '';
   /** Whether a model may still repeat the tag that its prompt ended with. */
-  private mayRepeat: boolean;
-  private readonly spans: SpanCollector;
+  #mayRepeat: boolean;
+  readonly #spans: SpanCollector;
 
   /**
    * @param open `reasoning` where the prompt ended behind `<think>`, `final` where its reasoning is over; undefined
    *   where the prompt says neither.
    */
   constructor(open: string | undefined) {
-    this.state = open === 'reasoning' ? 'reasoning' : open === undefined ? 'blank' : 'answer';
-    this.mayRepeat = open === 'reasoning';
-    this.spans = new SpanCollector({ channel: this.open });
+    this.#state = open === 'reasoning' ? 'reasoning' : open === undefined ? 'blank' : 'answer';
+    this.#mayRepeat = open === 'reasoning';
+    this.#spans = new SpanCollector({ channel: this.open });
   }
 
   get open(): string {
-    return this.state === 'reasoning' ? 'reasoning' : 'final';
+    return this.#state === 'reasoning' ? 'reasoning' : 'final';
   }
 
   text(text: string): void {
-    if (this.state !== 'blank') {
-      this.mayRepeat &&= text.trim() === '';
-      this.spans.add(text);
+    if (this.#state !== 'blank') {
+      this.#mayRepeat &&= text.trim() === '';
+      this.#spans.add(text);
       return;
     }
-    this.blank += text;
-    if (this.blank.trim() !== '') this.answer(this.blank);
+    this.#blank += text;
+    if (this.#blank.trim() !== '') this.#answer(this.#blank);
   }
 
   marker(marker: string): void {
-    if (marker === OPEN && this.state === 'blank') {
-      this.enter('reasoning');
-    } else if (marker === OPEN && this.mayRepeat) {
-      this.mayRepeat = false;
-    } else if (marker === CLOSE && this.state === 'reasoning') {
-      this.enter('answer');
-    } else if (this.state === 'blank') {
-      this.answer(this.blank + marker);
+    if (marker === OPEN && this.#state === 'blank') {
+      this.#enter('reasoning');
+    } else if (marker === OPEN && this.#mayRepeat) {
+      this.#mayRepeat = false;
+    } else if (marker === CLOSE && this.#state === 'reasoning') {
+      this.#enter('answer');
+    } else if (this.#state === 'blank') {
+      this.#answer(this.#blank + marker);
     } else {
       this.text(marker);
     }
   }
 
   end(): void {
-    if (this.state === 'blank') this.answer(this.blank);
+    if (this.#state === 'blank') this.#answer(this.#blank);
   }
 
   take(): ChannelSpan[] {
-    return this.spans.take();
+    return this.#spans.take();
   }
 
-  private enter(state: 'reasoning' | 'answer'): void {
-    this.state = state;
-    this.mayRepeat = false;
-    this.spans.setHeader({ channel: this.open });
+  #enter(state: 'reasoning' | 'answer'): void {
+    this.#state = state;
+    this.#mayRepeat = false;
+    this.#spans.setHeader({ channel: this.open });
   }
 
-  private answer(content: string): void {
-    this.enter('answer');
-    this.spans.add(content);
+  #answer(content: string): void {
+    this.#enter('answer');
+    this.#spans.add(content);
   }
 }

@@ -20,12 +20,12 @@ const CHARACTERS_PER_STEP = 8;
  * given back, so that all steps together bound the memory: 160 MB.
  */
 export class Budget {
-  private steps = 0;
+  #steps = 0;
 
   /** @param steps Any number; what is no number (a width of NaN) is too much. */
   spend(steps: number): void {
-    this.steps += steps;
-    if (!(this.steps <= LIMITS.steps)) throw tooMuch(LIMITS.steps, 'steps');
+    this.#steps += steps;
+    if (!(this.#steps <= LIMITS.steps)) throw tooMuch(LIMITS.steps, 'steps');
   }
 
   /** A text is `length` long, and nobody has gone through it. */

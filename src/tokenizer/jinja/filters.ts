@@ -1,13 +1,13 @@
 import type { Budget } from './budget.ts';
 import { formatPercent } from './format.ts';
-import { compare, equal } from './compare.ts';
+import { compare, equal } from './comparison.ts';
 import { escapeHtml } from './markup.ts';
 import { getAttribute, getItem, absent, attribute as rawAttribute, joinTexts, read, replace } from './methods.ts';
-import { arithmetic, roundHalfEven } from './operators.ts';
+import { arithmetic, roundHalfEven } from './arithmetic.ts';
 import { json, str } from './print.ts';
 import { substring } from './slices.ts';
-import { runTest } from './tests.ts';
-import { capitalize, indent, inPieces, split, strip, titleWords } from './text.ts';
+import { runTest } from './jinja-tests.ts';
+import { capitalize, indent, inPieces, split, strip, titleWords } from './python-strings.ts';
 import {
   type Arguments,
   bind,
@@ -28,7 +28,7 @@ import {
   typeName,
   Undefined,
   type Value,
-} from './values.ts';
+} from './python-values.ts';
 
 type Filter = (value: Value, args: Arguments, budget: Budget) => Value;
 

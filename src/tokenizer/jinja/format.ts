@@ -1,7 +1,7 @@
 import type { Budget } from './budget.ts';
 import { floatText, repr, str } from './print.ts';
-import { roundHalfEven } from './operators.ts';
-import { occurrences } from './search.ts';
+import { roundHalfEven } from './arithmetic.ts';
+import { occurrences } from './substring-search.ts';
 import { codePoints, substring } from './slices.ts';
 import {
   Dict,
@@ -14,7 +14,7 @@ import {
   typeName,
   Undefined,
   type Value,
-} from './values.ts';
+} from './python-values.ts';
 
 /** How a value fills its place: the parts of Python's format specification that concern text and numbers. */
 interface Spec {

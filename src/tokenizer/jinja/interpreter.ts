@@ -1,13 +1,13 @@
 import { Budget, LimitError } from './budget.ts';
-import { compare, contains, equal } from './compare.ts';
+import { compare, contains, equal } from './comparison.ts';
 import { runFilter } from './filters.ts';
 import { addMarkup, MAKES_MARKUP, Markup } from './markup.ts';
 import { getAttribute, getItem } from './methods.ts';
-import { arithmetic, signed } from './operators.ts';
+import { arithmetic, signed } from './arithmetic.ts';
 import { str } from './print.ts';
 import { slicePositions, substring } from './slices.ts';
-import type { Body, CallArguments, Expression, FilterCall, MacroParts, Statement, Target } from './syntax.ts';
-import { runTest } from './tests.ts';
+import type { Body, CallArguments, Expression, FilterCall, MacroParts, Statement, Target } from './syntax-tree.ts';
+import { runTest } from './jinja-tests.ts';
 import {
   type Arguments,
   Callable,
@@ -26,7 +26,7 @@ import {
   typeName,
   Undefined,
   type Value,
-} from './values.ts';
+} from './python-values.ts';
 
 /** The sandbox that transformers runs templates in has the same limit. */
 const MAX_RANGE = 100_000;
@@ -35,25 +35,25 @@ const MAX_DEPTH = 100;
 
 /** Variables by name: those of a block, and behind them those around it. */
 class Scope {
-  private readonly variables = new Map<string, Value>();
-  private readonly outer: Scope | undefined;
+  readonly #variables = new Map<string, Value>();
+  readonly #outer: Scope | undefined;
   /** How many scopes are around it. */
   readonly depth: number;
 
   constructor(outer: Scope | undefined, budget: Budget) {
     // A macro keeps the scopes around it for as long as it lives.
     budget.object();
-    this.outer = outer;
+    this.#outer = outer;
     this.depth = outer ? outer.depth + 1 : 0;
     if (this.depth > MAX_DEPTH)
       throw new LimitError(`more than ${MAX_DEPTH} blocks within each other; use another template`);
   }
   get(name: string): Value | undefined {
-    const value = this.variables.get(name);
-    return value === undefined ? this.outer?.get(name) : value;
+    const value = this.#variables.get(name);
+    return value === undefined ? this.#outer?.get(name) : value;
   }
   set(name: string, value: Value): void {
-    this.variables.set(name, value);
+    this.#variables.set(name, value);
   }
 }
 
@@ -68,22 +68,22 @@ type Ending = 'break' | 'continue' | undefined;
  */
 export class Interpreter {
   readonly budget = new Budget();
-  private output: string[] = [];
-  private length = 0;
+  #output: string[] = [];
+  #length = 0;
   /** Where the template is, for messages. */
   line = 1;
 
   /** The text of a template with the given variables. */
   render(body: Body, variables: Iterable<readonly [string, Value]>): string {
     const globals = new Scope(undefined, this.budget);
-    globals.set('range', new Callable('range', (args) => this.range(args)));
-    globals.set('namespace', new Callable('namespace', (args) => new Namespace(this.fields(args))));
-    globals.set('dict', new Callable('dict', (args) => new Dict(this.fields(args))));
+    globals.set('range', new Callable('range', (args) => this.#range(args)));
+    globals.set('namespace', new Callable('namespace', (args) => new Namespace(this.#fields(args))));
+    globals.set('dict', new Callable('dict', (args) => new Dict(this.#fields(args))));
     for (const [name, value] of variables) globals.set(name, value);
-    return this.capture(() => this.run(body, new Scope(globals, this.budget)));
+    return this.#capture(() => this.#run(body, new Scope(globals, this.budget)));
   }
 
-  private range({ positional }: Arguments): Range {
+  #range({ positional }: Arguments): Range {
     const numbers = positional.map((value) => integer(value, NaN, 'range'));
     const [start, stop, step = 1] = numbers.length === 1 ? [0, numbers[0]] : numbers;
     if (numbers.length === 0 || numbers.length > 3 || step === 0 || numbers.some(Number.isNaN))
@@ -94,7 +94,7 @@ export class Interpreter {
   }
 
   /** What `dict` and `namespace` take: a dict or pairs, and named values. */
-  private fields({ positional, named }: Arguments): Map<string, Value> {
+  #fields({ positional, named }: Arguments): Map<string, Value> {
     const [given, ...more] = positional as (Value | undefined)[];
     if (more.length > 0) throw new TemplateFault(`expected at most 1 argument, got ${positional.length}`);
     const fields = new Map<string, Value>();
@@ -115,111 +115,111 @@ export class Interpreter {
 
   // Statements
 
-  private write(piece: string): void {
-    this.length += piece.length;
-    this.budget.room(this.length);
+  #write(piece: string): void {
+    this.#length += piece.length;
+    this.budget.room(this.#length);
     // It is copied once, when what was printed becomes a text.
     this.budget.text(piece.length);
-    this.output.push(piece);
+    this.#output.push(piece);
   }
 
   /** What is printed while `run` runs. */
-  private capture(run: () => void): string {
-    const [output, before] = [this.output, this.length];
-    this.output = [];
-    this.length = 0;
+  #capture(run: () => void): string {
+    const [output, before] = [this.#output, this.#length];
+    this.#output = [];
+    this.#length = 0;
     try {
       run();
-      return this.output.join('');
+      return this.#output.join('');
     } finally {
-      this.output = output;
-      this.length = before;
+      this.#output = output;
+      this.#length = before;
     }
   }
 
-  private run(body: Body, scope: Scope): Ending {
+  #run(body: Body, scope: Scope): Ending {
     for (const statement of body) {
-      const ending = this.execute(statement, scope);
+      const ending = this.#execute(statement, scope);
       if (ending) return ending;
     }
     return undefined;
   }
 
-  private execute(statement: Statement, scope: Scope): Ending {
+  #execute(statement: Statement, scope: Scope): Ending {
     this.budget.spend(1);
     if (statement.type === 'text') {
-      this.write(statement.text);
+      this.#write(statement.text);
       return undefined;
     }
     this.line = statement.line;
     switch (statement.type) {
       case 'print':
-        this.write(str(this.evaluate(statement.value, scope), this.budget));
+        this.#write(str(this.#evaluate(statement.value, scope), this.budget));
         return undefined;
       case 'if':
-        return this.run(truth(this.evaluate(statement.test, scope)) ? statement.body : statement.otherwise, scope);
+        return this.#run(truth(this.#evaluate(statement.test, scope)) ? statement.body : statement.otherwise, scope);
       case 'for':
-        this.loop(statement, this.evaluate(statement.items, scope), scope, 0);
+        this.#loop(statement, this.#evaluate(statement.items, scope), scope, 0);
         return undefined;
       case 'set':
-        this.assign(statement.target, this.evaluate(statement.value, scope), scope);
+        this.#assign(statement.target, this.#evaluate(statement.value, scope), scope);
         return undefined;
       case 'capture':
-        this.assign(statement.target, this.filtered(statement, scope), scope);
+        this.#assign(statement.target, this.#filtered(statement, scope), scope);
         return undefined;
       case 'filter':
-        this.write(str(this.filtered(statement, scope), this.budget));
+        this.#write(str(this.#filtered(statement, scope), this.budget));
         return undefined;
       case 'macro':
-        scope.set(statement.name, this.macro(statement.name, statement.macro, scope));
+        scope.set(statement.name, this.#macro(statement.name, statement.macro, scope));
         return undefined;
       case 'call': {
         const inner = new Scope(scope, this.budget);
-        const caller = this.macro('caller', statement.macro, scope);
-        this.write(str(this.invoke(statement.call, inner, caller), this.budget));
+        const caller = this.#macro('caller', statement.macro, scope);
+        this.#write(str(this.#invoke(statement.call, inner, caller), this.budget));
         return undefined;
       }
       case 'with': {
         const inner = new Scope(scope, this.budget);
-        for (const [target, value] of statement.variables) this.assign(target, this.evaluate(value, scope), inner);
-        return this.run(statement.body, inner);
+        for (const [target, value] of statement.variables) this.#assign(target, this.#evaluate(value, scope), inner);
+        return this.#run(statement.body, inner);
       }
       default:
         return statement.type;
     }
   }
 
-  private filtered({ filters, body }: { filters: readonly FilterCall[]; body: Body }, scope: Scope): Value {
-    let value: Value = this.capture(() => this.run(body, new Scope(scope, this.budget)));
-    for (const filter of filters) value = this.filter(filter, value, scope);
+  #filtered({ filters, body }: { filters: readonly FilterCall[]; body: Body }, scope: Scope): Value {
+    let value: Value = this.#capture(() => this.#run(body, new Scope(scope, this.budget)));
+    for (const filter of filters) value = this.#filter(filter, value, scope);
     return value;
   }
 
-  private loop(statement: Statement & { type: 'for' }, over: Value, scope: Scope, depth: number): void {
+  #loop(statement: Statement & { type: 'for' }, over: Value, scope: Scope, depth: number): void {
     const { target, condition, body } = statement;
     const kept = iterate(over, this.budget).filter((item) => {
       if (!condition) return true;
       const inner = new Scope(scope, this.budget);
-      this.assign(target, item, inner);
-      return truth(this.evaluate(condition, inner));
+      this.#assign(target, item, inner);
+      return truth(this.#evaluate(condition, inner));
     });
     const again = (items: Value): Value =>
-      this.capture(() => {
-        this.loop(statement, items, scope, depth + 1);
+      this.#capture(() => {
+        this.#loop(statement, items, scope, depth + 1);
       });
     this.budget.object(1);
     const loop = new Loop(kept, depth, statement.recursive ? again : undefined);
     for (const item of kept) {
       const inner = new Scope(scope, this.budget);
       inner.set('loop', loop);
-      this.assign(target, item, inner);
-      if (this.run(body, inner) === 'break') break;
+      this.#assign(target, item, inner);
+      if (this.#run(body, inner) === 'break') break;
       loop.index0 += 1;
     }
-    if (loop.index0 === 0 && kept.length === 0) this.run(statement.otherwise, new Scope(scope, this.budget));
+    if (loop.index0 === 0 && kept.length === 0) this.#run(statement.otherwise, new Scope(scope, this.budget));
   }
 
-  private assign(target: Target, value: Value, scope: Scope): void {
+  #assign(target: Target, value: Value, scope: Scope): void {
     switch (target.type) {
       case 'name':
         scope.set(target.name, value);
@@ -239,14 +239,14 @@ export class Interpreter {
         if (items.length < wanted)
           throw new TemplateFault(`not enough values to unpack (expected ${wanted}, got ${items.length})`);
         target.targets.forEach((each, i) => {
-          this.assign(each, items[i], scope);
+          this.#assign(each, items[i], scope);
         });
       }
     }
   }
 
   /** A macro sees the variables around its definition; more arguments than it names are `varargs` and `kwargs`. */
-  private macro(name: string, { parameters, body }: MacroParts, scope: Scope): Callable {
+  #macro(name: string, { parameters, body }: MacroParts, scope: Scope): Callable {
     this.budget.object(parameters.length);
     const names = new Set(parameters.map((parameter) => parameter.name));
     return new Callable(name, ({ positional, named }) => {
@@ -266,18 +266,18 @@ export class Interpreter {
           throw new TemplateFault(`${name}() got multiple values for argument '${parameter.name}'`);
         const fallback = (): Value =>
           parameter.otherwise
-            ? this.evaluate(parameter.otherwise, inner)
+            ? this.#evaluate(parameter.otherwise, inner)
             : new Undefined(`parameter '${parameter.name}' was not provided`);
         inner.set(parameter.name, byPlace !== undefined ? byPlace : orElse(byName, fallback));
       });
-      return this.capture(() => this.run(body, inner));
+      return this.#capture(() => this.#run(body, inner));
     });
   }
 
   // Expressions
 
-  private evaluate(expression: Expression, scope: Scope): Value {
-    const value = this.evaluateMarked(expression, scope);
+  #evaluate(expression: Expression, scope: Scope): Value {
+    const value = this.#evaluateMarked(expression, scope);
     return value instanceof Markup ? value.text : value;
   }
 
@@ -285,23 +285,23 @@ export class Interpreter {
    * A value, or a text that `safe` or `escape` made HTML: what is added to such a text is escaped, as in Python. Here it
    * remains HTML within an expression only.
    */
-  private evaluateMarked(expression: Expression, scope: Scope): Value | Markup {
+  #evaluateMarked(expression: Expression, scope: Scope): Value | Markup {
     this.budget.spend(1);
     if (expression.type === 'apply' && MAKES_MARKUP.has(expression.filter.name)) {
-      const value = this.evaluateMarked(expression.value, scope);
+      const value = this.#evaluateMarked(expression.value, scope);
       if (value instanceof Markup) return value;
-      return new Markup(str(this.filter(expression.filter, value, scope), this.budget));
+      return new Markup(str(this.#filter(expression.filter, value, scope), this.budget));
     }
-    if (expression.type !== 'arithmetic') return this.evaluatePlain(expression, scope);
-    const left = this.evaluateMarked(expression.left, scope);
-    const right = this.evaluateMarked(expression.right, scope);
+    if (expression.type !== 'arithmetic') return this.#evaluatePlain(expression, scope);
+    const left = this.#evaluateMarked(expression.left, scope);
+    const right = this.#evaluateMarked(expression.right, scope);
     const sum = expression.operator === '+' ? addMarkup(left, right, this.budget) : undefined;
     if (sum) return sum;
     const [a, b] = [left, right].map((side) => (side instanceof Markup ? side.text : side));
     return arithmetic(expression.operator, a, b, this.budget);
   }
 
-  private evaluatePlain(expression: Exclude<Expression, { type: 'arithmetic' }>, scope: Scope): Value {
+  #evaluatePlain(expression: Exclude<Expression, { type: 'arithmetic' }>, scope: Scope): Value {
     switch (expression.type) {
       case 'constant':
         return expression.value;
@@ -312,63 +312,63 @@ export class Interpreter {
         });
       case 'list':
         this.budget.items(expression.items.length);
-        return expression.items.map((item) => this.evaluate(item, scope));
+        return expression.items.map((item) => this.#evaluate(item, scope));
       case 'tuple':
         this.budget.items(expression.items.length);
-        return new Tuple(expression.items.map((item) => this.evaluate(item, scope)));
+        return new Tuple(expression.items.map((item) => this.#evaluate(item, scope)));
       case 'dict': {
         this.budget.object();
         const dict = new Dict();
         for (const [key, value] of expression.entries)
-          dict.set(this.evaluate(key, scope), this.evaluate(value, scope), this.budget);
+          dict.set(this.#evaluate(key, scope), this.#evaluate(value, scope), this.budget);
         return dict;
       }
       case 'attribute':
-        return getAttribute(this.evaluate(expression.of, scope), expression.name, this.budget);
+        return getAttribute(this.#evaluate(expression.of, scope), expression.name, this.budget);
       case 'item':
-        return getItem(this.evaluate(expression.of, scope), this.evaluate(expression.key, scope), this.budget);
+        return getItem(this.#evaluate(expression.of, scope), this.#evaluate(expression.key, scope), this.budget);
       case 'slice':
-        return this.slice(this.evaluate(expression.of, scope), expression.bounds, scope);
+        return this.#slice(this.#evaluate(expression.of, scope), expression.bounds, scope);
       case 'invoke':
-        return this.invoke(expression, scope);
+        return this.#invoke(expression, scope);
       case 'apply':
-        return this.filter(expression.filter, this.evaluate(expression.value, scope), scope);
+        return this.#filter(expression.filter, this.#evaluate(expression.value, scope), scope);
       case 'test': {
         const { name, args } = expression.test;
-        const value = this.evaluate(expression.value, scope);
-        return runTest(name, value, this.arguments(args, scope).positional, this.budget);
+        const value = this.#evaluate(expression.value, scope);
+        return runTest(name, value, this.#arguments(args, scope).positional, this.budget);
       }
       case 'not':
-        return !truth(this.evaluate(expression.value, scope));
+        return !truth(this.#evaluate(expression.value, scope));
       case 'sign':
-        return signed(expression.sign, this.evaluate(expression.value, scope));
+        return signed(expression.sign, this.#evaluate(expression.value, scope));
       case 'concat':
         return expression.parts.reduce((joined, part) => {
-          const piece = str(this.evaluate(part, scope), this.budget);
+          const piece = str(this.#evaluate(part, scope), this.budget);
           this.budget.room(joined.length + piece.length);
           return joined + piece;
         }, '');
       case 'compare':
-        return this.comparison(expression, scope);
+        return this.#comparison(expression, scope);
       case 'and': {
-        const left = this.evaluate(expression.left, scope);
-        return truth(left) ? this.evaluate(expression.right, scope) : left;
+        const left = this.#evaluate(expression.left, scope);
+        return truth(left) ? this.#evaluate(expression.right, scope) : left;
       }
       case 'or': {
-        const left = this.evaluate(expression.left, scope);
-        return truth(left) ? left : this.evaluate(expression.right, scope);
+        const left = this.#evaluate(expression.left, scope);
+        return truth(left) ? left : this.#evaluate(expression.right, scope);
       }
       case 'choice':
-        if (truth(this.evaluate(expression.test, scope))) return this.evaluate(expression.value, scope);
-        if (expression.otherwise) return this.evaluate(expression.otherwise, scope);
+        if (truth(this.#evaluate(expression.test, scope))) return this.#evaluate(expression.value, scope);
+        if (expression.otherwise) return this.#evaluate(expression.otherwise, scope);
         return new Undefined('the inline if-expression evaluated to false and no else section was defined.');
     }
   }
 
-  private slice(of: Value, bounds: readonly (Expression | undefined)[], scope: Scope): Value {
+  #slice(of: Value, bounds: readonly (Expression | undefined)[], scope: Scope): Value {
     if (of instanceof Undefined) of.fail();
     const numbers = bounds.map((bound) => {
-      const value = bound ? this.evaluate(bound, scope) : null;
+      const value = bound ? this.#evaluate(bound, scope) : null;
       return value === null ? undefined : integer(value, 0, 'slice');
     });
     if (typeof of === 'string') return substring(of, numbers, this.budget);
@@ -380,14 +380,14 @@ export class Interpreter {
     return of instanceof Tuple ? new Tuple(cut) : cut;
   }
 
-  private filter({ name, args }: FilterCall, value: Value, scope: Scope): Value {
-    return runFilter(name, value, this.arguments(args, scope), this.budget);
+  #filter({ name, args }: FilterCall, value: Value, scope: Scope): Value {
+    return runFilter(name, value, this.#arguments(args, scope), this.budget);
   }
 
-  private invoke(expression: Expression, scope: Scope, caller?: Callable): Value {
-    if (expression.type !== 'invoke') return this.evaluate(expression, scope);
-    const callee = this.evaluate(expression.callee, scope);
-    const args = this.arguments(expression.args, scope);
+  #invoke(expression: Expression, scope: Scope, caller?: Callable): Value {
+    if (expression.type !== 'invoke') return this.#evaluate(expression, scope);
+    const callee = this.#evaluate(expression.callee, scope);
+    const args = this.#arguments(expression.args, scope);
     if (callee instanceof Undefined) callee.fail();
     if (callee instanceof Loop && callee.again && args.positional.length === 1) return callee.again(args.positional[0]);
     if (!(callee instanceof Callable)) throw new TemplateFault(`'${typeName(callee)}' object is not callable`);
@@ -396,12 +396,12 @@ export class Interpreter {
     return callee.call({ ...args, named: new Map([...args.named, ['caller', caller]]) });
   }
 
-  private arguments({ positional, named, more, moreNamed }: CallArguments, scope: Scope): Arguments {
-    const values = positional.map((value) => this.evaluate(value, scope));
-    if (more) for (const value of iterate(this.evaluate(more, scope), this.budget)) values.push(value);
-    const byName = new Map(named.map(([name, value]) => [name, this.evaluate(value, scope)]));
+  #arguments({ positional, named, more, moreNamed }: CallArguments, scope: Scope): Arguments {
+    const values = positional.map((value) => this.#evaluate(value, scope));
+    if (more) for (const value of iterate(this.#evaluate(more, scope), this.budget)) values.push(value);
+    const byName = new Map(named.map(([name, value]) => [name, this.#evaluate(value, scope)]));
     if (moreNamed) {
-      const dict = this.evaluate(moreNamed, scope);
+      const dict = this.#evaluate(moreNamed, scope);
       if (!(dict instanceof Dict))
         throw new TemplateFault(`argument after ** must be a mapping, not ${typeName(dict)}`);
       this.budget.object(dict.size);
@@ -411,17 +411,17 @@ export class Interpreter {
   }
 
   /** `a < b < c` holds where each part does; parts behind one that does not are not looked at. */
-  private comparison({ first, rest }: Expression & { type: 'compare' }, scope: Scope): boolean {
-    let left = this.evaluate(first, scope);
+  #comparison({ first, rest }: Expression & { type: 'compare' }, scope: Scope): boolean {
+    let left = this.#evaluate(first, scope);
     for (const { operator, value } of rest) {
-      const right = this.evaluate(value, scope);
-      if (!this.holds(operator, left, right)) return false;
+      const right = this.#evaluate(value, scope);
+      if (!this.#holds(operator, left, right)) return false;
       left = right;
     }
     return true;
   }
 
-  private holds(operator: string, left: Value, right: Value): boolean {
+  #holds(operator: string, left: Value, right: Value): boolean {
     switch (operator) {
       case '==':
         return equal(left, right, this.budget);

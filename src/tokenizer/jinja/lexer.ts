@@ -1,5 +1,5 @@
-import { isSpace, unescape } from './text.ts';
-import { TemplateFault } from './values.ts';
+import { isSpace, unescape } from './python-strings.ts';
+import { TemplateFault } from './python-values.ts';
 
 export interface Token {
   readonly type: 'data' | 'begin' | 'end' | 'print' | 'endprint' | 'name' | 'string' | 'integer' | 'float' | 'operator' | 'eof'; // prettier-ignore

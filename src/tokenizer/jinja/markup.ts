@@ -1,6 +1,6 @@
 import type { Budget } from './budget.ts';
-import { replaceEach } from './text.ts';
-import { Undefined, type Value } from './values.ts';
+import { replaceEach } from './python-strings.ts';
+import { Undefined, type Value } from './python-values.ts';
 
 /** Text that is HTML. Nothing escapes what a chat template prints, but `safe` still marks, and `+` still heeds it. */
 export class Markup {

@@ -1,9 +1,9 @@
 import type { Budget } from './budget.ts';
-import { equal } from './compare.ts';
+import { equal } from './comparison.ts';
 import { formatBraces, pad, type FieldReader } from './format.ts';
-import { indexOf, lastIndexOf, occurrences } from './search.ts';
+import { indexOf, lastIndexOf, occurrences } from './substring-search.ts';
 import { characterAt, characters, codePoints, slicePositions, substring } from './slices.ts';
-import { capitalize, isAllSpace, partition, replaceEach, split, splitLines, strip, titleCase } from './text.ts';
+import { capitalize, isAllSpace, partition, replaceEach, split, splitLines, strip, titleCase } from './python-strings.ts';
 import {
   type Arguments,
   bind,
@@ -24,7 +24,7 @@ import {
   Undefined,
   type Value,
   View,
-} from './values.ts';
+} from './python-values.ts';
 
 type Method<T> = (self: T, args: Arguments, budget: Budget) => Value;
 type Methods<T> = Readonly<Record<string, Method<T>>>;

@@ -1,6 +1,6 @@
 import type { Budget } from './budget.ts';
-import { compare } from './compare.ts';
-import { inPieces, replaceEach } from './text.ts';
+import { compare } from './comparison.ts';
+import { inPieces, replaceEach } from './python-strings.ts';
 import {
   Callable,
   Dict,
@@ -14,7 +14,7 @@ import {
   Undefined,
   type Value,
   View,
-} from './values.ts';
+} from './python-values.ts';
 
 /** Python's `str`: how a value prints. */
 export function str(value: Value, budget: Budget): string {

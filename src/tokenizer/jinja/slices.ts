@@ -1,5 +1,5 @@
 import type { Budget } from './budget.ts';
-import { TemplateFault } from './values.ts';
+import { TemplateFault } from './python-values.ts';
 
 export type Bounds = readonly (number | undefined)[];
 

@@ -22,63 +22,63 @@ const POSITION = 2 ** 31;
 export class Bpe implements Model {
   readonly vocab: ReadonlyMap<string, number>;
   /** `left * PAIR + right` to the rank of the merge. */
-  private readonly ranks = new Map<number, number>();
+  readonly #ranks = new Map<number, number>();
   /** By rank: the token that the merge makes. */
-  private readonly merged: Int32Array;
-  private readonly fields: Fields;
-  private readonly unknown: string | undefined;
+  readonly #merged: Int32Array;
+  readonly #fields: Fields;
+  readonly #unknown: string | undefined;
   /** Put before every character of a word but the first. */
-  private readonly continuingPrefix: string;
+  readonly #continuingPrefix: string;
   /** Put behind the last character of a word. */
-  private readonly endSuffix: string;
-  private readonly fusesUnknown: boolean;
-  private readonly fallsBackOnBytes: boolean;
+  readonly #endSuffix: string;
+  readonly #fusesUnknown: boolean;
+  readonly #fallsBackOnBytes: boolean;
   /** Whether a word that is a token is that token, whatever merges would make of it. */
-  private readonly ignoresMerges: boolean;
-  private readonly cache = new Map<string, readonly number[]>();
+  readonly #ignoresMerges: boolean;
+  readonly #cache = new Map<string, readonly number[]>();
 
   constructor(fields: Fields, vocab: ReadonlyMap<string, number>) {
-    this.fields = fields;
+    this.#fields = fields;
     this.vocab = vocab;
-    this.unknown = fields.has('unk_token') ? fields.string('unk_token') : undefined;
-    this.continuingPrefix = shortMark(fields, 'continuing_subword_prefix');
-    this.endSuffix = shortMark(fields, 'end_of_word_suffix');
-    this.fusesUnknown = fields.boolean('fuse_unk', false);
-    this.fallsBackOnBytes = fields.boolean('byte_fallback', false);
-    this.ignoresMerges = fields.boolean('ignore_merges', false);
+    this.#unknown = fields.has('unk_token') ? fields.string('unk_token') : undefined;
+    this.#continuingPrefix = shortMark(fields, 'continuing_subword_prefix');
+    this.#endSuffix = shortMark(fields, 'end_of_word_suffix');
+    this.#fusesUnknown = fields.boolean('fuse_unk', false);
+    this.#fallsBackOnBytes = fields.boolean('byte_fallback', false);
+    this.#ignoresMerges = fields.boolean('ignore_merges', false);
     // A file of merges begins with a line that is none.
     const merges = fields.list('merges').filter((merge) => typeof merge !== 'string' || !merge.startsWith('#version'));
     if (merges.length > MAX_ENTRIES) fields.fail('merges', `a list of at most ${MAX_ENTRIES}`);
-    this.merged = new Int32Array(merges.length);
+    this.#merged = new Int32Array(merges.length);
     merges.forEach((merge, rank) => {
       const [left, right] = halves(fields, merge, rank);
-      const joined = left + right.slice(this.continuingPrefix.length);
+      const joined = left + right.slice(this.#continuingPrefix.length);
       const ids = [left, right, joined].map((token) => vocab.get(token));
       if (ids[0] === undefined || ids[1] === undefined || ids[2] === undefined) {
         throw new TokenizerError(
           `${fields.path}: merge ${rank}, ${show(left)} with ${show(right)}, has no token in the vocabulary`,
         );
       }
-      this.ranks.set(ids[0] * PAIR + ids[1], rank);
-      this.merged[rank] = ids[2];
+      this.#ranks.set(ids[0] * PAIR + ids[1], rank);
+      this.#merged[rank] = ids[2];
     });
   }
 
   encode(word: string): readonly number[] {
-    const whole = this.ignoresMerges ? this.vocab.get(word) : undefined;
+    const whole = this.#ignoresMerges ? this.vocab.get(word) : undefined;
     if (whole !== undefined) return [whole];
-    const known = this.cache.get(word);
+    const known = this.#cache.get(word);
     if (known) return known;
-    const ids = this.merge(this.symbols(word));
+    const ids = this.#merge(this.#symbols(word));
     if (word.length <= MAX_CACHED_LENGTH) {
-      if (this.cache.size >= CACHE_SIZE) this.cache.clear();
-      this.cache.set(word, ids);
+      if (this.#cache.size >= CACHE_SIZE) this.#cache.clear();
+      this.#cache.set(word, ids);
     }
     return ids;
   }
 
   /** The tokens of a word's characters; of its bytes where the model falls back on bytes; else the unknown token. */
-  private symbols(word: string): number[] {
+  #symbols(word: string): number[] {
     const ids: number[] = [];
     // As in the Rust crate, an unknown character waits for the next known one: bytes do not make it speak.
     let unknown: number | undefined;
@@ -86,7 +86,7 @@ export class Bpe implements Model {
     for (const char of word) {
       const isFirst = at === 0;
       at += char.length;
-      const symbol = (isFirst ? '' : this.continuingPrefix) + char + (at === word.length ? this.endSuffix : '');
+      const symbol = (isFirst ? '' : this.#continuingPrefix) + char + (at === word.length ? this.#endSuffix : '');
       const id = this.vocab.get(symbol);
       if (id !== undefined) {
         if (unknown !== undefined) ids.push(unknown);
@@ -94,22 +94,22 @@ export class Bpe implements Model {
         ids.push(id);
         continue;
       }
-      const bytes = this.fallsBackOnBytes ? byteTokens(this.vocab, symbol) : undefined;
+      const bytes = this.#fallsBackOnBytes ? byteTokens(this.vocab, symbol) : undefined;
       if (bytes) ids.push(...bytes);
-      else if (this.unknown !== undefined) {
-        if (unknown !== undefined && !this.fusesUnknown) ids.push(unknown);
-        unknown ??= unknownId(this.fields, this.vocab, this.unknown);
+      else if (this.#unknown !== undefined) {
+        if (unknown !== undefined && !this.#fusesUnknown) ids.push(unknown);
+        unknown ??= unknownId(this.#fields, this.vocab, this.#unknown);
       }
     }
     if (unknown !== undefined) ids.push(unknown);
     return ids;
   }
 
-  private merge(symbols: number[]): number[] {
+  #merge(symbols: number[]): number[] {
     const n = symbols.length;
     const next = Int32Array.from(symbols, (_, i) => i + 1);
     const previous = Int32Array.from(symbols, (_, i) => i - 1);
-    const rankAt = (i: number) => (next[i] < n ? this.ranks.get(symbols[i] * PAIR + symbols[next[i]]) : undefined);
+    const rankAt = (i: number) => (next[i] < n ? this.#ranks.get(symbols[i] * PAIR + symbols[next[i]]) : undefined);
     const queue = new MinHeap();
     const consider = (i: number) => {
       const rank = rankAt(i);
@@ -122,7 +122,7 @@ export class Bpe implements Model {
       // Its pair may have gone, or changed, since it was queued.
       if (symbols[i] === JOINED || rankAt(i) !== rank) continue;
       const right = next[i];
-      symbols[i] = this.merged[rank]!;
+      symbols[i] = this.#merged[rank]!;
       symbols[right] = JOINED;
       next[i] = next[right]!;
       if (next[i] < n) previous[next[i]] = i;
@@ -149,10 +149,10 @@ function halves(fields: Fields, merge: unknown, rank: number): readonly string[]
 }
 
 class MinHeap {
-  private readonly items: number[] = [];
+  readonly #items: number[] = [];
 
   push(item: number): void {
-    const { items } = this;
+    const items = this.#items;
     let i = items.push(item) - 1;
     for (let parent = (i - 1) >> 1; i > 0 && items[parent] > item; parent = (i - 1) >> 1) {
       items[i] = items[parent]!;
@@ -162,7 +162,7 @@ class MinHeap {
   }
 
   pop(): number | undefined {
-    const { items } = this;
+    const items = this.#items;
     const top = items[0];
     const last = items.pop();
     if (last === undefined || items.length === 0) return top;

@@ -1,4 +1,4 @@
-import type { Build } from '../build.ts';
+import type { Build } from '../step-builder.ts';
 import { Fields, isTokenId, show, TokenizerError } from '../json-fields.ts';
 import { checkToken, MAX_ENTRIES } from '../size-limits.ts';
 import { isObject } from '../../json.ts';

@@ -1,4 +1,4 @@
-import type { Build } from '../build.ts';
+import type { Build } from '../step-builder.ts';
 import { show, TokenizerError, type Fields } from '../json-fields.ts';
 import { byteTokens } from './byte-tokens.ts';
 import { checkToken } from '../size-limits.ts';
@@ -21,51 +21,51 @@ const MAX_CHARACTERS = 2 ** 23;
  */
 export class Unigram implements Model {
   readonly vocab: ReadonlyMap<string, number>;
-  private readonly fields: Fields;
-  private readonly scores: Float64Array;
-  private readonly trie = new Trie<number>();
-  private readonly unknown: number | undefined;
-  private readonly unknownScore: number;
-  private readonly fallsBackOnBytes: boolean;
+  readonly #fields: Fields;
+  readonly #scores: Float64Array;
+  readonly #trie = new Trie<number>();
+  readonly #unknown: number | undefined;
+  readonly #unknownScore: number;
+  readonly #fallsBackOnBytes: boolean;
 
   constructor(fields: Fields, build: Build) {
     const entries = fields.list('vocab');
-    this.fields = fields;
-    this.scores = new Float64Array(entries.length);
+    this.#fields = fields;
+    this.#scores = new Float64Array(entries.length);
     const vocab = new Map<string, number>();
     let longest = 0;
     for (const [id, entry] of entries.entries()) {
       const [token, score] = pair(fields, entry, id);
       vocab.set(token, id);
-      this.scores[id] = score;
+      this.#scores[id] = score;
       longest = Math.max(longest, token.length);
-      this.trie.set(codePoints(token), id);
-      if (this.trie.size > MAX_CHARACTERS) fields.fail('vocab', `a list of at most ${MAX_CHARACTERS} characters`);
+      this.#trie.set(codePoints(token), id);
+      if (this.#trie.size > MAX_CHARACTERS) fields.fail('vocab', `a list of at most ${MAX_CHARACTERS} characters`);
     }
     if (longest > SHORT_TOKEN) build.isKnown = false;
     this.vocab = vocab;
-    this.unknown = fields.has('unk_id') ? fields.integer('unk_id', 0, entries.length - 1) : undefined;
-    this.fallsBackOnBytes = fields.boolean('byte_fallback', false);
-    this.unknownScore = this.scores.reduce((least, score) => Math.min(least, score), Infinity) - UNKNOWN_PENALTY;
+    this.#unknown = fields.has('unk_id') ? fields.integer('unk_id', 0, entries.length - 1) : undefined;
+    this.#fallsBackOnBytes = fields.boolean('byte_fallback', false);
+    this.#unknownScore = this.#scores.reduce((least, score) => Math.min(least, score), Infinity) - UNKNOWN_PENALTY;
   }
 
   encode(word: string): readonly number[] {
     const chars = codePoints(word);
-    const { starts, ids } = this.bestPath(chars);
+    const { starts, ids } = this.#bestPath(chars);
     const tokens: number[][] = [];
     for (let end = chars.length; end > 0;) {
       let start = starts[end];
       // The unknown token's own id can be reached by its spelling too.
-      const isUnknown = ids[end] === this.unknown;
-      while (isUnknown && start > 0 && ids[start] === this.unknown) start = starts[start];
-      tokens.push(isUnknown ? this.unknownTokens(textOf(chars.slice(start, end))) : [ids[end]]);
+      const isUnknown = ids[end] === this.#unknown;
+      while (isUnknown && start > 0 && ids[start] === this.#unknown) start = starts[start];
+      tokens.push(isUnknown ? this.#unknownTokens(textOf(chars.slice(start, end))) : [ids[end]]);
       end = start;
     }
     return tokens.reverse().flat();
   }
 
   /** For each place in the word the best token that ends there: where it starts, and its id. */
-  private bestPath(chars: readonly number[]): { starts: Int32Array; ids: Int32Array } {
+  #bestPath(chars: readonly number[]): { starts: Int32Array; ids: Int32Array } {
     const n = chars.length;
     const scores = new Float64Array(n + 1);
     const starts = new Int32Array(n + 1).fill(-1);
@@ -81,27 +81,27 @@ export class Unigram implements Model {
       let isSingleKnown = false;
       let node: number | undefined = 0;
       for (let end = start; end < n;) {
-        node = this.trie.next(node, chars[end++]);
+        node = this.#trie.next(node, chars[end++]);
         if (node === undefined) break;
-        const id = this.trie.value(node);
+        const id = this.#trie.value(node);
         if (id === undefined) continue;
-        consider(start, end, id, this.scores[id]);
+        consider(start, end, id, this.#scores[id]);
         isSingleKnown ||= end === start + 1;
       }
-      if (!isSingleKnown) consider(start, start + 1, this.unknown ?? this.fail(), this.unknownScore);
+      if (!isSingleKnown) consider(start, start + 1, this.#unknown ?? this.#fail(), this.#unknownScore);
     }
     return { starts, ids };
   }
 
-  private unknownTokens(text: string): number[] {
+  #unknownTokens(text: string): number[] {
     const known = this.vocab.get(text);
     if (known !== undefined) return [known];
-    return (this.fallsBackOnBytes ? byteTokens(this.vocab, text) : undefined) ?? [this.unknown ?? this.fail()];
+    return (this.#fallsBackOnBytes ? byteTokens(this.vocab, text) : undefined) ?? [this.#unknown ?? this.#fail()];
   }
 
-  private fail(): never {
+  #fail(): never {
     throw new TokenizerError(
-      `${this.fields.path}: the text has characters that the vocabulary lacks, and unk_id is missing`,
+      `${this.#fields.path}: the text has characters that the vocabulary lacks, and unk_id is missing`,
     );
   }
 }

@@ -1,5 +1,5 @@
 import * as huggingface from '@huggingface/tokenizers';
-import type { Build } from '../build.ts';
+import type { Build } from '../step-builder.ts';
 import type { Fields } from '../json-fields.ts';
 import type { Model } from './tokenizer-model.ts';
 import { unknownId } from './word-level.ts';

@@ -1,12 +1,12 @@
-import { entering } from '../bounded.ts';
-import type { Build } from '../build.ts';
+import { entering } from '../step-deadline.ts';
+import type { Build } from '../step-builder.ts';
 import { toByteLetters } from '../byte-alphabet.ts';
 import type { Fields } from '../json-fields.ts';
 import { checkGrowth } from '../size-limits.ts';
 import { readPattern } from '../patterns/pattern.ts';
-import { replacer } from '../patterns/replace.ts';
-import { bertNormalizer, lowerCase } from './bert.ts';
-import { precompiledNormalizer } from './precompiled.ts';
+import { replacer } from '../patterns/pattern-replacer.ts';
+import { bertNormalizer, lowerCase } from './bert-normalizer.ts';
+import { precompiledNormalizer } from './precompiled-normalizer.ts';
 
 /**
  * Changes a text before it is split, as the `normalizer` of tokenizer.json says.

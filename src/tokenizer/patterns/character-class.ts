@@ -1,8 +1,8 @@
 import { quote } from '../../quote.ts';
 import { caseVariants, casedLetters } from './case-folding.ts';
 import { escapedCharacter, literal } from './escapes.ts';
-import { DIGIT, HEX_DIGIT, POSIX, property, SPACE, WORD } from './properties.ts';
-import type { PatternReader } from './reader.ts';
+import { DIGIT, HEX_DIGIT, POSIX, property, SPACE, WORD } from './character-properties.ts';
+import type { PatternReader } from './pattern-reader.ts';
 
 /** Classes within classes. */
 const MAX_DEPTH = 32;

@@ -1,4 +1,4 @@
-import type { PatternReader } from './reader.ts';
+import type { PatternReader } from './pattern-reader.ts';
 
 const CONTROLS: Readonly<Partial<Record<string, string>>> = {
   t: '\t',

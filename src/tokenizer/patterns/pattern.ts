@@ -1,8 +1,8 @@
-import { bounded, entering } from '../bounded.ts';
-import type { Build } from '../build.ts';
+import { bounded, entering } from '../step-deadline.ts';
+import type { Build } from '../step-builder.ts';
 import { show, TokenizerError, type Fields } from '../json-fields.ts';
 import { MAX_TEXT } from '../size-limits.ts';
-import { isKnownPattern } from './known.ts';
+import { isKnownPattern } from './published-patterns.ts';
 import { fromOniguruma } from './oniguruma.ts';
 
 /** Where a pattern matches in a text: the first match's start, its end, the second one's start ... in UTF-16 units. */

@@ -1,12 +1,12 @@
-import { entering } from '../bounded.ts';
-import type { Build } from '../build.ts';
+import { entering } from '../step-deadline.ts';
+import type { Build } from '../step-builder.ts';
 import { toByteLetters } from '../byte-alphabet.ts';
 import type { Fields } from '../json-fields.ts';
 import { checkGrowth } from '../size-limits.ts';
-import { GPT2 } from '../patterns/known.ts';
+import { GPT2 } from '../patterns/published-patterns.ts';
 import { fromOniguruma } from '../patterns/oniguruma.ts';
 import { matcher, readPattern } from '../patterns/pattern.ts';
-import { BEHAVIOURS, splitter } from './split.ts';
+import { BEHAVIOURS, splitter } from './splitter.ts';
 import { splitByScript } from './unicode-scripts.ts';
 
 /**

@@ -44,51 +44,51 @@ function utf8Length(text: string): number {
 
 /** The bytes: the trie's size in bytes, its units of 32 bits, then texts that end in NUL. */
 class CharsMap {
-  private readonly path: string;
-  private readonly units: Uint32Array;
-  private readonly texts: Uint8Array;
+  readonly #path: string;
+  readonly #units: Uint32Array;
+  readonly #texts: Uint8Array;
 
   constructor(fields: Fields) {
-    this.path = `${fields.path}.precompiled_charsmap`;
+    this.#path = `${fields.path}.precompiled_charsmap`;
     const base64 = fields.string('precompiled_charsmap');
     const bytes = Uint8Array.from(Buffer.from(base64, 'base64'));
     const view = new DataView(bytes.buffer);
     const size = bytes.length < 4 ? -1 : view.getUint32(0, true);
     if (size < 4 || size % 4 !== 0 || size > bytes.length - 4) {
-      throw new TokenizerError(`${this.path}: expected SentencePiece's rules in base64, got ${show(base64)}`);
+      throw new TokenizerError(`${this.#path}: expected SentencePiece's rules in base64, got ${show(base64)}`);
     }
-    this.units = Uint32Array.from({ length: size / 4 }, (_, i) => view.getUint32(4 + 4 * i, true));
-    this.texts = bytes.subarray(4 + size);
+    this.#units = Uint32Array.from({ length: size / 4 }, (_, i) => view.getUint32(4 + 4 * i, true));
+    this.#texts = bytes.subarray(4 + size);
   }
 
   /** The text of the shortest rule that a part begins with, if there is one. */
   transform(part: string): string | undefined {
-    const value = this.firstMatch(utf8.encode(part));
+    const value = this.#firstMatch(utf8.encode(part));
     if (value === undefined) return undefined;
-    const end = this.texts.indexOf(0, value);
+    const end = this.#texts.indexOf(0, value);
     try {
-      return lossless.decode(this.texts.subarray(value, end < 0 ? this.texts.length : end));
+      return lossless.decode(this.#texts.subarray(value, end < 0 ? this.#texts.length : end));
     } catch {
-      throw new TokenizerError(`${this.path}: a rule for ${show(part)} is not UTF-8`);
+      throw new TokenizerError(`${this.#path}: a rule for ${show(part)} is not UTF-8`);
     }
   }
 
-  private firstMatch(key: Uint8Array): number | undefined {
-    let node = offset(this.unit(0));
+  #firstMatch(key: Uint8Array): number | undefined {
+    let node = offset(this.#unit(0));
     for (const byte of key) {
       if (byte === 0) return undefined;
       node ^= byte;
-      const unit = this.unit(node);
+      const unit = this.#unit(node);
       if ((unit & LABEL) >>> 0 !== byte) return undefined;
       node ^= offset(unit);
-      if ((unit & HAS_LEAF) !== 0) return this.unit(node) & VALUE;
+      if ((unit & HAS_LEAF) !== 0) return this.#unit(node) & VALUE;
     }
     return undefined;
   }
 
-  private unit(index: number): number {
-    const unit = this.units[index] as number | undefined;
-    if (unit === undefined) throw new TokenizerError(`${this.path}: the rules lead out of their trie`);
+  #unit(index: number): number {
+    const unit = this.#units[index] as number | undefined;
+    if (unit === undefined) throw new TokenizerError(`${this.#path}: the rules lead out of their trie`);
     return unit;
   }
 }

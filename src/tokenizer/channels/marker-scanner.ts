@@ -3,45 +3,45 @@ export type Scanned = { readonly marker: string } | { readonly text: string };
 
 /** Finds markers in text that arrives in pieces; holds back only what may be the beginning of one. */
 export class MarkerScanner {
-  private readonly markers: readonly string[];
-  private readonly pattern: RegExp;
-  private readonly longest: number;
-  private held = '';
+  readonly #markers: readonly string[];
+  readonly #pattern: RegExp;
+  readonly #longest: number;
+  #held = '';
 
   /** @param markers None of them the beginning of another. */
   constructor(markers: readonly string[]) {
-    this.markers = markers;
-    this.pattern = new RegExp(markers.map((marker) => marker.replace(/[|/[\]]/g, '\\$&')).join('|'), 'g');
-    this.longest = Math.max(...markers.map(({ length }) => length));
+    this.#markers = markers;
+    this.#pattern = new RegExp(markers.map((marker) => marker.replace(/[|/[\]]/g, '\\$&')).join('|'), 'g');
+    this.#longest = Math.max(...markers.map(({ length }) => length));
   }
 
   push(piece: string): Scanned[] {
-    const text = this.held + piece;
+    const text = this.#held + piece;
     const found: Scanned[] = [];
     let from = 0;
-    for (const { 0: marker, index } of text.matchAll(this.pattern)) {
+    for (const { 0: marker, index } of text.matchAll(this.#pattern)) {
       if (index > from) found.push({ text: text.slice(from, index) });
       found.push({ marker });
       from = index + marker.length;
     }
-    const safe = this.safeEnd(text, from);
+    const safe = this.#safeEnd(text, from);
     if (safe > from) found.push({ text: text.slice(from, safe) });
-    this.held = text.slice(safe);
+    this.#held = text.slice(safe);
     return found;
   }
 
   /** What was held back, which began no marker. */
   flush(): string {
-    const { held } = this;
-    this.held = '';
+    const held = this.#held;
+    this.#held = '';
     return held;
   }
 
   /** Where what may be the beginning of a marker starts, at or after `from`. */
-  private safeEnd(text: string, from: number): number {
-    for (let at = Math.max(from, text.length - this.longest + 1); at < text.length; at++) {
+  #safeEnd(text: string, from: number): number {
+    for (let at = Math.max(from, text.length - this.#longest + 1); at < text.length; at++) {
       const end = text.slice(at);
-      if (this.markers.some((marker) => marker.startsWith(end))) return at;
+      if (this.#markers.some((marker) => marker.startsWith(end))) return at;
     }
     return text.length;
   }

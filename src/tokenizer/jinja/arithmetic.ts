@@ -1,6 +1,6 @@
 import type { Budget } from './budget.ts';
 import { formatPercent } from './format.ts';
-import { Float, numeric, TemplateFault, Tuple, typeName, Undefined, type Value } from './values.ts';
+import { Float, numeric, TemplateFault, Tuple, typeName, Undefined, type Value } from './python-values.ts';
 
 /** Python's `+ - * / // % **`. */
 export function arithmetic(operator: string, a: Value, b: Value, budget: Budget): Value {

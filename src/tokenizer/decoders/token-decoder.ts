@@ -1,9 +1,9 @@
-import { entering } from '../bounded.ts';
-import type { Build } from '../build.ts';
+import { entering } from '../step-deadline.ts';
+import type { Build } from '../step-builder.ts';
 import type { Fields } from '../json-fields.ts';
 import { checkGrowth } from '../size-limits.ts';
 import { readPattern } from '../patterns/pattern.ts';
-import { replacer } from '../patterns/replace.ts';
+import { replacer } from '../patterns/pattern-replacer.ts';
 import { byteFallback, byteLevel } from './byte-decoders.ts';
 
 /** Turns tokens as the vocabulary spells them into text. */

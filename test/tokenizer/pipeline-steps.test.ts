@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { Build } from '../../src/tokenizer/build.ts';
-import { createDecoder } from '../../src/tokenizer/decoders/decoder.ts';
+import { Build } from '../../src/tokenizer/step-builder.ts';
+import { createDecoder } from '../../src/tokenizer/decoders/token-decoder.ts';
 import { TokenizerError } from '../../src/tokenizer/json-fields.ts';
 import { createNormalizer } from '../../src/tokenizer/normalizers/normalizer.ts';
 import { createPreTokenizer } from '../../src/tokenizer/pre-tokenizers/pre-tokenizer.ts';

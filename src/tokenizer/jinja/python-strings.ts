@@ -1,6 +1,6 @@
 import type { Budget } from './budget.ts';
-import { indexOf, lastIndexOf, lastOccurrences, occurrences } from './search.ts';
-import { Tuple } from './values.ts';
+import { indexOf, lastIndexOf, lastOccurrences, occurrences } from './substring-search.ts';
+import { Tuple } from './python-values.ts';
 
 /** What Python's `str.isspace` says; JavaScript takes U+FEFF for a space, and U+0085 and U+001C to U+001F for none. */
 const SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/; // eslint-disable-line no-control-regex

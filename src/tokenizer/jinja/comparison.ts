@@ -1,6 +1,6 @@
 import type { Budget } from './budget.ts';
-import { indexOf } from './search.ts';
-import { Dict, iterate, numeric, Range, TemplateFault, Tuple, typeName, Undefined, type Value } from './values.ts';
+import { indexOf } from './substring-search.ts';
+import { Dict, iterate, numeric, Range, TemplateFault, Tuple, typeName, Undefined, type Value } from './python-values.ts';
 
 /** The items of two lists, or of two tuples. */
 function bothItems(a: Value, b: Value): [readonly Value[], readonly Value[]] | undefined {

@@ -1,5 +1,5 @@
 import { addedTokenSplitter, type AddedToken, type Section } from './added-tokens.ts';
-import { entering } from './bounded.ts';
+import { entering } from './step-deadline.ts';
 import type { Model } from './models/tokenizer-model.ts';
 import type { Normalizer } from './normalizers/normalizer.ts';
 import type { PostProcessor } from './post-processor.ts';

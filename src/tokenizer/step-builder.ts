@@ -1,4 +1,4 @@
-import { entering } from './bounded.ts';
+import { entering } from './step-deadline.ts';
 import { Fields, TokenizerError } from './json-fields.ts';
 import { MAX_DEPTH, MAX_STEPS } from './size-limits.ts';
 
@@ -9,7 +9,7 @@ const FEW_STEPS = 32;
 export class Build {
   /** Whether the time of every step is known to grow with the text's length only. */
   isKnown = true;
-  private steps = 0;
+  #steps = 0;
 
   /**
    * Builds one step, or those of a sequence in order.
@@ -22,10 +22,10 @@ export class Build {
     parts: string,
     create: (type: string, fields: Fields) => T | undefined,
   ): Step<T>[] {
-    return this.collect(value, path, parts, create, 0);
+    return this.#collect(value, path, parts, create, 0);
   }
 
-  private collect<T>(
+  #collect<T>(
     value: unknown,
     path: string,
     parts: string,
@@ -38,10 +38,10 @@ export class Build {
       if (depth === MAX_DEPTH) throw new TokenizerError(`${path}: more than ${MAX_DEPTH} sequences within each other`);
       return fields
         .list(parts)
-        .flatMap((part, i) => this.collect(part, `${path}.${parts}[${i}]`, parts, create, depth + 1));
+        .flatMap((part, i) => this.#collect(part, `${path}.${parts}[${i}]`, parts, create, depth + 1));
     }
-    if (++this.steps > MAX_STEPS) throw new TokenizerError(`${path}: more than ${MAX_STEPS} steps`);
-    if (this.steps > FEW_STEPS) this.isKnown = false;
+    if (++this.#steps > MAX_STEPS) throw new TokenizerError(`${path}: more than ${MAX_STEPS} steps`);
+    if (this.#steps > FEW_STEPS) this.isKnown = false;
     entering(path);
     const run = create(type, fields);
     return [{ path, run: run ?? fields.fail('type', `a known ${parts.replace(/s$/, '')}`) }];

@@ -1,5 +1,5 @@
 import type { Budget } from './budget.ts';
-import { compare, contains, equal } from './compare.ts';
+import { compare, contains, equal } from './comparison.ts';
 import { isLower, isUpper } from './methods.ts';
 import { str } from './print.ts';
 import {
@@ -15,7 +15,7 @@ import {
   Undefined,
   type Value,
   View,
-} from './values.ts';
+} from './python-values.ts';
 
 type Test = (value: Value, argument: Value, budget: Budget) => boolean;
 

@@ -1,4 +1,4 @@
-import type { Value } from './values.ts';
+import type { Value } from './python-values.ts';
 
 /** What a template says, after parsing. */
 export type Statement =

@@ -47,37 +47,37 @@ type Key = string | number | null;
 
 /** Python's dict: keys of any hashable kind, where 1, 1.0 and True are the same key. */
 export class Dict {
-  private readonly entries = new Map<Key, [Value, Value]>();
+  readonly #entries = new Map<Key, [Value, Value]>();
 
   /** @param fields Values by name; keys of other kinds are `set`. */
   constructor(fields: Iterable<readonly [string, Value]> = []) {
-    for (const [name, value] of fields) this.entries.set(name, [name, value]);
+    for (const [name, value] of fields) this.#entries.set(name, [name, value]);
   }
 
   get size(): number {
-    return this.entries.size;
+    return this.#entries.size;
   }
   get(key: Value, budget: Budget): Value | undefined {
-    return this.entries.get(hash(key, budget))?.[1];
+    return this.#entries.get(hash(key, budget))?.[1];
   }
   has(key: Value, budget: Budget): boolean {
-    return this.entries.has(hash(key, budget));
+    return this.#entries.has(hash(key, budget));
   }
   set(key: Value, value: Value, budget: Budget): void {
     const hashed = hash(key, budget);
-    const entry = this.entries.get(hashed);
+    const entry = this.#entries.get(hashed);
     budget.object(1);
     if (entry) entry[1] = value;
-    else this.entries.set(hashed, [key, value]);
+    else this.#entries.set(hashed, [key, value]);
   }
   keys(): Value[] {
-    return Array.from(this.entries.values(), ([key]) => key);
+    return Array.from(this.#entries.values(), ([key]) => key);
   }
   values(): Value[] {
-    return Array.from(this.entries.values(), ([, value]) => value);
+    return Array.from(this.#entries.values(), ([, value]) => value);
   }
   items(): IterableIterator<[Value, Value]> {
-    return this.entries.values();
+    return this.#entries.values();
   }
 }
 
@@ -141,26 +141,26 @@ export class View {
 
 /** What filters such as `map` and `select` give: true even when empty, without length, and used up by its first reader. */
 export class Generator {
-  private make: (() => readonly Value[]) | undefined;
-  private items: readonly Value[] = [];
-  private used = 0;
+  #make: (() => readonly Value[]) | undefined;
+  #items: readonly Value[] = [];
+  #used = 0;
   /** @param make Runs when the first item is wanted, and not if none ever is. */
   constructor(make: () => readonly Value[]) {
-    this.make = make;
+    this.#make = make;
   }
   take(): readonly Value[] {
-    this.begin();
-    const left = this.used === 0 ? this.items : this.items.slice(this.used);
-    this.items = [];
+    this.#begin();
+    const left = this.#used === 0 ? this.#items : this.#items.slice(this.#used);
+    this.#items = [];
     return left;
   }
   next(): Value | undefined {
-    this.begin();
-    return (this.items as (Value | undefined)[])[this.used++];
+    this.#begin();
+    return (this.#items as (Value | undefined)[])[this.#used++];
   }
-  private begin(): void {
-    if (this.make) this.items = this.make();
-    this.make = undefined;
+  #begin(): void {
+    if (this.#make) this.#items = this.#make();
+    this.#make = undefined;
   }
 }
 
