@@ -5,10 +5,12 @@ import { checkConversation } from './argument-checks.ts';
 import { Budget, LimitError } from './jinja/budget.ts';
 import { DataError, fromJavaScript } from './jinja/from-javascript.ts';
 import { Interpreter } from './jinja/interpreter.ts';
-import { parse } from './jinja/parser.ts';
-import { str } from './jinja/print.ts';
+import { parseTemplate } from './jinja/template-parser.ts';
+import { str } from './jinja/repr.ts';
 import { occurrences } from './jinja/substring-search.ts';
-import { Callable, Dict, orElse, TemplateFault, text, type Value } from './jinja/python-values.ts';
+import { orElse, text } from './jinja/conversions.ts';
+import { Callable, Dict, type Value } from './jinja/python-values.ts';
+import { TemplateFault } from './jinja/template-fault.ts';
 import { LONGEST_DIRECTIVE, strftime } from './strftime.ts';
 
 /** A message of a conversation. Templates read further fields, such as `tool_calls` or `reasoning_content`. */
@@ -79,7 +81,7 @@ export function compileTemplate(source: string): Template {
     throw new TemplateError(`chat template: ${size} bytes, expected at most ${MAX_SOURCE}; is it the right file?`);
   }
   const { program, variables, fields } = guarded(() => {
-    const parsed = parse(source);
+    const parsed = parseTemplate(source);
     return { program: parsed, ...namesIn(parsed) };
   });
   const render = (messages: readonly ChatMessage[], given: TemplateVariables = {}): string => {

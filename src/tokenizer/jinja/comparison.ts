@@ -1,6 +1,9 @@
 import type { Budget } from './budget.ts';
 import { indexOf } from './substring-search.ts';
-import { Dict, iterate, numeric, Range, TemplateFault, Tuple, typeName, Undefined, type Value } from './python-values.ts';
+import { numeric } from './conversions.ts';
+import { iterate } from './iteration.ts';
+import { Dict, Range, Tuple, typeName, Undefined, type Value } from './python-values.ts';
+import { TemplateFault } from './template-fault.ts';
 
 /** The items of two lists, or of two tuples. */
 function bothItems(a: Value, b: Value): [readonly Value[], readonly Value[]] | undefined {

@@ -1,21 +1,21 @@
 import type { Budget } from './budget.ts';
 import { compare, contains, equal } from './comparison.ts';
-import { isLower, isUpper } from './methods.ts';
-import { str } from './print.ts';
+import { numeric } from './conversions.ts';
+import { isLower, isUpper } from './python-strings.ts';
 import {
   Callable,
   Dict,
   Float,
   Generator,
-  numeric,
   Range,
-  TemplateFault,
   Tuple,
   typeName,
   Undefined,
   type Value,
   View,
 } from './python-values.ts';
+import { str } from './repr.ts';
+import { TemplateFault } from './template-fault.ts';
 
 type Test = (value: Value, argument: Value, budget: Budget) => boolean;
 

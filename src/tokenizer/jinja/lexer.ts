@@ -1,5 +1,6 @@
-import { isSpace, unescape } from './python-strings.ts';
-import { TemplateFault } from './python-values.ts';
+import { isSpace } from './python-strings.ts';
+import { unescape } from './string-literal.ts';
+import { TemplateFault } from './template-fault.ts';
 
 export interface Token {
   readonly type: 'data' | 'begin' | 'end' | 'print' | 'endprint' | 'name' | 'string' | 'integer' | 'float' | 'operator' | 'eof'; // prettier-ignore

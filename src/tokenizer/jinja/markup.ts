@@ -1,5 +1,5 @@
 import type { Budget } from './budget.ts';
-import { replaceEach } from './python-strings.ts';
+import { replaceEach } from './piecewise.ts';
 import { Undefined, type Value } from './python-values.ts';
 
 /** Text that is HTML. Nothing escapes what a chat template prints, but `safe` still marks, and `+` still heeds it. */

@@ -1,16 +1,25 @@
 import type { Budget } from './budget.ts';
-import { indexOf, lastIndexOf, lastOccurrences, occurrences } from './substring-search.ts';
+import { STEPS_PER_REPLACEMENT } from './piecewise.ts';
 import { Tuple } from './python-values.ts';
+import { characters } from './slices.ts';
+import { indexOf, lastIndexOf, lastOccurrences, occurrences } from './substring-search.ts';
 
 /** What Python's `str.isspace` says; JavaScript takes U+FEFF for a space, and U+0085 and U+001C to U+001F for none. */
 const SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/; // eslint-disable-line no-control-regex
+
+// eslint-disable-line no-control-regex
 const NOT_SPACE = new RegExp(`[^${SPACE.source.slice(1)}`);
+
 const WORDS = new RegExp(`${NOT_SPACE.source}+`, 'g');
+
 const LINE_END = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/g; // eslint-disable-line no-control-regex
+
+// eslint-disable-line no-control-regex
 /** What a word or a line costs that is cut out of a text. */
 const STEPS_PER_PIECE = 4;
 
 export const isSpace = (character: string): boolean => SPACE.test(character);
+
 export const isAllSpace = (text: string): boolean => text !== '' && !NOT_SPACE.test(text);
 
 /** Python's `strip`, `lstrip` and `rstrip`: of white space, or of any of the characters given. */
@@ -81,42 +90,31 @@ export function partition(text: string, separator: string, fromRight: boolean, b
   return new Tuple([text.slice(0, at), separator, text.slice(at + separator.length)]);
 }
 
+export function replace(self: string, old: string, by: string, count: number, budget: Budget): string {
+  const most = count < 0 ? Infinity : count;
+  if (old === '') {
+    const all = characters(self, budget);
+    const times = Math.min(most, all.length + 1);
+    budget.text(self.length + times * by.length);
+    const pieces = all.slice(0, times).map((character) => by + character);
+    return pieces.join('') + all.slice(times).join('') + (times > all.length ? by : '');
+  }
+  const times = occurrences(self, old, most, budget).length;
+  budget.text(self.length + times * Math.max(0, by.length - old.length));
+  return times === 0 ? self : split(self, old, times, false, budget).join(by);
+}
+
+/** `separator.join(texts)`, which could be far longer than what it is made of. */
+export function joinTexts(texts: readonly string[], separator: string, budget: Budget): string {
+  const total = texts.reduce((sum, item) => sum + item.length + separator.length, 0);
+  budget.text(total);
+  return texts.join(separator);
+}
+
 /** The first character in upper case, the rest in lower case. */
 export function capitalize(text: string): string {
   const [first = ''] = text;
   return first.toUpperCase() + text.slice(first.length).toLowerCase();
-}
-
-/** What a character or a run of them costs that a function replaces. */
-const STEPS_PER_REPLACEMENT = 2;
-
-/** `text.replace(pattern, by)` of a long text, piece by piece, so that what grows is known before it is large. */
-export function replaceEach(text: string, pattern: RegExp, by: (found: string) => string, budget: Budget): string {
-  return inPieces(text, budget, (piece) =>
-    piece.replace(pattern, (found) => {
-      budget.spend(STEPS_PER_REPLACEMENT);
-      return by(found);
-    }),
-  );
-}
-
-/** Code units that are changed at a time. */
-const PIECE = 2 ** 16;
-
-/** A text that is changed character by character, in pieces that cut no pair in two. */
-export function inPieces(text: string, budget: Budget, change: (piece: string) => string): string {
-  budget.text(text.length);
-  let changed = '';
-  for (let from = 0; from < text.length;) {
-    const end = Math.min(text.length, from + PIECE);
-    const to = end < text.length && text.charCodeAt(end - 1) >> 10 === 0x36 ? end + 1 : end;
-    const piece = change(text.slice(from, to));
-    budget.text(piece.length);
-    changed += piece;
-    budget.room(changed.length);
-    from = to;
-  }
-  return changed;
 }
 
 /** Python's `str.title`: a letter after another is small, all others are large. */
@@ -124,12 +122,7 @@ export function titleCase(text: string, budget: Budget): string {
   return eachWord(text, /\p{L}+/gu, budget);
 }
 
-/** Jinja's `title`: words begin after white space, hyphens and opening brackets. */
-export function titleWords(text: string, budget: Budget): string {
-  return eachWord(text, /[^-\s({[<]+/gu, budget);
-}
-
-function eachWord(text: string, word: RegExp, budget: Budget): string {
+export function eachWord(text: string, word: RegExp, budget: Budget): string {
   // Words may be longer than a piece; letters that become three in upper case are few, but a text may have no others.
   budget.text(3 * text.length);
   return text.replace(word, (found) => {
@@ -138,28 +131,12 @@ function eachWord(text: string, word: RegExp, budget: Budget): string {
   });
 }
 
-/** Spaces before each line but the first (`first`: that too), and not before empty ones (`blank`: these too). */
-export function indent(text: string, prefix: string, first: boolean, blank: boolean, budget: Budget): string {
-  const [head = '', ...rest] = splitLines(`${text}\n`, false, budget);
-  budget.text(text.length + prefix.length * (rest.length + 1));
-  const lines = rest.map((line) => (line === '' && !blank ? line : prefix + line));
-  return (first ? prefix : '') + [head, ...lines].join('\n');
+export function isLower(self: string, budget: Budget): boolean {
+  budget.text(4 * self.length); // One character can become three.
+  return self === self.toLowerCase() && self !== self.toUpperCase();
 }
 
-const ESCAPES: Readonly<Partial<Record<string, string>>> = {
-  ...{ n: '\n', t: '\t', r: '\r', a: '\x07', b: '\b', f: '\f', v: '\v' },
-  ...{ '\\': '\\', "'": "'", '"': '"', '\n': '' },
-};
-
-/** What a string literal between its quotes means. A backslash before any other character stays, as in Python. */
-export function unescape(literal: string): string {
-  return literal.replace(
-    /\\(?:x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})|([0-7]{1,3})|([\s\S]))/g,
-    (whole, x?: string, u?: string, U?: string, octal?: string, single?: string) => {
-      const hex = x ?? u ?? U;
-      if (hex !== undefined) return String.fromCodePoint(parseInt(hex, 16));
-      if (octal !== undefined) return String.fromCodePoint(parseInt(octal, 8));
-      return ESCAPES[single!] ?? whole;
-    },
-  );
+export function isUpper(self: string, budget: Budget): boolean {
+  budget.text(4 * self.length);
+  return self === self.toUpperCase() && self !== self.toLowerCase();
 }

@@ -1,5 +1,5 @@
 import type { Budget } from './budget.ts';
-import { characters, codePoints } from './slices.ts';
+import { TemplateFault } from './template-fault.ts';
 
 /**
  * A value of a template, as Python has it. Whole numbers are JavaScript numbers and lists are arrays; what JavaScript
@@ -21,9 +21,6 @@ export type Value =
   | Namespace
   | Loop
   | Callable;
-
-/** Python's exceptions, as far as their message goes. */
-export class TemplateFault extends Error {}
 
 /** Python's float; `1.0` is not the whole number 1. */
 export class Float {
@@ -213,35 +210,6 @@ export class Callable {
   }
 }
 
-export const NO_ARGUMENTS: Arguments = { positional: [], named: new Map() };
-
-/**
- * Arguments in the order of the names of a function's parameters, as Python binds them.
- *
- * @param required How many of them must be given.
- */
-export function bind(name: string, { positional, named }: Arguments, parameters: readonly string[], required = 0) {
-  if (positional.length > parameters.length) {
-    const most = parameters.length;
-    throw new TemplateFault(`${name}() takes at most ${most} argument${most === 1 ? '' : 's'} (${positional.length} given)`); // prettier-ignore
-  }
-  const bound: (Value | undefined)[] = [...positional];
-  for (const [key, value] of named) {
-    const at = parameters.indexOf(key);
-    if (at < 0) throw new TemplateFault(`${name}() got an unexpected keyword argument '${key}'`);
-    if (bound[at] !== undefined) throw new TemplateFault(`${name}() got multiple values for argument '${key}'`);
-    bound[at] = value;
-  }
-  const missing = parameters.findIndex((_, i) => i < required && bound[i] === undefined);
-  if (missing >= 0) throw new TemplateFault(`${name}() missing required argument '${parameters[missing]}'`);
-  return bound;
-}
-
-/** A value that was found, else another. `null` is a value here, so `??` would not do. */
-export function orElse(found: Value | undefined, otherwise: () => Value): Value {
-  return found === undefined ? otherwise() : found;
-}
-
 /** Python's name of a value's type. */
 export function typeName(value: Value): string {
   if (value === null) return 'NoneType';
@@ -255,74 +223,4 @@ export function typeName(value: Value): string {
   return value instanceof Undefined || value instanceof Namespace
     ? value.constructor.name
     : value.constructor.name.toLowerCase();
-}
-
-/** The number that a number or a bool stands for. */
-export function numeric(value: Value): number | undefined {
-  if (typeof value === 'number') return value;
-  if (typeof value === 'boolean') return Number(value);
-  return value instanceof Float ? value.value : undefined;
-}
-
-/** A whole number, as Python wants it for indices and widths. */
-export function integer(value: Value | undefined, otherwise: number, what: string): number {
-  if (value === undefined || value === null) return otherwise;
-  if (typeof value === 'number' || typeof value === 'boolean') return Number(value);
-  throw new TemplateFault(`${what}: '${typeName(value)}' object cannot be interpreted as an integer`);
-}
-
-export function text(value: Value | undefined, what: string): string {
-  if (typeof value === 'string') return value;
-  if (value instanceof Undefined) value.fail();
-  throw new TemplateFault(`${what}: expected a string, got ${value === undefined ? 'nothing' : typeName(value)}`);
-}
-
-export function truth(value: Value): boolean {
-  if (value === null || value instanceof Undefined) return false;
-  if (typeof value === 'string' || Array.isArray(value)) return value.length > 0;
-  if (typeof value !== 'object') return Boolean(value);
-  if (value instanceof Float) return value.value !== 0;
-  if (value instanceof Dict) return value.size > 0;
-  if (value instanceof Range) return value.length > 0;
-  if (value instanceof Tuple || value instanceof View || value instanceof Loop) return value.items.length > 0;
-  return true;
-}
-
-/** The items of a list, a tuple, or what else keeps them in order and is not used up. */
-export function sequence(value: Value, budget: Budget): readonly Value[] | undefined {
-  if (Array.isArray(value)) return value;
-  if (value instanceof Tuple || value instanceof View) return value.items;
-  if (!(value instanceof Range)) return undefined;
-  budget.items(value.length);
-  return value.items();
-}
-
-/** What a loop over the value goes through. */
-export function iterate(value: Value, budget: Budget): readonly Value[] {
-  const items = itemsOf(value, budget);
-  budget.items(items.length);
-  return items;
-}
-
-function itemsOf(value: Value, budget: Budget): readonly Value[] {
-  const items = sequence(value, budget);
-  if (items) return items;
-  if (typeof value === 'string') return characters(value, budget);
-  if (value instanceof Dict) {
-    budget.items(value.size);
-    return value.keys();
-  }
-  if (value instanceof Generator) return value.take();
-  if (value instanceof Undefined) return [];
-  throw new TemplateFault(`'${typeName(value)}' object is not iterable`);
-}
-
-/** Python's `len`, of a text in code points. */
-export function length(value: Value): number {
-  if (typeof value === 'string') return codePoints(value);
-  if (value instanceof Dict) return value.size;
-  if (value instanceof Undefined) return 0;
-  if (value instanceof Range || Array.isArray(value)) return value.length;
-  if (value instanceof Tuple || value instanceof View || value instanceof Loop) return value.items.length;
-  throw new TemplateFault(`object of type '${typeName(value)}' has no len()`);
 }

@@ -1,7 +1,7 @@
 import type { Budget } from './budget.ts';
-import { TemplateFault } from './python-values.ts';
+import { TemplateFault } from './template-fault.ts';
 
-export type Bounds = readonly (number | undefined)[];
+type Bounds = readonly (number | undefined)[];
 
 /** Which items of `length` Python's `value[start:stop:step]` takes: `count` of them, from `start` on. */
 export function slicePositions(length: number, bounds: Bounds): { start: number; step: number; count: number } {

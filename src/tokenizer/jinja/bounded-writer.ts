@@ -1,0 +1,29 @@
+import type { Budget } from './budget.ts';
+
+/** Text that grows within bounds: lists that hold one list several times can be short and print long. */
+export class Writer {
+  text = '';
+  readonly budget: Budget;
+  constructor(budget: Budget) {
+    this.budget = budget;
+  }
+
+  add(piece: string): void {
+    this.budget.text(piece.length);
+    this.budget.room(this.text.length + piece.length);
+    this.budget.spend(1);
+    this.text += piece;
+  }
+
+  /** Pieces between brackets, with a separator. */
+  list<T>(open: string, items: Iterable<T>, close: string, separator: string, write: (item: T) => void): void {
+    this.add(open);
+    let isFirst = true;
+    for (const item of items) {
+      if (!isFirst) this.add(separator);
+      isFirst = false;
+      write(item);
+    }
+    this.add(close);
+  }
+}

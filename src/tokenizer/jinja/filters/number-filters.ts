@@ -1,0 +1,67 @@
+import type { Budget } from '../budget.ts';
+import { bind } from '../call-arguments.ts';
+import { integer, numeric, orElse } from '../conversions.ts';
+import { bad, type Filters } from './filter.ts';
+import { strip } from '../python-strings.ts';
+import { Float, Undefined, type Value } from '../python-values.ts';
+import { roundHalfEven } from '../rounding.ts';
+import { TemplateFault } from '../template-fault.ts';
+
+export const NUMBER_FILTERS: Filters = {
+  abs(value) {
+    const number = Math.abs(numeric(value) ?? bad(value, 'abs()'));
+    return value instanceof Float ? new Float(number) : number;
+  },
+  float(value, args, budget) {
+    const [otherwise = new Float(0)] = bind('float', args, ['default']);
+    if (value instanceof Undefined) value.fail();
+    const number = typeof value === 'string' ? parseFloatText(value, budget) : numeric(value);
+    return number === undefined ? otherwise : new Float(number);
+  },
+  int(value, args, budget) {
+    const [otherwise = 0, base = 10] = bind('int', args, ['default', 'base']);
+    if (value instanceof Undefined) value.fail();
+    return orElse(parseInteger(value, integer(base, 10, 'int'), budget), () => otherwise);
+  },
+  round(value, args) {
+    const [precision, method = 'common'] = bind('round', args, ['precision', 'method']);
+    const places = integer(precision, 0, 'round');
+    const number = numeric(value) ?? bad(value, 'round()');
+    if (method !== 'common' && method !== 'ceil' && method !== 'floor')
+      throw new TemplateFault('method must be common, ceil or floor');
+    if (method === 'common') {
+      const rounded = roundHalfEven(number, places);
+      return value instanceof Float ? new Float(rounded) : rounded;
+    }
+    return new Float(Math[method](number * 10 ** places) / 10 ** places);
+  },
+};
+
+/** Python refuses to read longer whole numbers. */
+const MAX_DIGITS = 4300;
+
+function parseFloatText(value: string, budget: Budget): number | undefined {
+  const trimmed = strip(value, undefined, true, true, budget).replace(/(?<=\d)_(?=\d)/g, '');
+  const special = /^([-+]?)(?:(inf(?:inity)?)|nan)$/i.exec(trimmed);
+  if (special) return special[2] ? (special[1] === '-' ? -Infinity : Infinity) : NaN;
+  return /^[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?$/i.test(trimmed) ? Number(trimmed) : undefined;
+}
+
+/** Jinja's `int`: as Python reads the whole number, else the number cut off. */
+function parseInteger(value: Value, base: number, budget: Budget): number | undefined {
+  let number = numeric(value);
+  if (typeof value === 'string') {
+    const digits = strip(value, undefined, true, true, budget)
+      .toLowerCase()
+      .replace(/^([-+]?)0[box]/, '$1');
+    const isWhole =
+      digits.length <= MAX_DIGITS &&
+      /^[-+]?[\da-z]+$/.test(digits) &&
+      Array.from(digits.replace(/^[-+]/, '')).every((digit) => parseInt(digit, 36) < base);
+    number = isWhole ? parseInt(digits, base) : parseFloatText(value, budget);
+  }
+  if (number === undefined || !Number.isFinite(number)) return undefined;
+  const whole = Math.trunc(number) + 0;
+  if (!Number.isSafeInteger(whole)) throw new TemplateFault(`int: ${whole} is beyond 2^53`);
+  return whole;
+}

@@ -1,0 +1,45 @@
+import type { Budget } from './budget.ts';
+import { codePoints, substring } from './slices.ts';
+import { TemplateFault } from './template-fault.ts';
+
+/** How a value fills its place: the parts of Python's format specification that concern text and numbers. */
+export interface Spec {
+  readonly fill?: string | undefined;
+  readonly align?: string | undefined;
+  readonly sign?: string | undefined;
+  readonly alternate?: boolean;
+  readonly width?: number;
+  readonly grouping?: string | undefined;
+  readonly precision?: number | undefined;
+  readonly type?: string | undefined;
+}
+
+/** What filling a place costs. */
+export const STEPS_PER_PLACE = 10;
+
+/** Counts what is put in the places of one format: a short format can name a long text many times. */
+export function filling(budget: Budget) {
+  let length = 0;
+  return <Match extends unknown[]>(show: (...match: Match) => string) =>
+    (...match: Match): string => {
+      const shown = show(...match);
+      length += shown.length;
+      budget.room(length);
+      budget.text(shown.length);
+      return shown;
+    };
+}
+
+export const cut = (text: string, precision: number | undefined, budget: Budget): string =>
+  precision === undefined ? text : substring(text, [0, Math.max(0, precision)], budget);
+
+/** Fills a text up to a width; Python counts code points. */
+export function pad(text: string, { fill = ' ', align = '>', width = 0 }: Spec, budget: Budget): string {
+  budget.text(text.length);
+  const missing = width - codePoints(text);
+  if (missing <= 0) return text;
+  if (codePoints(fill) !== 1) throw new TemplateFault('The fill character must be exactly one character long');
+  budget.text(text.length + fill.length * missing);
+  const before = align === '<' ? 0 : align === '^' ? Math.floor(missing / 2) : missing;
+  return fill.repeat(before) + text + fill.repeat(missing - before);
+}

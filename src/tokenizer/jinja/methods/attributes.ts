@@ -1,0 +1,131 @@
+import { type FieldReader, formatBraces } from '../brace-format.ts';
+import type { Budget } from '../budget.ts';
+import { equal } from '../comparison.ts';
+import { orElse } from '../conversions.ts';
+import { iterate } from '../iteration.ts';
+import { CHANGES, DICT_METHODS, SEQUENCE_METHODS } from './collection-methods.ts';
+import { method } from './method-table.ts';
+import { STRING_METHODS } from './string-methods.ts';
+import {
+  Callable,
+  Dict,
+  Float,
+  Loop,
+  Namespace,
+  Range,
+  Tuple,
+  typeName,
+  Undefined,
+  type Value,
+} from '../python-values.ts';
+import { characterAt } from '../slices.ts';
+import { TemplateFault } from '../template-fault.ts';
+
+/** The attribute of a value, such as a method; undefined where it has none of that name. */
+export function attribute(of: Value, name: string, budget: Budget): Value | undefined {
+  if (of instanceof Namespace) return of.attributes.get(name);
+  if (of instanceof Loop) return loopAttribute(of, name, budget);
+  if (typeof of === 'string') {
+    if (name === 'format') return formatMethod(of, budget);
+    return method(STRING_METHODS, of, name, budget);
+  }
+  if (Object.hasOwn(CHANGES, typeName(of)) && CHANGES[typeName(of)].includes(name))
+    throw new TemplateFault(`access to attribute '${name}' of '${typeName(of)}' object is unsafe.`);
+  if (of instanceof Dict) return method(DICT_METHODS, of, name, budget);
+  if (Array.isArray(of) && name === 'copy') return new Callable('copy', () => [...iterate(of, budget)]);
+  if (of instanceof Tuple && of.names.includes(name)) return of.items[of.names.indexOf(name)];
+  if (of instanceof Callable && name === 'name') return of.name;
+  if (Array.isArray(of) || of instanceof Tuple) return method(SEQUENCE_METHODS, of, name, budget);
+  if (of instanceof Float && name === 'is_integer') return new Callable(name, () => Number.isInteger(of.value));
+  return undefined;
+}
+
+function formatMethod(self: string, budget: Budget): Value {
+  budget.object();
+  const fields: FieldReader = {
+    attribute: (of, name) => getAttribute(of, name, budget),
+    item: (of, key) => getItem(of, key, budget),
+  };
+  return new Callable('format', ({ positional, named }) => formatBraces(self, positional, named, fields, budget));
+}
+
+function loopAttribute(loop: Loop, name: string, budget: Budget): Value | undefined {
+  const { index0, items, depth0 } = loop;
+  switch (name) {
+    case 'index':
+      return index0 + 1;
+    case 'index0':
+      return index0;
+    case 'revindex':
+      return items.length - index0;
+    case 'revindex0':
+      return items.length - index0 - 1;
+    case 'first':
+      return index0 === 0;
+    case 'last':
+      return index0 === items.length - 1;
+    case 'length':
+      return items.length;
+    case 'depth':
+      return depth0 + 1;
+    case 'depth0':
+      return depth0;
+    case 'previtem':
+      return index0 > 0 ? items[index0 - 1] : new Undefined('there is no previous item');
+    case 'nextitem':
+      return index0 + 1 < items.length ? items[index0 + 1] : new Undefined('there is no next item');
+    case 'cycle':
+      budget.object();
+      return new Callable(name, ({ positional }) => {
+        if (positional.length === 0) throw new TemplateFault('no items for cycling given');
+        return positional[index0 % positional.length];
+      });
+    case 'changed':
+      budget.object();
+      return new Callable(name, ({ positional }) => {
+        budget.items(positional.length);
+        const isSame = loop.changed !== undefined && equal([...loop.changed], [...positional], budget);
+        loop.changed = positional;
+        return !isSame;
+      });
+    default:
+      return undefined;
+  }
+}
+
+/** `of.name`: an attribute, else an item. So `message.items` is dict's method, whatever the message holds. */
+export function getAttribute(of: Value, name: string, budget: Budget): Value {
+  if (of instanceof Undefined) of.fail();
+  return orElse(attribute(of, name, budget), () => orElse(item(of, name, budget), () => absent(of, name, budget)));
+}
+
+/** `of[key]`: an item, else an attribute. */
+export function getItem(of: Value, key: Value, budget: Budget): Value {
+  if (of instanceof Undefined) of.fail();
+  if (typeof key === 'string') budget.text(key.length);
+  else budget.spend(1);
+  const asAttribute = (): Value =>
+    orElse(typeof key === 'string' ? attribute(of, key, budget) : undefined, () => absent(of, key, budget));
+  return orElse(item(of, key, budget), asAttribute);
+}
+
+function item(of: Value, key: Value, budget: Budget): Value | undefined {
+  if (of instanceof Dict) return isHashable(key) ? of.get(key, budget) : undefined;
+  const index = typeof key === 'boolean' ? Number(key) : key;
+  if (typeof index !== 'number') return undefined;
+  if (typeof of === 'string') return characterAt(of, index, budget);
+  if (Array.isArray(of) || of instanceof Range) return of.at(index);
+  return of instanceof Tuple ? of.items.at(index) : undefined;
+}
+
+const isHashable = (key: Value): boolean => !(Array.isArray(key) || key instanceof Dict);
+
+export function absent(of: Value, key: Value, budget: Budget): Undefined {
+  budget.object();
+  const object = of === null ? 'None' : `${typeName(of)} object`;
+  return new Undefined(
+    typeof key === 'string'
+      ? `'${object}' has no attribute '${key}'`
+      : `${object} has no element ${typeof key === 'number' ? key : typeName(key)}`,
+  );
+}

@@ -1,0 +1,17 @@
+import type { Budget } from '../budget.ts';
+import { read } from '../call-arguments.ts';
+import { type Arguments, Callable, type Value } from '../python-values.ts';
+
+export type Method<T> = (self: T, args: Arguments, budget: Budget) => Value;
+
+export type Methods<T> = Readonly<Record<string, Method<T>>>;
+
+export function method<T>(methods: Methods<T>, self: T, name: string, budget: Budget): Value | undefined {
+  if (!Object.hasOwn(methods, name)) return undefined;
+  budget.object();
+  return new Callable(name, (args) => {
+    if (typeof self === 'string') budget.text(self.length);
+    read(args, budget);
+    return methods[name](self, args, budget);
+  });
+}
