@@ -33,7 +33,7 @@ const WHITE_SPACE = /\p{White_Space}/u;
  * @param spelling How a token appears in the text: its content, or its normalised content.
  */
 export function addedTokenSplitter(tokens: readonly AddedToken[], spelling: (token: AddedToken) => string): SplitText {
-  const spellings = new Spellings(tokens, spelling);
+  const spellings = new SpellingTrie(tokens, spelling);
   return (text, allowSpecial) => {
     const sections: Section[] = [];
     let done = 0;
@@ -68,7 +68,7 @@ function touchesWord(text: string, start: number, end: number): boolean {
 }
 
 /** The tokens by the UTF-16 units of their spellings. */
-class Spellings {
+class SpellingTrie {
   readonly #trie = new Trie<AddedToken>();
   /** Whether a token begins with a unit: most of a text is passed over by this alone. */
   readonly #begins = new Uint8Array(2 ** 16);

@@ -8,7 +8,7 @@ import { Interpreter } from './jinja/interpreter.ts';
 import { parseTemplate } from './jinja/template-parser.ts';
 import { str } from './jinja/repr.ts';
 import { occurrences } from './jinja/substring-search.ts';
-import { orElse, text } from './jinja/conversions.ts';
+import { orElse, requireText } from './jinja/conversions.ts';
 import { Callable, Dict, type Value } from './jinja/python-values.ts';
 import { TemplateFault } from './jinja/template-fault.ts';
 import { LONGEST_DIRECTIVE, strftime } from './strftime.ts';
@@ -140,10 +140,10 @@ const STEPS_PER_DIRECTIVE = 30;
 
 function functions(now: Date, budget: Budget): [string, Value][] {
   const strftimeNow = new Callable('strftime_now', ({ positional: [given] }) => {
-    const format = text(given, 'strftime_now');
+    const format = requireText(given, 'strftime_now');
     const directives = occurrences(format, '%', Infinity, budget).length;
     budget.spend(STEPS_PER_DIRECTIVE * directives);
-    budget.text(format.length + LONGEST_DIRECTIVE * directives);
+    budget.spendText(format.length + LONGEST_DIRECTIVE * directives);
     return strftime(now, format);
   });
   const raiseException = new Callable('raise_exception', ({ positional: [message] }) => {

@@ -1,5 +1,5 @@
 import { addedTokenSplitter, type AddedToken, type Section } from './added-tokens.ts';
-import { entering } from './step-deadline.ts';
+import { enterStep } from './step-deadline.ts';
 import type { Model } from './models/tokenizer-model.ts';
 import type { Normalizer } from './normalizers/normalizer.ts';
 import type { PostProcessor } from './post-processor.ts';
@@ -49,14 +49,14 @@ export function createEncoder(steps: Steps): Encode {
         ids.push(section.id);
       } else {
         const words = preTokenizer ? preTokenizer(section, isStart, text.length) : [section];
-        entering('tokenizer.json: model');
+        enterStep('tokenizer.json: model');
         for (const word of words) {
           if (word !== '') for (const id of model.encode(word)) ids.push(id);
         }
       }
       isStart = false;
     };
-    entering('tokenizer.json: added_tokens');
+    enterStep('tokenizer.json: added_tokens');
     for (const section of splitRaw(text, allowSpecial)) {
       if (typeof section === 'string') {
         const normalised = normalizer ? normalizer(section, text.length) : section;

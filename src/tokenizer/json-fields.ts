@@ -15,7 +15,7 @@ export function isTokenId(value: unknown): value is number {
 }
 
 /** A value of a file, fit for a message. */
-export function show(value: unknown): string {
+export function showValue(value: unknown): string {
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (isObject(value)) return 'an object';
   return typeof value === 'string' ? quote(value.slice(0, 80)) : String(value);
@@ -28,7 +28,7 @@ export class Fields {
   readonly #json: Json;
 
   constructor(path: string, value: unknown) {
-    if (!isObject(value)) throw new TokenizerError(`${path}: expected an object, got ${show(value)}`);
+    if (!isObject(value)) throw new TokenizerError(`${path}: expected an object, got ${showValue(value)}`);
     this.path = path;
     this.#json = value;
   }
@@ -81,7 +81,7 @@ export class Fields {
 
   /** @returns never; it throws. */
   fail(name: string, expected: string): never {
-    throw new TokenizerError(`${this.path}: expected ${name} to be ${expected}, got ${show(this.value(name))}`);
+    throw new TokenizerError(`${this.path}: expected ${name} to be ${expected}, got ${showValue(this.value(name))}`);
   }
 
   #typed<T>(name: string, expected: string, fallback: T | undefined, isRight: (value: unknown) => boolean): T {

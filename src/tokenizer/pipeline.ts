@@ -1,12 +1,12 @@
 import type { AddedToken } from './added-tokens.ts';
-import { bounded } from './step-deadline.ts';
-import { Build } from './step-builder.ts';
+import { withStepDeadline } from './step-deadline.ts';
+import { StepBuilder } from './step-builder.ts';
 import { createDecoder, type DecodeTokens } from './decoders/token-decoder.ts';
 import { createEncoder, type Encode } from './encoder.ts';
 import { TokenizerError } from './json-fields.ts';
 import type { TokenizerFiles } from './tokenizer-files.ts';
 import { checkGrowth, MAX_TEXT } from './size-limits.ts';
-import { createModel } from './models/tokenizer-model.ts';
+import { createModel } from './models/create-model.ts';
 import { createNormalizer, type Normalizer } from './normalizers/normalizer.ts';
 import { createPostProcessor } from './post-processor.ts';
 import { createPreTokenizer } from './pre-tokenizers/pre-tokenizer.ts';
@@ -36,29 +36,29 @@ const MAX_ADDED = 2 ** 21;
  */
 export function createPipeline(files: TokenizerFiles): Pipeline {
   const { tokenizer } = files;
-  const build = new Build();
+  const build = new StepBuilder();
   const optional = <T>(name: string, create: (config: unknown) => T): T | undefined =>
     tokenizer[name] === undefined || tokenizer[name] === null ? undefined : create(tokenizer[name]);
   const model = createModel(tokenizer.model, build);
   const normalizer = optional('normalizer', (config) => createNormalizer(config, build));
   const preTokenizer = optional('pre_tokenizer', (config) => createPreTokenizer(config, build));
   const postProcessor = optional('post_processor', (config) => createPostProcessor(config, build));
-  const decoderBuild = new Build();
+  const decoderBuild = new StepBuilder();
   const decode = createDecoder(tokenizer.decoder, decoderBuild);
 
   const { fromTokenizer, fromConfig, named } = specialTokens(files);
-  const added = withIds(model.vocab, [fromTokenizer, fromConfig]);
-  if (added.some(({ content }) => content.length > SHORT_TOKEN)) build.isKnown = false;
+  const added = assignIds(model.vocab, [fromTokenizer, fromConfig]);
+  if (added.some(({ content }) => content.length > SHORT_TOKEN)) build.isLinear = false;
   const spell = () => normalisedSpellings(added, normalizer);
-  const spellings = build.isKnown ? spell() : bounded(MAX_TEXT, spell);
+  const spellings = build.isLinear ? spell() : withStepDeadline(MAX_TEXT, spell);
   const normalisedSpelling = ({ id, content }: AddedToken) => spellings.get(id) ?? content;
   const encode = createEncoder({ added, normalisedSpelling, normalizer, preTokenizer, model, postProcessor });
   return {
     vocab: model.vocab,
     added,
     names: named,
-    encode: build.isKnown ? encode : (text, options) => bounded(text.length, () => encode(text, options)),
-    decode: decoderBuild.isKnown ? decode : (tokens) => bounded(tokens.length, () => decode(tokens)),
+    encode: build.isLinear ? encode : (text, options) => withStepDeadline(text.length, () => encode(text, options)),
+    decode: decoderBuild.isLinear ? decode : (tokens) => withStepDeadline(tokens.length, () => decode(tokens)),
     decodedSpellings: spellings,
   };
 }
@@ -68,7 +68,7 @@ export function createPipeline(files: TokenizerFiles): Pipeline {
  * Source: `AddedVocabulary::add_tokens` of the Rust crate `tokenizers`.
  * @param lists - In the order in which they are added.
  */
-function withIds(vocab: ReadonlyMap<string, number>, lists: readonly (readonly NewToken[])[]): AddedToken[] {
+function assignIds(vocab: ReadonlyMap<string, number>, lists: readonly (readonly NewToken[])[]): AddedToken[] {
   const byId = new Map<number, AddedToken>();
   const ids = new Map<string, number>();
   const special = new Set<string>();

@@ -1,5 +1,5 @@
-import type { Build } from './step-builder.ts';
-import { Fields, isTokenId, show, TokenizerError } from './json-fields.ts';
+import type { StepBuilder } from './step-builder.ts';
+import { Fields, isTokenId, showValue, TokenizerError } from './json-fields.ts';
 import { MAX_STEPS } from './size-limits.ts';
 import { isObject } from '../json.ts';
 
@@ -13,7 +13,7 @@ export type PostProcessor = (ids: readonly number[], addSpecialTokens: boolean) 
 const MAX_IDS = 2 ** 26;
 
 /** The `post_processor` of tokenizer.json. Its rules for offsets and for pairs of texts have no use here. */
-export function createPostProcessor(config: unknown, build: Build): PostProcessor {
+export function createPostProcessor(config: unknown, build: StepBuilder): PostProcessor {
   const path = 'tokenizer.json: post_processor';
   const steps = build.collectSteps(config, path, 'processors', create);
   return (ids, add) => steps.reduce((done, { path, run }) => checkCount(path, run(done, add)), ids);
@@ -55,7 +55,7 @@ function template(fields: Fields): PostProcessor {
     const { SpecialToken: token, Sequence: text } = isObject(piece) ? piece : {};
     if (isObject(token) && typeof token.id === 'string') return specialIds(ids, token.id);
     if (isObject(text) && (text.id === 'A' || text.id === 'B')) return text.id;
-    throw new TokenizerError(`${path}: expected a SpecialToken or a Sequence, got ${show(piece)}`);
+    throw new TokenizerError(`${path}: expected a SpecialToken or a Sequence, got ${showValue(piece)}`);
   });
   return (text, add) => {
     const all: number[] = [];

@@ -1,4 +1,4 @@
-import { show, TokenizerError } from './json-fields.ts';
+import { showValue, TokenizerError } from './json-fields.ts';
 
 /** Steps of a pipeline, those within sequences counted. */
 export const MAX_STEPS = 1000;
@@ -30,7 +30,7 @@ export function checkGrowth(path: string, source: number, after: number): void {
 export function checkToken(path: string, token: string): void {
   if (token.length > MAX_TEXT) {
     throw new TokenizerError(
-      `${path}: expected tokens of at most ${MAX_TEXT} characters, got ${show(token)} of ${token.length}`,
+      `${path}: expected tokens of at most ${MAX_TEXT} characters, got ${showValue(token)} of ${token.length}`,
     );
   }
 }

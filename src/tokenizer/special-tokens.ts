@@ -1,4 +1,4 @@
-import { Fields, isTokenId, show, TokenizerError } from './json-fields.ts';
+import { Fields, isTokenId, showValue, TokenizerError } from './json-fields.ts';
 import type { TokenizerFiles } from './tokenizer-files.ts';
 import { checkToken } from './size-limits.ts';
 import { isObject, type Json } from '../json.ts';
@@ -32,7 +32,7 @@ export function specialTokens(files: TokenizerFiles): SpecialTokens {
   const { config } = files;
   const decoder = config.added_tokens_decoder ?? undefined;
   if (decoder !== undefined && !isObject(decoder)) {
-    throw new TokenizerError(`${CONFIG}: expected added_tokens_decoder to be an object, got ${show(decoder)}`);
+    throw new TokenizerError(`${CONFIG}: expected added_tokens_decoder to be an object, got ${showValue(decoder)}`);
   }
   const { named, extra } = namedTokens(config, decoder ? {} : (files.specialTokensMap ?? {}));
   const names = new Set(Array.from(named.values(), ({ content }) => content));
@@ -63,31 +63,31 @@ export function specialTokens(files: TokenizerFiles): SpecialTokens {
 const CONFIG = 'tokenizer_config.json';
 const MAP = 'special_tokens_map.json';
 
-type Listed = readonly [id: number, token: NewToken];
+type TokenWithId = readonly [id: number, token: NewToken];
 
-function decoderTokens(decoder: Json): Listed[] {
+function decoderTokens(decoder: Json): TokenWithId[] {
   return Object.entries(decoder).map(([key, token]) => [
-    idOf(key),
+    idFromKey(key),
     readToken(`${CONFIG}: added_tokens_decoder["${key.slice(0, 20)}"]`, token),
   ]);
 }
 
 /** An id as the key of an object. */
-function idOf(key: string): number {
+function idFromKey(key: string): number {
   const id = /^\d{1,9}$/.test(key) ? Number(key) : undefined;
   if (isTokenId(id)) return id;
-  throw new TokenizerError(`${CONFIG}: expected the keys of added_tokens_decoder to be token ids, got ${show(key)}`);
+  throw new TokenizerError(`${CONFIG}: expected the keys of added_tokens_decoder to be token ids, got ${showValue(key)}`);
 }
 
 /** `added_tokens` of tokenizer.json. Their ids follow from the vocabulary and their order, as in the Rust crate. */
-function addedTokens(tokenizer: Json): Listed[] {
+function addedTokens(tokenizer: Json): TokenWithId[] {
   const tokens = tokenizer.added_tokens ?? [];
   if (!Array.isArray(tokens)) throw new TokenizerError('tokenizer.json: expected added_tokens to be a list');
   return Array.from(tokens as unknown[], (token, i) => {
     const path = `tokenizer.json: added_tokens[${i}]`;
     const read = readToken(path, token);
     const { id } = token as Json;
-    if (!isTokenId(id)) throw new TokenizerError(`${path}: expected id to be a token id, got ${show(id)}`);
+    if (!isTokenId(id)) throw new TokenizerError(`${path}: expected id to be a token id, got ${showValue(id)}`);
     return [id, read];
   });
 }
@@ -113,7 +113,7 @@ function namedTokens(config: Json, map: Json): { named: ReadonlyMap<string, NewT
     } else if (isObject(value)) {
       for (const [key, token] of Object.entries(value)) named.set(key, readSpecial(`${path(name)}.${key}`, token));
     } else {
-      throw new TokenizerError(`${path(name)}: expected a list or an object of tokens, got ${show(value)}`);
+      throw new TokenizerError(`${path(name)}: expected a list or an object of tokens, got ${showValue(value)}`);
     }
   }
   return { named, extra };
@@ -137,12 +137,12 @@ function isEmpty(value: unknown): boolean {
 }
 
 /** added_tokens.json: `{ token: id }`. */
-function legacyTokens(json: Json, special: readonly NewToken[]): Listed[] {
+function legacyTokens(json: Json, special: readonly NewToken[]): TokenWithId[] {
   const spellings = new Set(special.map(({ content }) => content));
   return Object.entries(json).map(([content, id]) => {
     if (!isTokenId(id)) {
       throw new TokenizerError(
-        `added_tokens.json: expected the id of ${show(content)} to be a token id, got ${show(id)}`,
+        `added_tokens.json: expected the id of ${showValue(content)} to be a token id, got ${showValue(id)}`,
       );
     }
     checkToken('added_tokens.json', content);

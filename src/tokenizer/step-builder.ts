@@ -1,4 +1,4 @@
-import { entering } from './step-deadline.ts';
+import { enterStep } from './step-deadline.ts';
 import { Fields, TokenizerError } from './json-fields.ts';
 import { MAX_DEPTH, MAX_STEPS } from './size-limits.ts';
 
@@ -6,9 +6,9 @@ import { MAX_DEPTH, MAX_STEPS } from './size-limits.ts';
 const FEW_STEPS = 32;
 
 /** What is noted while the steps of tokenizer.json are built. */
-export class Build {
+export class StepBuilder {
   /** Whether the time of every step is known to grow with the text's length only. */
-  isKnown = true;
+  isLinear = true;
   #steps = 0;
 
   /**
@@ -41,8 +41,8 @@ export class Build {
         .flatMap((part, i) => this.#collect(part, `${path}.${parts}[${i}]`, parts, create, depth + 1));
     }
     if (++this.#steps > MAX_STEPS) throw new TokenizerError(`${path}: more than ${MAX_STEPS} steps`);
-    if (this.#steps > FEW_STEPS) this.isKnown = false;
-    entering(path);
+    if (this.#steps > FEW_STEPS) this.isLinear = false;
+    enterStep(path);
     const run = create(type, fields);
     return [{ path, run: run ?? fields.fail('type', `a known ${parts.replace(/s$/, '')}`) }];
   }

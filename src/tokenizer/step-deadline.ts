@@ -8,7 +8,7 @@ const PER_CHARACTER = 0.01;
 let step = 'tokenizer.json';
 
 /** Notes which step of tokenizer.json runs now, for the error of `bounded`. */
-export function entering(path: string): void {
+export function enterStep(path: string): void {
   step = path;
 }
 
@@ -16,7 +16,7 @@ export function entering(path: string): void {
  * Runs work that a tokenizer's file decides on, within a time that grows with the text's length.
  * @throws {TokenizerError} naming the step that ran when the time was over.
  */
-export function bounded<T>(length: number, body: () => T): T {
+export function withStepDeadline<T>(length: number, body: () => T): T {
   const limit = Math.ceil(BASE + PER_CHARACTER * length);
   try {
     return withDeadline(limit, 'tokenizer', body);

@@ -54,7 +54,7 @@ export class DecodeStream implements TokenStream {
     if (this.#prefix === '' && this.#window.length > 0) this.#skipInvisibleStart();
     this.#window.push(token);
     const text = this.#decode(this.#window);
-    if (text.endsWith(INCOMPLETE)) return this.#window.length - this.#shown > MAX_HELD ? this.#release() : '';
+    if (text.endsWith(INCOMPLETE)) return this.#window.length - this.#shown > MAX_HELD ? this.#releaseHeld() : '';
     if (!this.#goesOn(text)) return this.#restart();
     if (text.length === this.#prefix.length) return '';
     return this.#advance(text, this.#window.length);
@@ -131,7 +131,7 @@ export class DecodeStream implements TokenStream {
   }
 
   /** Shows what is held back up to the last place where the text can be cut without changing it. */
-  #release(): string {
+  #releaseHeld(): string {
     const whole = this.#decode(this.#window);
     const n = this.#window.length;
     const cuts = [n - 3, n - 2, n - 1];

@@ -77,8 +77,8 @@ export class Tokenizer {
     this.#encodeText = encode;
     this.#decodeTokens = decode;
     const around = this.#encodeText('');
-    this.#leading = config.add_bos_token === true ? missing(this.bosId, around) : [];
-    this.#trailing = config.add_eos_token === true ? missing(this.eosId, around) : [];
+    this.#leading = config.add_bos_token === true ? tokenToAdd(this.bosId, around) : [];
+    this.#trailing = config.add_eos_token === true ? tokenToAdd(this.eosId, around) : [];
     this.#chatTemplate = compileWhenUsed(chatTemplate);
     this.#toolTemplate = compileWhenUsed(toolTemplate);
   }
@@ -176,7 +176,7 @@ export class Tokenizer {
 }
 
 /** A token that the configuration wants and the post-processor does not add already. */
-function missing(id: number | undefined, around: readonly number[]): number[] {
+function tokenToAdd(id: number | undefined, around: readonly number[]): number[] {
   return id === undefined || around.includes(id) ? [] : [id];
 }
 

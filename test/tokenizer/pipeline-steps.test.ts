@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { Build } from '../../src/tokenizer/step-builder.ts';
+import { StepBuilder } from '../../src/tokenizer/step-builder.ts';
 import { createDecoder } from '../../src/tokenizer/decoders/token-decoder.ts';
 import { TokenizerError } from '../../src/tokenizer/json-fields.ts';
 import { createNormalizer } from '../../src/tokenizer/normalizers/normalizer.ts';
@@ -41,7 +41,7 @@ const named = <T>(list: readonly [Json, T][]) =>
 describe('pre-tokenizers', () => {
   it.each(named(cases.preTokenizers))('%s', (_, config, given) => {
     const split = () => {
-      const step = createPreTokenizer(config, new Build());
+      const step = createPreTokenizer(config, new StepBuilder());
       return cases.texts.map((text) => step(text, true, text.length).filter((piece) => piece !== ''));
     };
     if (isError(given)) expect(split).toThrow(TokenizerError);
@@ -52,7 +52,7 @@ describe('pre-tokenizers', () => {
 describe('normalizers', () => {
   it.each(named(cases.normalizers))('%s', (_, config, given) => {
     const normalise = () => {
-      const step = createNormalizer(config, new Build());
+      const step = createNormalizer(config, new StepBuilder());
       return cases.texts.map((text) => step(text, text.length));
     };
     if (isError(given)) expect(normalise).toThrow(TokenizerError);
@@ -62,7 +62,7 @@ describe('normalizers', () => {
 
 describe('decoders', () => {
   it.each(named(cases.decoders))('%s', (_, config, given) => {
-    const create = () => createDecoder(config, new Build());
+    const create = () => createDecoder(config, new StepBuilder());
     if (isError(given)) {
       expect(create).toThrow(TokenizerError);
       return;

@@ -1,5 +1,5 @@
 /** A marker of a format, or text between markers. */
-export type Scanned = { readonly marker: string } | { readonly text: string };
+export type ScannedPiece = { readonly marker: string } | { readonly text: string };
 
 /** Finds markers in text that arrives in pieces; holds back only what may be the beginning of one. */
 export class MarkerScanner {
@@ -15,9 +15,9 @@ export class MarkerScanner {
     this.#longest = Math.max(...markers.map(({ length }) => length));
   }
 
-  push(piece: string): Scanned[] {
+  push(piece: string): ScannedPiece[] {
     const text = this.#held + piece;
-    const found: Scanned[] = [];
+    const found: ScannedPiece[] = [];
     let from = 0;
     for (const { 0: marker, index } of text.matchAll(this.#pattern)) {
       if (index > from) found.push({ text: text.slice(from, index) });

@@ -1,5 +1,5 @@
-import { entering } from '../step-deadline.ts';
-import type { Build } from '../step-builder.ts';
+import { enterStep } from '../step-deadline.ts';
+import type { StepBuilder } from '../step-builder.ts';
 import type { Fields } from '../json-fields.ts';
 import { checkGrowth } from '../size-limits.ts';
 import { readPattern } from '../patterns/pattern.ts';
@@ -11,7 +11,7 @@ export type DecodeTokens = (tokens: readonly string[]) => string;
 type Decoder = (tokens: readonly string[], source: number) => string[];
 
 /** The `decoder` of tokenizer.json; without one, tokens stand apart. */
-export function createDecoder(config: unknown, build: Build): DecodeTokens {
+export function createDecoder(config: unknown, build: StepBuilder): DecodeTokens {
   if (config === undefined || config === null) return (tokens) => tokens.join(' ');
   const path = 'tokenizer.json: decoder';
   const steps = build.collectSteps(config, path, 'decoders', (type, fields) => create(type, fields, build));
@@ -20,7 +20,7 @@ export function createDecoder(config: unknown, build: Build): DecodeTokens {
     checkGrowth(path, source, source);
     let parts = tokens;
     for (const { path, run } of steps) {
-      entering(path);
+      enterStep(path);
       parts = run(parts, source);
       checkGrowth(path, source, lengthOf(parts));
     }
@@ -34,7 +34,7 @@ function lengthOf(parts: readonly string[]): number {
   return length;
 }
 
-function create(type: string, fields: Fields, build: Build): Decoder | undefined {
+function create(type: string, fields: Fields, build: StepBuilder): Decoder | undefined {
   switch (type) {
     case 'BPEDecoder':
       return bpe(fields.string('suffix', '</w>'));

@@ -1,5 +1,5 @@
 import type { Budget } from './budget.ts';
-import { numeric } from './conversions.ts';
+import { toNumber } from './conversions.ts';
 import { formatPercent } from './percent-format.ts';
 import { Float, Tuple, typeName, Undefined, type Value } from './python-values.ts';
 import { TemplateFault } from './template-fault.ts';
@@ -8,18 +8,18 @@ import { TemplateFault } from './template-fault.ts';
 export function arithmetic(operator: string, a: Value, b: Value, budget: Budget): Value {
   if (operator === '%' && typeof a === 'string') return formatPercent(a, b, budget);
   for (const operand of [a, b]) if (operand instanceof Undefined) operand.fail();
-  const [x, y] = [numeric(a), numeric(b)];
+  const [x, y] = [toNumber(a), toNumber(b)];
   if (x !== undefined && y !== undefined) {
     return calculate(operator, x, y, a instanceof Float || b instanceof Float);
   }
   if (operator === '+') {
     if (typeof a === 'string' && typeof b === 'string') {
       // Joining costs nothing, but what is joined again and again grows.
-      budget.room(a.length + b.length);
+      budget.checkLength(a.length + b.length);
       return a + b;
     }
-    if (Array.isArray(a) && Array.isArray(b)) return join(a, b, budget);
-    if (a instanceof Tuple && b instanceof Tuple) return new Tuple(join(a.items, b.items, budget));
+    if (Array.isArray(a) && Array.isArray(b)) return concatenate(a, b, budget);
+    if (a instanceof Tuple && b instanceof Tuple) return new Tuple(concatenate(a.items, b.items, budget));
     if (typeof a === 'string') throw new TemplateFault(`can only concatenate str (not "${typeName(b)}") to str`);
   }
   if (operator === '*') {
@@ -52,27 +52,27 @@ function calculate(operator: string, x: number, y: number, isFloat: boolean): Va
   return result;
 }
 
-function join(a: readonly Value[], b: readonly Value[], budget: Budget): Value[] {
-  budget.items(a.length + b.length);
+function concatenate(a: readonly Value[], b: readonly Value[], budget: Budget): Value[] {
+  budget.spendItems(a.length + b.length);
   return [...a, ...b];
 }
 
 function repeat(value: Value, times: number, budget: Budget): Value | undefined {
   if (typeof value === 'string') {
-    budget.text(value.length * times);
+    budget.spendText(value.length * times);
     return value.repeat(times);
   }
   const items = Array.isArray(value) ? value : value instanceof Tuple ? value.items : undefined;
   if (items === undefined) return undefined;
-  budget.items(items.length * times);
+  budget.spendItems(items.length * times);
   const repeated = Array.from({ length: items.length * times }, (_, i) => items[i % items.length]);
   return value instanceof Tuple ? new Tuple(repeated) : repeated;
 }
 
 /** Python's unary `-` and `+`. */
-export function signed(sign: '-' | '+', value: Value): Value {
+export function applySign(sign: '-' | '+', value: Value): Value {
   if (value instanceof Undefined) value.fail();
-  const number = numeric(value);
+  const number = toNumber(value);
   if (number === undefined) throw new TemplateFault(`bad operand type for unary ${sign}: '${typeName(value)}'`);
   const result = sign === '-' ? -number : number;
   // There is no whole number -0.

@@ -1,7 +1,7 @@
 import type { Budget } from './budget.ts';
 
 /** Text that grows within bounds: lists that hold one list several times can be short and print long. */
-export class Writer {
+export class BoundedWriter {
   text = '';
   readonly budget: Budget;
   constructor(budget: Budget) {
@@ -9,8 +9,8 @@ export class Writer {
   }
 
   add(piece: string): void {
-    this.budget.text(piece.length);
-    this.budget.room(this.text.length + piece.length);
+    this.budget.spendText(piece.length);
+    this.budget.checkLength(this.text.length + piece.length);
     this.budget.spend(1);
     this.text += piece;
   }

@@ -1,5 +1,5 @@
 import type { Budget } from './budget.ts';
-import { cut, filling, pad, type Spec, STEPS_PER_PLACE } from './format-spec.ts';
+import { truncate, spendOnReplacements, pad, type FormatSpec, STEPS_PER_PLACE } from './format-spec.ts';
 import { formatNumber } from './number-format.ts';
 import { Float, typeName, Undefined, type Value } from './python-values.ts';
 import { repr, str } from './repr.ts';
@@ -42,7 +42,7 @@ export function formatBraces(
     }
     return value;
   };
-  const filled = filling(budget);
+  const filled = spendOnReplacements(budget);
   const fill = (text: string): string =>
     text.replace(
       /\{\{|\}\}|\{([^{}!:]*)(?:!([rsa]))?(?::((?:[^{}]|\{[^{}]*\})*))?\}|[{}]/g,
@@ -55,7 +55,7 @@ export function formatBraces(
         return formatValue(shown, spec?.includes('{') ? fill(spec) : (spec ?? ''), budget);
       }),
     );
-  budget.text(format.length);
+  budget.spendText(format.length);
   budget.spend(STEPS_PER_PLACE * occurrences(format, '{', Infinity, budget).length);
   return fill(format);
 }
@@ -68,7 +68,7 @@ function formatValue(value: Value, text: string, budget: Budget): string {
   const parts = SPEC.exec(text);
   if (!parts) throw new TemplateFault(`Invalid format specifier '${text}'`);
   const [, fill, align, sign, alternate, zero, width, grouping, precision, type] = parts as (string | undefined)[];
-  const spec: Spec = {
+  const spec: FormatSpec = {
     fill: fill ?? (zero ? '0' : ' '),
     align: align ?? (zero ? '=' : undefined),
     sign,
@@ -84,7 +84,7 @@ function formatValue(value: Value, text: string, budget: Budget): string {
   if (value instanceof Undefined || typeof value === 'string' || typeof value === 'boolean') {
     if (type !== undefined && type !== 's')
       throw new TemplateFault(`Unknown format code '${type}' for object of type 'str'`);
-    return pad(cut(str(value, budget), spec.precision, budget), { ...spec, align: spec.align ?? '<' }, budget);
+    return pad(truncate(str(value, budget), spec.precision, budget), { ...spec, align: spec.align ?? '<' }, budget);
   }
   throw new TemplateFault(`unsupported format string passed to ${typeName(value)}.__format__`);
 }

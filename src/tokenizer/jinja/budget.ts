@@ -25,38 +25,38 @@ export class Budget {
   /** @param steps Any number; what is no number (a width of NaN) is too much. */
   spend(steps: number): void {
     this.#steps += steps;
-    if (!(this.#steps <= LIMITS.steps)) throw tooMuch(LIMITS.steps, 'steps');
+    if (!(this.#steps <= LIMITS.steps)) throw limitError(LIMITS.steps, 'steps');
   }
 
   /** A text is `length` long, and nobody has gone through it. */
-  room(length: number): void {
-    if (!(length <= LIMITS.text)) throw tooMuch(LIMITS.text, 'characters of text');
+  checkLength(length: number): void {
+    if (!(length <= LIMITS.text)) throw limitError(LIMITS.text, 'characters of text');
   }
 
   /** A text of `length` is about to be read or made. */
-  text(length: number): void {
-    this.room(length);
+  spendText(length: number): void {
+    this.checkLength(length);
     this.spend(1 + Math.trunc(length / CHARACTERS_PER_STEP));
   }
 
   /** A text of `length` is about to be taken apart: each of its characters becomes a text, and an item of a list. */
-  characters(length: number): void {
-    this.room(length);
+  spendCharacters(length: number): void {
+    this.checkLength(length);
     this.spend(1 + 3 * length);
   }
 
   /** A list of `length` is about to be read or made. */
-  items(length: number): void {
-    if (!(length <= LIMITS.items)) throw tooMuch(LIMITS.items, 'items in a list');
+  spendItems(length: number): void {
+    if (!(length <= LIMITS.items)) throw limitError(LIMITS.items, 'items in a list');
     this.spend(2 + length);
   }
 
   /** An object of its own is about to be made, with `size` parts that have names or are objects themselves. */
-  object(size = 0): void {
-    if (!(size <= LIMITS.items)) throw tooMuch(LIMITS.items, 'items in a list');
+  spendObject(size = 0): void {
+    if (!(size <= LIMITS.items)) throw limitError(LIMITS.items, 'items in a list');
     this.spend(8 + 8 * size);
   }
 }
 
-const tooMuch = (limit: number, what: string): LimitError =>
+const limitError = (limit: number, what: string): LimitError =>
   new LimitError(`more than ${limit} ${what}; use another template`);

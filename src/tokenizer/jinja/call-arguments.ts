@@ -9,7 +9,7 @@ export const NO_ARGUMENTS: Arguments = { positional: [], named: new Map() };
  *
  * @param required How many of them must be given.
  */
-export function bind(name: string, { positional, named }: Arguments, parameters: readonly string[], required = 0) {
+export function bindArguments(name: string, { positional, named }: Arguments, parameters: readonly string[], required = 0) {
   if (positional.length > parameters.length) {
     const most = parameters.length;
     throw new TemplateFault(`${name}() takes at most ${most} argument${most === 1 ? '' : 's'} (${positional.length} given)`); // prettier-ignore
@@ -27,7 +27,7 @@ export function bind(name: string, { positional, named }: Arguments, parameters:
 }
 
 /** What a function is given: texts are read, or made one where they were put together of parts. */
-export function read({ positional, named }: Arguments, budget: Budget): void {
-  for (const value of positional) if (typeof value === 'string') budget.text(value.length);
-  for (const value of named.values()) if (typeof value === 'string') budget.text(value.length);
+export function spendOnTexts({ positional, named }: Arguments, budget: Budget): void {
+  for (const value of positional) if (typeof value === 'string') budget.spendText(value.length);
+  for (const value of named.values()) if (typeof value === 'string') budget.spendText(value.length);
 }

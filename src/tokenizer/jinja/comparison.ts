@@ -1,6 +1,6 @@
 import type { Budget } from './budget.ts';
 import { indexOf } from './substring-search.ts';
-import { numeric } from './conversions.ts';
+import { toNumber } from './conversions.ts';
 import { iterate } from './iteration.ts';
 import { Dict, Range, Tuple, typeName, Undefined, type Value } from './python-values.ts';
 import { TemplateFault } from './template-fault.ts';
@@ -16,10 +16,10 @@ export function equal(a: Value, b: Value, budget: Budget): boolean {
   budget.spend(1);
   if (typeof a === 'string' && typeof b === 'string') {
     if (a.length !== b.length) return false;
-    budget.text(a.length);
+    budget.spendText(a.length);
   }
   if (a === b) return true;
-  const [x, y] = [numeric(a), numeric(b)];
+  const [x, y] = [toNumber(a), toNumber(b)];
   if (x !== undefined || y !== undefined) return x === y;
   if (a instanceof Undefined) return b instanceof Undefined;
   const items = bothItems(a, b);
@@ -38,7 +38,7 @@ export function equal(a: Value, b: Value, budget: Budget): boolean {
 /** Python's order: below zero where `a` comes before `b`. */
 export function compare(a: Value, b: Value, operator: string, budget: Budget): number {
   budget.spend(1);
-  const [x, y] = [numeric(a), numeric(b)];
+  const [x, y] = [toNumber(a), toNumber(b)];
   if (x !== undefined && y !== undefined) return x - y;
   if (typeof a === 'string' && typeof b === 'string') return compareText(a, b, budget);
   const items = bothItems(a, b);
@@ -55,8 +55,8 @@ export function compare(a: Value, b: Value, operator: string, budget: Budget): n
 /** By code points: JavaScript compares UTF-16 units, which puts U+FF5C behind an emoji. */
 function compareText(a: string, b: string, budget: Budget): number {
   // Both are read to their end where they were put together of parts and are now made one.
-  budget.text(a.length);
-  budget.text(b.length);
+  budget.spendText(a.length);
+  budget.spendText(b.length);
   let i = 0;
   while (i < a.length && i < b.length && a[i] === b[i]) i++;
   if (i >= a.length || i >= b.length) return a.length - b.length;
@@ -72,7 +72,7 @@ export function contains(haystack: Value, needle: Value, budget: Budget): boolea
     throw new TemplateFault(`'in <string>' requires string as left operand, not ${typeName(needle)}`);
   }
   if (haystack instanceof Dict) return haystack.has(needle, budget);
-  if (haystack instanceof Range) return isInRange(haystack, numeric(needle));
+  if (haystack instanceof Range) return isInRange(haystack, toNumber(needle));
   return iterate(haystack, budget).some((item) => equal(item, needle, budget));
 }
 

@@ -1,9 +1,9 @@
-import { arithmetic, signed } from './arithmetic.ts';
+import { arithmetic, applySign } from './arithmetic.ts';
 import type { Budget } from './budget.ts';
 import { compare, contains, equal } from './comparison.ts';
-import { integer, orElse, text, truth } from './conversions.ts';
+import { requireInteger, orElse, requireText, isTruthy } from './conversions.ts';
 import { runFilter } from './filters/run-filter.ts';
-import { iterate, sequence } from './iteration.ts';
+import { iterate, orderedItems } from './iteration.ts';
 import { runTest } from './jinja-tests.ts';
 import { addMarkup, MAKES_MARKUP, Markup } from './markup.ts';
 import { getAttribute, getItem } from './methods/attributes.ts';
@@ -53,17 +53,17 @@ export class Evaluator {
         return expression.value;
       case 'name':
         return orElse(scope.get(expression.name), () => {
-          this.#budget.object();
+          this.#budget.spendObject();
           return new Undefined(`'${expression.name}' is undefined`);
         });
       case 'list':
-        this.#budget.items(expression.items.length);
+        this.#budget.spendItems(expression.items.length);
         return expression.items.map((item) => this.evaluate(item, scope));
       case 'tuple':
-        this.#budget.items(expression.items.length);
+        this.#budget.spendItems(expression.items.length);
         return new Tuple(expression.items.map((item) => this.evaluate(item, scope)));
       case 'dict': {
-        this.#budget.object();
+        this.#budget.spendObject();
         const dict = new Dict();
         for (const [key, value] of expression.entries)
           dict.set(this.evaluate(key, scope), this.evaluate(value, scope), this.#budget);
@@ -85,27 +85,27 @@ export class Evaluator {
         return runTest(name, value, this.#arguments(args, scope).positional, this.#budget);
       }
       case 'not':
-        return !truth(this.evaluate(expression.value, scope));
+        return !isTruthy(this.evaluate(expression.value, scope));
       case 'sign':
-        return signed(expression.sign, this.evaluate(expression.value, scope));
+        return applySign(expression.sign, this.evaluate(expression.value, scope));
       case 'concat':
         return expression.parts.reduce((joined, part) => {
           const piece = str(this.evaluate(part, scope), this.#budget);
-          this.#budget.room(joined.length + piece.length);
+          this.#budget.checkLength(joined.length + piece.length);
           return joined + piece;
         }, '');
       case 'compare':
         return this.#comparison(expression, scope);
       case 'and': {
         const left = this.evaluate(expression.left, scope);
-        return truth(left) ? this.evaluate(expression.right, scope) : left;
+        return isTruthy(left) ? this.evaluate(expression.right, scope) : left;
       }
       case 'or': {
         const left = this.evaluate(expression.left, scope);
-        return truth(left) ? left : this.evaluate(expression.right, scope);
+        return isTruthy(left) ? left : this.evaluate(expression.right, scope);
       }
       case 'choice':
-        if (truth(this.evaluate(expression.test, scope))) return this.evaluate(expression.value, scope);
+        if (isTruthy(this.evaluate(expression.test, scope))) return this.evaluate(expression.value, scope);
         if (expression.otherwise) return this.evaluate(expression.otherwise, scope);
         return new Undefined('the inline if-expression evaluated to false and no else section was defined.');
     }
@@ -115,13 +115,13 @@ export class Evaluator {
     if (of instanceof Undefined) of.fail();
     const numbers = bounds.map((bound) => {
       const value = bound ? this.evaluate(bound, scope) : null;
-      return value === null ? undefined : integer(value, 0, 'slice');
+      return value === null ? undefined : requireInteger(value, 0, 'slice');
     });
     if (typeof of === 'string') return substring(of, numbers, this.#budget);
-    const items = sequence(of, this.#budget);
+    const items = orderedItems(of, this.#budget);
     if (items === undefined) throw new TemplateFault(`'${typeName(of)}' object is not subscriptable`);
     const { start, step, count } = slicePositions(items.length, numbers);
-    this.#budget.items(count);
+    this.#budget.spendItems(count);
     const cut = Array.from({ length: count }, (_, i) => items[start + i * step]);
     return of instanceof Tuple ? new Tuple(cut) : cut;
   }
@@ -135,10 +135,10 @@ export class Evaluator {
     const callee = this.evaluate(expression.callee, scope);
     const args = this.#arguments(expression.args, scope);
     if (callee instanceof Undefined) callee.fail();
-    if (callee instanceof Loop && callee.again && args.positional.length === 1) return callee.again(args.positional[0]);
+    if (callee instanceof Loop && callee.recurse && args.positional.length === 1) return callee.recurse(args.positional[0]);
     if (!(callee instanceof Callable)) throw new TemplateFault(`'${typeName(callee)}' object is not callable`);
     if (!caller) return callee.call(args);
-    this.#budget.object(args.named.size + 1);
+    this.#budget.spendObject(args.named.size + 1);
     return callee.call({ ...args, named: new Map([...args.named, ['caller', caller]]) });
   }
 
@@ -150,8 +150,8 @@ export class Evaluator {
       const dict = this.evaluate(moreNamed, scope);
       if (!(dict instanceof Dict))
         throw new TemplateFault(`argument after ** must be a mapping, not ${typeName(dict)}`);
-      this.#budget.object(dict.size);
-      for (const [key, value] of dict.items()) byName.set(text(key, 'keywords must be strings'), value);
+      this.#budget.spendObject(dict.size);
+      for (const [key, value] of dict.items()) byName.set(requireText(key, 'keywords must be strings'), value);
     }
     return { positional: values, named: byName };
   }

@@ -3,7 +3,7 @@ import { codePoints, substring } from './slices.ts';
 import { TemplateFault } from './template-fault.ts';
 
 /** How a value fills its place: the parts of Python's format specification that concern text and numbers. */
-export interface Spec {
+export interface FormatSpec {
   readonly fill?: string | undefined;
   readonly align?: string | undefined;
   readonly sign?: string | undefined;
@@ -18,28 +18,28 @@ export interface Spec {
 export const STEPS_PER_PLACE = 10;
 
 /** Counts what is put in the places of one format: a short format can name a long text many times. */
-export function filling(budget: Budget) {
+export function spendOnReplacements(budget: Budget) {
   let length = 0;
   return <Match extends unknown[]>(show: (...match: Match) => string) =>
     (...match: Match): string => {
       const shown = show(...match);
       length += shown.length;
-      budget.room(length);
-      budget.text(shown.length);
+      budget.checkLength(length);
+      budget.spendText(shown.length);
       return shown;
     };
 }
 
-export const cut = (text: string, precision: number | undefined, budget: Budget): string =>
+export const truncate = (text: string, precision: number | undefined, budget: Budget): string =>
   precision === undefined ? text : substring(text, [0, Math.max(0, precision)], budget);
 
 /** Fills a text up to a width; Python counts code points. */
-export function pad(text: string, { fill = ' ', align = '>', width = 0 }: Spec, budget: Budget): string {
-  budget.text(text.length);
+export function pad(text: string, { fill = ' ', align = '>', width = 0 }: FormatSpec, budget: Budget): string {
+  budget.spendText(text.length);
   const missing = width - codePoints(text);
   if (missing <= 0) return text;
   if (codePoints(fill) !== 1) throw new TemplateFault('The fill character must be exactly one character long');
-  budget.text(text.length + fill.length * missing);
+  budget.spendText(text.length + fill.length * missing);
   const before = align === '<' ? 0 : align === '^' ? Math.floor(missing / 2) : missing;
   return fill.repeat(before) + text + fill.repeat(missing - before);
 }

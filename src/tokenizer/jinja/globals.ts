@@ -1,5 +1,5 @@
 import type { Budget } from './budget.ts';
-import { integer, text } from './conversions.ts';
+import { requireInteger, requireText } from './conversions.ts';
 import { iterate } from './iteration.ts';
 import { type Arguments, Callable, Dict, Namespace, Range, type Value } from './python-values.ts';
 import { TemplateFault } from './template-fault.ts';
@@ -17,7 +17,7 @@ export function globalFunctions(budget: Budget): Callable[] {
 }
 
 function range({ positional }: Arguments): Range {
-  const numbers = positional.map((value) => integer(value, NaN, 'range'));
+  const numbers = positional.map((value) => requireInteger(value, NaN, 'range'));
   const [start, stop, step = 1] = numbers.length === 1 ? [0, numbers[0]] : numbers;
   if (numbers.length === 0 || numbers.length > 3 || step === 0 || numbers.some(Number.isNaN))
     throw new TemplateFault(`range(${numbers.join(', ')}) is not a range`);
@@ -32,16 +32,16 @@ function fieldsFrom({ positional, named }: Arguments, budget: Budget): Map<strin
   if (more.length > 0) throw new TemplateFault(`expected at most 1 argument, got ${positional.length}`);
   const fields = new Map<string, Value>();
   if (given instanceof Dict) {
-    budget.object(given.size);
-    for (const [key, value] of given.items()) fields.set(text(key, 'dict'), value);
+    budget.spendObject(given.size);
+    for (const [key, value] of given.items()) fields.set(requireText(key, 'dict'), value);
   } else if (given !== undefined) {
     for (const pair of iterate(given, budget)) {
       const [key, value] = iterate(pair, budget);
-      budget.object(1);
-      fields.set(text(key, 'dict'), value);
+      budget.spendObject(1);
+      fields.set(requireText(key, 'dict'), value);
     }
   }
-  budget.object(named.size);
+  budget.spendObject(named.size);
   for (const [name, value] of named) fields.set(name, value);
   return fields;
 }

@@ -1,12 +1,12 @@
 import { Budget } from './budget.ts';
-import { orElse, truth } from './conversions.ts';
+import { orElse, isTruthy } from './conversions.ts';
 import { Evaluator } from './evaluator.ts';
 import { globalFunctions } from './globals.ts';
 import { iterate } from './iteration.ts';
 import { Callable, Dict, Loop, Namespace, Tuple, Undefined, type Value } from './python-values.ts';
 import { str } from './repr.ts';
 import { Scope } from './scope.ts';
-import type { Body, FilterCall, MacroParts, Statement, Target } from './syntax-tree.ts';
+import type { Body, FilterCall, Macro, Statement, Target } from './syntax-tree.ts';
 import { TemplateFault } from './template-fault.ts';
 
 /** Why a body was left before its end; undefined when it was not. */
@@ -41,9 +41,9 @@ export class Interpreter {
 
   #write(piece: string): void {
     this.#length += piece.length;
-    this.budget.room(this.#length);
+    this.budget.checkLength(this.#length);
     // It is copied once, when what was printed becomes a text.
-    this.budget.text(piece.length);
+    this.budget.spendText(piece.length);
     this.#output.push(piece);
   }
 
@@ -82,7 +82,7 @@ export class Interpreter {
         return undefined;
       case 'if':
         return this.#run(
-          truth(this.#evaluator.evaluate(statement.test, scope)) ? statement.body : statement.otherwise,
+          isTruthy(this.#evaluator.evaluate(statement.test, scope)) ? statement.body : statement.otherwise,
           scope,
         );
       case 'for':
@@ -129,13 +129,13 @@ export class Interpreter {
       if (!condition) return true;
       const inner = new Scope(scope, this.budget);
       this.#assign(target, item, inner);
-      return truth(this.#evaluator.evaluate(condition, inner));
+      return isTruthy(this.#evaluator.evaluate(condition, inner));
     });
     const again = (items: Value): Value =>
       this.#capture(() => {
         this.#loop(statement, items, scope, depth + 1);
       });
-    this.budget.object(1);
+    this.budget.spendObject(1);
     const loop = new Loop(kept, depth, statement.recursive ? again : undefined);
     for (const item of kept) {
       const inner = new Scope(scope, this.budget);
@@ -156,7 +156,7 @@ export class Interpreter {
         const namespace = scope.get(target.of);
         if (!(namespace instanceof Namespace))
           throw new TemplateFault(`cannot assign attribute '${target.name}' of '${target.of}', which is no namespace`);
-        this.budget.object();
+        this.budget.spendObject();
         namespace.attributes.set(target.name, value);
         return;
       }
@@ -174,11 +174,11 @@ export class Interpreter {
   }
 
   /** A macro sees the variables around its definition; more arguments than it names are `varargs` and `kwargs`. */
-  #macro(name: string, { parameters, body }: MacroParts, scope: Scope): Callable {
-    this.budget.object(parameters.length);
+  #macro(name: string, { parameters, body }: Macro, scope: Scope): Callable {
+    this.budget.spendObject(parameters.length);
     const names = new Set(parameters.map((parameter) => parameter.name));
     return new Callable(name, ({ positional, named }) => {
-      this.budget.object(parameters.length + positional.length + named.size);
+      this.budget.spendObject(parameters.length + positional.length + named.size);
       const inner = new Scope(scope, this.budget);
       const others = [...named].filter(([key]) => !names.has(key));
       inner.set('varargs', new Tuple(positional.slice(parameters.length)));

@@ -4,27 +4,27 @@ import { characters, codePoints } from './slices.ts';
 import { TemplateFault } from './template-fault.ts';
 
 /** The items of a list, a tuple, or what else keeps them in order and is not used up. */
-export function sequence(value: Value, budget: Budget): readonly Value[] | undefined {
+export function orderedItems(value: Value, budget: Budget): readonly Value[] | undefined {
   if (Array.isArray(value)) return value;
   if (value instanceof Tuple || value instanceof View) return value.items;
   if (!(value instanceof Range)) return undefined;
-  budget.items(value.length);
+  budget.spendItems(value.length);
   return value.items();
 }
 
 /** What a loop over the value goes through. */
 export function iterate(value: Value, budget: Budget): readonly Value[] {
   const items = itemsOf(value, budget);
-  budget.items(items.length);
+  budget.spendItems(items.length);
   return items;
 }
 
 function itemsOf(value: Value, budget: Budget): readonly Value[] {
-  const items = sequence(value, budget);
+  const items = orderedItems(value, budget);
   if (items) return items;
   if (typeof value === 'string') return characters(value, budget);
   if (value instanceof Dict) {
-    budget.items(value.size);
+    budget.spendItems(value.size);
     return value.keys();
   }
   if (value instanceof Generator) return value.take();
@@ -33,7 +33,7 @@ function itemsOf(value: Value, budget: Budget): readonly Value[] {
 }
 
 /** Python's `len`, of a text in code points. */
-export function length(value: Value): number {
+export function lengthOf(value: Value): number {
   if (typeof value === 'string') return codePoints(value);
   if (value instanceof Dict) return value.size;
   if (value instanceof Undefined) return 0;

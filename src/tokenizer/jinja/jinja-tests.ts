@@ -1,6 +1,6 @@
 import type { Budget } from './budget.ts';
 import { compare, contains, equal } from './comparison.ts';
-import { numeric } from './conversions.ts';
+import { toNumber } from './conversions.ts';
 import { isLower, isUpper } from './python-strings.ts';
 import {
   Callable,
@@ -25,7 +25,7 @@ const ordered =
     holds(compare(a, b, operator, budget));
 
 const remainder = (value: Value, by: number): number => {
-  const number = numeric(value);
+  const number = toNumber(value);
   if (number === undefined)
     throw new TemplateFault(`unsupported operand type(s) for %: '${typeName(value)}' and 'int'`);
   return ((number % by) + by) % by;
@@ -40,7 +40,7 @@ const TESTS: Readonly<Record<string, Test>> = {
   boolean: (value) => typeof value === 'boolean',
   callable: (value) => value instanceof Callable,
   defined: (value) => !(value instanceof Undefined),
-  divisibleby: (value, by) => remainder(value, numeric(by) ?? NaN) === 0,
+  divisibleby: (value, by) => remainder(value, toNumber(by) ?? NaN) === 0,
   '==': equal,
   escaped: () => false,
   even: (value) => remainder(value, 2) === 0,
@@ -57,7 +57,7 @@ const TESTS: Readonly<Record<string, Test>> = {
   mapping: (value) => value instanceof Dict,
   '!=': (a, b, budget) => !equal(a, b, budget),
   none: (value) => value === null,
-  number: (value) => numeric(value) !== undefined,
+  number: (value) => toNumber(value) !== undefined,
   odd: (value) => remainder(value, 2) === 1,
   sameas: (a, b) => a === b,
   sequence: isSequence,
@@ -81,6 +81,6 @@ export function runTest(name: string, value: Value, given: readonly Value[], bud
   const wanted = Number(WITH_ARGUMENT.has(canonical));
   if (given.length !== wanted)
     throw new TemplateFault(`test '${name}' takes ${wanted} argument${wanted === 1 ? '' : 's'}, got ${given.length}`);
-  for (const text of [value, given[0]]) if (typeof text === 'string') budget.text(text.length);
+  for (const text of [value, given[0]]) if (typeof text === 'string') budget.spendText(text.length);
   return TESTS[canonical](value, given[0] ?? null, budget);
 }

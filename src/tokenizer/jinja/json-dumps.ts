@@ -1,4 +1,4 @@
-import { Writer } from './bounded-writer.ts';
+import { BoundedWriter } from './bounded-writer.ts';
 import type { Budget } from './budget.ts';
 import { compare } from './comparison.ts';
 import { inPieces, replaceEach } from './piecewise.ts';
@@ -14,13 +14,13 @@ interface JsonOptions {
 }
 
 /** Python's `json.dumps`. */
-export function json(value: Value, options: JsonOptions, budget: Budget): string {
-  const writer = new Writer(budget);
+export function jsonDumps(value: Value, options: JsonOptions, budget: Budget): string {
+  const writer = new BoundedWriter(budget);
   writeJson(value, options, '\n', writer);
   return writer.text;
 }
 
-function writeJson(value: Value, options: JsonOptions, lineEnd: string, writer: Writer): void {
+function writeJson(value: Value, options: JsonOptions, lineEnd: string, writer: BoundedWriter): void {
   const { indent, ensureAscii = false, sortKeys = false } = options;
   const [comma, colon] = options.separators ?? [indent === undefined ? ', ' : ',', ': '];
   const inner = indent === undefined ? '' : lineEnd + indent;
@@ -43,7 +43,7 @@ function writeJson(value: Value, options: JsonOptions, lineEnd: string, writer: 
       writeJson(item, options, inner, writer);
     });
   } else if (value instanceof Dict) {
-    writer.budget.object(value.size);
+    writer.budget.spendObject(value.size);
     const entries = Array.from(value.items(), ([key, item]) => [jsonKey(key), item] as const);
     if (sortKeys) entries.sort(([a], [b]) => compare(a, b, '<', writer.budget));
     container('{', entries, '}', ([key, item]) => {

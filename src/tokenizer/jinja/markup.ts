@@ -18,7 +18,7 @@ export function addMarkup(left: Value | Markup, right: Value | Markup, budget: B
   if (!(left instanceof Markup || right instanceof Markup)) return undefined;
   const [a, b] = [html(left, budget), html(right, budget)];
   if (a === undefined || b === undefined) return undefined;
-  budget.text(a.length + b.length);
+  budget.spendText(a.length + b.length);
   return new Markup(a + b);
 }
 

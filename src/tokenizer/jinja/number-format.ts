@@ -1,14 +1,14 @@
 import type { Budget } from './budget.ts';
-import { pad, type Spec } from './format-spec.ts';
+import { pad, type FormatSpec } from './format-spec.ts';
 import { Float } from './python-values.ts';
 import { floatText } from './repr.ts';
 import { roundHalfEven } from './rounding.ts';
 import { TemplateFault } from './template-fault.ts';
 
-export function formatNumber(value: number | Float, spec: Spec, budget: Budget): string {
+export function formatNumber(value: number | Float, spec: FormatSpec, budget: Budget): string {
   const number = typeof value === 'number' ? value : value.value;
   const isNegative = number < 0 || Object.is(number, -0);
-  budget.text(spec.precision ?? 0);
+  budget.spendText(spec.precision ?? 0);
   let digits = digitsOf(Math.abs(number), value instanceof Float, spec);
   if (spec.grouping) digits = digits.replace(/^\d+/, (whole) => whole.replace(/\B(?=(?:\d{3})+$)/g, spec.grouping!));
   const sign = isNegative ? '-' : spec.sign === '+' || spec.sign === ' ' ? spec.sign : '';
@@ -18,7 +18,7 @@ export function formatNumber(value: number | Float, spec: Spec, budget: Budget):
   return pad(sign + digits, { ...spec, align: spec.align ?? '>' }, budget);
 }
 
-function digitsOf(number: number, isFloat: boolean, { type, precision, alternate }: Spec): string {
+function digitsOf(number: number, isFloat: boolean, { type, precision, alternate }: FormatSpec): string {
   switch (type) {
     case undefined:
       if (precision !== undefined) return general(number, precision, isFloat);

@@ -1,6 +1,6 @@
 import type { Budget } from './budget.ts';
-import { numeric, orElse } from './conversions.ts';
-import { cut, filling, pad, STEPS_PER_PLACE } from './format-spec.ts';
+import { toNumber, orElse } from './conversions.ts';
+import { truncate, spendOnReplacements, pad, STEPS_PER_PLACE } from './format-spec.ts';
 import { formatNumber } from './number-format.ts';
 import { Dict, Float, Range, Tuple, typeName, Undefined, type Value } from './python-values.ts';
 import { repr, str } from './repr.ts';
@@ -21,11 +21,11 @@ export function formatPercent(format: string, argument: Value, budget: Budget): 
   };
   const count = (text: string | undefined): number | undefined => {
     if (text === undefined) return undefined;
-    return text === '*' ? (numeric(next()) ?? 0) : Number(text);
+    return text === '*' ? (toNumber(next()) ?? 0) : Number(text);
   };
-  budget.text(format.length);
+  budget.spendText(format.length);
   budget.spend(STEPS_PER_PLACE * occurrences(format, '%', Infinity, budget).length);
-  const fill = filling(budget);
+  const fill = spendOnReplacements(budget);
   const result = format.replace(
     PERCENT,
     fill((_, name: string | undefined, flags: string, w: string, p: string, type: string) => {
@@ -41,13 +41,13 @@ export function formatPercent(format: string, argument: Value, budget: Budget): 
       const zeros = flags.includes('0') && !left && !'src'.includes(type);
       const align = left ? '<' : zeros ? '=' : '>';
       const spec = { fill: zeros ? '0' : ' ', align, sign, width, precision, alternate: flags.includes('#') };
-      if (type === 's') return pad(cut(str(value, budget), precision, budget), spec, budget);
-      if (type === 'r' || type === 'a') return pad(cut(repr(value, budget), precision, budget), spec, budget);
+      if (type === 's') return pad(truncate(str(value, budget), precision, budget), spec, budget);
+      if (type === 'r' || type === 'a') return pad(truncate(repr(value, budget), precision, budget), spec, budget);
       if (type === 'c') return pad(typeof value === 'number' ? characterOf(value) : str(value, budget), spec, budget);
       const kind = type === 'i' || type === 'u' ? 'd' : type;
       if (!'dxXoeEfFgG'.includes(kind) || kind === '')
         throw new TemplateFault(`unsupported format character '${type}'`);
-      const number = numeric(value);
+      const number = toNumber(value);
       if (number === undefined)
         throw new TemplateFault(`%${type} format: a real number is required, not ${typeName(value)}`);
       const whole = 'dxXo'.includes(kind) ? Math.trunc(number) : new Float(number);

@@ -18,15 +18,15 @@ const PIECE = 2 ** 16;
 
 /** A text that is changed character by character, in pieces that cut no pair in two. */
 export function inPieces(text: string, budget: Budget, change: (piece: string) => string): string {
-  budget.text(text.length);
+  budget.spendText(text.length);
   let changed = '';
   for (let from = 0; from < text.length;) {
     const end = Math.min(text.length, from + PIECE);
     const to = end < text.length && text.charCodeAt(end - 1) >> 10 === 0x36 ? end + 1 : end;
     const piece = change(text.slice(from, to));
-    budget.text(piece.length);
+    budget.spendText(piece.length);
     changed += piece;
-    budget.room(changed.length);
+    budget.checkLength(changed.length);
     from = to;
   }
   return changed;

@@ -24,8 +24,8 @@ export const isAllSpace = (text: string): boolean => text !== '' && !NOT_SPACE.t
 
 /** Python's `strip`, `lstrip` and `rstrip`: of white space, or of any of the characters given. */
 export function strip(text: string, characters: string | undefined, left: boolean, right: boolean, budget: Budget) {
-  budget.text(text.length);
-  if (characters !== undefined) budget.characters(characters.length);
+  budget.spendText(text.length);
+  if (characters !== undefined) budget.spendCharacters(characters.length);
   const units = characters === undefined ? undefined : new Set(characters);
   const goes = (character: string): boolean => (units ? units.has(character) : isSpace(character));
   let [start, end] = [0, text.length];
@@ -48,19 +48,19 @@ export function split(text: string, separator: string | undefined, most: number,
   if (separator === undefined) return splitAtSpaces(text, limit, fromRight, budget);
   const places = (fromRight ? lastOccurrences : occurrences)(text, separator, limit, budget);
   budget.spend(STEPS_PER_PIECE * places.length);
-  budget.items(places.length + 1);
+  budget.spendItems(places.length + 1);
   const ends = [...places, text.length];
   return ends.map((end, i) => text.slice(i === 0 ? 0 : ends[i - 1] + separator.length, end));
 }
 
 function splitAtSpaces(text: string, most: number, fromRight: boolean, budget: Budget): string[] {
   const words: { readonly index: number; readonly word: string }[] = [];
-  budget.text(text.length);
+  budget.spendText(text.length);
   for (const { index, 0: word } of text.matchAll(WORDS)) {
-    budget.object();
+    budget.spendObject();
     words.push({ index, word });
   }
-  budget.items(words.length);
+  budget.spendItems(words.length);
   if (words.length <= most) return words.map(({ word }) => word);
   // What is not split keeps the space at its far end.
   if (!fromRight) return [...words.slice(0, most).map(({ word }) => word), text.slice(words[most].index)];
@@ -72,14 +72,14 @@ function splitAtSpaces(text: string, most: number, fromRight: boolean, budget: B
 export function splitLines(text: string, keepEnds: boolean, budget: Budget): string[] {
   const lines: string[] = [];
   let from = 0;
-  budget.text(text.length);
+  budget.spendText(text.length);
   for (const { 0: end, index } of text.matchAll(LINE_END)) {
     budget.spend(STEPS_PER_PIECE);
     lines.push(text.slice(from, keepEnds ? index + end.length : index));
     from = index + end.length;
   }
   if (from < text.length) lines.push(text.slice(from));
-  budget.items(lines.length);
+  budget.spendItems(lines.length);
   return lines;
 }
 
@@ -95,19 +95,19 @@ export function replace(self: string, old: string, by: string, count: number, bu
   if (old === '') {
     const all = characters(self, budget);
     const times = Math.min(most, all.length + 1);
-    budget.text(self.length + times * by.length);
+    budget.spendText(self.length + times * by.length);
     const pieces = all.slice(0, times).map((character) => by + character);
     return pieces.join('') + all.slice(times).join('') + (times > all.length ? by : '');
   }
   const times = occurrences(self, old, most, budget).length;
-  budget.text(self.length + times * Math.max(0, by.length - old.length));
+  budget.spendText(self.length + times * Math.max(0, by.length - old.length));
   return times === 0 ? self : split(self, old, times, false, budget).join(by);
 }
 
 /** `separator.join(texts)`, which could be far longer than what it is made of. */
 export function joinTexts(texts: readonly string[], separator: string, budget: Budget): string {
   const total = texts.reduce((sum, item) => sum + item.length + separator.length, 0);
-  budget.text(total);
+  budget.spendText(total);
   return texts.join(separator);
 }
 
@@ -119,12 +119,12 @@ export function capitalize(text: string): string {
 
 /** Python's `str.title`: a letter after another is small, all others are large. */
 export function titleCase(text: string, budget: Budget): string {
-  return eachWord(text, /\p{L}+/gu, budget);
+  return capitalizeWords(text, /\p{L}+/gu, budget);
 }
 
-export function eachWord(text: string, word: RegExp, budget: Budget): string {
+export function capitalizeWords(text: string, word: RegExp, budget: Budget): string {
   // Words may be longer than a piece; letters that become three in upper case are few, but a text may have no others.
-  budget.text(3 * text.length);
+  budget.spendText(3 * text.length);
   return text.replace(word, (found) => {
     budget.spend(STEPS_PER_REPLACEMENT);
     return capitalize(found);
@@ -132,11 +132,11 @@ export function eachWord(text: string, word: RegExp, budget: Budget): string {
 }
 
 export function isLower(self: string, budget: Budget): boolean {
-  budget.text(4 * self.length); // One character can become three.
+  budget.spendText(4 * self.length); // One character can become three.
   return self === self.toLowerCase() && self !== self.toUpperCase();
 }
 
 export function isUpper(self: string, budget: Budget): boolean {
-  budget.text(4 * self.length);
+  budget.spendText(4 * self.length);
   return self === self.toUpperCase() && self !== self.toLowerCase();
 }

@@ -63,7 +63,7 @@ export class Dict {
   set(key: Value, value: Value, budget: Budget): void {
     const hashed = hash(key, budget);
     const entry = this.#entries.get(hashed);
-    budget.object(1);
+    budget.spendObject(1);
     if (entry) entry[1] = value;
     else this.#entries.set(hashed, [key, value]);
   }
@@ -81,13 +81,13 @@ export class Dict {
 const MAX_TUPLE_KEY = 1000;
 
 function hash(key: Value, budget: Budget): Key {
-  if (typeof key === 'string') budget.text(key.length);
+  if (typeof key === 'string') budget.spendText(key.length);
   if (key === null || typeof key === 'string' || typeof key === 'number') return key;
   if (typeof key === 'boolean') return Number(key);
   if (key instanceof Float) return key.value;
   if (key instanceof Tuple) {
     const parts = flatten(key, [], budget);
-    budget.text(parts.reduce((sum: number, part) => sum + 8 * (typeof part === 'string' ? part.length : 4), 0));
+    budget.spendText(parts.reduce((sum: number, part) => sum + 8 * (typeof part === 'string' ? part.length : 4), 0));
     return `\0${JSON.stringify(parts)}`;
   }
   throw new TemplateFault(`unhashable type: '${typeName(key)}'`);
@@ -186,12 +186,12 @@ export class Loop {
   readonly items: readonly Value[];
   readonly depth0: number;
   /** Goes through further items with the same body, in a `recursive` loop. */
-  readonly again: ((items: Value) => Value) | undefined;
+  readonly recurse: ((items: Value) => Value) | undefined;
   changed: readonly Value[] | undefined;
-  constructor(items: readonly Value[], depth0: number, again: Loop['again']) {
+  constructor(items: readonly Value[], depth0: number, again: Loop['recurse']) {
     this.items = items;
     this.depth0 = depth0;
-    this.again = again;
+    this.recurse = again;
   }
 }
 

@@ -1,4 +1,4 @@
-import { Writer } from './bounded-writer.ts';
+import { BoundedWriter } from './bounded-writer.ts';
 import type { Budget } from './budget.ts';
 import { replaceEach } from './piecewise.ts';
 import {
@@ -23,12 +23,12 @@ export function str(value: Value, budget: Budget): string {
 
 /** Python's `repr`: how a value prints inside a list. */
 export function repr(value: Value, budget: Budget): string {
-  const writer = new Writer(budget);
+  const writer = new BoundedWriter(budget);
   writeRepr(value, writer);
   return writer.text;
 }
 
-function writeRepr(value: Value, writer: Writer): void {
+function writeRepr(value: Value, writer: BoundedWriter): void {
   const item = (inner: Value): void => {
     writeRepr(inner, writer);
   };
@@ -80,7 +80,7 @@ const NAMED: Readonly<Partial<Record<string, string>>> = { '\\': '\\\\', '\n': '
 
 /** Python's `repr` of a string. */
 function quote(text: string, budget: Budget): string {
-  budget.text(text.length);
+  budget.spendText(text.length);
   const mark = text.includes("'") && !text.includes('"') ? '"' : "'";
   const show = (character: string): string => {
     if (character === mark) return `\\${character}`;

@@ -13,7 +13,7 @@ export class Scope {
 
   constructor(outer: Scope | undefined, budget: Budget) {
     // Counted, because a macro keeps the scopes around it.
-    budget.object();
+    budget.spendObject();
     this.#outer = outer;
     this.depth = outer ? outer.depth + 1 : 0;
     if (this.depth > MAX_DEPTH)

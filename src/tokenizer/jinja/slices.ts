@@ -16,7 +16,7 @@ export function slicePositions(length: number, bounds: Bounds): { start: number;
 
 /** A text's code points, which is what Python counts. */
 export function characters(text: string, budget: Budget): string[] {
-  budget.characters(text.length);
+  budget.spendCharacters(text.length);
   return Array.from(text);
 }
 
@@ -30,7 +30,7 @@ export function codePoints(text: string): number {
 
 /** Python's `text[start:stop:step]`. */
 export function substring(text: string, bounds: Bounds, budget: Budget): string {
-  budget.text(text.length);
+  budget.spendText(text.length);
   const length = codePoints(text);
   const { start, step, count } = slicePositions(length, bounds);
   if (step === 1) {
@@ -44,7 +44,7 @@ export function substring(text: string, bounds: Bounds, budget: Budget): string 
 
 /** Python's `text[index]`; undefined beyond its ends. */
 export function characterAt(text: string, index: number, budget: Budget): string | undefined {
-  budget.text(text.length);
+  budget.spendText(text.length);
   const at = index < 0 ? index + codePoints(text) : index;
   const offset = at < 0 ? text.length : unitOffset(text, at, 0);
   return offset < text.length ? String.fromCodePoint(text.codePointAt(offset)!) : undefined;

@@ -8,7 +8,7 @@ const SHORT = 32;
 
 /** Where `part` begins in `text` from `from` on, or -1. */
 export function indexOf(text: string, part: string, from: number, budget: Budget): number {
-  budget.text(text.length - from);
+  budget.spendText(text.length - from);
   if (part.length <= SHORT || part.length > text.length - from) return text.indexOf(part, from);
   for (const at of matches(text, part, from, budget)) return at;
   return -1;
@@ -16,7 +16,7 @@ export function indexOf(text: string, part: string, from: number, budget: Budget
 
 /** Where the last `part` in `text` begins, or -1. */
 export function lastIndexOf(text: string, part: string, budget: Budget): number {
-  budget.text(text.length);
+  budget.spendText(text.length);
   if (part.length <= SHORT || part.length > text.length) return text.lastIndexOf(part);
   let last = -1;
   for (const at of matches(text, part, 0, budget)) last = at;
@@ -25,7 +25,7 @@ export function lastIndexOf(text: string, part: string, budget: Budget): number 
 
 /** Where `part` occurs in `text` without overlap, `most` times at most. */
 export function occurrences(text: string, part: string, most: number, budget: Budget): number[] {
-  budget.text(text.length);
+  budget.spendText(text.length);
   const found: number[] = [];
   const keep = (at: number): boolean => {
     budget.spend(1);
@@ -48,7 +48,7 @@ export function occurrences(text: string, part: string, most: number, budget: Bu
 
 /** The same, chosen from the end of the text on; still in the order of the text. */
 export function lastOccurrences(text: string, part: string, most: number, budget: Budget): number[] {
-  budget.text(text.length);
+  budget.spendText(text.length);
   const found: number[] = [];
   if (most <= 0 || part.length > text.length) return found;
   if (part.length <= SHORT) {
@@ -74,7 +74,7 @@ export function lastOccurrences(text: string, part: string, most: number, budget
 
 /** All places of `part` in `text`, those that overlap too, in a time that grows with the sum of their lengths. */
 function* matches(text: string, part: string, from: number, budget: Budget): Generator<number> {
-  budget.text(2 * part.length);
+  budget.spendText(2 * part.length);
   // Knuth, Morris and Pratt: how much of the part's beginning ends at each of its characters.
   const border = new Int32Array(part.length);
   for (let i = 1, length = 0; i < part.length; i++) {

@@ -31,8 +31,8 @@ export type Statement =
       readonly body: Body;
       readonly line: number;
     }
-  | { readonly type: 'macro'; readonly name: string; readonly macro: MacroParts; readonly line: number }
-  | { readonly type: 'call'; readonly call: Expression; readonly macro: MacroParts; readonly line: number }
+  | { readonly type: 'macro'; readonly name: string; readonly macro: Macro; readonly line: number }
+  | { readonly type: 'call'; readonly call: Expression; readonly macro: Macro; readonly line: number }
   | { readonly type: 'filter'; readonly filters: readonly FilterCall[]; readonly body: Body; readonly line: number }
   | {
       readonly type: 'with';
@@ -44,7 +44,7 @@ export type Statement =
 
 export type Body = readonly Statement[];
 
-export interface MacroParts {
+export interface Macro {
   readonly parameters: readonly { readonly name: string; readonly otherwise: Expression | undefined }[];
   readonly body: Body;
 }

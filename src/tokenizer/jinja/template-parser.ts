@@ -1,6 +1,6 @@
 import { ExpressionParser } from './expression-parser.ts';
 import { tokenize } from './lexer.ts';
-import type { Body, Expression, MacroParts, Statement, Target } from './syntax-tree.ts';
+import type { Body, Expression, Macro, Statement, Target } from './syntax-tree.ts';
 import { TokenReader } from './token-reader.ts';
 
 /**
@@ -128,12 +128,12 @@ class StatementParser {
     return { type: 'capture', target, filters, body: this.#blockUntil('endset'), line };
   }
 
-  #macro(end: string): MacroParts {
+  #macro(end: string): Macro {
     const parameters = this.#parameters();
     return { parameters, body: this.#blockUntil(end) };
   }
 
-  #parameters(): MacroParts['parameters'] {
+  #parameters(): Macro['parameters'] {
     const parameters: { name: string; otherwise: Expression | undefined }[] = [];
     this.#tokens.expect('(');
     while (!this.#tokens.is(')')) {

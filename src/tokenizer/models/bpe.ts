@@ -1,4 +1,4 @@
-import { MAX_ID, show, TokenizerError, type Fields } from '../json-fields.ts';
+import { MAX_ID, showValue, TokenizerError, type Fields } from '../json-fields.ts';
 import { MAX_ENTRIES } from '../size-limits.ts';
 import { byteTokens } from './byte-tokens.ts';
 import type { Model } from './tokenizer-model.ts';
@@ -56,7 +56,7 @@ export class Bpe implements Model {
       const ids = [left, right, joined].map((token) => vocab.get(token));
       if (ids[0] === undefined || ids[1] === undefined || ids[2] === undefined) {
         throw new TokenizerError(
-          `${fields.path}: merge ${rank}, ${show(left)} with ${show(right)}, has no token in the vocabulary`,
+          `${fields.path}: merge ${rank}, ${showValue(left)} with ${showValue(right)}, has no token in the vocabulary`,
         );
       }
       this.#ranks.set(ids[0] * PAIR + ids[1], rank);
@@ -120,21 +120,21 @@ export class Bpe implements Model {
       const rank = Math.floor(top / POSITION);
       const i = top % POSITION;
       // Its pair may have gone, or changed, since it was queued.
-      if (symbols[i] === JOINED || rankAt(i) !== rank) continue;
+      if (symbols[i] === MERGED || rankAt(i) !== rank) continue;
       const right = next[i];
       symbols[i] = this.#merged[rank]!;
-      symbols[right] = JOINED;
+      symbols[right] = MERGED;
       next[i] = next[right]!;
       if (next[i] < n) previous[next[i]] = i;
       if (previous[i] >= 0) consider(previous[i]);
       consider(i);
     }
-    return symbols.filter((id) => id !== JOINED);
+    return symbols.filter((id) => id !== MERGED);
   }
 }
 
 /** Marks the right half of a joined pair. */
-const JOINED = -1;
+const MERGED = -1;
 
 function shortMark(fields: Fields, name: string): string {
   const mark = fields.string(name, '');
@@ -145,7 +145,7 @@ function halves(fields: Fields, merge: unknown, rank: number): readonly string[]
   const given: unknown = typeof merge === 'string' ? merge.split(' ') : merge;
   const parts = Array.isArray(given) && given.length === 2 ? Array.from<unknown>(given) : [];
   if (parts.length === 2 && parts.every((half) => typeof half === 'string')) return parts;
-  throw new TokenizerError(`${fields.path}: expected merge ${rank} to be "a b" or ["a", "b"], got ${show(merge)}`);
+  throw new TokenizerError(`${fields.path}: expected merge ${rank} to be "a b" or ["a", "b"], got ${showValue(merge)}`);
 }
 
 class MinHeap {

@@ -1,5 +1,5 @@
-import type { Build } from '../step-builder.ts';
-import { show, TokenizerError, type Fields } from '../json-fields.ts';
+import type { StepBuilder } from '../step-builder.ts';
+import { showValue, TokenizerError, type Fields } from '../json-fields.ts';
 import { byteTokens } from './byte-tokens.ts';
 import { checkToken } from '../size-limits.ts';
 import { Trie } from '../trie.ts';
@@ -28,7 +28,7 @@ export class Unigram implements Model {
   readonly #unknownScore: number;
   readonly #fallsBackOnBytes: boolean;
 
-  constructor(fields: Fields, build: Build) {
+  constructor(fields: Fields, build: StepBuilder) {
     const entries = fields.list('vocab');
     this.#fields = fields;
     this.#scores = new Float64Array(entries.length);
@@ -42,7 +42,7 @@ export class Unigram implements Model {
       this.#trie.set(codePoints(token), id);
       if (this.#trie.size > MAX_CHARACTERS) fields.fail('vocab', `a list of at most ${MAX_CHARACTERS} characters`);
     }
-    if (longest > SHORT_TOKEN) build.isKnown = false;
+    if (longest > SHORT_TOKEN) build.isLinear = false;
     this.vocab = vocab;
     this.#unknown = fields.has('unk_id') ? fields.integer('unk_id', 0, entries.length - 1) : undefined;
     this.#fallsBackOnBytes = fields.boolean('byte_fallback', false);
@@ -118,5 +118,5 @@ function pair(fields: Fields, entry: unknown, id: number): [string, number] {
       return [token, score];
     }
   }
-  throw new TokenizerError(`${fields.path}.vocab[${id}]: expected [token, score], got ${show(entry)}`);
+  throw new TokenizerError(`${fields.path}.vocab[${id}]: expected [token, score], got ${showValue(entry)}`);
 }

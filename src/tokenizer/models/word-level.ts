@@ -1,4 +1,4 @@
-import { show, TokenizerError, type Fields } from '../json-fields.ts';
+import { showValue, TokenizerError, type Fields } from '../json-fields.ts';
 import type { Model } from './tokenizer-model.ts';
 
 /** Whole words only: a word that the vocabulary does not have is the unknown token. */
@@ -15,6 +15,6 @@ export function unknownId(fields: Fields, vocab: ReadonlyMap<string, number>, to
   const id = vocab.get(token);
   if (id !== undefined) return id;
   throw new TokenizerError(
-    `${fields.path}: the text needs the unknown token ${show(token)}, which the vocabulary lacks`,
+    `${fields.path}: the text needs the unknown token ${showValue(token)}, which the vocabulary lacks`,
   );
 }

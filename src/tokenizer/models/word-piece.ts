@@ -1,5 +1,5 @@
 import * as huggingface from '@huggingface/tokenizers';
-import type { Build } from '../step-builder.ts';
+import type { StepBuilder } from '../step-builder.ts';
 import type { Fields } from '../json-fields.ts';
 import type { Model } from './tokenizer-model.ts';
 import { unknownId } from './word-level.ts';
@@ -13,10 +13,10 @@ const { Tokenizer } = huggingface as unknown as {
 const SHORT_WORD = 100;
 
 /** Longest match first, from a word's beginning: the model of `@huggingface/tokenizers`. */
-export function wordPiece(fields: Fields, vocab: ReadonlyMap<string, number>, build: Build): Model {
+export function wordPiece(fields: Fields, vocab: ReadonlyMap<string, number>, build: StepBuilder): Model {
   const unknown = fields.string('unk_token', '[UNK]');
   const longest = fields.integer('max_input_chars_per_word', 0, 2 ** 31, SHORT_WORD);
-  if (longest > SHORT_WORD) build.isKnown = false;
+  if (longest > SHORT_WORD) build.isLinear = false;
   const { model } = new Tokenizer(
     {
       model: {

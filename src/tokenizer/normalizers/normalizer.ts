@@ -1,5 +1,5 @@
-import { entering } from '../step-deadline.ts';
-import type { Build } from '../step-builder.ts';
+import { enterStep } from '../step-deadline.ts';
+import type { StepBuilder } from '../step-builder.ts';
 import { toByteLetters } from '../byte-alphabet.ts';
 import type { Fields } from '../json-fields.ts';
 import { checkGrowth } from '../size-limits.ts';
@@ -14,12 +14,12 @@ import { precompiledNormalizer } from './precompiled-normalizer.ts';
  */
 export type Normalizer = (text: string, source: number) => string;
 
-export function createNormalizer(config: unknown, build: Build): Normalizer {
+export function createNormalizer(config: unknown, build: StepBuilder): Normalizer {
   const path = 'tokenizer.json: normalizer';
   const steps = build.collectSteps(config, path, 'normalizers', (type, fields) => create(type, fields, build));
   return (text, source) => {
     for (const { path, run } of steps) {
-      entering(path);
+      enterStep(path);
       text = run(text, source);
       checkGrowth(path, source, text.length);
     }
@@ -32,7 +32,7 @@ export function createNormalizer(config: unknown, build: Build): Normalizer {
 const NMT_REMOVED = /[\x01-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]/g;
 const NMT_SPACE = /[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/g;
 
-function create(type: string, fields: Fields, build: Build): Normalizer | undefined {
+function create(type: string, fields: Fields, build: StepBuilder): Normalizer | undefined {
   switch (type) {
     case 'BertNormalizer':
       return bertNormalizer(fields);

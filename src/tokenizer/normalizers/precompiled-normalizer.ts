@@ -1,5 +1,5 @@
 import type { Fields } from '../json-fields.ts';
-import { show, TokenizerError } from '../json-fields.ts';
+import { showValue, TokenizerError } from '../json-fields.ts';
 
 const utf8 = new TextEncoder();
 const lossless = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -55,7 +55,7 @@ class CharsMap {
     const view = new DataView(bytes.buffer);
     const size = bytes.length < 4 ? -1 : view.getUint32(0, true);
     if (size < 4 || size % 4 !== 0 || size > bytes.length - 4) {
-      throw new TokenizerError(`${this.#path}: expected SentencePiece's rules in base64, got ${show(base64)}`);
+      throw new TokenizerError(`${this.#path}: expected SentencePiece's rules in base64, got ${showValue(base64)}`);
     }
     this.#units = Uint32Array.from({ length: size / 4 }, (_, i) => view.getUint32(4 + 4 * i, true));
     this.#texts = bytes.subarray(4 + size);
@@ -69,7 +69,7 @@ class CharsMap {
     try {
       return lossless.decode(this.#texts.subarray(value, end < 0 ? this.#texts.length : end));
     } catch {
-      throw new TokenizerError(`${this.#path}: a rule for ${show(part)} is not UTF-8`);
+      throw new TokenizerError(`${this.#path}: a rule for ${showValue(part)} is not UTF-8`);
     }
   }
 

@@ -1,6 +1,6 @@
-import { bounded, entering } from '../step-deadline.ts';
-import type { Build } from '../step-builder.ts';
-import { show, TokenizerError, type Fields } from '../json-fields.ts';
+import { withStepDeadline, enterStep } from '../step-deadline.ts';
+import type { StepBuilder } from '../step-builder.ts';
+import { showValue, TokenizerError, type Fields } from '../json-fields.ts';
 import { MAX_TEXT } from '../size-limits.ts';
 import { isKnownPattern } from './published-patterns.ts';
 import { fromOniguruma } from './oniguruma.ts';
@@ -9,7 +9,7 @@ import { fromOniguruma } from './oniguruma.ts';
 export type Pattern = (text: string) => number[];
 
 /** A field that holds `{"String": "..."}` or `{"Regex": "..."}`. */
-export function readPattern(fields: Fields, name: string, build: Build): Pattern {
+export function readPattern(fields: Fields, name: string, build: StepBuilder): Pattern {
   const pattern = fields.object(name);
   const kind = pattern.has('Regex') ? 'Regex' : 'String';
   const source = pattern.string(kind);
@@ -19,13 +19,13 @@ export function readPattern(fields: Fields, name: string, build: Build): Pattern
     );
   }
   if (kind === 'String') return source === '' ? matcher(new RegExp('', 'gu')) : literalMatcher(source);
-  if (!isKnownPattern(source)) build.isKnown = false;
+  if (!isKnownPattern(source)) build.isLinear = false;
   return matcher(compile(`${pattern.path}.Regex`, source));
 }
 
 /** @throws {TokenizerError} naming the path, where the regular expression is none. */
 function compile(path: string, source: string): RegExp {
-  entering(path);
+  enterStep(path);
   try {
     const translate = () => {
       const regex = fromOniguruma(source);
@@ -33,10 +33,10 @@ function compile(path: string, source: string): RegExp {
       regex.test('');
       return regex;
     };
-    return isKnownPattern(source) ? translate() : bounded(source.length, translate);
+    return isKnownPattern(source) ? translate() : withStepDeadline(source.length, translate);
   } catch (error) {
     if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error;
-    throw new TokenizerError(`${path}: the pattern ${show(source)} ${reason(error)}`, { cause: error });
+    throw new TokenizerError(`${path}: the pattern ${showValue(source)} ${reason(error)}`, { cause: error });
   }
 }
 

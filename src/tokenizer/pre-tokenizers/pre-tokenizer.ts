@@ -1,5 +1,5 @@
-import { entering } from '../step-deadline.ts';
-import type { Build } from '../step-builder.ts';
+import { enterStep } from '../step-deadline.ts';
+import type { StepBuilder } from '../step-builder.ts';
 import { toByteLetters } from '../byte-alphabet.ts';
 import type { Fields } from '../json-fields.ts';
 import { checkGrowth } from '../size-limits.ts';
@@ -21,13 +21,13 @@ type PieceSplitter = (piece: string, isStart: boolean) => string[];
  */
 export type PreTokenizer = (text: string, isStart: boolean, source: number) => readonly string[];
 
-export function createPreTokenizer(config: unknown, build: Build): PreTokenizer {
+export function createPreTokenizer(config: unknown, build: StepBuilder): PreTokenizer {
   const path = 'tokenizer.json: pre_tokenizer';
   const steps = build.collectSteps(config, path, 'pretokenizers', (type, fields) => create(type, fields, build));
   return (text, isStart, source) => {
     let pieces = [text];
     for (const { path, run } of steps) {
-      entering(path);
+      enterStep(path);
       const parts: string[] = [];
       let length = 0;
       for (const [i, piece] of pieces.entries()) {
@@ -56,7 +56,7 @@ const NUMERIC = /\p{N}/gu;
 const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}';
 const WORDS = new RegExp(`[${WORD}]+|[^${WORD}\\p{White_Space}]+`, 'gu');
 
-function create(type: string, fields: Fields, build: Build): PieceSplitter | undefined {
+function create(type: string, fields: Fields, build: StepBuilder): PieceSplitter | undefined {
   switch (type) {
     case 'BertPreTokenizer': {
       const words = splitter(matcher(WHITE_SPACE), 'Removed');

@@ -1,7 +1,7 @@
 import type { Budget } from '../budget.ts';
-import { bind } from '../call-arguments.ts';
-import { integer, numeric, orElse } from '../conversions.ts';
-import { bad, type Filters } from './filter.ts';
+import { bindArguments } from '../call-arguments.ts';
+import { requireInteger, toNumber, orElse } from '../conversions.ts';
+import { failOperand, type Filters } from './filter.ts';
 import { strip } from '../python-strings.ts';
 import { Float, Undefined, type Value } from '../python-values.ts';
 import { roundHalfEven } from '../rounding.ts';
@@ -9,24 +9,24 @@ import { TemplateFault } from '../template-fault.ts';
 
 export const NUMBER_FILTERS: Filters = {
   abs(value) {
-    const number = Math.abs(numeric(value) ?? bad(value, 'abs()'));
+    const number = Math.abs(toNumber(value) ?? failOperand(value, 'abs()'));
     return value instanceof Float ? new Float(number) : number;
   },
   float(value, args, budget) {
-    const [otherwise = new Float(0)] = bind('float', args, ['default']);
+    const [otherwise = new Float(0)] = bindArguments('float', args, ['default']);
     if (value instanceof Undefined) value.fail();
-    const number = typeof value === 'string' ? parseFloatText(value, budget) : numeric(value);
+    const number = typeof value === 'string' ? parseFloatText(value, budget) : toNumber(value);
     return number === undefined ? otherwise : new Float(number);
   },
   int(value, args, budget) {
-    const [otherwise = 0, base = 10] = bind('int', args, ['default', 'base']);
+    const [otherwise = 0, base = 10] = bindArguments('int', args, ['default', 'base']);
     if (value instanceof Undefined) value.fail();
-    return orElse(parseInteger(value, integer(base, 10, 'int'), budget), () => otherwise);
+    return orElse(parseInteger(value, requireInteger(base, 10, 'int'), budget), () => otherwise);
   },
   round(value, args) {
-    const [precision, method = 'common'] = bind('round', args, ['precision', 'method']);
-    const places = integer(precision, 0, 'round');
-    const number = numeric(value) ?? bad(value, 'round()');
+    const [precision, method = 'common'] = bindArguments('round', args, ['precision', 'method']);
+    const places = requireInteger(precision, 0, 'round');
+    const number = toNumber(value) ?? failOperand(value, 'round()');
     if (method !== 'common' && method !== 'ceil' && method !== 'floor')
       throw new TemplateFault('method must be common, ceil or floor');
     if (method === 'common') {
@@ -49,7 +49,7 @@ function parseFloatText(value: string, budget: Budget): number | undefined {
 
 /** Jinja's `int`: as Python reads the whole number, else the number cut off. */
 function parseInteger(value: Value, base: number, budget: Budget): number | undefined {
-  let number = numeric(value);
+  let number = toNumber(value);
   if (typeof value === 'string') {
     const digits = strip(value, undefined, true, true, budget)
       .toLowerCase()

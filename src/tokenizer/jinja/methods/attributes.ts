@@ -3,8 +3,8 @@ import type { Budget } from '../budget.ts';
 import { equal } from '../comparison.ts';
 import { orElse } from '../conversions.ts';
 import { iterate } from '../iteration.ts';
-import { CHANGES, DICT_METHODS, SEQUENCE_METHODS } from './collection-methods.ts';
-import { method } from './method-table.ts';
+import { MUTATING_METHODS, DICT_METHODS, SEQUENCE_METHODS } from './collection-methods.ts';
+import { boundMethod } from './method-table.ts';
 import { STRING_METHODS } from './string-methods.ts';
 import {
   Callable,
@@ -22,26 +22,26 @@ import { characterAt } from '../slices.ts';
 import { TemplateFault } from '../template-fault.ts';
 
 /** The attribute of a value, such as a method; undefined where it has none of that name. */
-export function attribute(of: Value, name: string, budget: Budget): Value | undefined {
+export function findAttribute(of: Value, name: string, budget: Budget): Value | undefined {
   if (of instanceof Namespace) return of.attributes.get(name);
   if (of instanceof Loop) return loopAttribute(of, name, budget);
   if (typeof of === 'string') {
     if (name === 'format') return formatMethod(of, budget);
-    return method(STRING_METHODS, of, name, budget);
+    return boundMethod(STRING_METHODS, of, name, budget);
   }
-  if (Object.hasOwn(CHANGES, typeName(of)) && CHANGES[typeName(of)].includes(name))
+  if (Object.hasOwn(MUTATING_METHODS, typeName(of)) && MUTATING_METHODS[typeName(of)].includes(name))
     throw new TemplateFault(`access to attribute '${name}' of '${typeName(of)}' object is unsafe.`);
-  if (of instanceof Dict) return method(DICT_METHODS, of, name, budget);
+  if (of instanceof Dict) return boundMethod(DICT_METHODS, of, name, budget);
   if (Array.isArray(of) && name === 'copy') return new Callable('copy', () => [...iterate(of, budget)]);
   if (of instanceof Tuple && of.names.includes(name)) return of.items[of.names.indexOf(name)];
   if (of instanceof Callable && name === 'name') return of.name;
-  if (Array.isArray(of) || of instanceof Tuple) return method(SEQUENCE_METHODS, of, name, budget);
+  if (Array.isArray(of) || of instanceof Tuple) return boundMethod(SEQUENCE_METHODS, of, name, budget);
   if (of instanceof Float && name === 'is_integer') return new Callable(name, () => Number.isInteger(of.value));
   return undefined;
 }
 
 function formatMethod(self: string, budget: Budget): Value {
-  budget.object();
+  budget.spendObject();
   const fields: FieldReader = {
     attribute: (of, name) => getAttribute(of, name, budget),
     item: (of, key) => getItem(of, key, budget),
@@ -75,15 +75,15 @@ function loopAttribute(loop: Loop, name: string, budget: Budget): Value | undefi
     case 'nextitem':
       return index0 + 1 < items.length ? items[index0 + 1] : new Undefined('there is no next item');
     case 'cycle':
-      budget.object();
+      budget.spendObject();
       return new Callable(name, ({ positional }) => {
         if (positional.length === 0) throw new TemplateFault('no items for cycling given');
         return positional[index0 % positional.length];
       });
     case 'changed':
-      budget.object();
+      budget.spendObject();
       return new Callable(name, ({ positional }) => {
-        budget.items(positional.length);
+        budget.spendItems(positional.length);
         const isSame = loop.changed !== undefined && equal([...loop.changed], [...positional], budget);
         loop.changed = positional;
         return !isSame;
@@ -96,20 +96,20 @@ function loopAttribute(loop: Loop, name: string, budget: Budget): Value | undefi
 /** `of.name`: an attribute, else an item. So `message.items` is dict's method, whatever the message holds. */
 export function getAttribute(of: Value, name: string, budget: Budget): Value {
   if (of instanceof Undefined) of.fail();
-  return orElse(attribute(of, name, budget), () => orElse(item(of, name, budget), () => absent(of, name, budget)));
+  return orElse(findAttribute(of, name, budget), () => orElse(findItem(of, name, budget), () => undefinedAttribute(of, name, budget)));
 }
 
 /** `of[key]`: an item, else an attribute. */
 export function getItem(of: Value, key: Value, budget: Budget): Value {
   if (of instanceof Undefined) of.fail();
-  if (typeof key === 'string') budget.text(key.length);
+  if (typeof key === 'string') budget.spendText(key.length);
   else budget.spend(1);
   const asAttribute = (): Value =>
-    orElse(typeof key === 'string' ? attribute(of, key, budget) : undefined, () => absent(of, key, budget));
-  return orElse(item(of, key, budget), asAttribute);
+    orElse(typeof key === 'string' ? findAttribute(of, key, budget) : undefined, () => undefinedAttribute(of, key, budget));
+  return orElse(findItem(of, key, budget), asAttribute);
 }
 
-function item(of: Value, key: Value, budget: Budget): Value | undefined {
+function findItem(of: Value, key: Value, budget: Budget): Value | undefined {
   if (of instanceof Dict) return isHashable(key) ? of.get(key, budget) : undefined;
   const index = typeof key === 'boolean' ? Number(key) : key;
   if (typeof index !== 'number') return undefined;
@@ -120,8 +120,8 @@ function item(of: Value, key: Value, budget: Budget): Value | undefined {
 
 const isHashable = (key: Value): boolean => !(Array.isArray(key) || key instanceof Dict);
 
-export function absent(of: Value, key: Value, budget: Budget): Undefined {
-  budget.object();
+export function undefinedAttribute(of: Value, key: Value, budget: Budget): Undefined {
+  budget.spendObject();
   const object = of === null ? 'None' : `${typeName(of)} object`;
   return new Undefined(
     typeof key === 'string'

@@ -1,7 +1,7 @@
-import { bind } from '../call-arguments.ts';
+import { bindArguments } from '../call-arguments.ts';
 import { equal } from '../comparison.ts';
 import { orElse } from '../conversions.ts';
-import { sequence } from '../iteration.ts';
+import { orderedItems } from '../iteration.ts';
 import type { Methods } from './method-table.ts';
 import { Dict, Tuple, type Value, View } from '../python-values.ts';
 import { TemplateFault } from '../template-fault.ts';
@@ -13,41 +13,41 @@ export const DICT_METHODS: Methods<Dict> = {
     return copy;
   },
   get(self, args, budget) {
-    const [key, otherwise] = bind('get', args, ['key', 'default'], 1);
+    const [key, otherwise] = bindArguments('get', args, ['key', 'default'], 1);
     return orElse(self.get(key!, budget), () => otherwise ?? null);
   },
   items(self, _, budget) {
-    budget.object(self.size);
+    budget.spendObject(self.size);
     return new View(
       'dict_items',
       Array.from(self.items(), (entry) => new Tuple(entry)),
     );
   },
   keys(self, _, budget) {
-    budget.items(self.size);
+    budget.spendItems(self.size);
     return new View('dict_keys', self.keys());
   },
   values(self, _, budget) {
-    budget.items(self.size);
+    budget.spendItems(self.size);
     return new View('dict_values', self.values());
   },
 };
 
 export const SEQUENCE_METHODS: Methods<Value[] | Tuple> = {
   count(self, args, budget) {
-    const [wanted] = bind('count', args, ['value'], 1);
-    return sequence(self, budget)!.filter((item) => equal(item, wanted!, budget)).length;
+    const [wanted] = bindArguments('count', args, ['value'], 1);
+    return orderedItems(self, budget)!.filter((item) => equal(item, wanted!, budget)).length;
   },
   index(self, args, budget) {
-    const [wanted] = bind('index', args, ['value'], 1);
-    const at = sequence(self, budget)!.findIndex((item) => equal(item, wanted!, budget));
+    const [wanted] = bindArguments('index', args, ['value'], 1);
+    const at = orderedItems(self, budget)!.findIndex((item) => equal(item, wanted!, budget));
     if (at < 0) throw new TemplateFault('value is not in list');
     return at;
   },
 };
 
 /** Methods that Python has and a sandbox refuses, because they would change what others see. */
-export const CHANGES: Readonly<Record<string, readonly string[]>> = {
+export const MUTATING_METHODS: Readonly<Record<string, readonly string[]>> = {
   list: ['append', 'clear', 'extend', 'insert', 'pop', 'remove', 'reverse', 'sort'],
   dict: ['clear', 'pop', 'popitem', 'setdefault', 'update'],
 };

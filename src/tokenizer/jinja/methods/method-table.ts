@@ -1,17 +1,17 @@
 import type { Budget } from '../budget.ts';
-import { read } from '../call-arguments.ts';
+import { spendOnTexts } from '../call-arguments.ts';
 import { type Arguments, Callable, type Value } from '../python-values.ts';
 
 export type Method<T> = (self: T, args: Arguments, budget: Budget) => Value;
 
 export type Methods<T> = Readonly<Record<string, Method<T>>>;
 
-export function method<T>(methods: Methods<T>, self: T, name: string, budget: Budget): Value | undefined {
+export function boundMethod<T>(methods: Methods<T>, self: T, name: string, budget: Budget): Value | undefined {
   if (!Object.hasOwn(methods, name)) return undefined;
-  budget.object();
+  budget.spendObject();
   return new Callable(name, (args) => {
-    if (typeof self === 'string') budget.text(self.length);
-    read(args, budget);
+    if (typeof self === 'string') budget.spendText(self.length);
+    spendOnTexts(args, budget);
     return methods[name](self, args, budget);
   });
 }

@@ -1,6 +1,6 @@
 import type { Budget } from '../budget.ts';
-import { bind } from '../call-arguments.ts';
-import { integer, text } from '../conversions.ts';
+import { bindArguments } from '../call-arguments.ts';
+import { requireInteger, requireText } from '../conversions.ts';
 import { pad } from '../format-spec.ts';
 import { iterate } from '../iteration.ts';
 import type { Method, Methods } from './method-table.ts';
@@ -24,39 +24,39 @@ import { indexOf, lastIndexOf, occurrences } from '../substring-search.ts';
 import { TemplateFault } from '../template-fault.ts';
 
 const optionalInteger = (value: Value | undefined): number | undefined =>
-  value === undefined || value === null ? undefined : integer(value, 0, 'slice');
+  value === undefined || value === null ? undefined : requireInteger(value, 0, 'slice');
 
 const optionalText = (value: Value | undefined, what: string): string | undefined =>
-  value === undefined || value === null ? undefined : text(value, what);
+  value === undefined || value === null ? undefined : requireText(value, what);
 
 /** A method without arguments. */
-const plain =
+const withoutArguments =
   (of: (self: string, budget: Budget) => Value): Method<string> =>
   (self, args, budget) => {
-    bind('method', args, []);
+    bindArguments('method', args, []);
     const result = of(self, budget);
-    if (typeof result === 'string') budget.text(result.length); // Upper case can be three times as long.
+    if (typeof result === 'string') budget.spendText(result.length); // Upper case can be three times as long.
     return result;
   };
 
 const stripping =
   (left: boolean, right: boolean): Method<string> =>
   (self, args, budget) =>
-    strip(self, optionalText(bind('strip', args, ['chars'])[0], 'strip'), left, right, budget);
+    strip(self, optionalText(bindArguments('strip', args, ['chars'])[0], 'strip'), left, right, budget);
 
 const splitting =
   (fromRight: boolean): Method<string> =>
   (self, args, budget) => {
-    const [sep, maxsplit] = bind('split', args, ['sep', 'maxsplit']);
+    const [sep, maxsplit] = bindArguments('split', args, ['sep', 'maxsplit']);
     const separator = optionalText(sep, 'split');
     if (separator === '') throw new TemplateFault('empty separator');
-    return split(self, separator, integer(maxsplit, -1, 'split'), fromRight, budget);
+    return split(self, separator, requireInteger(maxsplit, -1, 'split'), fromRight, budget);
   };
 
 const partitioning =
   (fromRight: boolean): Method<string> =>
   (self, args, budget) => {
-    const separator = text(bind('partition', args, ['sep'], 1)[0], 'partition');
+    const separator = requireText(bindArguments('partition', args, ['sep'], 1)[0], 'partition');
     if (separator === '') throw new TemplateFault('empty separator');
     return partition(self, separator, fromRight, budget);
   };
@@ -64,12 +64,12 @@ const partitioning =
 const affix =
   (name: 'startswith' | 'endswith'): Method<string> =>
   (self, args, budget) => {
-    const [given, start, end] = bind(name, args, ['prefix', 'start', 'end'], 1);
+    const [given, start, end] = bindArguments(name, args, ['prefix', 'start', 'end'], 1);
     const part = substring(self, [optionalInteger(start), optionalInteger(end)], budget);
     const affixes = given instanceof Tuple ? given.items : [given];
     return affixes.some((item) => {
-      const wanted = text(item, `${name} first arg must be str or a tuple of str`);
-      budget.text(wanted.length);
+      const wanted = requireText(item, `${name} first arg must be str or a tuple of str`);
+      budget.spendText(wanted.length);
       return name === 'startswith' ? part.startsWith(wanted) : part.endsWith(wanted);
     });
   };
@@ -78,10 +78,10 @@ const affix =
 const finding =
   (fromRight: boolean, mustBeThere: boolean): Method<string> =>
   (self, args, budget) => {
-    const [part, begin, end] = bind('find', args, ['sub', 'start', 'end'], 1);
+    const [part, begin, end] = bindArguments('find', args, ['sub', 'start', 'end'], 1);
     const [from, to] = [optionalInteger(begin), optionalInteger(end)];
     const searched = from === undefined && to === undefined ? self : substring(self, [from, to], budget);
-    const wanted = text(part, 'find');
+    const wanted = requireText(part, 'find');
     const at = fromRight ? lastIndexOf(searched, wanted, budget) : indexOf(searched, wanted, 0, budget);
     if (at < 0 && mustBeThere) throw new TemplateFault('substring not found');
     if (at < 0) return -1;
@@ -92,22 +92,22 @@ const finding =
 const justifying =
   (name: string, align: string): Method<string> =>
   (self, args, budget) => {
-    const [width, fill] = bind(name, args, ['width', 'fillchar'], 1);
-    return pad(self, { width: integer(width, 0, name), fill: optionalText(fill, name), align }, budget);
+    const [width, fill] = bindArguments(name, args, ['width', 'fillchar'], 1);
+    return pad(self, { width: requireInteger(width, 0, name), fill: optionalText(fill, name), align }, budget);
   };
 
 /** Whether there are characters, and none of another kind. */
-export const all =
+export const onlyWithout =
   (others: RegExp): Method<string> =>
   (self) =>
     self !== '' && !others.test(self);
 
 export const STRING_METHODS: Methods<string> = {
-  capitalize: plain(capitalize),
-  casefold: plain((self) => self.toLowerCase().replaceAll('ß', 'ss')),
+  capitalize: withoutArguments(capitalize),
+  casefold: withoutArguments((self) => self.toLowerCase().replaceAll('ß', 'ss')),
   center(self, args, budget) {
-    const [width, fill] = bind('center', args, ['width', 'fillchar'], 1);
-    const total = integer(width, 0, 'center');
+    const [width, fill] = bindArguments('center', args, ['width', 'fillchar'], 1);
+    const total = requireInteger(width, 0, 'center');
     const missing = Math.max(0, total - codePoints(self));
     // Python puts the odd space to the left where the width is odd.
     const left = Math.floor(missing / 2) + (missing & total & 1);
@@ -116,24 +116,24 @@ export const STRING_METHODS: Methods<string> = {
     return pad(shifted, { ...options, align: '<', width: total }, budget);
   },
   count(self, args, budget) {
-    const part = text(bind('count', args, ['sub'], 1)[0], 'count');
+    const part = requireText(bindArguments('count', args, ['sub'], 1)[0], 'count');
     return part === '' ? codePoints(self) + 1 : occurrences(self, part, Infinity, budget).length;
   },
   endswith: affix('endswith'),
   find: finding(false, false),
   index: finding(false, true),
-  isalnum: all(/[^\p{L}\p{N}]/u),
-  isalpha: all(/\P{L}/u),
+  isalnum: onlyWithout(/[^\p{L}\p{N}]/u),
+  isalpha: onlyWithout(/\P{L}/u),
   isascii: (self) => !/[^\0-\x7f]/.test(self),
-  isdecimal: all(/\P{Nd}/u),
-  isdigit: all(/\P{Nd}/u),
-  isnumeric: all(/\P{N}/u),
+  isdecimal: onlyWithout(/\P{Nd}/u),
+  isdigit: onlyWithout(/\P{Nd}/u),
+  isnumeric: onlyWithout(/\P{N}/u),
   islower: (self, _, budget) => isLower(self, budget),
   isspace: (self) => isAllSpace(self),
   istitle: (self, _, budget) => /\p{L}/u.test(self) && titleCase(self, budget) === self,
   isupper: (self, _, budget) => isUpper(self, budget),
   join(self, args, budget) {
-    const items = iterate(bind('join', args, ['iterable'], 1)[0]!, budget);
+    const items = iterate(bindArguments('join', args, ['iterable'], 1)[0]!, budget);
     items.forEach((item, i) => {
       if (typeof item !== 'string')
         throw new TemplateFault(`sequence item ${i}: expected str instance, ${typeName(item)} found`);
@@ -141,20 +141,20 @@ export const STRING_METHODS: Methods<string> = {
     return joinTexts(items as string[], self, budget);
   },
   ljust: justifying('ljust', '<'),
-  lower: plain((self) => self.toLowerCase()),
+  lower: withoutArguments((self) => self.toLowerCase()),
   lstrip: stripping(true, false),
   partition: partitioning(false),
   removeprefix(self, args) {
-    const prefix = text(bind('removeprefix', args, ['prefix'], 1)[0], 'removeprefix');
+    const prefix = requireText(bindArguments('removeprefix', args, ['prefix'], 1)[0], 'removeprefix');
     return self.startsWith(prefix) ? self.slice(prefix.length) : self;
   },
   removesuffix(self, args) {
-    const suffix = text(bind('removesuffix', args, ['suffix'], 1)[0], 'removesuffix');
+    const suffix = requireText(bindArguments('removesuffix', args, ['suffix'], 1)[0], 'removesuffix');
     return self.endsWith(suffix) ? self.slice(0, self.length - suffix.length) : self;
   },
   replace(self, args, budget) {
-    const [old, by, count] = bind('replace', args, ['old', 'new', 'count'], 2);
-    return replace(self, text(old, 'replace'), text(by, 'replace'), integer(count, -1, 'replace'), budget);
+    const [old, by, count] = bindArguments('replace', args, ['old', 'new', 'count'], 2);
+    return replace(self, requireText(old, 'replace'), requireText(by, 'replace'), requireInteger(count, -1, 'replace'), budget);
   },
   rfind: finding(true, false),
   rindex: finding(true, true),
@@ -164,17 +164,17 @@ export const STRING_METHODS: Methods<string> = {
   rstrip: stripping(false, true),
   split: splitting(false),
   splitlines(self, args, budget) {
-    return splitLines(self, integer(bind('splitlines', args, ['keepends'])[0], 0, 'splitlines') !== 0, budget);
+    return splitLines(self, requireInteger(bindArguments('splitlines', args, ['keepends'])[0], 0, 'splitlines') !== 0, budget);
   },
   startswith: affix('startswith'),
   strip: stripping(true, true),
-  swapcase: plain((self, budget) =>
+  swapcase: withoutArguments((self, budget) =>
     replaceEach(self, /\p{L}/gu, (c) => (c === c.toUpperCase() ? c.toLowerCase() : c.toUpperCase()), budget),
   ),
-  title: plain(titleCase),
-  upper: plain((self) => self.toUpperCase()),
+  title: withoutArguments(titleCase),
+  upper: withoutArguments((self) => self.toUpperCase()),
   zfill(self, args, budget) {
-    const width = integer(bind('zfill', args, ['width'], 1)[0], 0, 'zfill');
+    const width = requireInteger(bindArguments('zfill', args, ['width'], 1)[0], 0, 'zfill');
     const sign = /^[-+]/.exec(self)?.[0] ?? '';
     return sign + pad(self.slice(sign.length), { fill: '0', align: '>', width: width - sign.length }, budget);
   },
