@@ -21,7 +21,11 @@ const VARIABLES: Readonly<Record<string, Check>> = {
   now: { words: 'a valid Date', holds: (value) => value instanceof Date && !Number.isNaN(value.getTime()) },
 };
 
-/** What a chat template renders; further variables may have any name. @throws OptionError */
+/**
+ * Checks the messages and variables of a chat template. Variables that are not of the API may have any name and value.
+ *
+ * @throws {OptionError} when one of them has the wrong type.
+ */
 export function checkConversation(call: string, messages: unknown, variables: unknown): void {
   checkArgument(call, 'messages', messages, MESSAGES);
   checkArgument(call, 'the variables', variables, OBJECT);
@@ -30,15 +34,22 @@ export function checkConversation(call: string, messages: unknown, variables: un
   checkOptions(call, variables as Record<string, unknown>, checks);
 }
 
+/** The options of `encode`. */
 export const ENCODE_CHECKS = { addSpecialTokens: FLAG, allowSpecial: FLAG };
+/** The options of `decode`. */
 export const DECODE_CHECKS = { skipSpecialTokens: FLAG };
 
-/** A token id may be of no token; then it has no text. */
+/** Any number passes: an id that no token has decodes to nothing. */
 export const ID: Check = { words: 'a token id', holds: (value) => typeof value === 'number' };
 
+/** The options of `stream`. */
 export const STREAM_CHECKS = { ...DECODE_CHECKS, after: listOf('token ids', ID.holds) };
 
-/** The ids of an iterable of them, as a list. @throws OptionError */
+/**
+ * The token ids of an iterable, as a list.
+ *
+ * @throws {OptionError} when it is no iterable of numbers.
+ */
 export function checkedIds(call: string, ids: Iterable<number>): readonly number[] {
   const words = 'a list or another iterable of token ids';
   const given: unknown = ids;
@@ -49,4 +60,5 @@ export function checkedIds(call: string, ids: Iterable<number>): readonly number
   return list as readonly number[];
 }
 
+/** The options of a channel parser. */
 export const CHANNEL_CHECKS = { open: TEXT };

@@ -1,11 +1,11 @@
 import { THINK_MARKERS } from './channels/think.ts';
-import { TemplateError } from './chat-template.ts';
-import type { Tokenizer } from './tokenizer.ts';
+import { type ChatMessage, TemplateError } from './chat-template.ts';
 
 /**
- * Tokens that end an answer, by their spelling: files often name only the end of a document as the end of text.
- * Source: llama.cpp, `special_eog_ids` of src/llama-vocab.cpp, but for the tokens around files and holes in code, which
- * a model of code may write within a text.
+ * Tokens that end an answer, by their spelling: the files of a model often name only the token that ends a document.
+ *
+ * Source: llama.cpp, `special_eog_ids` in src/llama-vocab.cpp, without the tokens for files and for filling in the middle,
+ * which a model of code may generate within a text.
  */
 const ENDS = [
   ...['<|im_end|>', '<|eot_id|>', '<|eom_id|>', '<end_of_turn>', '<|end|>', '<|endoftext|>', '<|end_of_text|>'],
@@ -13,29 +13,45 @@ const ENDS = [
   ...['<|return|>', '<|call|>', '<|flush|>', '<|calls|>'],
 ];
 
-/** Beside these, `<|end|>` ends a message of several in an answer: harmony, and Solar Open. */
+/** In a vocabulary that has both tokens of a row, `<|end|>` ends a message but not the answer: harmony, Solar Open. */
 const ANSWER_ENDS = [
   ['<|return|>', '<|call|>'],
   ['<|flush|>', '<|calls|>'],
 ];
 
-/** Words that no template has of its own. */
+/** Contents of the example conversation: words that no template contains. */
 const QUESTION = 'Vitrinequestion';
 const ANSWER = 'Vitrineanswer';
 const TAGS = new RegExp(`(?:\\s|${THINK_MARKERS.join('|')})+$`);
 
-/** How a model's conversations are cut into turns: which tokens end an answer, and where one begins. */
+/** The parts of a tokenizer that `ChatTurns` needs; see `Tokenizer`. */
+export interface ChatTokenizer {
+  readonly addedIds: ReadonlySet<number>;
+  readonly specialIds: ReadonlySet<number>;
+  readonly channelFormat: string | undefined;
+  readonly hasChatTemplate: boolean;
+  idOf(token: string): number | undefined;
+  tokenOf(id: number): string | undefined;
+  encode(text: string, options: { readonly addSpecialTokens: boolean }): number[];
+  decode(ids: readonly number[]): string;
+  renderChat(
+    messages: readonly ChatMessage[],
+    variables?: { readonly addGenerationPrompt: boolean },
+  ): { readonly text: string };
+}
+
+/** Which tokens end an answer of a chat model, and where in a text an answer begins. */
 export class ChatTurns {
-  /** Ids that end an answer, whatever the configuration says. */
+  /** Ids of tokens that end an answer, in addition to those that the model's configuration names. */
   readonly ends: readonly number[];
-  /** Ids that end a message and not the answer, whatever the configuration says: harmony's `<|end|>`. */
+  /** Ids of tokens that end a message but not the answer, even if the configuration names them: `<|end|>` in harmony. */
   readonly messageEnds: readonly number[];
-  readonly #tokenizer: Tokenizer;
-  /** The last added token that the template writes before an answer, and the text behind it, without tags. */
+  readonly #tokenizer: ChatTokenizer;
+  /** The last added token that the template writes before an answer, and the text after it, without reasoning tags. */
   readonly #start: { readonly token: number | undefined; readonly header: string } | undefined;
 
-  /** Runs the tokenizer's chat template on an example; without one, or where it fails, only spellings count. */
-  constructor(tokenizer: Tokenizer) {
+  /** Renders an example with the chat template. If there is none or it fails, the ends are found by spelling alone. */
+  constructor(tokenizer: ChatTokenizer) {
     this.#tokenizer = tokenizer;
     const added = (token: string): number[] => {
       const id = tokenizer.idOf(token);
@@ -47,7 +63,7 @@ export class ChatTurns {
     this.messageEnds = hasMessages ? added('<|end|>') : [];
     const example = renderExample(tokenizer);
     this.#start = example && this.#startOf(example.start);
-    // Gemma has `</s>` for struck-out text: it is special where it ends a text.
+    // In Gemma, `</s>` is the HTML tag for struck-out text and not special.
     const spelled = ENDS.flatMap(added).filter(
       (id) => tokenizer.tokenOf(id) !== '</s>' || tokenizer.specialIds.has(id),
     );
@@ -56,8 +72,8 @@ export class ChatTurns {
   }
 
   /**
-   * What the answer says so far, in a text that ends within an answer as the template begins one: its tags, and what
-   * follows. Undefined where the text ends elsewhere.
+   * The beginning of the answer that a text ends with, from its reasoning tags on; undefined when the text ends elsewhere
+   * in a conversation.
    */
   answerSoFar(ids: readonly number[]): string | undefined {
     if (this.#start === undefined) return undefined;
@@ -73,7 +89,7 @@ export class ChatTurns {
     return text.startsWith(header) ? text.slice(header.length) : undefined;
   }
 
-  /** Whether a text ends where an answer is to begin. */
+  /** Whether an answer begins at the end of a text. */
   beginsAnswer(ids: readonly number[]): boolean {
     return this.answerSoFar(ids)?.replace(TAGS, '') === '';
   }
@@ -94,18 +110,18 @@ export class ChatTurns {
   }
 }
 
-/** What the chat template writes between a question and its answer, and behind the answer. */
-function renderExample(tokenizer: Tokenizer): { start: string; end: string } | undefined {
+/** The text that the chat template writes between a question and its answer, and the text after the answer. */
+function renderExample(tokenizer: ChatTokenizer): { start: string; end: string } | undefined {
   if (!tokenizer.hasChatTemplate) return undefined;
   const question = { role: 'user', content: QUESTION };
   try {
     const asked = tokenizer.renderChat([question]).text;
     const begun = tokenizer.renderChat([question], { addGenerationPrompt: true }).text;
-    const said = tokenizer.renderChat([question, { role: 'assistant', content: ANSWER }]).text;
+    const answered = tokenizer.renderChat([question, { role: 'assistant', content: ANSWER }]).text;
     const start = begun.startsWith(asked) ? begun.slice(asked.length) : '';
     return {
-      start: start.trim() === '' ? behind(begun, QUESTION) : start,
-      end: behind(said, ANSWER),
+      start: start.trim() === '' ? textAfter(begun, QUESTION) : start,
+      end: textAfter(answered, ANSWER),
     };
   } catch (error) {
     if (error instanceof TemplateError) return undefined;
@@ -113,7 +129,7 @@ function renderExample(tokenizer: Tokenizer): { start: string; end: string } | u
   }
 }
 
-function behind(text: string, word: string): string {
+function textAfter(text: string, word: string): string {
   const at = text.lastIndexOf(word);
   return at < 0 ? '' : text.slice(at + word.length);
 }

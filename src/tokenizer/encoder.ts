@@ -5,23 +5,24 @@ import type { Normalizer } from './normalizers/normalizer.ts';
 import type { PostProcessor } from './post-processor.ts';
 import type { PreTokenizer } from './pre-tokenizers/pre-tokenizer.ts';
 
-/** How a text becomes ids. */
+/** Options of `encode`. */
 export interface EncodeOptions {
-  /** Adds the tokens that the model expects around a text, such as BOS. Default true. */
+  /** Whether to add the tokens that the model expects around a text, such as BOS. Default true. */
   readonly addSpecialTokens?: boolean;
   /**
    * Whether the spelling of a special token in the text, such as `<|im_start|>`, becomes that token. Default true, as in
-   * transformers; false encodes untrusted text so that it cannot pretend to be a turn of its own.
+   * transformers. With false, untrusted text cannot forge a turn of the conversation.
    */
   readonly allowSpecial?: boolean;
 }
 
+/** Encodes a text. @returns its token ids. */
 export type Encode = (text: string, options?: EncodeOptions) => number[];
 
-/** The steps from a text to its ids, each of them where tokenizer.json has it. */
-export interface Steps {
+/** The steps of tokenizer.json from a text to its ids; those that the file lacks are undefined. */
+export interface EncoderSteps {
   readonly added: readonly AddedToken[];
-  /** How an added token appears in the normalised text. */
+  /** The spelling of an added token in normalised text. */
   readonly normalisedSpelling: (token: AddedToken) => string;
   readonly normalizer: Normalizer | undefined;
   readonly preTokenizer: PreTokenizer | undefined;
@@ -29,8 +30,8 @@ export interface Steps {
   readonly postProcessor: PostProcessor | undefined;
 }
 
-/** Added tokens, normalizer, pre-tokenizer, model and post-processor, in the order of the reference implementation. */
-export function createEncoder(steps: Steps): Encode {
+/** An encoder that applies added tokens, normalizer, pre-tokenizer, model and post-processor as the Rust crate `tokenizers` does. */
+export function createEncoder(steps: EncoderSteps): Encode {
   const { added, normalizer, preTokenizer, model, postProcessor } = steps;
   const splitRaw = addedTokenSplitter(
     added.filter((token) => !token.normalized),

@@ -4,18 +4,23 @@ import { MAX_STEPS } from './size-limits.ts';
 import { isObject } from '../json.ts';
 
 /**
- * Puts the tokens around a text that the model expects there.
- * @param addSpecialTokens - Whether to; a template may put the text itself several times or not at all.
+ * Adds the tokens that the model expects around a text.
+ *
+ * @param addSpecialTokens Whether to add them. A template applies in either case, and may repeat or leave out the text.
  */
 export type PostProcessor = (ids: readonly number[], addSpecialTokens: boolean) => readonly number[];
 
-/** So many ids are made out of a text at most, however often a template names it. */
+/** Ids of a text. A template can repeat the text any number of times. */
 const MAX_IDS = 2 ** 26;
 
-/** The `post_processor` of tokenizer.json. Its rules for offsets and for pairs of texts have no use here. */
-export function createPostProcessor(config: unknown, build: StepBuilder): PostProcessor {
+/**
+ * The `post_processor` of tokenizer.json. Its rules for offsets and for pairs of texts are ignored.
+ *
+ * @throws {TokenizerError} when it is malformed or unknown; the returned function throws it when there are too many ids.
+ */
+export function createPostProcessor(config: unknown, builder: StepBuilder): PostProcessor {
   const path = 'tokenizer.json: post_processor';
-  const steps = build.collectSteps(config, path, 'processors', create);
+  const steps = builder.collectSteps(config, path, 'processors', create);
   return (ids, add) => steps.reduce((done, { path, run }) => checkCount(path, run(done, add)), ids);
 }
 
@@ -35,7 +40,7 @@ function create(type: string, fields: Fields): PostProcessor | undefined {
   }
 }
 
-/** `["[CLS]", 101]` */
+/** The id of a token that is given as `["[CLS]", 101]`. */
 function tokenId(fields: Fields, name: string): number {
   const pair = fields.list(name);
   return pair.length === 2 && typeof pair[0] === 'string' && isTokenId(pair[1])
@@ -43,7 +48,7 @@ function tokenId(fields: Fields, name: string): number {
     : fields.fail(name, '[token, id]');
 }
 
-/** `single` lists special tokens, and the place of the text. */
+/** A template: the field `single` lists special tokens and the places of the text. */
 function template(fields: Fields): PostProcessor {
   const pieces = fields.list('single');
   if (pieces.length > MAX_STEPS) fields.fail('single', `a list of at most ${MAX_STEPS}`);

@@ -2,19 +2,21 @@ import { enterStep } from './step-deadline.ts';
 import { Fields, TokenizerError } from './json-fields.ts';
 import { MAX_DEPTH, MAX_STEPS } from './size-limits.ts';
 
-/** Steps up to which a pipeline of known patterns needs no deadline. */
+/** A pipeline of more steps than this runs under a deadline, even if each of them is linear. */
 const FEW_STEPS = 32;
 
-/** What is noted while the steps of tokenizer.json are built. */
+/** Builds the steps of tokenizer.json, counts them, and records whether they need a deadline. */
 export class StepBuilder {
-  /** Whether the time of every step is known to grow with the text's length only. */
+  /** Whether every step so far takes time linear in the text's length. If not, the pipeline runs under a deadline. */
   isLinear = true;
   #steps = 0;
 
   /**
-   * Builds one step, or those of a sequence in order.
-   * @param parts - The field of a Sequence that holds its steps.
-   * @param create - Makes a step of its type and fields; undefined where the type is unknown.
+   * Builds one step, or the steps of a `Sequence` in order.
+   *
+   * @param parts The field of a `Sequence` that lists its steps.
+   * @param create Makes a step from its type and fields; undefined when the type is unknown.
+   * @throws {TokenizerError} when a step is malformed, has an unknown type, or there are too many.
    */
   collectSteps<T>(
     value: unknown,
@@ -48,8 +50,9 @@ export class StepBuilder {
   }
 }
 
-/** A step of the pipeline, and where it stands in the file. */
+/** A step of the pipeline. */
 export interface Step<T> {
+  /** Where the file defines it, for messages: `tokenizer.json: normalizer.normalizers[1]`. */
   readonly path: string;
   readonly run: T;
 }

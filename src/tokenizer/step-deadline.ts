@@ -1,30 +1,32 @@
 import { DeadlineError, withDeadline } from '../platform/deadline.ts';
 import { TokenizerError } from './json-fields.ts';
 
-/** Milliseconds: ten times what a published pipeline needs on a slow machine. */
-const BASE = 1000;
-const PER_CHARACTER = 0.01;
+/** Milliseconds for any text, and for each of its characters: ten times what published pipelines need on a slow machine. */
+const BASE_MS = 1000;
+const MS_PER_CHARACTER = 0.01;
 
-let step = 'tokenizer.json';
+let currentStep = 'tokenizer.json';
 
-/** Notes which step of tokenizer.json runs now, for the error of `bounded`. */
+/** Records the step of tokenizer.json that runs from now on; the error of `withStepDeadline` names it. */
 export function enterStep(path: string): void {
-  step = path;
+  currentStep = path;
 }
 
 /**
- * Runs work that a tokenizer's file decides on, within a time that grows with the text's length.
- * @throws {TokenizerError} naming the step that ran when the time was over.
+ * Runs steps of tokenizer.json whose time may be worse than linear in the text's length, under a deadline that is linear.
+ *
+ * @param length The text's length in UTF-16 units.
+ * @throws {TokenizerError} when the deadline passes; it names the step that was running.
  */
 export function withStepDeadline<T>(length: number, body: () => T): T {
-  const limit = Math.ceil(BASE + PER_CHARACTER * length);
+  const limit = Math.ceil(BASE_MS + MS_PER_CHARACTER * length);
   try {
     return withDeadline(limit, 'tokenizer', body);
   } catch (error) {
     if (!(error instanceof DeadlineError)) throw error;
     const [, reason] = error.message.split('tokenizer: ');
     throw new TokenizerError(
-      `${step}: ${reason} on a text of ${length} characters. Give it a shorter text, or use another tokenizer.`,
+      `${currentStep}: ${reason} on a text of ${length} characters. Give it a shorter text, or use another tokenizer.`,
       { cause: error },
     );
   }

@@ -1,20 +1,21 @@
-/** A marker of a format, or text between markers. */
+/** A marker, or text without markers. */
 export type ScannedPiece = { readonly marker: string } | { readonly text: string };
 
-/** Finds markers in text that arrives in pieces; holds back only what may be the beginning of one. */
+/** Finds markers in text that arrives in pieces. Holds back only text that may be the beginning of a marker. */
 export class MarkerScanner {
   readonly #markers: readonly string[];
   readonly #pattern: RegExp;
   readonly #longest: number;
   #held = '';
 
-  /** @param markers None of them the beginning of another. */
+  /** @param markers The texts to find; none may be the beginning of another. */
   constructor(markers: readonly string[]) {
     this.#markers = markers;
     this.#pattern = new RegExp(markers.map((marker) => marker.replace(/[|/[\]]/g, '\\$&')).join('|'), 'g');
     this.#longest = Math.max(...markers.map(({ length }) => length));
   }
 
+  /** Reads the next piece. @returns the markers and texts that are now certain. */
   push(piece: string): ScannedPiece[] {
     const text = this.#held + piece;
     const found: ScannedPiece[] = [];
@@ -30,14 +31,14 @@ export class MarkerScanner {
     return found;
   }
 
-  /** What was held back, which began no marker. */
+  /** The text that was held back, once it is known to begin no marker. */
   flush(): string {
     const held = this.#held;
     this.#held = '';
     return held;
   }
 
-  /** Where what may be the beginning of a marker starts, at or after `from`. */
+  /** The first position at or after `from` where a marker may begin that is not complete; the length if there is none. */
   #safeEnd(text: string, from: number): number {
     for (let at = Math.max(from, text.length - this.#longest + 1); at < text.length; at++) {
       const end = text.slice(at);

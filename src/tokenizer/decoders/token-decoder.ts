@@ -6,15 +6,20 @@ import { readPattern } from '../patterns/pattern.ts';
 import { replacer } from '../patterns/pattern-replacer.ts';
 import { byteFallback, byteLevel } from './byte-decoders.ts';
 
-/** Turns tokens as the vocabulary spells them into text. */
+/** Makes text of tokens, which are given as the vocabulary spells them. */
 export type DecodeTokens = (tokens: readonly string[]) => string;
 type Decoder = (tokens: readonly string[], source: number) => string[];
 
-/** The `decoder` of tokenizer.json; without one, tokens stand apart. */
-export function createDecoder(config: unknown, build: StepBuilder): DecodeTokens {
+/**
+ * The `decoder` of tokenizer.json. Without one, tokens are joined with spaces.
+ *
+ * @throws {TokenizerError} when the decoder is malformed or unknown; the returned function throws it when the text grows
+ *   too much.
+ */
+export function createDecoder(config: unknown, builder: StepBuilder): DecodeTokens {
   if (config === undefined || config === null) return (tokens) => tokens.join(' ');
   const path = 'tokenizer.json: decoder';
-  const steps = build.collectSteps(config, path, 'decoders', (type, fields) => create(type, fields, build));
+  const steps = builder.collectSteps(config, path, 'decoders', (type, fields) => create(type, fields, builder));
   return (tokens) => {
     const source = lengthOf(tokens);
     checkGrowth(path, source, source);
@@ -34,7 +39,7 @@ function lengthOf(parts: readonly string[]): number {
   return length;
 }
 
-function create(type: string, fields: Fields, build: StepBuilder): Decoder | undefined {
+function create(type: string, fields: Fields, builder: StepBuilder): Decoder | undefined {
   switch (type) {
     case 'BPEDecoder':
       return bpe(fields.string('suffix', '</w>'));
@@ -49,7 +54,7 @@ function create(type: string, fields: Fields, build: StepBuilder): Decoder | und
     case 'Metaspace':
       return metaspace(fields);
     case 'Replace': {
-      const replace = replacer(fields.path, readPattern(fields, 'pattern', build), fields.string('content'));
+      const replace = replacer(fields.path, readPattern(fields, 'pattern', builder), fields.string('content'));
       return (tokens, source) => tokens.map((token) => replace(token, source));
     }
     case 'Strip':
@@ -61,12 +66,12 @@ function create(type: string, fields: Fields, build: StepBuilder): Decoder | und
   }
 }
 
-/** The suffix that marks the end of a word becomes a space, but for the last word. */
+/** Replaces the suffix that marks the end of a word with a space, after the last word with nothing. */
 function bpe(suffix: string): Decoder {
   return (tokens) => tokens.map((token, i) => replaceAll(token, suffix, i === tokens.length - 1 ? '' : ' '));
 }
 
-/** `str::replace` of Rust: an empty pattern matches between all characters; `$` in the content means nothing. */
+/** Rust's `str::replace`: an empty `part` matches between all characters, and `$` in `content` is a plain character. */
 function replaceAll(text: string, part: string, content: string): string {
   return part === '' ? Array.from(text, (char) => content + char).join('') + content : text.split(part).join(content);
 }
@@ -83,7 +88,7 @@ function ctc(fields: Fields): Decoder {
       .filter((token) => token !== '');
 }
 
-/** The mark stands for a space; in the first token it stood before the text and goes. */
+/** Replaces the mark with a space; in the first token it was prepended to the text, and is removed. */
 function metaspace(fields: Fields): Decoder {
   const mark = fields.character('replacement', '▁');
   const adds = fields.boolean('add_prefix_space', true);
@@ -92,7 +97,7 @@ function metaspace(fields: Fields): Decoder {
   return (tokens) => tokens.map((token, i) => replaceAll(token, mark, i === 0 && scheme !== 'never' ? '' : ' '));
 }
 
-/** Takes at most `start` and `stop` times a character away from the two ends of each token. */
+/** Removes a character from the ends of each token: at most `start` times at its beginning and `stop` times at its end. */
 function strip(fields: Fields): Decoder {
   const content = fields.character('content');
   const most = 2 ** 31;

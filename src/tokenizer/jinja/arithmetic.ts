@@ -4,7 +4,11 @@ import { formatPercent } from './percent-format.ts';
 import { Float, Tuple, typeName, Undefined, type Value } from './python-values.ts';
 import { TemplateFault } from './template-fault.ts';
 
-/** Python's `+ - * / // % **`. */
+/**
+ * Python's operators `+ - * / // % **`.
+ *
+ * @throws {TemplateFault} when the types do not fit, the divisor is 0, or an int is beyond 2^53.
+ */
 export function arithmetic(operator: string, a: Value, b: Value, budget: Budget): Value {
   if (operator === '%' && typeof a === 'string') return formatPercent(a, b, budget);
   for (const operand of [a, b]) if (operand instanceof Undefined) operand.fail();
@@ -14,7 +18,7 @@ export function arithmetic(operator: string, a: Value, b: Value, budget: Budget)
   }
   if (operator === '+') {
     if (typeof a === 'string' && typeof b === 'string') {
-      // Joining costs nothing, but what is joined again and again grows.
+      // JavaScript does not copy the texts, so only the length is checked.
       budget.checkLength(a.length + b.length);
       return a + b;
     }
@@ -42,7 +46,7 @@ function calculate(operator: string, x: number, y: number, isFloat: boolean): Va
     '*': () => x * y,
     '/': () => x / y,
     '//': () => quotient,
-    // The sign is the divisor's, unlike JavaScript's.
+    // Unlike in JavaScript, the sign is that of the divisor.
     '%': () => ((x % y) + y) % y,
     '**': () => x ** y,
   };
@@ -75,6 +79,6 @@ export function applySign(sign: '-' | '+', value: Value): Value {
   const number = toNumber(value);
   if (number === undefined) throw new TemplateFault(`bad operand type for unary ${sign}: '${typeName(value)}'`);
   const result = sign === '-' ? -number : number;
-  // There is no whole number -0.
+  // Adding 0 makes 0 of -0, which no int is.
   return value instanceof Float ? new Float(result) : result + 0;
 }

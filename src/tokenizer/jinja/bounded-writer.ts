@@ -1,6 +1,6 @@
 import type { Budget } from './budget.ts';
 
-/** Text that grows within bounds: lists that hold one list several times can be short and print long. */
+/** A text that is built within the budget: lists that hold one list several times can be short and print long. */
 export class BoundedWriter {
   text = '';
   readonly budget: Budget;
@@ -8,6 +8,7 @@ export class BoundedWriter {
     this.budget = budget;
   }
 
+  /** Appends a piece. */
   add(piece: string): void {
     this.budget.spendText(piece.length);
     this.budget.checkLength(this.text.length + piece.length);
@@ -15,7 +16,7 @@ export class BoundedWriter {
     this.text += piece;
   }
 
-  /** Pieces between brackets, with a separator. */
+  /** Appends items between brackets, with a separator. */
   list<T>(open: string, items: Iterable<T>, close: string, separator: string, write: (item: T) => void): void {
     this.add(open);
     let isFirst = true;

@@ -6,16 +6,21 @@ import { repr, str } from './repr.ts';
 import { occurrences } from './substring-search.ts';
 import { TemplateFault } from './template-fault.ts';
 
-/** Of what names an argument and its parts, in `{}`. */
+/** Characters of a field name: the text in `{}` that names an argument and its parts. */
 const MAX_FIELD = 1000;
 
-/** How `str.format` gets at parts of an argument. */
+/** Gets the parts of an argument that a field name names. */
 export interface FieldReader {
   attribute(of: Value, name: string): Value;
   item(of: Value, key: Value): Value;
 }
 
-/** Python's `format.format(...)`. */
+/**
+ * Python's `format.format(*positional, **named)`.
+ *
+ * @param read Gets attributes and items of arguments.
+ * @throws {TemplateFault} when the format is malformed or names an argument that is missing.
+ */
 export function formatBraces(
   format: string,
   positional: readonly Value[],
@@ -47,7 +52,6 @@ export function formatBraces(
     text.replace(
       /\{\{|\}\}|\{([^{}!:]*)(?:!([rsa]))?(?::((?:[^{}]|\{[^{}]*\})*))?\}|[{}]/g,
       filled((whole: string, name?: string, conversion?: string, spec?: string) => {
-        // prettier-ignore
         if (whole === '{{' || whole === '}}') return whole[0];
         if (name === undefined) throw new TemplateFault(`Single '${whole}' encountered in format string`);
         const value = field(name);

@@ -2,17 +2,27 @@ import type { Budget } from './budget.ts';
 import type { Arguments, Value } from './python-values.ts';
 import { TemplateFault } from './template-fault.ts';
 
+/** The arguments of a call without any. */
 export const NO_ARGUMENTS: Arguments = { positional: [], named: new Map() };
 
 /**
- * Arguments in the order of the names of a function's parameters, as Python binds them.
+ * Binds arguments to a function's parameters, as Python does.
  *
- * @param required How many of them must be given.
+ * @param name The function, for messages.
+ * @param parameters The names of the parameters.
+ * @param required How many of the parameters need an argument. Default: none.
+ * @returns the arguments in the order of the parameters; undefined for those not given.
+ * @throws {TemplateFault} when the arguments do not fit the parameters.
  */
-export function bindArguments(name: string, { positional, named }: Arguments, parameters: readonly string[], required = 0) {
+export function bindArguments(
+  name: string,
+  { positional, named }: Arguments,
+  parameters: readonly string[],
+  required = 0,
+) {
   if (positional.length > parameters.length) {
-    const most = parameters.length;
-    throw new TemplateFault(`${name}() takes at most ${most} argument${most === 1 ? '' : 's'} (${positional.length} given)`); // prettier-ignore
+    const most = `${parameters.length} argument${parameters.length === 1 ? '' : 's'}`;
+    throw new TemplateFault(`${name}() takes at most ${most} (${positional.length} given)`);
   }
   const bound: (Value | undefined)[] = [...positional];
   for (const [key, value] of named) {
@@ -26,7 +36,7 @@ export function bindArguments(name: string, { positional, named }: Arguments, pa
   return bound;
 }
 
-/** What a function is given: texts are read, or made one where they were put together of parts. */
+/** Spends the cost of reading the texts among the arguments. JavaScript copies a concatenated text when it is first read. */
 export function spendOnTexts({ positional, named }: Arguments, budget: Budget): void {
   for (const value of positional) if (typeof value === 'string') budget.spendText(value.length);
   for (const value of named.values()) if (typeof value === 'string') budget.spendText(value.length);

@@ -11,7 +11,7 @@ function bothItems(a: Value, b: Value): [readonly Value[], readonly Value[]] | u
   return a instanceof Tuple && b instanceof Tuple ? [a.items, b.items] : undefined;
 }
 
-/** Python's `==`. Lists that hold one list several times can be short and take long, so each comparison costs a step. */
+/** Python's `==`. Spends a step per comparison: lists that hold one list several times can be short and take long. */
 export function equal(a: Value, b: Value, budget: Budget): boolean {
   budget.spend(1);
   if (typeof a === 'string' && typeof b === 'string') {
@@ -35,7 +35,13 @@ export function equal(a: Value, b: Value, budget: Budget): boolean {
   return true;
 }
 
-/** Python's order: below zero where `a` comes before `b`. */
+/**
+ * Python's order of values.
+ *
+ * @param operator The operator in the template, for the message.
+ * @returns a negative number when `a` comes before `b`, zero when they are equal, else a positive one.
+ * @throws {TemplateFault} when the types have no order.
+ */
 export function compare(a: Value, b: Value, operator: string, budget: Budget): number {
   budget.spend(1);
   const [x, y] = [toNumber(a), toNumber(b)];
@@ -52,9 +58,9 @@ export function compare(a: Value, b: Value, operator: string, budget: Budget): n
   throw new TemplateFault(`'${operator}' not supported between instances of '${typeName(a)}' and '${typeName(b)}'`);
 }
 
-/** By code points: JavaScript compares UTF-16 units, which puts U+FF5C behind an emoji. */
+/** Compares by code points. JavaScript compares UTF-16 units, which puts U+FF5C after an emoji. */
 function compareText(a: string, b: string, budget: Budget): number {
-  // Both are read to their end where they were put together of parts and are now made one.
+  // JavaScript copies a concatenated text when its units are first read.
   budget.spendText(a.length);
   budget.spendText(b.length);
   let i = 0;

@@ -22,14 +22,15 @@ export class Evaluator {
     this.#budget = budget;
   }
 
+  /** The value of an expression. */
   evaluate(expression: Expression, scope: Scope): Value {
     const value = this.#evaluateMarked(expression, scope);
     return value instanceof Markup ? value.text : value;
   }
 
   /**
-   * A value, or a text that `safe` or `escape` made HTML: what is added to such a text is escaped, as in Python. Here it
-   * remains HTML within an expression only.
+   * The value of an expression, with text that `safe` or `escape` marked as HTML. As in Python, text that is added to it is
+   * escaped; unlike there, the mark is lost at the end of the expression.
    */
   #evaluateMarked(expression: Expression, scope: Scope): Value | Markup {
     this.#budget.spend(1);
@@ -126,16 +127,19 @@ export class Evaluator {
     return of instanceof Tuple ? new Tuple(cut) : cut;
   }
 
+  /** The value of `value | filter`. */
   applyFilter({ name, args }: FilterCall, value: Value, scope: Scope): Value {
     return runFilter(name, value, this.#arguments(args, scope), this.#budget);
   }
 
+  /** The value of a call. @param caller The macro of a `call` block, which the callee gets as `caller`. */
   invoke(expression: Expression, scope: Scope, caller?: Callable): Value {
     if (expression.type !== 'invoke') return this.evaluate(expression, scope);
     const callee = this.evaluate(expression.callee, scope);
     const args = this.#arguments(expression.args, scope);
     if (callee instanceof Undefined) callee.fail();
-    if (callee instanceof Loop && callee.recurse && args.positional.length === 1) return callee.recurse(args.positional[0]);
+    if (callee instanceof Loop && callee.recurse && args.positional.length === 1)
+      return callee.recurse(args.positional[0]);
     if (!(callee instanceof Callable)) throw new TemplateFault(`'${typeName(callee)}' object is not callable`);
     if (!caller) return callee.call(args);
     this.#budget.spendObject(args.named.size + 1);
@@ -156,7 +160,7 @@ export class Evaluator {
     return { positional: values, named: byName };
   }
 
-  /** `a < b < c` holds where each part does; parts behind one that does not are not looked at. */
+  /** A chain `a < b < c`: true if each comparison is. Evaluates up to the first that is false. */
   #comparison({ first, rest }: Expression & { type: 'compare' }, scope: Scope): boolean {
     let left = this.evaluate(first, scope);
     for (const { operator, value } of rest) {

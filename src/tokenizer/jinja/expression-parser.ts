@@ -18,7 +18,12 @@ export class ExpressionParser {
     this.#tokens = tokens;
   }
 
-  /** One expression, or several as a tuple. `ends` are tokens, by value or type, before which a tuple may stop. */
+  /**
+   * Parses an expression, or several with commas as a tuple.
+   *
+   * @param ends The tokens, by value or type, before which a tuple may end.
+   * @param choices Whether the expressions may be inline `if`s. Default true.
+   */
   tuple(ends: readonly string[], choices = true): Expression {
     const items: Expression[] = [];
     const ended = (): boolean => ends.some((end) => this.#tokens.is(end) || this.#tokens.current.type === end);
@@ -32,6 +37,7 @@ export class ExpressionParser {
     return items.length > 0 ? items[0] : this.#tokens.unexpected('an expression');
   }
 
+  /** Parses one expression. */
   expression(): Expression {
     let value = this.#or();
     while (this.#tokens.skip('if')) {
@@ -149,7 +155,7 @@ export class ExpressionParser {
     return value;
   }
 
-  /** Items between commas, up to the closing bracket; a last comma may stand before it. */
+  /** Parses items with commas up to the closing bracket, with or without a comma before it. */
   #items<T>(close: string, item: () => T): T[] {
     const items: T[] = [];
     while (!this.#tokens.is(close)) {
@@ -214,13 +220,13 @@ export class ExpressionParser {
     }
   }
 
-  /** `| filter | filter` */
+  /** Parses `| filter | filter`. */
   pipes(): FilterCall[] {
     const filters: FilterCall[] = [];
     while (this.#tokens.skip('|')) filters.push(this.#filterCall());
     return filters;
   }
-  /** `filter | filter` */
+  /** Parses `filter | filter`. */
   filters(): FilterCall[] {
     return [this.#filterCall(), ...this.pipes()];
   }
@@ -245,7 +251,7 @@ export class ExpressionParser {
       !['else', 'or', 'and'].some((word) => this.#tokens.is(word))
     ) {
       if (this.#tokens.is('is')) this.#tokens.fail('tests cannot follow each other');
-      // As in Jinja2: `x is defined if y` is an error there as well, so no word but those above may follow.
+      // As in Jinja2, any other name begins an argument: `x is defined if y` is an error.
       args = { ...NO_CALL_ARGUMENTS, positional: [this.#postfix(this.#primary())] };
     }
     const test: Expression = { type: 'test', value, test: { name, args } };

@@ -2,7 +2,7 @@ import type { Budget } from './budget.ts';
 import { codePoints, substring } from './slices.ts';
 import { TemplateFault } from './template-fault.ts';
 
-/** How a value fills its place: the parts of Python's format specification that concern text and numbers. */
+/** Python's format specification, as far as it concerns text and numbers. */
 export interface FormatSpec {
   readonly fill?: string | undefined;
   readonly align?: string | undefined;
@@ -14,10 +14,10 @@ export interface FormatSpec {
   readonly type?: string | undefined;
 }
 
-/** What filling a place costs. */
+/** The cost of one replacement field. */
 export const STEPS_PER_PLACE = 10;
 
-/** Counts what is put in the places of one format: a short format can name a long text many times. */
+/** Wraps the replacers of one format string to spend the length of their results: a short format can name a long text many times. */
 export function spendOnReplacements(budget: Budget) {
   let length = 0;
   return <Match extends unknown[]>(show: (...match: Match) => string) =>
@@ -30,10 +30,11 @@ export function spendOnReplacements(budget: Budget) {
     };
 }
 
+/** The first `precision` code points of a text; all when undefined. */
 export const truncate = (text: string, precision: number | undefined, budget: Budget): string =>
   precision === undefined ? text : substring(text, [0, Math.max(0, precision)], budget);
 
-/** Fills a text up to a width; Python counts code points. */
+/** Pads a text to a width in code points. @throws {TemplateFault} when `fill` is not one character. */
 export function pad(text: string, { fill = ' ', align = '>', width = 0 }: FormatSpec, budget: Budget): string {
   budget.spendText(text.length);
   const missing = width - codePoints(text);

@@ -1,19 +1,19 @@
 import { Budget } from './budget.ts';
 import { Dict, Float, type Value } from './python-values.ts';
 
-/** What a caller gave a template is no data. */
+/** A value that the caller passed to a template cannot be converted. */
 export class DataError extends Error {}
 
-/** Containers within each other; what holds itself has no end. */
+/** Containers within each other. Ends the conversion of a value that contains itself. */
 const MAX_DEPTH = 100;
 const MAX_VALUES = 1_000_000;
 
 /**
- * A value of the caller as a value of the template: fields that are undefined are left out, and whatever is not data
- * becomes a text that names its type, as in transformers.
+ * Converts a JavaScript value to a Python value. Fields that are undefined are left out. Values that are not data, such as
+ * functions, become texts that name their type, as in transformers.
  *
- * @param name What the caller calls it, for messages.
- * @throws DataError where it holds itself, is too large, or throws when it is read.
+ * @param name The name of the value, for messages.
+ * @throws {DataError} when the value contains itself, is too large, or throws when it is read.
  */
 export function fromJavaScript(value: unknown, name: string): Value {
   return new Conversion(name).value(value, 0);
@@ -43,7 +43,7 @@ class Conversion {
     }
   }
 
-  // Beyond 2^53 there is no telling what digits the number had.
+  // Beyond 2^53, the original digits are lost, so the number cannot be an int.
   #number(value: number): Value {
     return Number.isSafeInteger(value) ? value + 0 : new Float(value);
   }

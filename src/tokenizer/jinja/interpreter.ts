@@ -42,12 +42,12 @@ export class Interpreter {
   #write(piece: string): void {
     this.#length += piece.length;
     this.budget.checkLength(this.#length);
-    // It is copied once, when what was printed becomes a text.
+    // The pieces are copied once, when they are joined.
     this.budget.spendText(piece.length);
     this.#output.push(piece);
   }
 
-  /** What is printed while `run` runs. */
+  /** The text that `run` prints. */
   #capture(run: () => void): string {
     const [output, before] = [this.#output, this.#length];
     this.#output = [];
@@ -173,7 +173,7 @@ export class Interpreter {
     }
   }
 
-  /** A macro sees the variables around its definition; more arguments than it names are `varargs` and `kwargs`. */
+  /** A macro as a function. It sees the variables around its definition; surplus arguments are `varargs` and `kwargs`. */
   #macro(name: string, { parameters, body }: Macro, scope: Scope): Callable {
     this.budget.spendObject(parameters.length);
     const names = new Set(parameters.map((parameter) => parameter.name));

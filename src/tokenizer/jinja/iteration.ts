@@ -3,7 +3,7 @@ import { Dict, Generator, Loop, Range, Tuple, typeName, Undefined, type Value, V
 import { characters, codePoints } from './slices.ts';
 import { TemplateFault } from './template-fault.ts';
 
-/** The items of a list, a tuple, or what else keeps them in order and is not used up. */
+/** The items of a list, tuple, range or view; undefined for other values. */
 export function orderedItems(value: Value, budget: Budget): readonly Value[] | undefined {
   if (Array.isArray(value)) return value;
   if (value instanceof Tuple || value instanceof View) return value.items;
@@ -12,7 +12,7 @@ export function orderedItems(value: Value, budget: Budget): readonly Value[] | u
   return value.items();
 }
 
-/** What a loop over the value goes through. */
+/** The items that a loop over a value visits. Uses up a generator. @throws {TemplateFault} when it is not iterable. */
 export function iterate(value: Value, budget: Budget): readonly Value[] {
   const items = itemsOf(value, budget);
   budget.spendItems(items.length);
@@ -32,7 +32,7 @@ function itemsOf(value: Value, budget: Budget): readonly Value[] {
   throw new TemplateFault(`'${typeName(value)}' object is not iterable`);
 }
 
-/** Python's `len`, of a text in code points. */
+/** Python's `len`; for a text, its code points. @throws {TemplateFault} when the value has no length. */
 export function lengthOf(value: Value): number {
   if (typeof value === 'string') return codePoints(value);
   if (value instanceof Dict) return value.size;

@@ -36,6 +36,7 @@ const isSequence = (value: Value): boolean =>
   Array.isArray(value) ||
   [Tuple, Dict, Range, Undefined].some((kind) => value instanceof kind);
 
+/** The tests of Jinja, by name. */
 const TESTS: Readonly<Record<string, Test>> = {
   boolean: (value) => typeof value === 'boolean',
   callable: (value) => value instanceof Callable,
@@ -74,7 +75,11 @@ const ALIASES: Readonly<Partial<Record<string, string>>> = {
 
 const WITH_ARGUMENT = new Set(['divisibleby', 'in', 'sameas', '==', '!=', '<', '<=', '>', '>=']);
 
-/** Jinja's `value is name(argument)`. */
+/**
+ * Applies a test of Jinja: `value is name(argument)`.
+ *
+ * @throws {TemplateFault} when there is no such test or the number of arguments is wrong.
+ */
 export function runTest(name: string, value: Value, given: readonly Value[], budget: Budget): boolean {
   const canonical = ALIASES[name] ?? name;
   if (!Object.hasOwn(TESTS, canonical)) throw new TemplateFault(`no test named '${name}'`);

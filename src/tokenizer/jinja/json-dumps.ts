@@ -6,6 +6,7 @@ import { Dict, Float, Tuple, typeName, type Value } from './python-values.ts';
 import { floatText } from './repr.ts';
 import { TemplateFault } from './template-fault.ts';
 
+/** The arguments of `json.dumps`. */
 interface JsonOptions {
   readonly indent?: string | undefined;
   readonly ensureAscii?: boolean;
@@ -13,7 +14,7 @@ interface JsonOptions {
   readonly separators?: readonly [string, string] | undefined;
 }
 
-/** Python's `json.dumps`. */
+/** Python's `json.dumps`. @throws {TemplateFault} when a value has no JSON. */
 export function jsonDumps(value: Value, options: JsonOptions, budget: Budget): string {
   const writer = new BoundedWriter(budget);
   writeJson(value, options, '\n', writer);

@@ -5,6 +5,7 @@ import { floatText } from './repr.ts';
 import { roundHalfEven } from './rounding.ts';
 import { TemplateFault } from './template-fault.ts';
 
+/** Formats a number by a specification. @throws {TemplateFault} when its type is not for this number. */
 export function formatNumber(value: number | Float, spec: FormatSpec, budget: Budget): string {
   const number = typeof value === 'number' ? value : value.value;
   const isNegative = number < 0 || Object.is(number, -0);

@@ -7,10 +7,10 @@ import { repr, str } from './repr.ts';
 import { occurrences } from './substring-search.ts';
 import { TemplateFault } from './template-fault.ts';
 
-/** Names are bounded, so that a `%(` without end costs no search through the rest. */
+/** The length of names is bounded, so that an unclosed `%(` is not searched to the end of the text. */
 const PERCENT = /%(?:\(([^)]{0,100})\))?([-+ 0#]*)(\d+|\*)?(?:\.(\d+|\*))?[hlL]?([\s\S]?)/g;
 
-/** Python's `format % argument`: a tuple has the values in order, a dict by name; all else is the one value. */
+/** Python's `format % argument`. A tuple gives the values in order, a dict by name; any other argument is the only value. */
 export function formatPercent(format: string, argument: Value, budget: Budget): string {
   const values = argument instanceof Tuple ? argument.items : [argument];
   const named = argument instanceof Dict ? argument : undefined;
@@ -51,7 +51,7 @@ export function formatPercent(format: string, argument: Value, budget: Budget): 
       if (number === undefined)
         throw new TemplateFault(`%${type} format: a real number is required, not ${typeName(value)}`);
       const whole = 'dxXo'.includes(kind) ? Math.trunc(number) : new Float(number);
-      // In this style precision pads whole numbers with zeros.
+      // With `%`, the precision of an integer is its least number of digits.
       if (typeof whole === 'number' && precision !== undefined) {
         const digits = formatNumber(
           whole,
@@ -63,7 +63,7 @@ export function formatPercent(format: string, argument: Value, budget: Budget): 
       return formatNumber(whole, { ...spec, type: kind }, budget);
     }),
   );
-  // What has items is taken for a dict, which need not be used up.
+  // As in Python, an argument with items passes for a dict, of which not all need be used.
   const hasItems = Array.isArray(argument) || argument instanceof Undefined || argument instanceof Range;
   if (at < values.length && named === undefined && !hasItems)
     throw new TemplateFault('not all arguments converted during string formatting');

@@ -4,25 +4,25 @@ import { Tuple } from './python-values.ts';
 import { characters } from './slices.ts';
 import { indexOf, lastIndexOf, lastOccurrences, occurrences } from './substring-search.ts';
 
-/** What Python's `str.isspace` says; JavaScript takes U+FEFF for a space, and U+0085 and U+001C to U+001F for none. */
+/** White space as in Python's `str.isspace`: unlike JavaScript's, without U+FEFF and with U+0085 and U+001C to U+001F. */
 const SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/; // eslint-disable-line no-control-regex
 
-// eslint-disable-line no-control-regex
 const NOT_SPACE = new RegExp(`[^${SPACE.source.slice(1)}`);
 
 const WORDS = new RegExp(`${NOT_SPACE.source}+`, 'g');
 
 const LINE_END = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/g; // eslint-disable-line no-control-regex
 
-// eslint-disable-line no-control-regex
-/** What a word or a line costs that is cut out of a text. */
+/** The cost of making one word or line of a text. */
 const STEPS_PER_PIECE = 4;
 
+/** Whether a character is white space in Python. */
 export const isSpace = (character: string): boolean => SPACE.test(character);
 
+/** Python's `str.isspace`. */
 export const isAllSpace = (text: string): boolean => text !== '' && !NOT_SPACE.test(text);
 
-/** Python's `strip`, `lstrip` and `rstrip`: of white space, or of any of the characters given. */
+/** Python's `strip`, `lstrip` and `rstrip`: removes white space, or any of the given characters, at the chosen sides. */
 export function strip(text: string, characters: string | undefined, left: boolean, right: boolean, budget: Budget) {
   budget.spendText(text.length);
   if (characters !== undefined) budget.spendCharacters(characters.length);
@@ -42,7 +42,7 @@ export function strip(text: string, characters: string | undefined, left: boolea
   return text.slice(start, end);
 }
 
-/** Python's `split` and `rsplit`: at a separator, or between runs of white space. Below 0, `most` is no limit. */
+/** Python's `split` and `rsplit`: at a separator, or at white space when it is undefined; at most `most` times if it is not negative. */
 export function split(text: string, separator: string | undefined, most: number, fromRight: boolean, budget: Budget) {
   const limit = most < 0 ? Infinity : most;
   if (separator === undefined) return splitAtSpaces(text, limit, fromRight, budget);
@@ -62,13 +62,13 @@ function splitAtSpaces(text: string, most: number, fromRight: boolean, budget: B
   }
   budget.spendItems(words.length);
   if (words.length <= most) return words.map(({ word }) => word);
-  // What is not split keeps the space at its far end.
+  // The unsplit rest keeps the white space at its outer end.
   if (!fromRight) return [...words.slice(0, most).map(({ word }) => word), text.slice(words[most].index)];
   const last = words[words.length - most - 1];
   return [text.slice(0, last.index + last.word.length), ...words.slice(words.length - most).map(({ word }) => word)];
 }
 
-/** Python's `splitlines`: no empty line after the last line end. */
+/** Python's `splitlines`: without an empty line after the last line end. */
 export function splitLines(text: string, keepEnds: boolean, budget: Budget): string[] {
   const lines: string[] = [];
   let from = 0;
@@ -90,6 +90,7 @@ export function partition(text: string, separator: string, fromRight: boolean, b
   return new Tuple([text.slice(0, at), separator, text.slice(at + separator.length)]);
 }
 
+/** Python's `replace`; all matches when `count` is negative. */
 export function replace(self: string, old: string, by: string, count: number, budget: Budget): string {
   const most = count < 0 ? Infinity : count;
   if (old === '') {
@@ -104,26 +105,27 @@ export function replace(self: string, old: string, by: string, count: number, bu
   return times === 0 ? self : split(self, old, times, false, budget).join(by);
 }
 
-/** `separator.join(texts)`, which could be far longer than what it is made of. */
+/** Python's `separator.join(texts)`. */
 export function joinTexts(texts: readonly string[], separator: string, budget: Budget): string {
   const total = texts.reduce((sum, item) => sum + item.length + separator.length, 0);
   budget.spendText(total);
   return texts.join(separator);
 }
 
-/** The first character in upper case, the rest in lower case. */
+/** Python's `capitalize`: the first character in upper case, the rest in lower case. */
 export function capitalize(text: string): string {
   const [first = ''] = text;
   return first.toUpperCase() + text.slice(first.length).toLowerCase();
 }
 
-/** Python's `str.title`: a letter after another is small, all others are large. */
+/** Python's `title`: the first of adjacent letters in upper case, the others in lower case. */
 export function titleCase(text: string, budget: Budget): string {
   return capitalizeWords(text, /\p{L}+/gu, budget);
 }
 
+/** Capitalizes each match of `word`. */
 export function capitalizeWords(text: string, word: RegExp, budget: Budget): string {
-  // Words may be longer than a piece; letters that become three in upper case are few, but a text may have no others.
+  // A letter becomes up to three in upper case. Not in pieces, because a word may be longer than one.
   budget.spendText(3 * text.length);
   return text.replace(word, (found) => {
     budget.spend(STEPS_PER_REPLACEMENT);
@@ -131,11 +133,13 @@ export function capitalizeWords(text: string, word: RegExp, budget: Budget): str
   });
 }
 
+/** Python's `islower`. */
 export function isLower(self: string, budget: Budget): boolean {
-  budget.spendText(4 * self.length); // One character can become three.
+  budget.spendText(4 * self.length); // The text, and its upper case of up to three times its length.
   return self === self.toLowerCase() && self !== self.toUpperCase();
 }
 
+/** Python's `isupper`. */
 export function isUpper(self: string, budget: Budget): boolean {
   budget.spendText(4 * self.length);
   return self === self.toUpperCase() && self !== self.toLowerCase();

@@ -2,8 +2,8 @@ import type { Budget } from './budget.ts';
 import { TemplateFault } from './template-fault.ts';
 
 /**
- * A value of a template, as Python has it. Whole numbers are JavaScript numbers and lists are arrays; what JavaScript
- * does not tell apart, or orders or compares otherwise, has a class of its own.
+ * A Python value. None is null, an int is a number, a str a string, and a list an array. Types that JavaScript lacks, or
+ * whose values it compares differently, have a class.
  */
 export type Value =
   | null
@@ -22,7 +22,7 @@ export type Value =
   | Loop
   | Callable;
 
-/** Python's float; `1.0` is not the whole number 1. */
+/** Python's float, which differs from the int of the same value: `1.0` and `1`. */
 export class Float {
   readonly value: number;
   constructor(value: number) {
@@ -30,9 +30,10 @@ export class Float {
   }
 }
 
+/** Python's tuple. */
 export class Tuple {
   readonly items: readonly Value[];
-  /** Names of the items, where they have any. */
+  /** Names of the items in a named tuple; empty otherwise. */
   readonly names: readonly string[];
   constructor(items: readonly Value[], names: readonly string[] = []) {
     this.items = items;
@@ -42,11 +43,11 @@ export class Tuple {
 
 type Key = string | number | null;
 
-/** Python's dict: keys of any hashable kind, where 1, 1.0 and True are the same key. */
+/** Python's dict. Keys are hashable values; 1, 1.0 and True are the same key. */
 export class Dict {
   readonly #entries = new Map<Key, [Value, Value]>();
 
-  /** @param fields Values by name; keys of other kinds are `set`. */
+  /** @param fields Entries with string keys; `set` adds others. */
   constructor(fields: Iterable<readonly [string, Value]> = []) {
     for (const [name, value] of fields) this.#entries.set(name, [name, value]);
   }
@@ -78,6 +79,7 @@ export class Dict {
   }
 }
 
+/** Keys within a tuple that is a key. */
 const MAX_TUPLE_KEY = 1000;
 
 function hash(key: Value, budget: Budget): Key {
@@ -93,7 +95,7 @@ function hash(key: Value, budget: Budget): Key {
   throw new TemplateFault(`unhashable type: '${typeName(key)}'`);
 }
 
-/** The keys in a tuple and those in it. Tuples that hold one tuple several times can be short and flatten long. */
+/** The keys within a tuple and the tuples in it. Bounded, as tuples that hold one tuple several times can be short and become long. */
 function flatten({ items }: Tuple, into: Key[], budget: Budget): Key[] {
   into.push(items.length);
   for (const item of items) {
@@ -104,7 +106,7 @@ function flatten({ items }: Tuple, into: Key[], budget: Budget): Key[] {
   return into;
 }
 
-/** What `range()` gives. */
+/** Python's range. */
 export class Range {
   readonly start: number;
   readonly stop: number;
@@ -126,7 +128,7 @@ export class Range {
   }
 }
 
-/** What `dict.items()`, `.keys()` and `.values()` give: neither lists nor used up. */
+/** The result of `dict.items()`, `keys()` or `values()`. */
 export class View {
   readonly kind: 'dict_items' | 'dict_keys' | 'dict_values';
   readonly items: readonly Value[];
@@ -136,21 +138,23 @@ export class View {
   }
 }
 
-/** What filters such as `map` and `select` give: true even when empty, without length, and used up by its first reader. */
+/** The result of a lazy filter such as `map`: true even when empty, without a length, and used up by the first reader. */
 export class Generator {
   #make: (() => readonly Value[]) | undefined;
   #items: readonly Value[] = [];
   #used = 0;
-  /** @param make Runs when the first item is wanted, and not if none ever is. */
+  /** @param make Makes the items. It runs when the first one is read, or never. */
   constructor(make: () => readonly Value[]) {
     this.#make = make;
   }
+  /** The remaining items, which are then used up. */
   take(): readonly Value[] {
     this.#begin();
     const left = this.#used === 0 ? this.#items : this.#items.slice(this.#used);
     this.#items = [];
     return left;
   }
+  /** The next item; undefined at the end. */
   next(): Value | undefined {
     this.#begin();
     return (this.#items as (Value | undefined)[])[this.#used++];
@@ -161,18 +165,19 @@ export class Generator {
   }
 }
 
-/** A name or field that is not there: it prints as nothing, and fails where more is wanted of it. */
+/** Jinja's `Undefined`, the value of a missing name or field: it prints as nothing, and most other uses are an error. */
 export class Undefined {
   readonly message: string;
   constructor(message: string) {
     this.message = message;
   }
+  /** @throws {TemplateFault} that says what is missing. */
   fail(): never {
     throw new TemplateFault(this.message);
   }
 }
 
-/** What `namespace()` gives: the one thing that a loop can change and leave changed. */
+/** Jinja's `namespace()`, whose attributes can be set from within a loop. */
 export class Namespace {
   readonly attributes: Map<string, Value>;
   constructor(attributes: Map<string, Value>) {
@@ -180,12 +185,12 @@ export class Namespace {
   }
 }
 
-/** `loop` in the body of a loop. */
+/** Jinja's variable `loop` in the body of a loop. */
 export class Loop {
   index0 = 0;
   readonly items: readonly Value[];
   readonly depth0: number;
-  /** Goes through further items with the same body, in a `recursive` loop. */
+  /** Runs the loop over other items; undefined when it is not `recursive`. */
   readonly recurse: ((items: Value) => Value) | undefined;
   changed: readonly Value[] | undefined;
   constructor(items: readonly Value[], depth0: number, again: Loop['recurse']) {
@@ -195,12 +200,13 @@ export class Loop {
   }
 }
 
-/** Arguments of a call. */
+/** The arguments of a call. */
 export interface Arguments {
   readonly positional: readonly Value[];
   readonly named: ReadonlyMap<string, Value>;
 }
 
+/** A function. */
 export class Callable {
   readonly name: string;
   readonly call: (args: Arguments) => Value;
@@ -210,7 +216,7 @@ export class Callable {
   }
 }
 
-/** Python's name of a value's type. */
+/** The name of a value's type in Python. */
 export function typeName(value: Value): string {
   if (value === null) return 'NoneType';
   if (typeof value === 'string') return 'str';

@@ -15,13 +15,13 @@ import {
   View,
 } from './python-values.ts';
 
-/** Python's `str`: how a value prints. */
+/** Python's `str`: the text that a value prints as. */
 export function str(value: Value, budget: Budget): string {
   if (typeof value === 'string') return value;
   return value instanceof Undefined ? '' : repr(value, budget);
 }
 
-/** Python's `repr`: how a value prints inside a list. */
+/** Python's `repr`: the text that a value prints as within a list. */
 export function repr(value: Value, budget: Budget): string {
   const writer = new BoundedWriter(budget);
   writeRepr(value, writer);
@@ -58,7 +58,7 @@ function reprOfOne(value: Value, budget: Budget): string {
     return `range(${start}, ${stop}${step === 1 ? '' : `, ${step}`})`;
   }
   if (value instanceof Loop) return `<LoopContext ${value.index0 + 1}/${value.items.length}>`;
-  // Python shows an address in memory here; a template that prints one is broken.
+  // Python prints a memory address here, which no working template does.
   return value instanceof Callable ? `<function ${value.name}>` : `<${typeName(value)} object>`;
 }
 
@@ -76,7 +76,12 @@ export function floatText(value: number): string {
   return plain.includes('.') ? plain : `${plain}.0`;
 }
 
-const NAMED: Readonly<Partial<Record<string, string>>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+const NAMED_ESCAPES: Readonly<Partial<Record<string, string>>> = {
+  '\\': '\\\\',
+  '\n': '\\n',
+  '\r': '\\r',
+  '\t': '\\t',
+};
 
 /** Python's `repr` of a string. */
 function quote(text: string, budget: Budget): string {
@@ -85,7 +90,7 @@ function quote(text: string, budget: Budget): string {
   const show = (character: string): string => {
     if (character === mark) return `\\${character}`;
     if (character === ' ' || character === "'" || character === '"') return character;
-    const named = NAMED[character];
+    const named = NAMED_ESCAPES[character];
     if (named !== undefined) return named;
     const code = character.codePointAt(0)!;
     const [letter, width] = code < 0x100 ? ['x', 2] : code < 0x10000 ? ['u', 4] : ['U', 8];

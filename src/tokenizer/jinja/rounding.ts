@@ -1,9 +1,9 @@
-/** Python's `round`: to the even neighbour where two are as near. */
+/** Python's `round`: to the nearest number of `places` digits, in a tie to the even one. Negative `places` round to tens. */
 export function roundHalfEven(value: number, places: number): number {
   if (!Number.isFinite(value)) return value;
   if (places < 0) return roundHalfEven(value / 10 ** -places, 0) * 10 ** -places;
   if (places > 70) return value;
-  // All digits of a float that lies in the middle are shown by one more place, so a run of zeros behind a 5 is a tie.
+  // A tie has a 5 in the next place and only zeros after it.
   const digits = Math.abs(value).toFixed(Math.min(100, places + 30));
   const cut = digits.length - Math.min(100, places + 30) + places;
   const isTie = Math.abs(value) < 1e21 && /^50*$/.test(digits.slice(cut));

@@ -3,7 +3,7 @@ const ESCAPES: Readonly<Partial<Record<string, string>>> = {
   ...{ '\\': '\\', "'": "'", '"': '"', '\n': '' },
 };
 
-/** What a string literal between its quotes means. A backslash before any other character stays, as in Python. */
+/** The text that a string literal, without its quotes, stands for. As in Python, an unknown escape is kept with its backslash. */
 export function unescape(literal: string): string {
   return literal.replace(
     /\\(?:x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})|([0-7]{1,3})|([\s\S]))/g,

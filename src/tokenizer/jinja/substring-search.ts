@@ -1,12 +1,12 @@
 import type { Budget } from './budget.ts';
 
 /**
- * Up to this length JavaScript's own search is fast whatever the text is. Its time for the longer parts can grow with the product of
- * both lengths (20 s for 10,000 characters in 4 million), and no deadline stops it.
+ * Up to this length of the searched part, JavaScript's search is fast for any text. For longer parts, its time can be the
+ * product of both lengths (20 s for 10,000 characters in 4 million), and a deadline cannot stop it.
  */
 const SHORT = 32;
 
-/** Where `part` begins in `text` from `from` on, or -1. */
+/** The first position of `part` in `text` at or after `from`; -1 when there is none. Positions are in UTF-16 units. */
 export function indexOf(text: string, part: string, from: number, budget: Budget): number {
   budget.spendText(text.length - from);
   if (part.length <= SHORT || part.length > text.length - from) return text.indexOf(part, from);
@@ -14,7 +14,7 @@ export function indexOf(text: string, part: string, from: number, budget: Budget
   return -1;
 }
 
-/** Where the last `part` in `text` begins, or -1. */
+/** The last position of `part` in `text`; -1 when there is none. */
 export function lastIndexOf(text: string, part: string, budget: Budget): number {
   budget.spendText(text.length);
   if (part.length <= SHORT || part.length > text.length) return text.lastIndexOf(part);
@@ -23,7 +23,7 @@ export function lastIndexOf(text: string, part: string, budget: Budget): number 
   return last;
 }
 
-/** Where `part` occurs in `text` without overlap, `most` times at most. */
+/** The first `most` positions of `part` in `text`, without overlap. */
 export function occurrences(text: string, part: string, most: number, budget: Budget): number[] {
   budget.spendText(text.length);
   const found: number[] = [];
@@ -46,7 +46,7 @@ export function occurrences(text: string, part: string, most: number, budget: Bu
   return found;
 }
 
-/** The same, chosen from the end of the text on; still in the order of the text. */
+/** The last `most` positions of `part` in `text`, without overlap, chosen from the end on; in ascending order. */
 export function lastOccurrences(text: string, part: string, most: number, budget: Budget): number[] {
   budget.spendText(text.length);
   const found: number[] = [];
@@ -72,10 +72,10 @@ export function lastOccurrences(text: string, part: string, most: number, budget
   return found.reverse();
 }
 
-/** All places of `part` in `text`, those that overlap too, in a time that grows with the sum of their lengths. */
+/** All positions of `part` in `text`, overlapping ones included. The time is linear in the sum of the lengths. */
 function* matches(text: string, part: string, from: number, budget: Budget): Generator<number> {
   budget.spendText(2 * part.length);
-  // Knuth, Morris and Pratt: how much of the part's beginning ends at each of its characters.
+  // Knuth, Morris and Pratt: by position in the part, the length of its longest proper prefix that ends there.
   const border = new Int32Array(part.length);
   for (let i = 1, length = 0; i < part.length; i++) {
     const unit = part.charCodeAt(i);

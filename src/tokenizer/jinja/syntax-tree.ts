@@ -1,6 +1,6 @@
 import type { Value } from './python-values.ts';
 
-/** What a template says, after parsing. */
+/** A statement of a template. `capture` is `set` with a block, and `text` is text outside of tags. */
 export type Statement =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'print'; readonly value: Expression; readonly line: number }
@@ -15,10 +15,10 @@ export type Statement =
       readonly type: 'for';
       readonly target: Target;
       readonly items: Expression;
-      /** Items for which it is false are passed over, and not counted. */
+      /** Items for which it is false are left out of the loop. */
       readonly condition: Expression | undefined;
       readonly body: Body;
-      /** Runs where there were no items. */
+      /** The body that runs when there are no items. */
       readonly otherwise: Body;
       readonly recursive: boolean;
       readonly line: number;
@@ -42,33 +42,38 @@ export type Statement =
     }
   | { readonly type: 'break' | 'continue'; readonly line: number };
 
+/** Statements in order. */
 export type Body = readonly Statement[];
 
+/** The parameters, with defaults, and the body of a macro or a `call` block. */
 export interface Macro {
   readonly parameters: readonly { readonly name: string; readonly otherwise: Expression | undefined }[];
   readonly body: Body;
 }
 
-/** What can be assigned to. */
+/** A target of an assignment: a variable, an attribute of a namespace, or several targets. */
 export type Target =
   | { readonly type: 'name'; readonly name: string }
   | { readonly type: 'attribute'; readonly of: string; readonly name: string }
   | { readonly type: 'targets'; readonly targets: readonly Target[] };
 
+/** The arguments of a call, before evaluation. */
 export interface CallArguments {
   readonly positional: readonly Expression[];
   readonly named: readonly (readonly [string, Expression])[];
-  /** `*more` */
+  /** The list in `*more`. */
   readonly more: Expression | undefined;
-  /** `**more` */
+  /** The dict in `**more`. */
   readonly moreNamed: Expression | undefined;
 }
 
+/** A filter or a test with its arguments. */
 export interface FilterCall {
   readonly name: string;
   readonly args: CallArguments;
 }
 
+/** An expression of a template. `choice` is the inline `if`, `apply` a filter, `invoke` a call. */
 export type Expression =
   | { readonly type: 'constant'; readonly value: Value }
   | { readonly type: 'name'; readonly name: string }

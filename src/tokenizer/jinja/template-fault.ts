@@ -1,2 +1,2 @@
-/** Python's exceptions, as far as their message goes. */
+/** An exception of Python or Jinja2 in a template, with the message that it has there. */
 export class TemplateFault extends Error {}

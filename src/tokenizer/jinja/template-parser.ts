@@ -4,8 +4,8 @@ import type { Body, Expression, Macro, Statement, Target } from './syntax-tree.t
 import { TokenReader } from './token-reader.ts';
 
 /**
- * Parses a Jinja template, with loop controls and the `generation` tag of transformers (see `Statement`). The tags that
- * load other templates (`extends`, `include`, `import`) are unknown: a chat template stands alone.
+ * Parses a Jinja template, with loop controls and the `generation` tag of transformers. Tags that load other templates
+ * (`extends`, `include`, `import`) are unknown: a chat template stands alone.
  *
  * @throws {TemplateFault} when the template is malformed.
  */
@@ -29,7 +29,7 @@ class StatementParser {
     return body;
   }
 
-  /** Statements up to one of the tags in `ends`, whose `{%` is then read and whose name is current. */
+  /** Parses statements up to one of the tags in `ends`. Its `{%` is read; its name is the current token. */
   #body(ends: readonly string[]): Statement[] {
     const body: Statement[] = [];
     for (;;) {
@@ -52,11 +52,10 @@ class StatementParser {
     }
   }
 
-  /** The body of a tag that is over, up to the end tag, and that tag's name. */
+  /** Reads the `%}` of the current tag and parses the body up to one of the tags in `ends`. */
   #block(...ends: string[]): Statement[] {
     this.#tokens.expectType('end', '%}');
-    const body = this.#body(ends);
-    return body;
+    return this.#body(ends);
   }
   #blockUntil(end: string): Statement[] {
     const body = this.#block(end);
@@ -89,7 +88,7 @@ class StatementParser {
       case 'continue':
         return [{ type: tag, line }];
       case 'generation': {
-        // Its text is the assistant's, for those who train on it.
+        // Marks the text of the assistant for training; here it is printed as it is.
         const body = this.#blockUntil('endgeneration');
         return [{ type: 'with', variables: [], body, line }];
       }

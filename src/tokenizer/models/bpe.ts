@@ -4,36 +4,36 @@ import { byteTokens } from './byte-tokens.ts';
 import type { Model } from './tokenizer-model.ts';
 import { unknownId } from './word-level.ts';
 
-/** Words longer than this are rarely seen twice. */
+/** UTF-16 units. Longer words rarely occur twice and are not cached. */
 const MAX_CACHED_LENGTH = 64;
 const CACHE_SIZE = 16_384;
 
-/** UTF-16 units of what marks parts of words: `##`, `</w>`. */
+/** UTF-16 units of a prefix or suffix that marks parts of words: `##`, `</w>`. */
 const MAX_MARK = 64;
 
 const PAIR = MAX_ID;
 const POSITION = 2 ** 31;
 
 /**
- * Byte pair encoding: begins with a word's characters and joins, as long as one can be joined, the adjacent pair whose
- * merge has the lowest rank, the leftmost of equals. The queue keeps the time at n log n for a word of n characters,
- * so that a megabyte of one letter does no harm. Dropout is for training and is not applied.
+ * Byte pair encoding. Starts with the characters of a word and repeatedly merges the adjacent pair of lowest rank, the
+ * leftmost of equals, until no pair has a merge. A priority queue keeps the time at O(n log n) for a word of n characters.
+ * Dropout, which is for training, is not applied.
  */
 export class Bpe implements Model {
   readonly vocab: ReadonlyMap<string, number>;
-  /** `left * PAIR + right` to the rank of the merge. */
+  /** The rank of each merge, by its pair of ids: `left * PAIR + right`. */
   readonly #ranks = new Map<number, number>();
-  /** By rank: the token that the merge makes. */
+  /** The id that each merge makes, by rank. */
   readonly #merged: Int32Array;
   readonly #fields: Fields;
   readonly #unknown: string | undefined;
-  /** Put before every character of a word but the first. */
+  /** Prepended to every character of a word except the first. */
   readonly #continuingPrefix: string;
-  /** Put behind the last character of a word. */
+  /** Appended to the last character of a word. */
   readonly #endSuffix: string;
   readonly #fusesUnknown: boolean;
   readonly #fallsBackOnBytes: boolean;
-  /** Whether a word that is a token is that token, whatever merges would make of it. */
+  /** Whether a word that is in the vocabulary becomes that token, even if the merges would make others. */
   readonly #ignoresMerges: boolean;
   readonly #cache = new Map<string, readonly number[]>();
 
@@ -46,7 +46,7 @@ export class Bpe implements Model {
     this.#fusesUnknown = fields.boolean('fuse_unk', false);
     this.#fallsBackOnBytes = fields.boolean('byte_fallback', false);
     this.#ignoresMerges = fields.boolean('ignore_merges', false);
-    // A file of merges begins with a line that is none.
+    // A file of merges begins with a line for its version.
     const merges = fields.list('merges').filter((merge) => typeof merge !== 'string' || !merge.startsWith('#version'));
     if (merges.length > MAX_ENTRIES) fields.fail('merges', `a list of at most ${MAX_ENTRIES}`);
     this.#merged = new Int32Array(merges.length);
@@ -77,10 +77,10 @@ export class Bpe implements Model {
     return ids;
   }
 
-  /** The tokens of a word's characters; of its bytes where the model falls back on bytes; else the unknown token. */
+  /** The id of each character of a word. Characters outside the vocabulary become byte tokens or the unknown token. */
   #symbols(word: string): number[] {
     const ids: number[] = [];
-    // As in the Rust crate, an unknown character waits for the next known one: bytes do not make it speak.
+    // As in the Rust crate, the unknown token is written before the next known character, after byte tokens between them.
     let unknown: number | undefined;
     let at = 0;
     for (const char of word) {
@@ -119,7 +119,7 @@ export class Bpe implements Model {
     for (let top = queue.pop(); top !== undefined; top = queue.pop()) {
       const rank = Math.floor(top / POSITION);
       const i = top % POSITION;
-      // Its pair may have gone, or changed, since it was queued.
+      // The pair may have been merged or changed since it was queued.
       if (symbols[i] === MERGED || rankAt(i) !== rank) continue;
       const right = next[i];
       symbols[i] = this.#merged[rank]!;
@@ -133,7 +133,7 @@ export class Bpe implements Model {
   }
 }
 
-/** Marks the right half of a joined pair. */
+/** Takes the place of the right half of a merged pair. */
 const MERGED = -1;
 
 function shortMark(fields: Fields, name: string): string {

@@ -8,19 +8,23 @@ import { wordPiece } from './word-piece.ts';
 import { checkToken, MAX_ENTRIES } from '../size-limits.ts';
 import type { StepBuilder } from '../step-builder.ts';
 
-/** The `model` of tokenizer.json. Older files do not name its type: it shows in the fields. */
-export function createModel(config: unknown, build: StepBuilder): Model {
+/**
+ * The `model` of tokenizer.json. In older files, which do not name its type, the fields tell it.
+ *
+ * @throws {TokenizerError} when the model is malformed or of an unknown type.
+ */
+export function createModel(config: unknown, builder: StepBuilder): Model {
   const fields = new Fields('tokenizer.json: model', config);
   const type = fields.has('type') ? fields.string('type') : typeByFields(fields);
   switch (type) {
     case 'BPE':
       return new Bpe(fields, readVocab(fields));
     case 'Unigram':
-      return new Unigram(fields, build);
+      return new Unigram(fields, builder);
     case 'WordLevel':
       return wordLevel(fields, readVocab(fields));
     case 'WordPiece':
-      return wordPiece(fields, readVocab(fields), build);
+      return wordPiece(fields, readVocab(fields), builder);
     default:
       return fields.fail('type', 'BPE, Unigram, WordLevel or WordPiece');
   }
@@ -32,7 +36,7 @@ function typeByFields(fields: Fields): string {
   return fields.has('continuing_subword_prefix') ? 'WordPiece' : 'WordLevel';
 }
 
-/** `{ token: id }`. */
+/** The field `vocab`: `{ token: id }`. */
 function readVocab(fields: Fields): ReadonlyMap<string, number> {
   const vocab = fields.value('vocab');
   if (!isObject(vocab)) fields.fail('vocab', 'an object of tokens and ids');

@@ -5,17 +5,17 @@ import { checkToken } from '../size-limits.ts';
 import { Trie } from '../trie.ts';
 import type { Model } from './tokenizer-model.ts';
 
-/** How much worse than the worst token an unknown character is. */
+/** The score of an unknown character is the lowest score of a token less this. */
 const UNKNOWN_PENALTY = 10;
-/** Tokens up to this length take little time whatever the text. */
+/** UTF-16 units. With tokens up to this length, the time is linear in the length of a word. */
 const SHORT_TOKEN = 64;
 
-/** Far above published vocabularies: a quarter of a million tokens of six characters. */
+/** Characters of all tokens; published vocabularies have a quarter of a million tokens of six characters. */
 const MAX_CHARACTERS = 2 ** 23;
 
 /**
- * Of all ways to cut a word into tokens the one whose scores sum highest, found from left to right; the first of equals.
- * Unknown characters side by side are one unknown token, or the bytes of all.
+ * The Unigram model: cuts a word into the tokens whose scores have the highest sum, by dynamic programming from left to
+ * right; the first of equals. Adjacent unknown characters become one unknown token, or the byte tokens of all of them.
  *
  * Source: `encode_optimized` in models/unigram/model.rs of the Rust crate `tokenizers`.
  */
@@ -28,7 +28,7 @@ export class Unigram implements Model {
   readonly #unknownScore: number;
   readonly #fallsBackOnBytes: boolean;
 
-  constructor(fields: Fields, build: StepBuilder) {
+  constructor(fields: Fields, builder: StepBuilder) {
     const entries = fields.list('vocab');
     this.#fields = fields;
     this.#scores = new Float64Array(entries.length);
@@ -42,7 +42,7 @@ export class Unigram implements Model {
       this.#trie.set(codePoints(token), id);
       if (this.#trie.size > MAX_CHARACTERS) fields.fail('vocab', `a list of at most ${MAX_CHARACTERS} characters`);
     }
-    if (longest > SHORT_TOKEN) build.isLinear = false;
+    if (longest > SHORT_TOKEN) builder.isLinear = false;
     this.vocab = vocab;
     this.#unknown = fields.has('unk_id') ? fields.integer('unk_id', 0, entries.length - 1) : undefined;
     this.#fallsBackOnBytes = fields.boolean('byte_fallback', false);
@@ -55,7 +55,7 @@ export class Unigram implements Model {
     const tokens: number[][] = [];
     for (let end = chars.length; end > 0;) {
       let start = starts[end];
-      // The unknown token's own id can be reached by its spelling too.
+      // The id may also come from the spelling of the unknown token in the text.
       const isUnknown = ids[end] === this.#unknown;
       while (isUnknown && start > 0 && ids[start] === this.#unknown) start = starts[start];
       tokens.push(isUnknown ? this.#unknownTokens(textOf(chars.slice(start, end))) : [ids[end]]);
@@ -64,7 +64,7 @@ export class Unigram implements Model {
     return tokens.reverse().flat();
   }
 
-  /** For each place in the word the best token that ends there: where it starts, and its id. */
+  /** By end position: the start and id of the last token on the best path to that position. */
   #bestPath(chars: readonly number[]): { starts: Int32Array; ids: Int32Array } {
     const n = chars.length;
     const scores = new Float64Array(n + 1);
@@ -107,7 +107,7 @@ export class Unigram implements Model {
 }
 
 const codePoints = (text: string) => Array.from(text, (char) => char.codePointAt(0)!);
-/** Spreading all of a long text would overflow the stack. */
+/** Maps point by point: spread arguments of a long text would overflow the stack. */
 const textOf = (points: readonly number[]) => points.map((point) => String.fromCodePoint(point)).join('');
 
 function pair(fields: Fields, entry: unknown, id: number): [string, number] {

@@ -1,16 +1,19 @@
 import type { Fields } from '../json-fields.ts';
 import { showValue, TokenizerError } from '../json-fields.ts';
+import { utf8Length } from '../utf8.ts';
 
 const utf8 = new TextEncoder();
 const lossless = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
 
-/** Only shorter graphemes are looked up as a whole, in bytes. */
+/** UTF-8 bytes. Only graphemes shorter than this are looked up as a whole. */
 const MAX_GRAPHEME = 6;
 const ASCII_ONLY = /^[\0-\x7f]*$/;
 
 /**
- * SentencePiece's normalisation rules, compiled into a double-array trie and the texts it leads to.
+ * The normalizer `Precompiled`: the normalisation rules of SentencePiece, as a double-array trie and the replacements that
+ * it leads to. A grapheme is replaced as a whole if a rule matches it, otherwise character by character.
+ *
  * Source: the Rust crates `spm_precompiled` and `tokenizers` (normalizers/precompiled.rs).
  */
 export function precompiledNormalizer(fields: Fields): (text: string) => string {
@@ -23,10 +26,10 @@ export function precompiledNormalizer(fields: Fields): (text: string) => string 
   return (text) => {
     known.clear();
     let normalised = '';
-    // Segmenting costs much and finds nothing in ASCII but a carriage return with its line feed.
+    // Segmenting is slow, and in ASCII the only grapheme of more than one character is CR LF.
     const parts = ASCII_ONLY.test(text) ? (text.match(/\r\n|[^]/g) ?? []) : segments(text);
     for (const grapheme of parts) {
-      const whole = utf8Length(grapheme) < MAX_GRAPHEME ? lookUp(grapheme) : undefined;
+      const whole = isShort(grapheme) ? lookUp(grapheme) : undefined;
       if (whole !== undefined) normalised += whole;
       else for (const char of grapheme) normalised += lookUp(char) ?? char;
     }
@@ -34,15 +37,13 @@ export function precompiledNormalizer(fields: Fields): (text: string) => string 
   };
 }
 
+const isShort = (text: string): boolean => text.length < MAX_GRAPHEME && utf8Length(text) < MAX_GRAPHEME;
+
 function* segments(text: string): Generator<string> {
   for (const { segment } of graphemes.segment(text)) yield segment;
 }
 
-function utf8Length(text: string): number {
-  return text.length > MAX_GRAPHEME ? text.length : utf8.encode(text).length;
-}
-
-/** The bytes: the trie's size in bytes, its units of 32 bits, then texts that end in NUL. */
+/** The rules in their binary form: the trie's size in bytes, the trie in units of 32 bits, then texts that end in NUL. */
 class CharsMap {
   readonly #path: string;
   readonly #units: Uint32Array;
@@ -51,7 +52,7 @@ class CharsMap {
   constructor(fields: Fields) {
     this.#path = `${fields.path}.precompiled_charsmap`;
     const base64 = fields.string('precompiled_charsmap');
-    const bytes = Uint8Array.from(Buffer.from(base64, 'base64'));
+    const bytes = fromBase64(base64) ?? new Uint8Array();
     const view = new DataView(bytes.buffer);
     const size = bytes.length < 4 ? -1 : view.getUint32(0, true);
     if (size < 4 || size % 4 !== 0 || size > bytes.length - 4) {
@@ -61,7 +62,7 @@ class CharsMap {
     this.#texts = bytes.subarray(4 + size);
   }
 
-  /** The text of the shortest rule that a part begins with, if there is one. */
+  /** The replacement of the shortest rule that a text begins with; undefined when there is none. */
   transform(part: string): string | undefined {
     const value = this.#firstMatch(utf8.encode(part));
     if (value === undefined) return undefined;
@@ -93,6 +94,20 @@ class CharsMap {
   }
 }
 
+/** The bytes of a text in base64; undefined when it is none. */
+function fromBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
+  let decoded: string;
+  try {
+    decoded = atob(text);
+  } catch {
+    return undefined;
+  }
+  const bytes = new Uint8Array(decoded.length);
+  for (let i = 0; i < decoded.length; i++) bytes[i] = decoded.charCodeAt(i);
+  return bytes;
+}
+
+// The bits of a unit of the trie. Source: darts-clone.
 const HAS_LEAF = 1 << 8;
 const VALUE = 0x7fffffff;
 const LABEL = 0x800000ff;

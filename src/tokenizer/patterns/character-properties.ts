@@ -1,16 +1,21 @@
 /**
- * Oniguruma's classes of characters, as the inside of a class of JavaScript's regular expressions with the flag `v`.
+ * Word characters (`\w`). This and the following are character classes of Oniguruma, each as the inside of a class of a
+ * JavaScript pattern with the flag `v`.
+ *
  * Source: doc/RE of Oniguruma 6.9, sections 3 and 6.
  */
 export const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}';
-/** Outside of brackets Oniguruma takes word characters below U+0100 from a table that has the superscripts as well. */
+/** Word characters outside of brackets, where Oniguruma's table for U+0000 to U+00FF also has superscripts and fractions. */
 export const WORD_ALONE = `${WORD}\\u{b2}\\u{b3}\\u{b9}\\u{bc}-\\u{be}`;
+/** White space (`\s`). */
 export const SPACE = '\\p{White_Space}';
+/** Decimal digits (`\d`). */
 export const DIGIT = '\\p{Nd}';
+/** Hexadecimal digits (`\h`). */
 export const HEX_DIGIT = '0-9A-Fa-f';
 const GRAPH = '[^\\p{White_Space}\\p{Cc}\\p{Cn}\\p{Cs}]';
 
-/** `[[:name:]]`, and `\p{name}` in any case. */
+/** The classes `[[:name:]]`, also written `\p{name}` in any case, by name. */
 export const POSIX = new Map([
   ['alnum', '\\p{Alphabetic}\\p{Nd}'],
   ['alpha', '\\p{Alphabetic}'],
@@ -21,7 +26,7 @@ export const POSIX = new Map([
   ['graph', GRAPH],
   ['lower', '\\p{Lowercase}'],
   ['print', `${GRAPH}\\p{Zs}`],
-  ['punct', '\\p{P}\\p{S}'], // But `\p{Punct}` is without symbols.
+  ['punct', '\\p{P}\\p{S}'], // `\p{Punct}`, however, has no symbols.
   ['space', SPACE],
   ['upper', '\\p{Uppercase}'],
   ['xdigit', HEX_DIGIT],
@@ -30,7 +35,7 @@ export const POSIX = new Map([
 
 const found = new Map<string, string | undefined>();
 
-/** `\p{name}` as the inside of a class; names disregard case, spaces, hyphens and underscores. */
+/** `\p{name}` as the inside of a class; undefined when unknown. Case, spaces, hyphens and underscores do not matter. */
 export function property(name: string): string | undefined {
   const key = name.toLowerCase().replace(/[ _-]/g, '');
   if (!found.has(key)) found.set(key, find(name, key));

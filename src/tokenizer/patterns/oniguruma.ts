@@ -6,15 +6,16 @@ import { PatternReader } from './pattern-reader.ts';
 
 /** Groups within groups. */
 const MAX_DEPTH = 100;
-/** Oniguruma's own limit. */
+/** Repetitions in `{n,m}`: the limit of Oniguruma. */
 const MAX_REPEATS = 100_000;
 
 /**
- * A regular expression of Oniguruma (its own syntax, UTF-8, as the Rust crate `tokenizers` uses it) as one of JavaScript.
- * Atomic groups and possessive quantifiers, which JavaScript lacks, become a lookahead and a reference to what it found.
+ * Translates a pattern of Oniguruma (its own syntax, UTF-8, as in the Rust crate `tokenizers`) to JavaScript, with the flags
+ * `g` and `v`. Atomic groups and possessive quantifiers, which JavaScript lacks, become a capture in a lookahead and a
+ * reference to it.
  *
- * @throws {SyntaxError} where the pattern is malformed, or uses what has no counterpart (`\G`, `\K`, `\X`, `\y`, calls,
- *   conditionals, absent functions).
+ * @throws {SyntaxError} when the pattern is malformed, or uses a feature without a counterpart in JavaScript (`\G`, `\K`,
+ *   `\X`, `\y`, subexpression calls, conditionals, absent operators).
  */
 export function fromOniguruma(source: string): RegExp {
   return new RegExp(new Translator(source).translate(), 'gv');
@@ -23,9 +24,9 @@ export function fromOniguruma(source: string): RegExp {
 interface Options {
   /** (?i) */
   readonly ignoreCase: boolean;
-  /** (?m): the dot takes line feeds too. */
+  /** (?m): the dot matches line feeds too. */
   readonly dotAll: boolean;
-  /** (?x): spaces and comments are nothing. */
+  /** (?x): white space and comments are ignored. */
   readonly extended: boolean;
 }
 
@@ -35,7 +36,7 @@ interface Atom {
   readonly quantifiable: boolean;
 }
 
-/** Not `[^]`: with the flag v, V8 before version 12 repeats nothing of it. */
+/** Not `[^]`, which V8 before version 12 cannot repeat with the flag `v`. */
 const ANY = '[\\s\\S]';
 const LINE_FEED = '\\n';
 const word = { is: `[${WORD_ALONE}]`, isNot: `[^${WORD_ALONE}]` };
@@ -52,11 +53,11 @@ const NEWLINE = '\\r\\n|[\\n-\\r\\u{85}\\u{2028}\\u{2029}]';
 
 class Translator {
   readonly #reader: PatternReader;
-  /** Whether plain parentheses capture: not where there are named groups. */
+  /** Whether plain parentheses capture, which they do not in a pattern with named groups. */
   readonly #plainGroupsCapture: boolean;
   readonly #groupCount: number;
   #groups = 0;
-  #helpers = 0;
+  #atomicGroups = 0;
   #depth = 0;
 
   constructor(source: string) {
@@ -87,7 +88,7 @@ class Translator {
       if (options.extended && reader.match(/\s+|#[^\n]*/y)) continue;
       if (reader.match(/\(\?#(?:[^\\)]|\\[^])*\)/y)) continue;
       const isolated = reader.match(/\(\?([imx]*)(?:-([imx]*))?\)/y);
-      // An option that stands alone makes a group of all that follows in this one, alternatives too.
+      // An isolated option applies to the rest of the enclosing group, alternatives included.
       if (isolated) return `${text}(?:${this.#alternatives(changed(options, isolated))})`;
       const atom = this.#atom(options);
       text += atom.quantifiable ? this.#quantified(atom.text) : atom.text;
@@ -108,7 +109,7 @@ class Translator {
     }
   }
 
-  /** `{n,m}`; `{n}?` is optional rather than reluctant, `{5,2}` possessive, and a `+` behind repeats. */
+  /** Reads `{n,m}`. In Oniguruma, `{n}?` is optional rather than reluctant, `{5,2}` is possessive, and a `+` after it repeats. */
   #interval(): [string, string, string] | undefined {
     const reader = this.#reader;
     const found = reader.match(/\{(\d{0,6})(,?)(\d{0,6})\}/y);
@@ -126,7 +127,7 @@ class Translator {
   }
 
   #atomic(text: string): string {
-    const name = `a${++this.#helpers}`;
+    const name = `a${++this.#atomicGroups}`;
     return `(?:(?=(?<${name}>${text}))\\k<${name}>)`;
   }
 

@@ -1,10 +1,16 @@
 import { checkGrowth } from '../size-limits.ts';
 import type { Pattern } from './pattern.ts';
 
-/** Puts `content` as it is in the place of each match. */
+/**
+ * A function that replaces each match of a pattern with `content`, literally.
+ *
+ * @param path The step of tokenizer.json, for messages.
+ * @returns a function of the text and the length of the whole input text; it throws TokenizerError when the result is too
+ *   long.
+ */
 export function replacer(path: string, pattern: Pattern, content: string): (text: string, source: number) => string {
   return (text, source) => {
-    // The crate finds nothing in an empty text, not even an empty match.
+    // In the crate, an empty text has no match, not even an empty one.
     const found = text === '' ? [] : pattern(text);
     if (found.length === 0) return text;
     checkGrowth(path, source, (found.length / 2) * content.length);

@@ -1,4 +1,3 @@
-/** Patterns of published tokenizers whose time is known to grow with the text's length only. */
 const CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
 const CONTRACTIONS_SPELLED = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])";
 const SPACES = '\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
@@ -6,7 +5,7 @@ const UPPER = '[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]';
 const LOWER = '[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]';
 const SYMBOLS = ' ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*';
 
-/** GPT-2's. */
+/** The pattern of GPT-2. */
 export const GPT2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 const cl100k = (contractions: string, digits: string) =>
@@ -17,9 +16,9 @@ const o200k = (contractions: string, digits: string) =>
 
 const DIGITS = ['\\p{N}', '\\p{N}{1,3}'];
 
-const KNOWN: ReadonlySet<string> = new Set([
+const LINEAR: ReadonlySet<string> = new Set([
   GPT2,
-  // Llama 3, Qwen 2 and 3, GPT-4 and what descends from them.
+  // GPT-4, Llama 3, Qwen 2 and 3, and their descendants.
   ...[CONTRACTIONS, CONTRACTIONS_SPELLED].flatMap((contractions) =>
     DIGITS.map((digits) => cl100k(contractions, digits)),
   ),
@@ -40,6 +39,7 @@ const KNOWN: ReadonlySet<string> = new Set([
   ' ?[^(\\s|[.,!?…。，、।۔،])]+',
 ]);
 
-export function isKnownPattern(source: string): boolean {
-  return KNOWN.has(source);
+/** Whether a pattern is one of a published tokenizer that is known to take time linear in the text's length. */
+export function isLinearPattern(source: string): boolean {
+  return LINEAR.has(source);
 }

@@ -1,13 +1,15 @@
 import type { Pattern } from '../patterns/pattern.ts';
 
-/** What becomes of the delimiters that a text is split at. */
+/** The ways to treat the delimiters that a text is split at. */
 export const BEHAVIOURS = ['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'] as const;
+/** One of `BEHAVIOURS`. */
 export type Behaviour = (typeof BEHAVIOURS)[number];
 
 /**
- * Splits as `NormalizedString::split` of the Rust crate `tokenizers` does. An empty piece stands for what was removed; a
- * match of nothing leaves none.
- * @param invert - Splits at what lies between the matches instead.
+ * A function that splits texts as `NormalizedString::split` of the Rust crate `tokenizers` does. An empty piece stands for a
+ * delimiter that was removed; an empty match leaves no piece.
+ *
+ * @param invert Whether the delimiters are the texts between the matches. Default false.
  */
 export function splitter(pattern: Pattern, behaviour: Behaviour, invert = false): (text: string) => string[] {
   if (behaviour === 'Isolated') return (text) => isolate(text, pattern(text));
@@ -19,7 +21,7 @@ export function splitter(pattern: Pattern, behaviour: Behaviour, invert = false)
   };
 }
 
-/** @param found - Start and end of each match in turn. */
+/** @param found Start and end of each match in turn. */
 function isolate(text: string, found: readonly number[]): string[] {
   const pieces: string[] = [];
   let done = 0;
@@ -44,7 +46,7 @@ interface Section {
   readonly isMatch: boolean;
 }
 
-/** The whole text, in stretches that match (empty ones too) and the others between them. */
+/** The whole text as sections: matches, empty ones included, and the texts between them. */
 function sectionsOf(length: number, found: readonly number[], invert: boolean): Section[] {
   const sections: Section[] = [];
   let done = 0;
@@ -57,7 +59,7 @@ function sectionsOf(length: number, found: readonly number[], invert: boolean): 
   return sections;
 }
 
-/** A match joins what comes before it, unless that was a match too; Contiguous joins stretches of one kind. */
+/** MergedWithPrevious joins a match to a section before it that is none; Contiguous joins adjacent sections of one kind. */
 function merged(text: string, sections: readonly Section[], behaviour: Behaviour): string[] {
   const pieces: Section[] = [];
   let afterMatch = false;

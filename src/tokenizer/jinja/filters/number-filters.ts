@@ -7,6 +7,7 @@ import { Float, Undefined, type Value } from '../python-values.ts';
 import { roundHalfEven } from '../rounding.ts';
 import { TemplateFault } from '../template-fault.ts';
 
+/** The filters that make numbers. */
 export const NUMBER_FILTERS: Filters = {
   abs(value) {
     const number = Math.abs(toNumber(value) ?? failOperand(value, 'abs()'));
@@ -37,7 +38,7 @@ export const NUMBER_FILTERS: Filters = {
   },
 };
 
-/** Python refuses to read longer whole numbers. */
+/** Digits of an integer; the limit of Python. */
 const MAX_DIGITS = 4300;
 
 function parseFloatText(value: string, budget: Budget): number | undefined {
@@ -47,7 +48,7 @@ function parseFloatText(value: string, budget: Budget): number | undefined {
   return /^[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?$/i.test(trimmed) ? Number(trimmed) : undefined;
 }
 
-/** Jinja's `int`: as Python reads the whole number, else the number cut off. */
+/** Jinja's `int`: an integer in Python's notation, else a number truncated; undefined when it is neither. */
 function parseInteger(value: Value, base: number, budget: Budget): number | undefined {
   let number = toNumber(value);
   if (typeof value === 'string') {

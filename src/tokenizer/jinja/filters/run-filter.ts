@@ -17,10 +17,15 @@ function separatorPair(value: Value, budget: Budget): [string, string] {
   return [requireText(comma, 'separators'), requireText(colon, 'separators')];
 }
 
-/** `map` and `select` look at nothing that is false: not at None either, which cannot be gone through. */
-const iterateIfTrue = (value: Value, budget: Budget): readonly Value[] => (isTruthy(value) ? iterate(value, budget) : []);
+/** The indent that a `tojson` argument gives: a text, or a number of spaces. */
+const indentText = (value: Value, budget: Budget): string =>
+  typeof value === 'string' ? value : ' '.repeat(boundedWidth(value, budget));
 
-/** `select`, `reject`, `selectattr` and `rejectattr`. */
+/** The items of a value for `map` and `select`, which accept false values such as None as empty. */
+const iterateIfTrue = (value: Value, budget: Budget): readonly Value[] =>
+  isTruthy(value) ? iterate(value, budget) : [];
+
+/** The filters `select`, `reject`, `selectattr` and `rejectattr`. */
 const selectFilter = (wanted: boolean, byAttribute: boolean): Filter =>
   lazyFilter((value, { positional }, budget) => {
     if (byAttribute && positional.length === 0) throw new TemplateFault('missing parameter for attribute name');
@@ -44,6 +49,7 @@ const mapFilter = lazyFilter((value, { positional, named }, budget) => {
   return items.map((item) => runFilter(name, item, { positional: positional.slice(1), named }, budget));
 });
 
+/** The supported filters of Jinja, by name. */
 const FILTERS: Filters = {
   ...TEXT_FILTERS,
   ...NUMBER_FILTERS,
@@ -68,7 +74,7 @@ const FILTERS: Filters = {
       value,
       {
         ensureAscii: isTruthy(ensureAscii),
-        indent: typeof indentation === 'string' ? indentation : isMissing(indentation) ? undefined : ' '.repeat(boundedWidth(indentation!, budget)), // prettier-ignore
+        indent: isMissing(indentation) ? undefined : indentText(indentation!, budget),
         separators: isMissing(separators) ? undefined : separatorPair(separators!, budget),
         sortKeys: isTruthy(sortKeys),
       },
@@ -77,11 +83,14 @@ const FILTERS: Filters = {
   },
 };
 
-const ALIASES: Readonly<Partial<Record<string, string>>> = { count: 'length', d: 'default', e: 'escape', forceescape: 'escape' }; // prettier-ignore
+const ALIASES: Readonly<Partial<Record<string, string>>> = {
+  count: 'length',
+  d: 'default',
+  e: 'escape',
+  forceescape: 'escape',
+};
 
-// prettier-ignore
-
-/** Jinja's `value | name(args)`. */
+/** Applies a filter: `value | name(args)`. @throws {TemplateFault} when there is no such filter. */
 export function runFilter(name: string, value: Value, args: Arguments, budget: Budget): Value {
   const canonical = ALIASES[name] ?? name;
   if (!Object.hasOwn(FILTERS, canonical)) throw new TemplateFault(`no filter named '${name}'`);

@@ -10,7 +10,7 @@ import { Dict, Generator, Tuple, Undefined, type Value } from '../python-values.
 import { str } from '../repr.ts';
 import { TemplateFault } from '../template-fault.ts';
 
-/** `sort`'s order; stable, and stable in reverse. */
+/** Sorts by a key. Equal items keep their order, in reverse too. */
 function sorted<T>(items: readonly T[], key: (item: T) => Value, reverse: boolean, budget: Budget): T[] {
   budget.spend(4 * items.length);
   const keyed = items.map((item) => ({ item, key: key(item) }));
@@ -29,10 +29,11 @@ const extremum =
     return items.reduce((best, item) => (sign * compare(key(item), key(best), '<', budget) < 0 ? item : best));
   };
 
-/** Items of which one is wanted: a list is not gone through. */
+/** The items of a value of which only one is read: those of a list or tuple cost nothing. */
 const itemsInOrder = (value: Value, budget: Budget): readonly Value[] =>
   Array.isArray(value) || value instanceof Tuple ? orderedItems(value, budget)! : iterate(value, budget);
 
+/** The filters for lists and other iterables. */
 export const SEQUENCE_FILTERS: Filters = {
   batch: lazyFilter((value, args, budget) => {
     const [size, fill] = bindArguments('batch', args, ['linecount', 'fill_with'], 1);
@@ -53,7 +54,11 @@ export const SEQUENCE_FILTERS: Filters = {
     return rows;
   }),
   dictsort(value, args, budget) {
-    const [caseSensitive, by = 'key', reverse = false] = bindArguments('dictsort', args, ['case_sensitive', 'by', 'reverse']);
+    const [caseSensitive, by = 'key', reverse = false] = bindArguments('dictsort', args, [
+      'case_sensitive',
+      'by',
+      'reverse',
+    ]);
     if (by !== 'key' && by !== 'value') throw new TemplateFault('You can only sort by either "key" or "value"');
     if (!(value instanceof Dict)) return failOperand(value, 'dictsort');
     const key = (entry: [Value, Value]): Value => foldCase(entry[by === 'key' ? 0 : 1], caseSensitive, budget);
@@ -65,7 +70,12 @@ export const SEQUENCE_FILTERS: Filters = {
     return orElse(first, () => new Undefined('No first item, sequence was empty.'));
   },
   groupby(value, args, budget) {
-    const [path, otherwise, caseSensitive] = bindArguments('groupby', args, ['attribute', 'default', 'case_sensitive'], 1);
+    const [path, otherwise, caseSensitive] = bindArguments(
+      'groupby',
+      args,
+      ['attribute', 'default', 'case_sensitive'],
+      1,
+    );
     const get = attributeGetter(path, budget, otherwise);
     const key = (item: Value): Value => foldCase(get(item), caseSensitive, budget);
     const groups: { key: Value; grouper: Value; items: Value[] }[] = [];
@@ -86,7 +96,8 @@ export const SEQUENCE_FILTERS: Filters = {
   }),
   join(value, args, budget) {
     const [separator = '', path] = bindArguments('join', args, ['d', 'attribute']);
-    const texts = iterate(value, budget).map(attributeGetter(path, budget)).map((item) => str(item, budget)); // prettier-ignore
+    const items = iterate(value, budget).map(attributeGetter(path, budget));
+    const texts = items.map((item) => str(item, budget));
     return joinTexts(texts, str(separator, budget), budget);
   },
   last(value, _, budget) {
@@ -115,7 +126,11 @@ export const SEQUENCE_FILTERS: Filters = {
     });
   }),
   sort(value, args, budget) {
-    const [reverse = false, caseSensitive, paths] = bindArguments('sort', args, ['reverse', 'case_sensitive', 'attribute']);
+    const [reverse = false, caseSensitive, paths] = bindArguments('sort', args, [
+      'reverse',
+      'case_sensitive',
+      'attribute',
+    ]);
     const getters = (typeof paths === 'string' ? split(paths, ',', -1, false, budget) : [paths]).map((path) =>
       attributeGetter(path, budget),
     );

@@ -12,12 +12,12 @@ import { str } from '../repr.ts';
 import { substring } from '../slices.ts';
 import { TemplateFault } from '../template-fault.ts';
 
-/** Jinja's `title`: words begin after white space, hyphens and opening brackets. */
+/** Jinja's `title`: capitalizes words, which begin after white space, hyphens and opening brackets. */
 function titleWords(text: string, budget: Budget): string {
   return capitalizeWords(text, /[^-\s({[<]+/gu, budget);
 }
 
-/** Spaces before each line but the first (`first`: that too), and not before empty ones (`blank`: these too). */
+/** Puts `prefix` before each line, except the first unless `first` is set, and empty ones unless `blank` is set. */
 function indent(text: string, prefix: string, first: boolean, blank: boolean, budget: Budget): string {
   const [head = '', ...rest] = splitLines(`${text}\n`, false, budget);
   budget.spendText(text.length + prefix.length * (rest.length + 1));
@@ -25,12 +25,13 @@ function indent(text: string, prefix: string, first: boolean, blank: boolean, bu
   return (first ? prefix : '') + [head, ...lines].join('\n');
 }
 
-/** Half of a pair has no UTF-8. */
+/** @throws {TemplateFault} when a text has half of a surrogate pair, which UTF-8 cannot encode. */
 function encodable(text: string): string {
   if (/\p{Cs}/u.test(text)) throw new TemplateFault("'utf-8' codec can't encode surrogates: not allowed");
   return text;
 }
 
+/** The filters that make text. */
 export const TEXT_FILTERS: Filters = {
   capitalize: textFilter('capitalize', capitalize),
   center(value, args, budget) {
@@ -51,14 +52,26 @@ export const TEXT_FILTERS: Filters = {
   lower: textFilter('lower', (self) => self.toLowerCase()),
   replace(value, args, budget) {
     const [old, by, count] = bindArguments('replace', args, ['old', 'new', 'count'], 2);
-    return replace(str(value, budget), str(old!, budget), str(by!, budget), requireInteger(count, -1, 'replace'), budget);
+    return replace(
+      str(value, budget),
+      str(old!, budget),
+      str(by!, budget),
+      requireInteger(count, -1, 'replace'),
+      budget,
+    );
   },
   safe: textFilter('safe', (self) => self),
   string: textFilter('string', (self) => self),
   title: textFilter('title', titleWords),
   trim(value, args, budget) {
     const [characters] = bindArguments('trim', args, ['chars']);
-    return strip(str(value, budget), isMissing(characters) ? undefined : requireText(characters, 'trim'), true, true, budget);
+    return strip(
+      str(value, budget),
+      isMissing(characters) ? undefined : requireText(characters, 'trim'),
+      true,
+      true,
+      budget,
+    );
   },
   truncate(value, args, budget) {
     const names = ['length', 'killwords', 'end', 'leeway'];

@@ -21,7 +21,11 @@ import {
 import { characterAt } from '../slices.ts';
 import { TemplateFault } from '../template-fault.ts';
 
-/** The attribute of a value, such as a method; undefined where it has none of that name. */
+/**
+ * An attribute of a value, such as a method; undefined when it has none of that name.
+ *
+ * @throws {TemplateFault} when it is a method that would change the value.
+ */
 export function findAttribute(of: Value, name: string, budget: Budget): Value | undefined {
   if (of instanceof Namespace) return of.attributes.get(name);
   if (of instanceof Loop) return loopAttribute(of, name, budget);
@@ -93,19 +97,23 @@ function loopAttribute(loop: Loop, name: string, budget: Budget): Value | undefi
   }
 }
 
-/** `of.name`: an attribute, else an item. So `message.items` is dict's method, whatever the message holds. */
+/** `of.name`: the attribute, else the item of that name, else undefined. So `message.items` is the method of dict. */
 export function getAttribute(of: Value, name: string, budget: Budget): Value {
   if (of instanceof Undefined) of.fail();
-  return orElse(findAttribute(of, name, budget), () => orElse(findItem(of, name, budget), () => undefinedAttribute(of, name, budget)));
+  return orElse(findAttribute(of, name, budget), () =>
+    orElse(findItem(of, name, budget), () => undefinedAttribute(of, name, budget)),
+  );
 }
 
-/** `of[key]`: an item, else an attribute. */
+/** `of[key]`: the item, else the attribute of that name, else undefined. */
 export function getItem(of: Value, key: Value, budget: Budget): Value {
   if (of instanceof Undefined) of.fail();
   if (typeof key === 'string') budget.spendText(key.length);
   else budget.spend(1);
   const asAttribute = (): Value =>
-    orElse(typeof key === 'string' ? findAttribute(of, key, budget) : undefined, () => undefinedAttribute(of, key, budget));
+    orElse(typeof key === 'string' ? findAttribute(of, key, budget) : undefined, () =>
+      undefinedAttribute(of, key, budget),
+    );
   return orElse(findItem(of, key, budget), asAttribute);
 }
 
@@ -120,6 +128,7 @@ function findItem(of: Value, key: Value, budget: Budget): Value | undefined {
 
 const isHashable = (key: Value): boolean => !(Array.isArray(key) || key instanceof Dict);
 
+/** The value of an attribute or item that is missing. */
 export function undefinedAttribute(of: Value, key: Value, budget: Budget): Undefined {
   budget.spendObject();
   const object = of === null ? 'None' : `${typeName(of)} object`;

@@ -6,6 +6,7 @@ import type { Methods } from './method-table.ts';
 import { Dict, Tuple, type Value, View } from '../python-values.ts';
 import { TemplateFault } from '../template-fault.ts';
 
+/** The methods of dict that change nothing. */
 export const DICT_METHODS: Methods<Dict> = {
   copy(self, _, budget) {
     const copy = new Dict();
@@ -33,6 +34,7 @@ export const DICT_METHODS: Methods<Dict> = {
   },
 };
 
+/** The methods of list and tuple that change nothing. */
 export const SEQUENCE_METHODS: Methods<Value[] | Tuple> = {
   count(self, args, budget) {
     const [wanted] = bindArguments('count', args, ['value'], 1);
@@ -46,7 +48,7 @@ export const SEQUENCE_METHODS: Methods<Value[] | Tuple> = {
   },
 };
 
-/** Methods that Python has and a sandbox refuses, because they would change what others see. */
+/** By type: the methods that the sandbox refuses, because they change the value. */
 export const MUTATING_METHODS: Readonly<Record<string, readonly string[]>> = {
   list: ['append', 'clear', 'extend', 'insert', 'pop', 'remove', 'reverse', 'sort'],
   dict: ['clear', 'pop', 'popitem', 'setdefault', 'update'],

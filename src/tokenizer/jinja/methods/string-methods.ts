@@ -35,7 +35,8 @@ const withoutArguments =
   (self, args, budget) => {
     bindArguments('method', args, []);
     const result = of(self, budget);
-    if (typeof result === 'string') budget.spendText(result.length); // Upper case can be three times as long.
+    // The result may be longer: upper case by up to three times.
+    if (typeof result === 'string') budget.spendText(result.length);
     return result;
   };
 
@@ -74,7 +75,7 @@ const affix =
     });
   };
 
-/** `find`, `rfind`, `index` and `rindex`, in code points. */
+/** `find`, `rfind`, `index` and `rindex`. Positions are in code points. */
 const finding =
   (fromRight: boolean, mustBeThere: boolean): Method<string> =>
   (self, args, budget) => {
@@ -96,12 +97,13 @@ const justifying =
     return pad(self, { width: requireInteger(width, 0, name), fill: optionalText(fill, name), align }, budget);
   };
 
-/** Whether there are characters, and none of another kind. */
+/** A test that a text is not empty and has none of the characters that `others` matches. */
 export const onlyWithout =
   (others: RegExp): Method<string> =>
   (self) =>
     self !== '' && !others.test(self);
 
+/** The methods of str, except `format`. */
 export const STRING_METHODS: Methods<string> = {
   capitalize: withoutArguments(capitalize),
   casefold: withoutArguments((self) => self.toLowerCase().replaceAll('ß', 'ss')),
@@ -109,7 +111,7 @@ export const STRING_METHODS: Methods<string> = {
     const [width, fill] = bindArguments('center', args, ['width', 'fillchar'], 1);
     const total = requireInteger(width, 0, 'center');
     const missing = Math.max(0, total - codePoints(self));
-    // Python puts the odd space to the left where the width is odd.
+    // As in Python, an odd space goes to the left if the width is odd.
     const left = Math.floor(missing / 2) + (missing & total & 1);
     const options = { fill: optionalText(fill, 'center') };
     const shifted = pad(self, { ...options, align: '>', width: codePoints(self) + left }, budget);
@@ -154,7 +156,13 @@ export const STRING_METHODS: Methods<string> = {
   },
   replace(self, args, budget) {
     const [old, by, count] = bindArguments('replace', args, ['old', 'new', 'count'], 2);
-    return replace(self, requireText(old, 'replace'), requireText(by, 'replace'), requireInteger(count, -1, 'replace'), budget);
+    return replace(
+      self,
+      requireText(old, 'replace'),
+      requireText(by, 'replace'),
+      requireInteger(count, -1, 'replace'),
+      budget,
+    );
   },
   rfind: finding(true, false),
   rindex: finding(true, true),
@@ -164,7 +172,11 @@ export const STRING_METHODS: Methods<string> = {
   rstrip: stripping(false, true),
   split: splitting(false),
   splitlines(self, args, budget) {
-    return splitLines(self, requireInteger(bindArguments('splitlines', args, ['keepends'])[0], 0, 'splitlines') !== 0, budget);
+    return splitLines(
+      self,
+      requireInteger(bindArguments('splitlines', args, ['keepends'])[0], 0, 'splitlines') !== 0,
+      budget,
+    );
   },
   startswith: affix('startswith'),
   strip: stripping(true, true),
