@@ -21,7 +21,7 @@ const MAX_IDS = 2 ** 26;
 export function createPostProcessor(config: unknown, builder: StepBuilder): PostProcessor {
   const path = 'tokenizer.json: post_processor';
   const steps = builder.collectSteps(config, path, 'processors', create);
-  return (ids, add) => steps.reduce((done, { path, run }) => checkCount(path, run(done, add)), ids);
+  return (ids, add) => steps.reduce((done, { run }) => run(done, add), ids);
 }
 
 function create(type: string, fields: Fields): PostProcessor | undefined {
@@ -63,22 +63,16 @@ function template(fields: Fields): PostProcessor {
     throw new TokenizerError(`${path}: expected a SpecialToken or a Sequence, got ${showValue(piece)}`);
   });
   return (text, add) => {
-    const all: number[] = [];
-    for (const part of parts) {
-      if (part === 'B' || (part !== 'A' && !add)) continue;
-      for (const id of part === 'A' ? text : part) all.push(id);
-      checkCount(fields.path, all);
-    }
-    return all;
+    const used = parts.filter((part) => part === 'A' || (part !== 'B' && add));
+    const lists = used.map((part) => (part === 'A' ? text : (part as readonly number[])));
+    // Before any work: templates in sequence multiply the ids.
+    const count = lists.reduce((sum, list) => sum + list.length, 0);
+    if (count > MAX_IDS) throw new TokenizerError(`${fields.path}: makes more than ${MAX_IDS} tokens of a text`);
+    return lists.flat();
   };
 }
 
 function specialIds(tokens: Fields, name: string): readonly number[] {
   const ids = tokens.object(name).list('ids');
   return ids.every(isTokenId) && ids.length <= MAX_STEPS ? ids : tokens.object(name).fail('ids', 'a list of token ids');
-}
-
-function checkCount(path: string, ids: readonly number[]): readonly number[] {
-  if (ids.length > MAX_IDS) throw new TokenizerError(`${path}: makes more than ${MAX_IDS} tokens of a text`);
-  return ids;
 }

@@ -40,7 +40,7 @@ const HARMONY: [string, ChannelSpan[], string?][] = [
   ['<|channel|>analysis<|message|>Hm<|en', [analysis('Hm<|en')]],
   ['<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>fin', [analysis('Hm')]],
   ['<|channel|>ana', []],
-  // Malformed: nothing that was said is lost.
+  // Malformed: no content is lost.
   ['Just text.', [final('Just text.')]],
   ['assistants are many', [final('assistants are many')]],
   ['<|message|>Hi<|end|>', [final('Hi')]],
@@ -58,7 +58,7 @@ const HARMONY: [string, ChannelSpan[], string?][] = [
   // Within content, markers of a header are content.
   ['<|channel|>analysis<|message|>a<|channel|>final<|message|>b', [analysis('a<|channel|>final<|message|>b')]],
   ['a <|channel|>analysis<|constrain|> b<|end|>', [final('a <|channel|>analysis<|constrain|> b')], 'final'],
-  // Behind the end of all messages, text belongs to none.
+  // Text after the end of the answer is dropped.
   ['<|channel|>final<|message|>Yes.<|return|>No.', [final('Yes.')]],
   ['<|channel|>final<|message|>Yes.<|endoftext|>to=f<|message|>No.<|end|>', [final('Yes.')]],
   ['<|channel|>final<|return|> <|channel|>final<|message|>No.', [final('')]],
@@ -90,7 +90,7 @@ const THINK: [string, ChannelSpan[], string?][] = [
   ['Yes.', [final('Yes.')], 'final'],
   ['<think></think>Yes.', [final('Yes.')]],
   ['<think>a <think> b</think>c </think> d', [reasoning('a <think> b'), final('c </think> d')]],
-  // Reasoning is had once, at the beginning: later tags are text.
+  // Only the beginning is reasoning: later tags are text.
   ['a<think>b</think>c', [final('a<think>b</think>c')]],
   ['a</think>c', [final('a</think>c')]],
   ['</think>Yes.', [final('</think>Yes.')]],
@@ -108,7 +108,7 @@ const THINK: [string, ChannelSpan[], string?][] = [
   [' \n', [final(' \n')]],
 ];
 
-/** The messages of a text that comes in pieces. */
+/** The messages of a text that arrives in pieces. */
 function stream(format: ChannelFormat, pieces: readonly string[], open?: string): ChannelSpan[] {
   const parser = channelParser(format, { open });
   return joinSpans([...pieces.flatMap((piece) => parser.push(piece)), ...parser.end()]);
@@ -137,11 +137,11 @@ describe.each([
   ['harmony', HARMONY],
   ['think', THINK],
 ] as const)('parseChannels: %s', (format, cases) => {
-  it.each(cases)('%j', (text, messages, open) => {
+  it.each(cases)('parses %j', (text, messages, open) => {
     expect(parseChannels(format, text, { open })).toEqual(messages);
   });
 
-  it('gives the same messages however the text is cut', () => {
+  it('parses the same messages for any division of the text into pieces', () => {
     const random = randomNumbers(1);
     for (const [text, messages, open] of cases) {
       expect(stream(format, Array.from(text), open)).toEqual(messages);
@@ -149,7 +149,7 @@ describe.each([
     }
   });
 
-  it('takes any garbage, cut anywhere, and loses no content', () => {
+  it('accepts any text, divided anywhere, and loses no content', () => {
     const random = randomNumbers(2);
     const parts = [
       ...['<|start|>', '<|channel|>', '<|constrain|>', '<|message|>', '<|end|>', '<|call|>', '<|return|>', '<|'],
@@ -172,7 +172,7 @@ describe('think', () => {
   const texts = fc.array(fc.constantFrom(...parts), { maxLength: 16 }).map((list) => list.join(''));
   const open = fc.constantFrom(undefined, 'reasoning', 'final');
 
-  it('gives every character once, reasons once, and does not depend on where the text is cut', () => {
+  it('returns every character once, has reasoning once, and does not depend on the division into pieces', () => {
     fc.assert(
       fc.property(texts, open, fc.array(fc.nat(7)), (text, opened, lengths) => {
         const whole = parseChannels('think', text, { open: opened });
@@ -180,7 +180,7 @@ describe('think', () => {
         let at = 0;
         for (const length of lengths) pieces.push(text.slice(at, (at += length)));
         expect(stream('think', [...pieces, text.slice(at)], opened)).toEqual(whole);
-        // What is missing is what opened the reasoning and what ended it.
+        // Only the tags of the reasoning are left out.
         const pattern = {
           none: /^(?:\s*<think>(?<reasoning>.*?)(?:<\/think>(?<final>.*))?|(?<answer>.*))$/s,
           reasoning: /^(?<before>\s*)(?:<think>)?(?<reasoning>.*?)(?:<\/think>(?<final>.*))?$/s,
@@ -196,7 +196,7 @@ describe('think', () => {
 });
 
 describe('channelParser', () => {
-  it('announces a message by an empty span where its header tells nothing new', () => {
+  it('announces a message with an empty span when its header equals the last one', () => {
     const parser = channelParser('harmony');
     const pieces = ['<|channel|>analysis<|mess', 'age|>', 'a', 'b<|end|><|start|>assistant<|channel|>analysis<|message|>c', 'd']; // prettier-ignore
     expect(pieces.map((piece) => parser.push(piece))).toEqual([
@@ -209,13 +209,13 @@ describe('channelParser', () => {
     expect(beginsMessage(analysis(''), { channel: 'analysis' })).toBe(true);
   });
 
-  it('holds back no more than what may be a marker', () => {
+  it('holds back only text that may become a marker', () => {
     const parser = channelParser('think');
     const shown = Array.from('a <b> <thin> ').map((piece) => parser.push(piece).map(({ content }) => content).join('')); // prettier-ignore
     expect(shown).toEqual(['a', ' ', '', '<b', '>', ' ', '', '', '', '', '', '<thin>', ' ']);
   });
 
-  it('knows which channel is open', () => {
+  it('says which channel is open', () => {
     const parser = channelParser('harmony');
     parser.push('<|start|>assistant<|channel|>final<|message|>');
     expect(parser.open).toBe('final');
@@ -224,13 +224,13 @@ describe('channelParser', () => {
   });
 });
 
-describe('the template of gpt-oss', () => {
+describe('the chat template of gpt-oss', () => {
   const template = compileTemplate(readFileSync('test/fixtures/templates/published/gpt-oss.jinja', 'utf8'));
   const user = (content: string) => ({ role: 'user', content });
   const said = (text: string) => parseChannels('harmony', text.slice(text.indexOf('<|start|>user')));
   const toolCall = { type: 'function', function: { name: 'f', arguments: { a: 1 } } };
 
-  it('drops the reasoning of turns that are answered', () => {
+  it('drops the reasoning of turns that were answered', () => {
     const text = template([user('q'), { role: 'assistant', thinking: 'hm', content: 'a' }, user('r')]);
     expect(said(text).map(({ channel, content }) => [channel, content])).toEqual([
       ['final', 'q'],
@@ -239,7 +239,7 @@ describe('the template of gpt-oss', () => {
     ]);
   });
 
-  it('keeps the reasoning that led to a tool call which waits for its answer', () => {
+  it('keeps the reasoning before a tool call that has no answer yet', () => {
     const messages = [
       user('q'),
       { role: 'assistant', thinking: 'hm', tool_calls: [toolCall] },

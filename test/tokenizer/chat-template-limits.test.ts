@@ -1,9 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { renderTemplate } from '../../src/tokenizer/chat-template.ts';
 import { bringUpToDate, dist } from '../cli/built.ts';
 
 bringUpToDate();
+
+// In this process the limits alone end a template, so that no result depends on the speed of the machine.
+vi.mock('../../src/platform/deadline.ts', async (original) => ({
+  ...(await original<object>()),
+  withDeadline: (_ms: number, _what: string, body: () => unknown) => body(),
+}));
 
 const user = [{ role: 'user', content: 'Hi' }];
 const LIMIT = /^chat template: .*(use another template|too large|not a range|items in a list)$/;
@@ -12,7 +18,7 @@ const doubling = (start: string, step: string, count = 64): string =>
   `{% set ns = namespace(x=${start}) %}${loop(`{% set ns.x = ${step} %}`, count)}`;
 const TEXT = "{% set s = 'a' * 4000000 %}";
 
-/** Each makes or reads much out of little, and ends at a limit. */
+/** Short templates that make or read much. Each ends at a limit. */
 const ENDLESS: Record<string, string> = {
   'an endless list': '{{ range(1000000000) }}',
   'a range without end': '{{ range(1, 2, 0) }}',
@@ -74,7 +80,7 @@ const ENDLESS: Record<string, string> = {
   'a namespace that holds itself': '{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}',
 };
 
-/** Ones that look endless, and end within the limits. */
+/** Templates that stay within the limits although they look endless. */
 const ENDING: Record<string, string> = {
   'a list walked by its first': `{% set g = ((range(10000) | list) * 9) | map('string') %}${loop('{% set x = g | list %}', 10_000)}`,
   'scopes that macros keep': doubling('[]', '[ns.x, f]', 10_000).replace(
@@ -83,46 +89,65 @@ const ENDING: Record<string, string> = {
   ),
 };
 
-/** What one process may hold in all, in MiB. */
+/** The most memory of a process that renders all of them, in MiB. */
 const MEMORY = 512;
+/** Processor seconds of one template: usually 0.1 to 1.5. A search that no limit ends takes at least 20. */
+const SECONDS = 10;
+
+interface Outcome {
+  readonly message: string;
+  readonly seconds: number;
+}
 
 describe('a template beyond its limits', () => {
-  it.each(Object.entries(ENDLESS))('%s', (_, template) => {
-    expect(() => renderTemplate(template, user)).toThrow(LIMIT);
-  });
+  let outcomes: Record<string, Outcome>;
+  let mebibytes: number;
 
-  it.each(Object.entries(ENDING))('%s is within them', (_, template) => {
-    expect(renderTemplate(template, user)).toBe('');
-  });
-
-  it('ends within its time and memory, in one process for all of them', () => {
+  // One process renders each template once, with the deadline, as a program would.
+  beforeAll(() => {
     const program = `
       import { renderTemplate } from ${JSON.stringify(dist('tokenizer/chat-template.js'))};
       import { readFileSync } from 'node:fs';
-      const slow = [];
+      const outcomes = {};
       for (const [name, template] of Object.entries(JSON.parse(readFileSync(0, 'utf8')))) {
         const before = process.cpuUsage();
-        try { renderTemplate(template, []); } catch (error) { if (error.name !== 'TemplateError') throw error; }
+        let message = '';
+        try { renderTemplate(template, ${JSON.stringify(user)}); } catch (error) { message = error.message; }
         const { user, system } = process.cpuUsage(before);
-        if (user + system > 2e6) slow.push(name);
+        outcomes[name] = { message, seconds: (user + system) / 1e6 };
       }
-      console.log(JSON.stringify({ slow, large: process.resourceUsage().maxRSS > ${MEMORY * 1024} }));`;
+      console.log(JSON.stringify({ outcomes, mebibytes: process.resourceUsage().maxRSS / 1024 }));`;
     const child = spawnSync(process.execPath, ['--max-old-space-size=1024', '--input-type=module', '-e', program], {
       input: JSON.stringify(ENDLESS),
       encoding: 'utf8',
     });
     expect(child.stderr).toBe('');
-    expect(JSON.parse(child.stdout)).toEqual({ slow: [], large: false });
+    ({ outcomes, mebibytes } = JSON.parse(child.stdout) as { outcomes: typeof outcomes; mebibytes: number });
   }, 240_000);
+
+  it.each(Object.keys(ENDLESS))('ends with an error, in bounded time: %s', (name) => {
+    const { message, seconds } = outcomes[name];
+    expect(message).toMatch(LIMIT);
+    expect(seconds).toBeLessThan(SECONDS);
+  });
+
+  it('ends within bounded memory, all of them in one process', () => {
+    expect(mebibytes).toBeLessThan(MEMORY);
+  });
+
+  it.each(Object.entries(ENDING))('is told from one within them: %s', (_, template) => {
+    expect(renderTemplate(template, user)).toBe('');
+  });
 
   it.each([
     ['malformed', '{% if %}', /^chat template: /],
-    ['of no sane size', 'x'.repeat(256 * 1024 + 1), /at most 262144/],
+    ['of more than 256 KiB', 'x'.repeat(256 * 1024 + 1), /at most 262144/],
+    ['of more than 256 KiB in UTF-8', 'é漢😀'.repeat(30_000), /270000 bytes, expected at most 262144/],
     ['of white space', `{{ '${' '.repeat(200_000)}' }}{% if`, /^chat template: /],
-    ['with digits without end', "{{ ('1' * 1000000 ~ 'x') | float | nofilter }}", /no filter/],
-    ['with a way to code', "{{ ''.constructor.constructor('return 1')() }}", /^chat template: /],
+    ['with an endless number', "{{ ('1' * 1000000 ~ 'x') | float | nofilter }}", /no filter/],
+    ['that reaches for JavaScript', "{{ ''.constructor.constructor('return 1')() }}", /^chat template: /],
     ['with a fill of two characters', "{{ 'a'.center(9, 'bc') }}", /exactly one character/],
-  ])('refuses one %s', (_, template, message) => {
+  ])('refuses a template %s', (_, template, message) => {
     expect(() => renderTemplate(template, user)).toThrow(message);
   });
 
@@ -138,7 +163,7 @@ describe('a template beyond its limits', () => {
     ],
     ["{% set g = range(9) | map('string') %}{{ g | first }}{{ g | first }}{{ g | join }}{{ g | list }}", '012345678[]'],
     ["{{ 'a😀b'[1] }}{{ 'a😀b'[-1] }}{{ 'a😀b'[1:] }}{{ 'a😀b'[::-1] }}{{ ('😀' * 9)[2:4] }}", '😀b😀bb😀a😀😀'],
-  ])('%s is still what Python gives', (template, expected) => {
+  ])('renders %s as Python does', (template, expected) => {
     expect(renderTemplate(template, user)).toBe(expected);
   });
 });

@@ -55,7 +55,7 @@ const RENDERED: [string, TemplateVariables, string][] = [
 ];
 
 describe('renderTemplate', () => {
-  it.each(RENDERED)('%s', (template, variables, expected) => {
+  it.each(RENDERED)('renders %s as Jinja2 does', (template, variables, expected) => {
     expect(renderTemplate(template, user, variables)).toBe(expected);
   });
 
@@ -76,17 +76,17 @@ describe('renderTemplate', () => {
     });
   });
 
-  it('knows which variables a template reads', () => {
+  it('lists the variables that a template reads', () => {
     const { variables } = compileTemplate(read('published/qwen3.jinja'));
     expect([variables.has('enable_thinking'), variables.has('reasoning_effort')]).toEqual([true, false]);
   });
 
-  it('knows whether a template reads reasoning from a field', () => {
+  it('says whether a template reads reasoning from a field', () => {
     const fromField = PUBLISHED.filter((name) => compileTemplate(read(`published/${name}.jinja`)).readsReasoning);
     expect(fromField).toEqual(['glm-4.5', 'gpt-oss', 'qwen3']);
   });
 
-  it('says what a template lacks, and in which line', () => {
+  it('reports a missing attribute with its line', () => {
     const render = () => renderTemplate('a\n{{ messages[0].role.x.y }}', user);
     expect(render).toThrow("chat template: line 2: 'str object' has no attribute 'x'");
   });
@@ -96,7 +96,7 @@ describe('renderTemplate', () => {
     expect(render).toThrow(new TemplateError('Roles must alternate'));
   });
 
-  it('refuses what is no conversation, and says what it is', () => {
+  it('refuses messages and variables of the wrong type, and names them', () => {
     const itself: Record<string, unknown> = { role: 'user' };
     itself.content = itself;
     const throwing = {
@@ -123,14 +123,14 @@ describe('renderTemplate', () => {
     expect(() => compileTemplate(5 as never)).toThrow('chat template: expected a text, got number');
   });
 
-  it('takes what is no data as a text that names its kind', () => {
+  it('renders values that are not data as the names of their types', () => {
     const value = { big: 12n, map: new Map([['k', 1]]), date: new Date(), run: () => 1, symbol: Symbol('s') };
     const shown = "{'big': 12, 'map': {'k': 1}, 'date': '<Date>', 'run': '<Function>', 'symbol': '<symbol>'}";
     expect(renderTemplate('{{ value }}', [], { value })).toBe(shown);
     expect(renderTemplate('{{ value.x }}', [], { value: new Proxy({ x: 1 }, {}) })).toBe('1');
   });
 
-  it('keeps what a template says itself to a line that can be read', () => {
+  it('shortens the text of a template in its errors', () => {
     for (const name of ['raise_exception', 'dict'])
       expect(() => renderTemplate(`{{ ${name}('long ' * 100000) }}{{ ${'name'.repeat(9999)}.x }}`, [])).toThrow(
         /^.{0,600}$/,
@@ -138,7 +138,7 @@ describe('renderTemplate', () => {
   });
 });
 
-it('says as Python does what is no character', () => {
+it('reports code points and surrogates that are no characters as Python does', () => {
   const bad = (template: string) => () => renderTemplate(template, []);
   expect(renderTemplate("{{ '%c' % 0x10ffff }}", [])).toBe('\u{10ffff}');
   expect(bad("{{ '%c' % 0x110000 }}")).toThrow('%c arg not in range(0x110000)');

@@ -8,7 +8,7 @@ import { createPreTokenizer } from '../../src/tokenizer/pre-tokenizers/pre-token
 import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 
 type Json = Record<string, unknown>;
-/** What the witness gave, or that it refused. */
+/** The result of the reference implementation, or its error. */
 type Given<T> = T | { readonly error: string };
 type Row = readonly [ids: number[], bare: number[], decoded: string, withoutSpecial: string];
 interface Folder {
@@ -39,7 +39,7 @@ const named = <T>(list: readonly [Json, T][]) =>
   list.map(([config, given]) => [JSON.stringify(config).slice(0, 150), config, given] as const);
 
 describe('pre-tokenizers', () => {
-  it.each(named(cases.preTokenizers))('%s', (_, config, given) => {
+  it.each(named(cases.preTokenizers))('split as in the Rust crate: %s', (_, config, given) => {
     const split = () => {
       const step = createPreTokenizer(config, new StepBuilder());
       return cases.texts.map((text) => step(text, true, text.length).filter((piece) => piece !== ''));
@@ -50,7 +50,7 @@ describe('pre-tokenizers', () => {
 });
 
 describe('normalizers', () => {
-  it.each(named(cases.normalizers))('%s', (_, config, given) => {
+  it.each(named(cases.normalizers))('normalise as in the Rust crate: %s', (_, config, given) => {
     const normalise = () => {
       const step = createNormalizer(config, new StepBuilder());
       return cases.texts.map((text) => step(text, text.length));
@@ -61,21 +61,21 @@ describe('normalizers', () => {
 });
 
 describe('decoders', () => {
-  it.each(named(cases.decoders))('%s', (_, config, given) => {
+  it.each(named(cases.decoders))('decode as in the Rust crate: %s', (_, config, given) => {
     const create = () => createDecoder(config, new StepBuilder());
     if (isError(given)) {
       expect(create).toThrow(TokenizerError);
       return;
     }
     const decode = create();
-    // The crate panics where there is nothing to decode or to strip.
+    // The crate panics when there is nothing to decode or to strip.
     const decoded = cases.tokens.map((tokens, i) => (isError(given[i]) ? given[i] : decode(tokens)));
     expect(decoded).toEqual(given);
   });
 });
 
 describe('tokenizers', () => {
-  it.each(named(cases.tokenizers))('%s', (_, tokenizer, given) => {
+  it.each(named(cases.tokenizers))('encode and decode as in the Rust crate: %s', (_, tokenizer, given) => {
     const made = new Tokenizer({ tokenizer, config: {}, chatTemplate: undefined });
     for (const [i, text] of cases.texts.entries()) {
       const row = given[i];
@@ -90,8 +90,8 @@ describe('tokenizers', () => {
   });
 });
 
-describe('tokens beside the vocabulary', () => {
-  it.each(named(cases.folders))('%s', (_, files, given) => {
+describe('added and special tokens', () => {
+  it.each(named(cases.folders))('are those of transformers: %s', (_, files, given) => {
     const tokenizer = new Tokenizer({
       tokenizer: cases.folderTokenizer,
       config: {},

@@ -40,34 +40,37 @@ describe.each(readdirSync(folder))('%s', async (name) => {
   const cases = JSON.parse(readFileSync(new URL(`${name}/cases.json`, folder), 'utf8')) as Cases;
   const tokenizer = await loadTokenizer(new URL(name, folder).pathname);
 
-  it('knows its special tokens', () => {
+  it('has the special tokens of the published tokenizer', () => {
     expect(tokenizer.vocabSize).toBe(cases.vocab_size);
     expect(tokenizer.bosId ?? null).toBe(cases.bos_token_id);
     expect(tokenizer.eosId ?? null).toBe(cases.eos_token_id);
     expect(tokenizer.padId ?? null).toBe(cases.pad_token_id);
   });
 
-  it.each(cases.encode)('encodes $text', ({ text, ids, ids_without_special, tokens }) => {
-    expect(tokenizer.encode(text)).toEqual(ids);
-    expect(tokenizer.encode(text, { addSpecialTokens: false })).toEqual(ids_without_special);
-    // An expected token shows the white space that it took along; the vocabulary's spelling does not.
-    const spellings = ids.map((id) => tokenizer.tokenOf(id));
-    expect(spellings).toEqual(tokens.map((token, i) => (spellings[i] === token.trimEnd() ? token.trimEnd() : token)));
-    expect(spellings.map((token) => tokenizer.idOf(token ?? ''))).toEqual(ids);
-  });
+  it.each(cases.encode)(
+    'encodes $text as the published tokenizer does',
+    ({ text, ids, ids_without_special, tokens }) => {
+      expect(tokenizer.encode(text)).toEqual(ids);
+      expect(tokenizer.encode(text, { addSpecialTokens: false })).toEqual(ids_without_special);
+      // An expected token includes the white space of its match, which its spelling in the vocabulary lacks.
+      const spellings = ids.map((id) => tokenizer.tokenOf(id));
+      expect(spellings).toEqual(tokens.map((token, i) => (spellings[i] === token.trimEnd() ? token.trimEnd() : token)));
+      expect(spellings.map((token) => tokenizer.idOf(token ?? ''))).toEqual(ids);
+    },
+  );
 
-  it.each([...cases.encode, ...cases.decode])('decodes $ids', (expected) => {
+  it.each([...cases.encode, ...cases.decode])('decodes $ids as the published tokenizer does', (expected) => {
     expect(tokenizer.decode(expected.ids)).toBe(expected.decoded);
     expect(tokenizer.decode(expected.ids, { skipSpecialTokens: true })).toBe(expected.decoded_skip_special);
   });
 
-  it.each([...cases.encode, ...cases.decode])('streams $ids', (expected) => {
+  it.each([...cases.encode, ...cases.decode])('streams $ids in the pieces of the published tokenizer', (expected) => {
     const { ids, stream, stream_skip_special: skipping } = expected;
     if (stream) expectPieces(tokenizer, ids, stream, expected.decoded, {});
     if (skipping) expectPieces(tokenizer, ids, skipping, expected.decoded_skip_special, { skipSpecialTokens: true });
   });
 
-  it.each(cases.chat)('renders $messages, $add_generation_prompt', (chat) => {
+  it.each(cases.chat)('renders $messages as transformers does (generation prompt: $add_generation_prompt)', (chat) => {
     const render = () => tokenizer.renderChat(chat.messages, { addGenerationPrompt: chat.add_generation_prompt });
     if (chat.error === undefined) expect(render()).toEqual({ text: chat.text, tokens: chat.ids });
     else expect(render).toThrow(new TemplateError(chat.error));
@@ -84,6 +87,6 @@ function expectPieces(
   const stream = tokenizer.stream(options);
   const pieces = ids.map((id) => stream.push(id));
   expect(pieces).toEqual(expected.map((piece) => piece ?? ''));
-  // A byte shown as a letter cannot be taken back when the next one makes its run invalid.
+  // A byte that was returned as a letter stays, even if the next one makes its run invalid.
   if (whole.startsWith(pieces.join(''))) expect(pieces.join('') + stream.end()).toBe(whole);
 }

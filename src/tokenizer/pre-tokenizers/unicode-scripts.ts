@@ -13,7 +13,7 @@ const SCRIPTS =
   'Tagbanwa Tai_Le Tai_Tham Tai_Viet Takri Tamil Tangut Telugu Thaana Thai Tibetan Tifinagh Tirhuta Ugaritic Vai ' +
   'Warang_Citi Yi';
 
-/** The script of a space: that of the character before it. */
+/** Spaces and characters without a script belong to the script before them. */
 const ANY = -1;
 const byCharacter = new Map<string, number>([[' ', ANY]]);
 let scripts: readonly RegExp[] | undefined;
@@ -34,7 +34,7 @@ function scriptOf(char: string): number {
   return script;
 }
 
-/** Splits where the script changes. Spaces before the first character of a script are dropped, as in the crate. */
+/** Splits where the script changes. As in the crate, text before the first character with a script is dropped. */
 export function splitByScript(text: string): string[] {
   const starts: number[] = [];
   let last: number | undefined;
