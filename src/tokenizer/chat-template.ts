@@ -8,7 +8,7 @@ import { Interpreter } from './jinja/interpreter.ts';
 import { parseTemplate } from './jinja/template-parser.ts';
 import { str } from './jinja/repr.ts';
 import { occurrences } from './jinja/substring-search.ts';
-import { orElse, requireText } from './jinja/conversions.ts';
+import { orElse, requireText } from './jinja/value-conversions.ts';
 import { Callable, Dict, type Value } from './jinja/python-values.ts';
 import { TemplateFault } from './jinja/template-fault.ts';
 import { LONGEST_DIRECTIVE, strftime } from './strftime.ts';

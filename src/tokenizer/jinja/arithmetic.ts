@@ -1,5 +1,5 @@
 import type { Budget } from './budget.ts';
-import { toNumber } from './conversions.ts';
+import { toNumber } from './value-conversions.ts';
 import { formatPercent } from './percent-format.ts';
 import { Float, Tuple, typeName, Undefined, type Value } from './python-values.ts';
 import { TemplateFault } from './template-fault.ts';

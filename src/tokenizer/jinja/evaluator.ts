@@ -1,7 +1,7 @@
 import { arithmetic, applySign } from './arithmetic.ts';
 import type { Budget } from './budget.ts';
-import { compare, contains, equal } from './comparison.ts';
-import { requireInteger, orElse, requireText, isTruthy } from './conversions.ts';
+import { compare, contains, equal } from './value-comparison.ts';
+import { requireInteger, orElse, requireText, isTruthy } from './value-conversions.ts';
 import { runFilter } from './filters/run-filter.ts';
 import { iterate, orderedItems } from './iteration.ts';
 import { runTest } from './jinja-tests.ts';
@@ -9,7 +9,7 @@ import { addMarkup, MAKES_MARKUP, Markup } from './markup.ts';
 import { getAttribute, getItem } from './methods/attributes.ts';
 import { type Arguments, Callable, Dict, Loop, Tuple, typeName, Undefined, type Value } from './python-values.ts';
 import { str } from './repr.ts';
-import type { Scope } from './scope.ts';
+import type { Scope } from './variable-scope.ts';
 import { slicePositions, substring } from './slices.ts';
 import type { CallArguments, Expression, FilterCall } from './syntax-tree.ts';
 import { TemplateFault } from './template-fault.ts';

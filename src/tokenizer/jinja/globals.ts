@@ -1,5 +1,5 @@
 import type { Budget } from './budget.ts';
-import { requireInteger, requireText } from './conversions.ts';
+import { requireInteger, requireText } from './value-conversions.ts';
 import { iterate } from './iteration.ts';
 import { type Arguments, Callable, Dict, Namespace, Range, type Value } from './python-values.ts';
 import { TemplateFault } from './template-fault.ts';

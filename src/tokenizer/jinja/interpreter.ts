@@ -1,11 +1,11 @@
 import { Budget } from './budget.ts';
-import { orElse, isTruthy } from './conversions.ts';
+import { orElse, isTruthy } from './value-conversions.ts';
 import { Evaluator } from './evaluator.ts';
 import { globalFunctions } from './globals.ts';
 import { iterate } from './iteration.ts';
 import { Callable, Dict, Loop, Namespace, Tuple, Undefined, type Value } from './python-values.ts';
 import { str } from './repr.ts';
-import { Scope } from './scope.ts';
+import { Scope } from './variable-scope.ts';
 import type { Body, FilterCall, Macro, Statement, Target } from './syntax-tree.ts';
 import { TemplateFault } from './template-fault.ts';
 

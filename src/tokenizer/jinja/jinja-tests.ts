@@ -1,6 +1,6 @@
 import type { Budget } from './budget.ts';
-import { compare, contains, equal } from './comparison.ts';
-import { toNumber } from './conversions.ts';
+import { compare, contains, equal } from './value-comparison.ts';
+import { toNumber } from './value-conversions.ts';
 import { isLower, isUpper } from './python-strings.ts';
 import {
   Callable,

@@ -1,6 +1,6 @@
 import { BoundedWriter } from './bounded-writer.ts';
 import type { Budget } from './budget.ts';
-import { compare } from './comparison.ts';
+import { compare } from './value-comparison.ts';
 import { inPieces, replaceEach } from './piecewise.ts';
 import { Dict, Float, Tuple, typeName, type Value } from './python-values.ts';
 import { floatText } from './repr.ts';

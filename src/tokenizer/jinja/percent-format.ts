@@ -1,5 +1,5 @@
 import type { Budget } from './budget.ts';
-import { toNumber, orElse } from './conversions.ts';
+import { toNumber, orElse } from './value-conversions.ts';
 import { truncate, spendOnReplacements, pad, STEPS_PER_PLACE } from './format-spec.ts';
 import { formatNumber } from './number-format.ts';
 import { Dict, Float, Range, Tuple, typeName, Undefined, type Value } from './python-values.ts';

@@ -1,6 +1,6 @@
 import type { Budget } from '../budget.ts';
 import { bindArguments, NO_ARGUMENTS } from '../call-arguments.ts';
-import { requireInteger, requireText, isTruthy } from '../conversions.ts';
+import { requireInteger, requireText, isTruthy } from '../value-conversions.ts';
 import { getAttribute, getItem } from '../methods/attributes.ts';
 import { split } from '../python-strings.ts';
 import { type Arguments, Generator, typeName, Undefined, type Value } from '../python-values.ts';

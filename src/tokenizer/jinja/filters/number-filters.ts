@@ -1,6 +1,6 @@
 import type { Budget } from '../budget.ts';
 import { bindArguments } from '../call-arguments.ts';
-import { requireInteger, toNumber, orElse } from '../conversions.ts';
+import { requireInteger, toNumber, orElse } from '../value-conversions.ts';
 import { failOperand, type Filters } from './filter.ts';
 import { strip } from '../python-strings.ts';
 import { Float, Undefined, type Value } from '../python-values.ts';

@@ -1,6 +1,6 @@
 import type { Budget } from '../budget.ts';
 import { bindArguments, spendOnTexts } from '../call-arguments.ts';
-import { orElse, requireText, isTruthy } from '../conversions.ts';
+import { orElse, requireText, isTruthy } from '../value-conversions.ts';
 import { boundedWidth, type Filter, type Filters, attributeGetter, isMissing, lazyFilter } from './filter.ts';
 import { NUMBER_FILTERS } from './number-filters.ts';
 import { SEQUENCE_FILTERS } from './sequence-filters.ts';

@@ -1,8 +1,8 @@
 import { arithmetic } from '../arithmetic.ts';
 import type { Budget } from '../budget.ts';
 import { bindArguments } from '../call-arguments.ts';
-import { compare, equal } from '../comparison.ts';
-import { requireInteger, orElse, isTruthy } from '../conversions.ts';
+import { compare, equal } from '../value-comparison.ts';
+import { requireInteger, orElse, isTruthy } from '../value-conversions.ts';
 import { failOperand, callMethod, type Filter, type Filters, foldCase, attributeGetter, lazyFilter } from './filter.ts';
 import { iterate, lengthOf, orderedItems } from '../iteration.ts';
 import { joinTexts, split } from '../python-strings.ts';

@@ -1,6 +1,6 @@
 import type { Budget } from '../budget.ts';
 import { bindArguments } from '../call-arguments.ts';
-import { requireInteger, requireText, isTruthy } from '../conversions.ts';
+import { requireInteger, requireText, isTruthy } from '../value-conversions.ts';
 import { boundedWidth, callMethod, type Filters, isMissing, textFilter } from './filter.ts';
 import { lengthOf } from '../iteration.ts';
 import { escapeHtml } from '../markup.ts';

@@ -1,7 +1,7 @@
 import { type FieldReader, formatBraces } from '../brace-format.ts';
 import type { Budget } from '../budget.ts';
-import { equal } from '../comparison.ts';
-import { orElse } from '../conversions.ts';
+import { equal } from '../value-comparison.ts';
+import { orElse } from '../value-conversions.ts';
 import { iterate } from '../iteration.ts';
 import { MUTATING_METHODS, DICT_METHODS, SEQUENCE_METHODS } from './collection-methods.ts';
 import { boundMethod } from './method-table.ts';

@@ -1,6 +1,6 @@
 import { bindArguments } from '../call-arguments.ts';
-import { equal } from '../comparison.ts';
-import { orElse } from '../conversions.ts';
+import { equal } from '../value-comparison.ts';
+import { orElse } from '../value-conversions.ts';
 import { orderedItems } from '../iteration.ts';
 import type { Methods } from './method-table.ts';
 import { Dict, Tuple, type Value, View } from '../python-values.ts';

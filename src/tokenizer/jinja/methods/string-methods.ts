@@ -1,6 +1,6 @@
 import type { Budget } from '../budget.ts';
 import { bindArguments } from '../call-arguments.ts';
-import { requireInteger, requireText } from '../conversions.ts';
+import { requireInteger, requireText } from '../value-conversions.ts';
 import { pad } from '../format-spec.ts';
 import { iterate } from '../iteration.ts';
 import type { Method, Methods } from './method-table.ts';

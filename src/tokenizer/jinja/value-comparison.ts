@@ -1,6 +1,6 @@
 import type { Budget } from './budget.ts';
 import { indexOf } from './substring-search.ts';
-import { toNumber } from './conversions.ts';
+import { toNumber } from './value-conversions.ts';
 import { iterate } from './iteration.ts';
 import { Dict, Range, Tuple, typeName, Undefined, type Value } from './python-values.ts';
 import { TemplateFault } from './template-fault.ts';
