@@ -68,7 +68,9 @@ function template(fields: Fields): PostProcessor {
     // Before any work: templates in sequence multiply the ids.
     const count = lists.reduce((sum, list) => sum + list.length, 0);
     if (count > MAX_IDS) throw new TokenizerError(`${fields.path}: makes more than ${MAX_IDS} tokens of a text`);
-    return lists.flat();
+    const all: number[] = [];
+    for (const list of lists) for (const id of list) all.push(id);
+    return all;
   };
 }
 
