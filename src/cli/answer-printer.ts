@@ -1,11 +1,7 @@
 import type { GeneratedToken } from '../engine/generate/token-loop.ts';
-import type { ChannelSpan } from '../tokenizer/channels/spans.ts';
+import { type ChannelSpan, isReasoning } from '../tokenizer/channels/spans.ts';
 import type { ReasoningFlags } from './reasoning-flags.ts';
 import { colorsFor, printable } from './printable.ts';
-
-/** What a model says to itself; `commentary` without a recipient is for the user. */
-export const isReasoning = ({ channel, recipient }: ChannelSpan): boolean =>
-  recipient === undefined && ['reasoning', 'analysis'].includes(channel);
 
 /** Prints an answer to stdout as it comes: reasoning dimmed or left out, then the answer, then the tools it calls. */
 export class AnswerPrinter {

@@ -1,9 +1,8 @@
 import type { GeneratedToken } from '../engine/generate/token-loop.ts';
-import { isReasoning } from './answer-printer.ts';
 import type { GenerateOptions } from '../engine/generate/generate-options.ts';
 import type { Model } from '../engine/model.ts';
 import { PrefixCache } from '../engine/prefix-cache.ts';
-import { type ChannelSpan, joinSpans } from '../tokenizer/channels/spans.ts';
+import { type ChannelSpan, isReasoning, joinSpans } from '../tokenizer/channels/spans.ts';
 import type { ChatMessage, TemplateVariables } from '../tokenizer/chat-template.ts';
 
 /** A conversation with a model. Its cache lives through all turns, so that each token is computed once. */

@@ -1,8 +1,10 @@
+const LETTERS: string[] = [];
 /**
- * GPT-2's byte alphabet: bytes that print stand for themselves, the other 68 for the characters from U+0100 on.
+ * The byte of each letter of GPT-2's byte alphabet. A printable byte is written as the character with its code, each of
+ * the other 68 as one of the characters from U+0100 on.
+ *
  * Source: `bytes_to_unicode` in openai/gpt-2, encoder.py.
  */
-const LETTERS: string[] = [];
 export const BYTE_OF: ReadonlyMap<string, number> = (() => {
   let next = 0x100;
   for (let byte = 0; byte < 256; byte++) {
@@ -13,10 +15,10 @@ export const BYTE_OF: ReadonlyMap<string, number> = (() => {
 })();
 
 const utf8 = new TextEncoder();
-/** ASCII text without spaces is its own spelling. */
+/** ASCII text without spaces is written as it is. */
 const UNCHANGED = /^[!-~]*$/;
 
-/** The UTF-8 bytes of a text, each as its letter. */
+/** The UTF-8 bytes of a text, written in GPT-2's byte alphabet: one letter per byte. */
 export function toByteLetters(text: string): string {
   if (UNCHANGED.test(text)) return text;
   let letters = '';

@@ -1,74 +1,81 @@
 import type { AddedToken } from './added-tokens.ts';
-import { bounded } from './bounded.ts';
-import { Build } from './build.ts';
-import { createDecoder, type DecodeTokens } from './decoders/decoder.ts';
-import { createEncoder, type Encode } from './encoding.ts';
+import { withStepDeadline } from './step-deadline.ts';
+import { StepBuilder } from './step-builder.ts';
+import { createDecoder, type DecodeTokens } from './decoders/token-decoder.ts';
+import { createEncoder, type Encode } from './encoder.ts';
 import { TokenizerError } from './json-fields.ts';
 import type { TokenizerFiles } from './tokenizer-files.ts';
 import { checkGrowth, MAX_TEXT } from './size-limits.ts';
-import { createModel } from './models/tokenizer-model.ts';
+import { createModel } from './models/create-model.ts';
 import { createNormalizer, type Normalizer } from './normalizers/normalizer.ts';
 import { createPostProcessor } from './post-processor.ts';
 import { createPreTokenizer } from './pre-tokenizers/pre-tokenizer.ts';
 import { specialTokens, type NewToken } from './special-tokens.ts';
 
-/** What tokenizer.json and the files beside it say, ready to run. */
+/** A tokenizer's files as functions and tables. */
 export interface Pipeline {
-  /** Ids of the model's tokens. */
+  /** Ids of the model's tokens, by spelling; without added tokens. */
   readonly vocab: ReadonlyMap<string, number>;
+  /** All added tokens, in the order of the files. */
   readonly added: readonly AddedToken[];
-  /** Spellings of tokens by their names: `eos_token` ... */
+  /** Spellings of named tokens, by name: `eos_token` ... */
   readonly names: ReadonlyMap<string, string>;
   readonly encode: Encode;
+  /** Makes text of tokens. */
   readonly decode: DecodeTokens;
-  /** By id, what the decoder gets instead of an added token's content. */
+  /** By id: the spelling that the decoder gets in place of an added token's content. */
   readonly decodedSpellings: ReadonlyMap<number, string>;
 }
 
-/** Added tokens up to this length take little time whatever the text. */
+/** UTF-16 units. With added tokens up to this length, the time is linear in the text's length. */
 const SHORT_TOKEN = 128;
 /** UTF-16 units of all added tokens together. */
 const MAX_ADDED = 2 ** 21;
 
 /**
- * Builds the steps of tokenizer.json. Patterns and sizes that published tokenizers have run as they are; all others under a
- * deadline, which costs a tenth of a millisecond a call.
+ * Builds a tokenizer from its files. A pipeline that is known to take linear time runs as it is, any other under a deadline,
+ * which costs 0.1 ms per call.
+ *
+ * @throws {TokenizerError} when a file is malformed, has an unknown step, or exceeds a limit.
  */
 export function createPipeline(files: TokenizerFiles): Pipeline {
   const { tokenizer } = files;
-  const build = new Build();
+  const builder = new StepBuilder();
   const optional = <T>(name: string, create: (config: unknown) => T): T | undefined =>
     tokenizer[name] === undefined || tokenizer[name] === null ? undefined : create(tokenizer[name]);
-  const model = createModel(tokenizer.model, build);
-  const normalizer = optional('normalizer', (config) => createNormalizer(config, build));
-  const preTokenizer = optional('pre_tokenizer', (config) => createPreTokenizer(config, build));
-  const postProcessor = optional('post_processor', (config) => createPostProcessor(config, build));
-  const decoderBuild = new Build();
-  const decode = createDecoder(tokenizer.decoder, decoderBuild);
+  const model = createModel(tokenizer.model, builder);
+  const normalizer = optional('normalizer', (config) => createNormalizer(config, builder));
+  const preTokenizer = optional('pre_tokenizer', (config) => createPreTokenizer(config, builder));
+  const postProcessor = optional('post_processor', (config) => createPostProcessor(config, builder));
+  const decoderBuilder = new StepBuilder();
+  const decode = createDecoder(tokenizer.decoder, decoderBuilder);
 
   const { fromTokenizer, fromConfig, named } = specialTokens(files);
-  const added = withIds(model.vocab, [fromTokenizer, fromConfig]);
-  if (added.some(({ content }) => content.length > SHORT_TOKEN)) build.isKnown = false;
+  const added = assignIds(model.vocab, [fromTokenizer, fromConfig]);
+  if (added.some(({ content }) => content.length > SHORT_TOKEN)) builder.isLinear = false;
   const spell = () => normalisedSpellings(added, normalizer);
-  const spellings = build.isKnown ? spell() : bounded(MAX_TEXT, spell);
+  const spellings = builder.isLinear ? spell() : withStepDeadline(MAX_TEXT, spell);
   const normalisedSpelling = ({ id, content }: AddedToken) => spellings.get(id) ?? content;
   const encode = createEncoder({ added, normalisedSpelling, normalizer, preTokenizer, model, postProcessor });
   return {
     vocab: model.vocab,
     added,
     names: named,
-    encode: build.isKnown ? encode : (text, options) => bounded(text.length, () => encode(text, options)),
-    decode: decoderBuild.isKnown ? decode : (tokens) => bounded(tokens.length, () => decode(tokens)),
+    encode: builder.isLinear ? encode : (text, options) => withStepDeadline(text.length, () => encode(text, options)),
+    decode: decoderBuilder.isLinear ? decode : (tokens) => withStepDeadline(tokens.length, () => decode(tokens)),
     decodedSpellings: spellings,
   };
 }
 
 /**
- * Gives each added token the vocabulary's id, or else the next one after the vocabulary, whatever id the file names.
+ * Assigns an id to each added token: that of the vocabulary, or else the next free one after the vocabulary. The ids that
+ * the files name are ignored.
+ *
  * Source: `AddedVocabulary::add_tokens` of the Rust crate `tokenizers`.
- * @param lists - In the order in which they are added.
+ *
+ * @param lists The tokens of each file, in the order in which they are added.
  */
-function withIds(vocab: ReadonlyMap<string, number>, lists: readonly (readonly NewToken[])[]): AddedToken[] {
+function assignIds(vocab: ReadonlyMap<string, number>, lists: readonly (readonly NewToken[])[]): AddedToken[] {
   const byId = new Map<number, AddedToken>();
   const ids = new Map<string, number>();
   const special = new Set<string>();
@@ -84,7 +91,7 @@ function withIds(vocab: ReadonlyMap<string, number>, lists: readonly (readonly N
         throw new TokenizerError(`tokenizer.json: more than ${MAX_ADDED} characters of added tokens`);
       const id = ids.get(content) ?? vocab.get(content) ?? next++;
       ids.set(content, id);
-      // Once special, always special.
+      // A token that any file calls special is special.
       if (token.special) special.add(content);
       byId.set(id, { ...token, special: special.has(content), id });
     }
@@ -92,7 +99,7 @@ function withIds(vocab: ReadonlyMap<string, number>, lists: readonly (readonly N
   return Array.from(byId.values());
 }
 
-/** By id, the added tokens that the normaliser changes and that are looked for in normalised text. */
+/** By id: the spellings of added tokens in normalised text, if the normalizer changes them. */
 function normalisedSpellings(
   added: readonly AddedToken[],
   normalizer: Normalizer | undefined,

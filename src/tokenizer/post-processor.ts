@@ -1,22 +1,27 @@
-import type { Build } from './build.ts';
-import { Fields, isTokenId, show, TokenizerError } from './json-fields.ts';
+import type { StepBuilder } from './step-builder.ts';
+import { Fields, isTokenId, showValue, TokenizerError } from './json-fields.ts';
 import { MAX_STEPS } from './size-limits.ts';
 import { isObject } from '../json.ts';
 
 /**
- * Puts the tokens around a text that the model expects there.
- * @param addSpecialTokens - Whether to; a template may put the text itself several times or not at all.
+ * Adds the tokens that the model expects around a text.
+ *
+ * @param addSpecialTokens Whether to add them. A template applies in either case, and may repeat or leave out the text.
  */
 export type PostProcessor = (ids: readonly number[], addSpecialTokens: boolean) => readonly number[];
 
-/** So many ids are made out of a text at most, however often a template names it. */
+/** Ids of a text. A template can repeat the text any number of times. */
 const MAX_IDS = 2 ** 26;
 
-/** The `post_processor` of tokenizer.json. Its rules for offsets and for pairs of texts have no use here. */
-export function createPostProcessor(config: unknown, build: Build): PostProcessor {
+/**
+ * The `post_processor` of tokenizer.json. Its rules for offsets and for pairs of texts are ignored.
+ *
+ * @throws {TokenizerError} when it is malformed or unknown; the returned function throws it when there are too many ids.
+ */
+export function createPostProcessor(config: unknown, builder: StepBuilder): PostProcessor {
   const path = 'tokenizer.json: post_processor';
-  const steps = build.collectSteps(config, path, 'processors', create);
-  return (ids, add) => steps.reduce((done, { path, run }) => checkCount(path, run(done, add)), ids);
+  const steps = builder.collectSteps(config, path, 'processors', create);
+  return (ids, add) => steps.reduce((done, { run }) => run(done, add), ids);
 }
 
 function create(type: string, fields: Fields): PostProcessor | undefined {
@@ -35,7 +40,7 @@ function create(type: string, fields: Fields): PostProcessor | undefined {
   }
 }
 
-/** `["[CLS]", 101]` */
+/** The id of a token that is given as `["[CLS]", 101]`. */
 function tokenId(fields: Fields, name: string): number {
   const pair = fields.list(name);
   return pair.length === 2 && typeof pair[0] === 'string' && isTokenId(pair[1])
@@ -43,7 +48,7 @@ function tokenId(fields: Fields, name: string): number {
     : fields.fail(name, '[token, id]');
 }
 
-/** `single` lists special tokens, and the place of the text. */
+/** A template: the field `single` lists special tokens and the places of the text. */
 function template(fields: Fields): PostProcessor {
   const pieces = fields.list('single');
   if (pieces.length > MAX_STEPS) fields.fail('single', `a list of at most ${MAX_STEPS}`);
@@ -55,15 +60,16 @@ function template(fields: Fields): PostProcessor {
     const { SpecialToken: token, Sequence: text } = isObject(piece) ? piece : {};
     if (isObject(token) && typeof token.id === 'string') return specialIds(ids, token.id);
     if (isObject(text) && (text.id === 'A' || text.id === 'B')) return text.id;
-    throw new TokenizerError(`${path}: expected a SpecialToken or a Sequence, got ${show(piece)}`);
+    throw new TokenizerError(`${path}: expected a SpecialToken or a Sequence, got ${showValue(piece)}`);
   });
   return (text, add) => {
+    const used = parts.filter((part) => part === 'A' || (part !== 'B' && add));
+    const lists = used.map((part) => (part === 'A' ? text : (part as readonly number[])));
+    // Before any work: templates in sequence multiply the ids.
+    const count = lists.reduce((sum, list) => sum + list.length, 0);
+    if (count > MAX_IDS) throw new TokenizerError(`${fields.path}: makes more than ${MAX_IDS} tokens of a text`);
     const all: number[] = [];
-    for (const part of parts) {
-      if (part === 'B' || (part !== 'A' && !add)) continue;
-      for (const id of part === 'A' ? text : part) all.push(id);
-      checkCount(fields.path, all);
-    }
+    for (const list of lists) for (const id of list) all.push(id);
     return all;
   };
 }
@@ -71,9 +77,4 @@ function template(fields: Fields): PostProcessor {
 function specialIds(tokens: Fields, name: string): readonly number[] {
   const ids = tokens.object(name).list('ids');
   return ids.every(isTokenId) && ids.length <= MAX_STEPS ? ids : tokens.object(name).fail('ids', 'a list of token ids');
-}
-
-function checkCount(path: string, ids: readonly number[]): readonly number[] {
-  if (ids.length > MAX_IDS) throw new TokenizerError(`${path}: makes more than ${MAX_IDS} tokens of a text`);
-  return ids;
 }

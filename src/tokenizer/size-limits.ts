@@ -1,23 +1,27 @@
-import { show, TokenizerError } from './json-fields.ts';
+import { showValue, TokenizerError } from './json-fields.ts';
 
-/** Steps of a pipeline, those within sequences counted. */
+/** The most steps of a pipeline, with those within sequences. */
 export const MAX_STEPS = 1000;
-/** Sequences within sequences. */
+/** The most sequences within each other. */
 export const MAX_DEPTH = 16;
-/** Tokens of a vocabulary, and merges: twice as many as the largest published ones have. A token takes 200 bytes once it is loaded. */
+/** The most tokens of a vocabulary, and merges: twice those of the largest published ones. A loaded token takes 200 bytes. */
 export const MAX_ENTRIES = 2 ** 20;
-/** UTF-16 units of a token, a pattern, a replacement. */
+/** The most UTF-16 units of a token, a pattern or a replacement. */
 export const MAX_TEXT = 2 ** 16;
 
-/** How much a text may grow on its way through all steps: as much as NFKD makes of U+FDFA, the worst of Unicode. */
+/** The factor by which a text may grow in all steps: that of U+FDFA under NFKD, the largest in Unicode. */
 const MAX_GROWTH = 18;
 const GROWTH_ALLOWANCE = 2 ** 20;
-/** Strings end at 2^29 - 24 units in V8. */
+/** V8 limits strings to 2^29 - 24 units. */
 const MAX_LENGTH = 2 ** 28;
 
 /**
- * @param source - The length of the text as it was given, before any step.
- * @throws {TokenizerError} naming the step, where it makes too much out of a text.
+ * Checks the length of a text after a step.
+ *
+ * @param path The step of tokenizer.json, for the message.
+ * @param source The length of the input text, before any step.
+ * @param after The length after the step.
+ * @throws {TokenizerError} that names the step, when the text has grown too much.
  */
 export function checkGrowth(path: string, source: number, after: number): void {
   if (after <= Math.min(MAX_LENGTH, source * MAX_GROWTH + GROWTH_ALLOWANCE)) return;
@@ -26,11 +30,11 @@ export function checkGrowth(path: string, source: number, after: number): void {
   );
 }
 
-/** @throws {TokenizerError} where a token is longer than any sensible one. */
+/** @throws {TokenizerError} when a token has more than `MAX_TEXT` units. */
 export function checkToken(path: string, token: string): void {
   if (token.length > MAX_TEXT) {
     throw new TokenizerError(
-      `${path}: expected tokens of at most ${MAX_TEXT} characters, got ${show(token)} of ${token.length}`,
+      `${path}: expected tokens of at most ${MAX_TEXT} characters, got ${showValue(token)} of ${token.length}`,
     );
   }
 }

@@ -1,38 +1,44 @@
-import { Fields, isTokenId, show, TokenizerError } from './json-fields.ts';
+import { Fields, isTokenId, showValue, TokenizerError } from './json-fields.ts';
 import type { TokenizerFiles } from './tokenizer-files.ts';
 import { checkToken } from './size-limits.ts';
 import { isObject, type Json } from '../json.ts';
 import type { AddedToken } from './added-tokens.ts';
 
-/** A token that the files add, before it has an id. */
+/** An added token of the files, before it has an id. */
 export type NewToken = Omit<AddedToken, 'id'>;
 
+/** The tokens that a tokenizer's files add to the vocabulary. */
 export interface SpecialTokens {
   /** `added_tokens` of tokenizer.json. */
   readonly fromTokenizer: readonly NewToken[];
-  /** Those that other files add or change, in the order in which the new ones among them get their ids. */
+  /** Tokens that the other files add or change. The new ones get their ids in this order. */
   readonly fromConfig: readonly NewToken[];
-  /** Spellings by the names under which templates use them: `bos_token`, `eos_token` ... */
+  /** Spellings of named tokens, by the names that templates use: `bos_token`, `eos_token` ... */
   readonly named: ReadonlyMap<string, string>;
 }
 
 const NAMES = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'];
 
 /**
- * Gathers the tokens that stand beside the vocabulary, as transformers 5 does (`PreTrainedTokenizerBase._from_pretrained`
- * and `TokenizersBackend.__init__`):
+ * Collects the added tokens in the order of transformers 5 (`PreTrainedTokenizerBase._from_pretrained` and
+ * `TokenizersBackend.__init__`):
  *
- * 1. `added_tokens` of tokenizer.json, whose rules stay (transformers lets 2. change them, the Rust crate alone does not);
- * 2. `added_tokens_decoder` of tokenizer_config.json in the order of its ids, which are not otherwise heeded. Only where it
- *    is missing do special_tokens_map.json, whose names go before those of the configuration, and added_tokens.json count;
- * 3. the named tokens (`eos_token` ..., and any other `NAME_token`), unless one of these spells like them;
+ * 1. `added_tokens` of tokenizer.json. Their matching rules are final (in transformers, 2. can change them; in the Rust
+ *    crate alone it cannot).
+ * 2. `added_tokens_decoder` of tokenizer_config.json, ordered by its ids, which have no other use. Without it, the tokens of
+ *    special_tokens_map.json, whose names override those of the configuration, and added_tokens.json.
+ * 3. The named tokens: `eos_token` and the like, and any other `NAME_token`.
  * 4. `extra_special_tokens`, or else `additional_special_tokens`.
+ *
+ * In 3. and 4., a token whose spelling is already known is not added again.
+ *
+ * @throws {TokenizerError} when a file is malformed.
  */
 export function specialTokens(files: TokenizerFiles): SpecialTokens {
   const { config } = files;
   const decoder = config.added_tokens_decoder ?? undefined;
   if (decoder !== undefined && !isObject(decoder)) {
-    throw new TokenizerError(`${CONFIG}: expected added_tokens_decoder to be an object, got ${show(decoder)}`);
+    throw new TokenizerError(`${CONFIG}: expected added_tokens_decoder to be an object, got ${showValue(decoder)}`);
   }
   const { named, extra } = namedTokens(config, decoder ? {} : (files.specialTokensMap ?? {}));
   const names = new Set(Array.from(named.values(), ({ content }) => content));
@@ -41,7 +47,7 @@ export function specialTokens(files: TokenizerFiles): SpecialTokens {
   const fromConfig: NewToken[] = [];
   const known = new Map(fromTokenizer.map((token) => [token.content, token]));
   const add = (token: NewToken) => {
-    // A named token is special, whatever the object says.
+    // A named token is special, even if its object says otherwise.
     const listed = names.has(token.content) ? { ...token, special: true } : token;
     fromConfig.push(listed);
     known.set(token.content, listed);
@@ -63,36 +69,38 @@ export function specialTokens(files: TokenizerFiles): SpecialTokens {
 const CONFIG = 'tokenizer_config.json';
 const MAP = 'special_tokens_map.json';
 
-type Listed = readonly [id: number, token: NewToken];
+type TokenWithId = readonly [id: number, token: NewToken];
 
-function decoderTokens(decoder: Json): Listed[] {
+function decoderTokens(decoder: Json): TokenWithId[] {
   return Object.entries(decoder).map(([key, token]) => [
-    idOf(key),
+    idFromKey(key),
     readToken(`${CONFIG}: added_tokens_decoder["${key.slice(0, 20)}"]`, token),
   ]);
 }
 
-/** An id as the key of an object. */
-function idOf(key: string): number {
+/** The id that a key of `added_tokens_decoder` spells. */
+function idFromKey(key: string): number {
   const id = /^\d{1,9}$/.test(key) ? Number(key) : undefined;
   if (isTokenId(id)) return id;
-  throw new TokenizerError(`${CONFIG}: expected the keys of added_tokens_decoder to be token ids, got ${show(key)}`);
+  throw new TokenizerError(
+    `${CONFIG}: expected the keys of added_tokens_decoder to be token ids, got ${showValue(key)}`,
+  );
 }
 
-/** `added_tokens` of tokenizer.json. Their ids follow from the vocabulary and their order, as in the Rust crate. */
-function addedTokens(tokenizer: Json): Listed[] {
+/** The field `added_tokens` of tokenizer.json. The ids that it names are checked and ignored, as in the Rust crate. */
+function addedTokens(tokenizer: Json): TokenWithId[] {
   const tokens = tokenizer.added_tokens ?? [];
   if (!Array.isArray(tokens)) throw new TokenizerError('tokenizer.json: expected added_tokens to be a list');
   return Array.from(tokens as unknown[], (token, i) => {
     const path = `tokenizer.json: added_tokens[${i}]`;
     const read = readToken(path, token);
     const { id } = token as Json;
-    if (!isTokenId(id)) throw new TokenizerError(`${path}: expected id to be a token id, got ${show(id)}`);
+    if (!isTokenId(id)) throw new TokenizerError(`${path}: expected id to be a token id, got ${showValue(id)}`);
     return [id, read];
   });
 }
 
-/** Tokens by their names, those of special_tokens_map.json before those of the configuration; and those without a name. */
+/** Named tokens, and special tokens without a name. Those of special_tokens_map.json override those of the configuration. */
 function namedTokens(config: Json, map: Json): { named: ReadonlyMap<string, NewToken>; extra: readonly NewToken[] } {
   const fields: Json = { ...config, ...map };
   const path = (name: string) => `${Object.hasOwn(map, name) ? MAP : CONFIG}: ${name}`;
@@ -102,7 +110,7 @@ function namedTokens(config: Json, map: Json): { named: ReadonlyMap<string, NewT
     if (value !== undefined) named.set(name, readSpecial(path(name), value));
   }
   for (const [name, value] of Object.entries(fields)) {
-    // Settings may end in _token too, such as add_bos_token.
+    // The names of settings may end in _token too: add_bos_token.
     const isToken = typeof value === 'string' || (isObject(value) && typeof value.content === 'string');
     if (name.endsWith('_token') && isToken && !named.has(name)) named.set(name, readSpecial(path(name), value));
   }
@@ -113,13 +121,13 @@ function namedTokens(config: Json, map: Json): { named: ReadonlyMap<string, NewT
     } else if (isObject(value)) {
       for (const [key, token] of Object.entries(value)) named.set(key, readSpecial(`${path(name)}.${key}`, token));
     } else {
-      throw new TokenizerError(`${path(name)}: expected a list or an object of tokens, got ${show(value)}`);
+      throw new TokenizerError(`${path(name)}: expected a list or an object of tokens, got ${showValue(value)}`);
     }
   }
   return { named, extra };
 }
 
-/** `extra_special_tokens`, which older files call `additional_special_tokens`. */
+/** The fields `extra_special_tokens`, called `additional_special_tokens` in older files, that are not empty. */
 function extraTokens(config: Json, map: Json): (readonly [string, unknown])[] {
   const [extra, additional] = ['extra_special_tokens', 'additional_special_tokens'];
   const ofConfig = isEmpty(config[extra]) ? additional : extra;
@@ -136,13 +144,13 @@ function isEmpty(value: unknown): boolean {
   return Array.isArray(value) ? value.length === 0 : isObject(value) && Object.keys(value).length === 0;
 }
 
-/** added_tokens.json: `{ token: id }`. */
-function legacyTokens(json: Json, special: readonly NewToken[]): Listed[] {
+/** The tokens of added_tokens.json: `{ token: id }`. */
+function legacyTokens(json: Json, special: readonly NewToken[]): TokenWithId[] {
   const spellings = new Set(special.map(({ content }) => content));
   return Object.entries(json).map(([content, id]) => {
     if (!isTokenId(id)) {
       throw new TokenizerError(
-        `added_tokens.json: expected the id of ${show(content)} to be a token id, got ${show(id)}`,
+        `added_tokens.json: expected the id of ${showValue(content)} to be a token id, got ${showValue(id)}`,
       );
     }
     checkToken('added_tokens.json', content);
@@ -153,7 +161,7 @@ function legacyTokens(json: Json, special: readonly NewToken[]): Listed[] {
 
 const PLAIN = { single_word: false, lstrip: false, rstrip: false };
 
-/** A spelling, or an object with rules; special unless the object says otherwise. */
+/** A token given as its spelling or as an object, which is special unless the object says otherwise. */
 function readSpecial(path: string, value: unknown): NewToken {
   if (typeof value !== 'string') return readToken(path, value, true);
   checkToken(path, value);

@@ -10,13 +10,13 @@ const startOfYear = (date: Date) => Date.UTC(date.getFullYear(), 0, 1);
 const dayOfYear = (date: Date) =>
   (Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()) - startOfYear(date)) / 86_400_000 + 1;
 
-/** ISO 8601: a week belongs to the year of its Thursday. */
+/** The week of a date and its year as in ISO 8601, where a week belongs to the year of its Thursday. */
 function isoWeek(date: Date): { year: number; week: number } {
   const thursday = new Date(date.getFullYear(), date.getMonth(), date.getDate() + 4 - (date.getDay() || 7));
   return { year: thursday.getFullYear(), week: Math.ceil(dayOfYear(thursday) / 7) };
 }
 
-/** Characters that a directive becomes at most: `%c`. */
+/** The most characters that a directive becomes; the longest is `%c`. */
 export const LONGEST_DIRECTIVE = 32;
 
 const DIRECTIVES: Readonly<Partial<Record<string, (date: Date) => string>>> = {
@@ -53,15 +53,15 @@ const DIRECTIVES: Readonly<Partial<Record<string, (date: Date) => string>>> = {
   X: (date) => strftime(date, '%H:%M:%S'),
   y: (date) => pad(date.getFullYear() % 100),
   Y: (date) => String(date.getFullYear()),
-  // A time without a zone, as Python's `datetime.now()`, has no name for it.
+  // `datetime.now()` of Python has no time zone, and so no name for it.
   z: () => '',
   Z: () => '',
   '%': () => '%',
 };
 
 /**
- * Python's `datetime.strftime` in local time and in the C locale, whatever the machine's language: a prompt must not
- * depend on it. `%-d` leaves out the padding, as with glibc; unknown directives stay as they are.
+ * Python's `datetime.strftime`, in local time and in the C locale, so that a prompt does not depend on the language of the
+ * machine. `%-d` leaves out the padding, as in glibc. Unknown directives are kept.
  */
 export function strftime(date: Date, format: string): string {
   return format.replace(/%(-?)([A-Za-z%])/g, (whole, unpadded: string, directive: string) => {

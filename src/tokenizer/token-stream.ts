@@ -1,132 +1,146 @@
-import type { DecodeTokens } from './decoders/decoder.ts';
+import type { DecodeTokens } from './decoders/token-decoder.ts';
 
-/** Turns ids into text as they come, never showing half a character. */
+/** Decodes ids one by one, in whole characters. */
 export interface TokenStream {
-  /** The text that became certain with this token: '' while a character is incomplete. */
+  /** Adds a token. @returns the text that is now certain; '' while a character is incomplete. */
   push(id: number): string;
-  /** What was still held back. Further tokens go on behind it. */
+  /** The text that was held back. More tokens may follow. */
   end(): string;
 }
 
 const INCOMPLETE = '\uFFFD';
-/** No character, and no sensible run of byte tokens, is longer. */
+/** Tokens held back, or kept as context; more than any character, or run of byte tokens in real text, has. */
 const MAX_HELD = 64;
 
+/** A beginning of the window whose text has been returned. */
+interface Shown {
+  /** Its number of tokens. */
+  readonly shown: number;
+  /** Its text. */
+  readonly prefix: string;
+}
+
 /**
- * Decodes token by token: what a token adds is the difference between decoding a short window of ids with and without
- * it, which keeps rules that look at neighbours (a stripped leading space, bytes of one character) right. Text that
- * ends in U+FFFD may be the beginning of a character and waits. The window moves on with each shown text, so that
- * the cost of a token does not depend on how many came before.
+ * Decodes token by token. The text of a token is the difference between decoding a short window of tokens with and without
+ * it, so that decoder rules that depend on neighbours (a stripped leading space, the bytes of one character) hold. Text that
+ * ends in U+FFFD may be an incomplete character and is held back. The window moves with the text, so that the cost of a
+ * token does not depend on the number of tokens before it.
  *
- * Source: `step_decode_stream` of the Rust crate `tokenizers`. Beyond it, this stream ends what is held back when asked
- * to, when too much is held, and when later bytes make shown ones invalid; there the crate stalls or gives up.
+ * Source: `step_decode_stream` of the Rust crate `tokenizers`. In addition, held text is returned by `end`, when too much of
+ * it is held, and when later bytes invalidate earlier ones, where the crate stalls or fails.
  */
 export class DecodeStream implements TokenStream {
-  private readonly decode: DecodeTokens;
-  private readonly visible: (id: number) => string | undefined;
-  /** The tokens whose text was shown last, then those held back. */
-  private window: string[] = [];
-  /** How many tokens of the window are shown, and their text. */
-  private shown = 0;
-  private prefix = '';
-  /** Until the first text is shown: beginnings of the window that lack up to three tokens of what is shown. */
-  private earlier: readonly { readonly shown: number; readonly prefix: string }[] = [];
+  readonly #decode: DecodeTokens;
+  readonly #visible: (id: number) => string | undefined;
+  /** The tokens whose text was returned last, then those held back. */
+  #window: string[] = [];
+  /** The beginning of the window whose text has been returned: its number of tokens and its text. */
+  #shown = 0;
+  #prefix = '';
+  /** Until text is first returned: the beginnings that are one to three tokens shorter. A character may begin in them. */
+  #earlier: readonly Shown[] = [];
 
   /**
-   * @param visible The token of an id, or undefined for one to be left out.
-   * @param before The ids of a text that the stream goes on with.
+   * @param decode Makes text of tokens.
+   * @param visible The token of an id; undefined for an id that is left out.
+   * @param before The ids of a text that the stream continues. Default: none.
    */
   constructor(decode: DecodeTokens, visible: (id: number) => string | undefined, before: readonly number[] = []) {
-    this.decode = decode;
-    this.visible = visible;
-    this.goOnAfter(before);
+    this.#decode = decode;
+    this.#visible = visible;
+    this.#continueFrom(before);
   }
 
   push(id: number): string {
-    const token = this.visible(id);
+    const token = this.#visible(id);
     if (!token) return '';
-    if (this.prefix === '' && this.window.length > 0) this.skipInvisibleStart();
-    this.window.push(token);
-    const text = this.decode(this.window);
-    if (text.endsWith(INCOMPLETE)) return this.window.length - this.shown > MAX_HELD ? this.release() : '';
-    if (!this.goesOn(text)) return this.restart();
-    if (text.length === this.prefix.length) return '';
-    return this.advance(text, this.window.length);
+    if (this.#prefix === '' && this.#window.length > 0) this.#skipInvisibleStart();
+    this.#window.push(token);
+    const text = this.#decode(this.#window);
+    if (text.endsWith(INCOMPLETE)) return this.#window.length - this.#shown > MAX_HELD ? this.#releaseHeld() : '';
+    if (!this.#continues(text)) return this.#restart();
+    if (text.length === this.#prefix.length) return '';
+    return this.#advance(text, this.#window.length);
   }
 
   end(): string {
-    const text = this.decode(this.window);
-    if (!this.goesOn(text)) return this.restart();
-    // What was shown last stays in the window, for the space of a word that follows.
-    return text.length === this.prefix.length ? '' : this.advance(text, this.window.length);
+    const text = this.#decode(this.#window);
+    if (!this.#continues(text)) return this.#restart();
+    // The last tokens stay in the window: a space before the next word depends on them.
+    return text.length === this.#prefix.length ? '' : this.#advance(text, this.#window.length);
   }
 
-  /** The window begins with tokens that are shown already. */
-  private goOnAfter(before: readonly number[]): void {
-    for (let i = before.length - 1; i >= 0 && this.window.length < MAX_HELD; i--) {
-      const token = this.visible(before[i]);
-      if (token) this.window.unshift(token);
+  /** Fills the window with tokens whose text counts as returned. */
+  #continueFrom(before: readonly number[]): void {
+    for (let i = before.length - 1; i >= 0 && this.#window.length < MAX_HELD; i--) {
+      const token = this.#visible(before[i]);
+      if (token) this.#window.unshift(token);
     }
-    const n = this.window.length;
+    const n = this.#window.length;
     const beginnings = [n, n - 1, n - 2, n - 3].filter((shown) => shown >= 0);
     const [whole, ...earlier] = beginnings.map((shown) => ({
       shown,
-      prefix: this.decode(this.window.slice(0, shown)),
+      prefix: this.#decode(this.#window.slice(0, shown)),
     }));
-    Object.assign(this, whole);
-    this.earlier = earlier;
+    this.#setShown(whole);
+    this.#earlier = earlier;
   }
 
-  /** Whether a text goes on with what is shown; where it completes a character of the text before, with less than that. */
-  private goesOn(text: string): boolean {
-    if (text.startsWith(this.prefix)) return true;
-    const begun = this.earlier.find(({ prefix }) => text.startsWith(prefix));
-    if (begun) Object.assign(this, begun);
+  /** Whether a text continues the returned one, or a shorter beginning of the window, which then takes its place. */
+  #continues(text: string): boolean {
+    if (text.startsWith(this.#prefix)) return true;
+    const begun = this.#earlier.find(({ prefix }) => text.startsWith(prefix));
+    if (begun) this.#setShown(begun);
     return begun !== undefined;
   }
 
-  /** How many tokens of the window can go, which ends within a character at most where the stream began in one. */
-  private completeBefore(text: string): number {
-    if (!this.prefix.endsWith(INCOMPLETE)) return this.shown;
+  #setShown({ shown, prefix }: Shown): void {
+    this.#shown = shown;
+    this.#prefix = prefix;
+  }
+
+  /** How many tokens can leave the window without cutting a character. */
+  #completeBefore(text: string): number {
+    if (!this.#prefix.endsWith(INCOMPLETE)) return this.#shown;
     const complete = ({ prefix }: { prefix: string }) => !prefix.endsWith(INCOMPLETE) && text.startsWith(prefix);
-    return this.earlier.find(complete)?.shown ?? this.shown;
+    return this.#earlier.find(complete)?.shown ?? this.#shown;
   }
 
-  /** Tokens that showed nothing at the very beginning, such as a stripped space, are done with. */
-  private skipInvisibleStart(): void {
-    const text = this.decode(this.window);
+  /** Treats tokens at the beginning without text, such as a stripped space, as returned. */
+  #skipInvisibleStart(): void {
+    const text = this.#decode(this.#window);
     if (text.endsWith(INCOMPLETE)) return;
-    this.prefix = text;
-    this.shown = this.window.length;
+    this.#prefix = text;
+    this.#shown = this.#window.length;
   }
 
-  /** Shows what `text`, the text of the first `count` tokens of the window, adds. */
-  private advance(text: string, count: number): string {
-    const added = text.slice(this.prefix.length);
-    const held = this.window.length - count;
-    this.window = this.window.slice(this.completeBefore(text));
-    this.earlier = [];
-    this.shown = this.window.length - held;
-    this.prefix = this.decode(this.window.slice(0, this.shown));
+  /** Returns what `text`, the text of the first `count` tokens of the window, adds to the returned text. */
+  #advance(text: string, count: number): string {
+    const added = text.slice(this.#prefix.length);
+    const held = this.#window.length - count;
+    this.#window = this.#window.slice(this.#completeBefore(text));
+    this.#earlier = [];
+    this.#shown = this.#window.length - held;
+    this.#prefix = this.#decode(this.#window.slice(0, this.#shown));
     return added;
   }
 
-  /** Bytes that came later made shown ones invalid: those stay as they are, and decoding begins anew after them. */
-  private restart(): string {
-    this.window = this.window.slice(this.shown);
-    this.shown = this.window.length;
-    this.prefix = this.decode(this.window);
-    return this.prefix;
+  /** Begins a new window after the returned text: later bytes changed how its end decodes, which can no longer be shown. */
+  #restart(): string {
+    this.#window = this.#window.slice(this.#shown);
+    this.#shown = this.#window.length;
+    this.#prefix = this.#decode(this.#window);
+    return this.#prefix;
   }
 
-  /** Shows what is held back up to the last place where the text can be cut without changing it. */
-  private release(): string {
-    const whole = this.decode(this.window);
-    const n = this.window.length;
+  /** Returns held text up to the last position where cutting does not change it. */
+  #releaseHeld(): string {
+    const whole = this.#decode(this.#window);
+    const n = this.#window.length;
     const cuts = [n - 3, n - 2, n - 1];
     const cut =
-      cuts.find((i) => this.decode(this.window.slice(0, i)) + this.decode(this.window.slice(i)) === whole) ?? n;
-    const text = this.decode(this.window.slice(0, cut));
-    return this.goesOn(text) ? this.advance(text, cut) : this.restart();
+      cuts.find((i) => this.#decode(this.#window.slice(0, i)) + this.#decode(this.#window.slice(i)) === whole) ?? n;
+    const text = this.#decode(this.#window.slice(0, cut));
+    return this.#continues(text) ? this.#advance(text, cut) : this.#restart();
   }
 }

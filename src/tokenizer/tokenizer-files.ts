@@ -4,46 +4,47 @@ import { TokenizerError } from './json-fields.ts';
 
 export { TokenizerError };
 
-/** The parsed files that make a tokenizer, whether they came from a folder or from GGUF metadata. */
+/** The parsed files of a tokenizer, from a folder or from GGUF metadata. */
 export interface TokenizerFiles {
   /** tokenizer.json */
   readonly tokenizer: Readonly<Record<string, unknown>>;
-  /** tokenizer_config.json; empty where there is none. */
+  /** tokenizer_config.json; empty when there is none. */
   readonly config: Readonly<Record<string, unknown>>;
-  /** special_tokens_map.json, which older transformers wrote; it counts where the configuration lists no added tokens. */
+  /** special_tokens_map.json of older models; ignored when the configuration lists added tokens. */
   readonly specialTokensMap?: Readonly<Record<string, unknown>> | undefined;
-  /** added_tokens.json, likewise: ids by tokens. */
+  /** added_tokens.json of older models: ids by spelling; ignored likewise. */
   readonly addedTokens?: Readonly<Record<string, unknown>> | undefined;
   /** chat_template.jinja, or `chat_template` of tokenizer_config.json. */
   readonly chatTemplate: string | undefined;
-  /** The template named `tool_use`, where a model has one of its own for conversations with tools. */
+  /** The template named `tool_use`, if the model has a separate one for conversations with tools. */
   readonly toolTemplate?: string | undefined;
 }
 
 const MiB = 2 ** 20;
-/** Far above the largest published files (tokenizer.json: 33 MB); above them a file is not what its name says. */
+/** Bytes of a file; far above the largest published ones (tokenizer.json: 33 MB). */
 const LIMITS = { tokenizer: 128 * MiB, config: 16 * MiB, template: MiB };
-/** Values in tokenizer.json; the largest published one has 1.9 million, as each merge is a list of two. */
+/** JSON values in tokenizer.json. The largest published file has 1.9 million: each merge is a list of two. */
 const MAX_VALUES = 4_000_000;
 
-/** Where a model's files are read from, by their names with `/` as separator. */
+/** Reads a model's files by name, with `/` as separator. */
 export interface FileSource {
-  /** For messages. */
+  /** The folder or archive, for messages. */
   readonly path: string;
   /**
-   * The bytes of a file; undefined where there is none.
-   * @throws VitrineError where it is larger than `maxBytes`, no regular file, or out of bounds.
+   * The bytes of a file; undefined when there is none.
+   *
+   * @throws {VitrineError} when it has more than `maxBytes`, is no regular file, or lies outside of the source.
    */
   readIfThere(name: string, maxBytes: number): Promise<Uint8Array | undefined>;
 }
 
 /**
- * Reads a model's tokenizer.json, tokenizer_config.json, special_tokens_map.json, added_tokens.json and chat templates, in
- * transformers' order of precedence: chat_template.jinja (and additional_chat_templates/tool_use.jinja) before the
- * configuration's `chat_template`, which may be one template or a list of named ones. `undefined` where there is no
- * tokenizer.json.
+ * Reads a model's tokenizer.json, tokenizer_config.json, special_tokens_map.json, added_tokens.json and chat templates. As in
+ * transformers, chat_template.jinja (and additional_chat_templates/tool_use.jinja) override `chat_template` of the
+ * configuration, which may be one template or a list of named ones.
  *
- * @throws {TokenizerError} naming the file, when one is too large, not UTF-8, not a JSON object, or links elsewhere.
+ * @returns the files; undefined when there is no tokenizer.json.
+ * @throws {TokenizerError} that names the file, when one is too large, not UTF-8, no JSON object, or links elsewhere.
  */
 export async function readTokenizerFiles(source: FileSource): Promise<TokenizerFiles | undefined> {
   const [tokenizer, config, specialTokensMap, addedTokens, template, toolTemplate] = await Promise.all([
@@ -69,7 +70,7 @@ export async function readTokenizerFiles(source: FileSource): Promise<TokenizerF
   };
 }
 
-/** `chat_template` as tokenizer_config.json writes it: a template, or `[{ name, template }]`. */
+/** The field `chat_template` of tokenizer_config.json: a template, or `[{ name, template }]`. */
 function namedTemplates(value: unknown, file: string): { default?: string; tool_use?: string } {
   if (value === undefined || value === null) return {};
   if (typeof value === 'string') return { default: value };

@@ -3,22 +3,26 @@ import { type Check, checkArgument } from '../options.ts';
 import { parseChannels } from './channels/channel-parser.ts';
 import { type ChannelSpan, SPANS } from './channels/spans.ts';
 
-/** A tool that the model wants called. */
+/** A call of a tool in a model's answer. */
 export interface ToolCall {
+  /** The tool's name. */
   readonly name: string;
-  /** The parsed JSON, or the text where it is none. */
+  /** The parsed JSON; the text itself if it is not valid JSON. */
   readonly arguments: unknown;
 }
 
 /**
- * The tool calls in an answer: harmony messages with a recipient, or text in which they are spelled as Hermes and Qwen
- * (`<tool_call>{"name": ..., "arguments": ...}</tool_call>`), DeepSeek (its tool tokens), Mistral (`[TOOL_CALLS]`) or
- * Llama 3 (an object with `name` and `parameters` and nothing else, perhaps behind `<|python_tag|>`) do.
+ * The tool calls in an answer: messages with a recipient in harmony, or one of these spellings in a text:
+ * - Hermes, Qwen: `<tool_call>{"name": ..., "arguments": ...}</tool_call>`
+ * - DeepSeek: between its tokens for tool calls
+ * - Mistral: a list after `[TOOL_CALLS]`
+ * - Llama 3: only an object with `name` and `parameters`, with or without `<|python_tag|>` before it
  *
- * What a model only considered, or shows, is no call: neither in its reasoning, which ends at the first `</think>` even
- * where the prompt began it, nor as code, in a fenced block or between backticks.
+ * A call in the reasoning, in a code block or between backticks does not count. The reasoning ends at the first `</think>`,
+ * even if the prompt holds the opening tag.
  *
- * @param answer The text with its special tokens, or the messages that `parseChannels` gives for harmony.
+ * @param answer A text with its special tokens, or the messages of `parseChannels` for harmony.
+ * @throws {OptionError} when it is neither.
  */
 export function parseToolCalls(answer: string | readonly ChannelSpan[]): ToolCall[] {
   checkArgument('parseToolCalls', 'the answer', answer, ANSWER);
@@ -34,7 +38,7 @@ const ANSWER: Check = {
   holds: (value) => typeof value === 'string' || SPANS.holds(value),
 };
 
-/** The tool calls in a text without reasoning. */
+/** The tool calls in a text without reasoning: see `parseToolCalls`. */
 export function spelledToolCalls(text: string): ToolCall[] {
   return [TAGGED, DEEPSEEK, MISTRAL, LLAMA].map((read) => read(text)).find((calls) => calls.length > 0) ?? [];
 }
@@ -44,7 +48,7 @@ function withoutReasoning(text: string): string {
   if (spans.some(({ channel }) => channel === 'reasoning')) {
     return spans.map(({ channel, content }) => (channel === 'final' ? content : '')).join('');
   }
-  // The prompt began the reasoning, unless the tag stands within the arguments of a call.
+  // The opening tag is in the prompt, unless the closing one is part of a call's arguments.
   const end = text.indexOf('</think>');
   if (end < 0 || MARKUP.some(([open, close]) => text.lastIndexOf(open, end) > text.lastIndexOf(close, end)))
     return text;
@@ -89,7 +93,7 @@ function callOf(value: unknown, field: 'arguments' | 'parameters'): ToolCall[] {
   return [{ name: value.name, arguments: typeof given === 'string' ? parsed(given) : given }];
 }
 
-/** What stands between opening and closing tags, outside of code; a call that was cut off is none. */
+/** The texts between opening and closing tags outside of code. One without a closing tag is left out. */
 function between(text: string, open: string, close: string): string[] {
   const bodies: string[] = [];
   let fence: string | undefined;
@@ -107,7 +111,13 @@ function between(text: string, open: string, close: string): string[] {
   return bodies;
 }
 
-/** The fence of the code block that is open behind a text; in lists and quotes too. Source: CommonMark 0.31.2, fenced code blocks. */
+/**
+ * The fence of the code block that is open at the end of a text; undefined when none is. Blocks in lists and quotes count.
+ *
+ * Source: CommonMark 0.31.2, fenced code blocks.
+ *
+ * @param open The fence that is open at the beginning.
+ */
 function fenceAfter(text: string, open: string | undefined): string | undefined {
   let fence = open;
   for (const [, marks, info] of text.matchAll(/^(?:[ \t>]|(?:[-*+]|\d{1,9}[.)])[ \t])*(`{3,}|~{3,})(.*)$/gm)) {

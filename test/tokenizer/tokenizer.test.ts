@@ -11,9 +11,9 @@ import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 const fixture = (name: string) => new URL(`../fixtures/tokenizers/${name}`, import.meta.url).pathname;
 const user = [{ role: 'user', content: 'Hi' }];
 
-describe('special tokens in a text', () => {
+describe('allowSpecial: false', () => {
   it.each(['bpe_chatml', 'bpe_llama3', 'metaspace_gemma', 'metaspace_pre'])(
-    'are ordinary text on request: %s',
+    'encodes the spelling of special tokens as ordinary text: %s',
     async (name) => {
       const tokenizer = await loadTokenizer(fixture(name));
       for (const id of tokenizer.specialIds) {
@@ -27,9 +27,10 @@ describe('special tokens in a text', () => {
   );
 });
 
-describe('a large text', () => {
-  it.each(['a', ' ', "'", '👨‍👩‍👧', '1'])('of %j only is encoded and decoded', async (piece) => {
-    const tokenizer = await loadTokenizer(fixture('smollm2'));
+describe('a text of one piece, repeated', async () => {
+  const tokenizer = await loadTokenizer(fixture('smollm2'));
+
+  it.each(['a', ' ', "'", '👨‍👩‍👧', '1'])('is encoded and decoded: %j', (piece) => {
     const text = piece.repeat(320_000 / piece.length);
     expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
   });
@@ -46,7 +47,7 @@ describe('tokenizer_config.json', () => {
       .join(' ')
       .replace(/\.( \.)*/, 'Hi');
   };
-  it('adds BOS and EOS where the post-processor does not', async () => {
+  it('adds BOS and EOS unless the post-processor does', async () => {
     expect(await encodeHi('bpe_smol', {})).toBe('Hi');
     expect(await encodeHi('bpe_smol', { add_bos_token: true })).toBe('<|im_start|> Hi');
     expect(await encodeHi('bpe_smol', { add_bos_token: true, add_eos_token: true })).toBe('<|im_start|> Hi <|im_end|>');
@@ -54,7 +55,7 @@ describe('tokenizer_config.json', () => {
   });
 });
 
-describe('a folder', () => {
+describe('a tokenizer folder', () => {
   let folder: string;
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'vitrine-tokenizer-'));
@@ -71,7 +72,7 @@ describe('a folder', () => {
   };
   const render = async (tools?: unknown[]) => (await loadTokenizer(folder)).renderChat(user, { tools }).text;
 
-  it('may hold its chat template in three ways', async () => {
+  it('gives its chat template in any of three ways', async () => {
     config([
       { name: 'default', template: 'plain' },
       { name: 'tool_use', template: 'tools' },
@@ -85,7 +86,7 @@ describe('a folder', () => {
   });
 
   it.each(['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'chat_template.jinja'])(
-    'is not left by a link: %s',
+    'with a link to a file outside is refused: %s',
     async (name) => {
       const elsewhere = mkdtempSync(join(tmpdir(), 'vitrine-elsewhere-'));
       writeFileSync(join(elsewhere, 'file'), '{"PRIVATE": "KEY"}');
@@ -99,13 +100,13 @@ describe('a folder', () => {
     },
   );
 
-  it('may hold links to files of its own', async () => {
+  it('may have links to its own files', async () => {
     renameSync(join(folder, 'tokenizer.json'), join(folder, 'own.json'));
     symlinkSync('own.json', join(folder, 'tokenizer.json'));
     expect((await loadTokenizer(folder)).encode('Hi')).not.toEqual([]);
   });
 
-  it('has its text quoted in no error', async () => {
+  it('is never quoted in an error about malformed JSON', async () => {
     write('tokenizer_config.json', '{"a": PRIVATE KEY}');
     await expect(loadTokenizer(folder)).rejects.toThrow(/tokenizer_config\.json: not valid JSON/);
     await expect(loadTokenizer(folder)).rejects.not.toThrow(/PRIVATE/);
@@ -117,7 +118,7 @@ describe('a folder', () => {
     await expect(loadTokenizer(folder)).rejects.toThrow(/no tokenizer\.json/);
   });
 
-  it('without a chat template encodes but refuses conversations', async () => {
+  it('without a chat template encodes, but renders no conversations', async () => {
     config(undefined);
     const tokenizer = await loadTokenizer(folder);
     expect(tokenizer.decode(tokenizer.encode('Hi'))).toBe('Hi');
@@ -156,7 +157,7 @@ describe('a folder', () => {
   });
 });
 
-describe('pre-tokenizers beside the fixtures', () => {
+describe('the pre-tokenizer Metaspace', () => {
   const split = (preTokenizer: object, text: string) => {
     const vocab = Object.fromEntries(Array.from(new Set(text + '▁'), (char, id) => [char, id]));
     const files: TokenizerFiles = {
@@ -170,7 +171,7 @@ describe('pre-tokenizers beside the fixtures', () => {
     const tokenizer = new Tokenizer(files);
     return tokenizer.encode(text).map((id) => tokenizer.tokenOf(id));
   };
-  it('splits before each replaced space, unless told not to', () => {
+  it('splits before each replaced space, unless split is false', () => {
     const metaspace = { type: 'Metaspace', replacement: '▁', prepend_scheme: 'never' };
     expect(split({ ...metaspace, split: true }, 'aa  aa')).toEqual(['aa', '▁', '▁', 'aa']);
     expect(split({ ...metaspace, split: false }, 'aa  aa')).toEqual(['aa', '▁▁', 'aa']);

@@ -27,11 +27,11 @@ const llama = (name: string) => `<|python_tag|>{"name": "${name}", "parameters":
 const quoting = { name: 'write', arguments: { text: 'a</think>b' } };
 
 describe('parseToolCalls', () => {
-  it.each([tagged, deepSeek, mistral, llama])('finds none in reasoning: %s', (spell) => {
+  it.each([tagged, deepSeek, mistral, llama])('ignores calls in reasoning: %s', (spell) => {
     expect(parseToolCalls(`<think>maybe ${spell('f')}</think>No.`)).toEqual([]);
     expect(parseToolCalls(`<think>${spell('f')}</think>${spell('g')}`)).toEqual([g]);
     expect(parseToolCalls(`\n<think>${spell('f')}`)).toEqual([]);
-    // The prompt began the reasoning.
+    // The opening tag is in the prompt.
     expect(parseToolCalls(`maybe ${spell('f')}</think>No.`)).toEqual([]);
     expect(parseToolCalls(`${spell('f')}</think>${spell('g')}`)).toEqual([g]);
   });
@@ -41,12 +41,12 @@ describe('parseToolCalls', () => {
     `<｜tool▁call▁begin｜>write<｜tool▁sep｜>{"text": "a</think>b"}<｜tool▁call▁end｜>`,
     `[TOOL_CALLS]${JSON.stringify([quoting])}`,
     JSON.stringify({ name: 'write', parameters: quoting.arguments }),
-  ])('takes tags within arguments for text: %s', (text) => {
+  ])('keeps tags within arguments as text: %s', (text) => {
     expect(parseToolCalls(text)).toEqual([quoting]);
     expect(parseToolCalls(`<think>x</think>${text}`)).toEqual([quoting]);
   });
 
-  it.each([tagged, deepSeek])('takes a call that is shown in a code block for an example: %s', (spell) => {
+  it.each([tagged, deepSeek])('ignores calls in code: %s', (spell) => {
     expect(parseToolCalls(`Like this:\n\`\`\`xml\n${spell('f')}\n\`\`\`\nDone.`)).toEqual([]);
     expect(parseToolCalls(`~~~\n\`\`\`\n${spell('f')}\n~~~\n${spell('g')}`)).toEqual([g]);
     expect(parseToolCalls(`\`\`\`\nx\n\`\`\`\n${spell('g')}`)).toEqual([g]);
@@ -57,7 +57,7 @@ describe('parseToolCalls', () => {
     expect(parseToolCalls(`Write \`${spell('f')}\`, then \`x\`${spell('g')}`)).toEqual([g]);
   });
 
-  it.each(SPELLED)('reads %s', (_, text, calls) => {
+  it.each(SPELLED)('reads the calls of %s', (_, text, calls) => {
     expect(parseToolCalls(text)).toEqual(calls);
   });
 

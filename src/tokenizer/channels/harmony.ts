@@ -6,15 +6,16 @@ const CONSTRAIN = '<|constrain|>';
 const MESSAGE = '<|message|>';
 const END = '<|end|>';
 
+/** The special tokens that structure harmony. */
 export const HARMONY_MARKERS = [START, CHANNEL, CONSTRAIN, MESSAGE, END, '<|call|>', '<|return|>', '<|endoftext|>'];
 
 const CHANNELS = ['analysis', 'commentary', 'final'];
 
-/** The text of a header that is not complete. */
+/** The parts of a header that have been read so far. */
 interface PartialHeader {
-  /** After `<|start|>`; false where text comes without one, as right behind the prompt. */
+  /** Whether `<|start|>` came first. It is missing at the beginning of an answer, where the prompt holds it. */
   readonly started: boolean;
-  /** Whether what comes is a header for sure. */
+  /** Whether the text is known to be a header; without `<|start|>`, it may be content. */
   isRole: boolean;
   role: string;
   channel: string | undefined;
@@ -31,40 +32,42 @@ const emptyHeader = (started: boolean): PartialHeader => ({
 
 /**
  * The harmony format of gpt-oss: `<|start|>role to=recipient<|channel|>channel <|constrain|>type<|message|>content<|end|>`.
- * The recipient may stand in either part, and `<|constrain|>` may be missing.
+ * The recipient may stand in the role or the channel, and `<|constrain|>` may be missing.
  *
- * Whatever comes, nothing is refused. Within content only `<|start|>` and the ends of a message are markers, the others
- * are content. A header that ends before `<|message|>` becomes content, text where a header should be is the final
- * answer's, and a header that is cut off at the end says nothing. Behind `<|return|>`, `<|call|>` and `<|endoftext|>`
- * text belongs to no message, until `<|start|>`.
+ * Malformed text is accepted:
+ * - Within content, only `<|start|>` and the markers that end a message are markers; others are content.
+ * - A header that ends before `<|message|>` becomes content. One that is cut off by the end of the text is dropped.
+ * - Text in the place of a header belongs to the channel `final`.
+ * - Text after `<|return|>`, `<|call|>` or `<|endoftext|>` is dropped, up to the next `<|start|>`.
  *
  * Source: openai/harmony, docs/format.md and parse_header_from_string of src/encoding.rs.
  */
 export class HarmonyReader {
-  /** The header that is being read; undefined within content. */
-  private partial: PartialHeader | undefined;
-  private channel: string | undefined;
-  /** Behind the end of all messages. */
-  private isOver = false;
-  private readonly spans: SpanCollector;
+  /** The header being read; undefined within content. */
+  #partial: PartialHeader | undefined;
+  #channel: string | undefined;
+  /** Whether a marker that ends the answer was the last. */
+  #isOver = false;
+  readonly #spans: SpanCollector;
 
-  /** @param open The channel whose content comes first; undefined where a header comes first. */
+  /** @param open The channel whose content comes first; undefined when a header comes first. */
   constructor(open: string | undefined) {
-    this.partial = open === undefined ? emptyHeader(false) : undefined;
-    this.channel = open;
-    this.spans = new SpanCollector({ channel: open ?? '' });
+    this.#partial = open === undefined ? emptyHeader(false) : undefined;
+    this.#channel = open;
+    this.#spans = new SpanCollector({ channel: open ?? '' });
   }
 
-  /** The channel whose content is being read. */
+  /** The channel whose content is being read; undefined within a header and after the answer. */
   get open(): string | undefined {
-    return this.partial || this.isOver ? undefined : this.channel;
+    return this.#partial || this.#isOver ? undefined : this.#channel;
   }
 
+  /** Reads text without markers. */
   text(text: string): void {
-    const { partial } = this;
-    if (this.isOver) return;
+    const partial = this.#partial;
+    if (this.#isOver) return;
     if (!partial) {
-      this.spans.add(text);
+      this.#spans.add(text);
     } else if (partial.constrain !== undefined) {
       partial.constrain += text;
     } else if (partial.channel !== undefined) {
@@ -73,75 +76,78 @@ export class HarmonyReader {
       partial.role += text;
       if (partial.isRole) return;
       const isRole = looksLikeRole(partial.role);
-      if (isRole === false) this.answer(partial.role);
+      if (isRole === false) this.#answer(partial.role);
       else partial.isRole = isRole ?? false;
     }
   }
 
+  /** Reads a marker. */
   marker(marker: string): void {
-    const { partial } = this;
-    if (this.isOver && marker !== START) return;
+    const partial = this.#partial;
+    if (this.#isOver && marker !== START) return;
     switch (marker) {
       case MESSAGE:
-        if (partial) this.begin(headerOf(partial));
-        else this.spans.add(marker);
+        if (partial) this.#begin(headerOf(partial));
+        else this.#spans.add(marker);
         return;
       case CONSTRAIN:
         if (partial) partial.constrain = '';
-        else this.spans.add(marker);
+        else this.#spans.add(marker);
         return;
       case CHANNEL:
-        if (partial) this.partial = { ...partial, channel: '', constrain: undefined };
-        else this.spans.add(marker);
+        if (partial) this.#partial = { ...partial, channel: '', constrain: undefined };
+        else this.#spans.add(marker);
         return;
       default:
-        if (partial) this.degrade(partial);
-        this.partial = emptyHeader(marker === START);
-        this.isOver = marker !== START && marker !== END;
+        if (partial) this.#degrade(partial);
+        this.#partial = emptyHeader(marker === START);
+        this.#isOver = marker !== START && marker !== END;
     }
   }
 
+  /** Ends the text. */
   end(): void {
-    const { partial } = this;
+    const partial = this.#partial;
     if (partial && !partial.started && partial.channel === undefined && partial.role.trim() !== '') {
-      this.answer(partial.role);
+      this.#answer(partial.role);
     }
   }
 
+  /** The spans since the last call. */
   take(): ChannelSpan[] {
-    return this.spans.take();
+    return this.#spans.take();
   }
 
-  private begin(header: SpanHeader): void {
-    this.partial = undefined;
-    this.channel = header.channel;
-    this.spans.announce(header);
+  #begin(header: SpanHeader): void {
+    this.#partial = undefined;
+    this.#channel = header.channel;
+    this.#spans.announce(header);
   }
 
-  /** Text that belongs to no message. */
-  private answer(content: string): void {
-    this.begin({ channel: 'final' });
-    this.spans.add(content);
+  /** Text without a header is the answer. */
+  #answer(content: string): void {
+    this.#begin({ channel: 'final' });
+    this.#spans.add(content);
   }
 
-  /** A header that ended without `<|message|>`: what it says beyond a header is content. */
-  private degrade({ role, channel, constrain = '' }: PartialHeader): void {
+  /** Makes content of a header that ended without `<|message|>`; a known channel's name and the role are left out. */
+  #degrade({ role, channel, constrain = '' }: PartialHeader): void {
     const name = CHANNELS.find((known) => new RegExp(`^\\s*${known}(?!\\S)`).test(channel ?? ''));
     if (name !== undefined) {
-      this.begin({ channel: name });
-      this.spans.add(channel!.trimStart().slice(name.length).trimStart() + constrain);
+      this.#begin({ channel: name });
+      this.#spans.add(channel!.trimStart().slice(name.length).trimStart() + constrain);
       return;
     }
-    const said = role.replace(/^\s*assistant(?!\S)/, '') + (channel ?? '') + constrain;
-    if (said.trim() !== '') this.answer(said.trimStart());
+    const content = role.replace(/^\s*assistant(?!\S)/, '') + (channel ?? '') + constrain;
+    if (content.trim() !== '') this.#answer(content.trimStart());
   }
 }
 
-/** Whether text without `<|start|>` before it is the role part of a header; undefined while it may still become one. */
+/** Whether text without a `<|start|>` before it is the role of a header; undefined while that is open. */
 function looksLikeRole(text: string): boolean | undefined {
-  const said = text.trimStart();
-  if (said.startsWith('to=') || /^assistant\s/.test(said)) return true;
-  return ['to=', 'assistant'].some((role) => role.startsWith(said)) ? undefined : false;
+  const start = text.trimStart();
+  if (start.startsWith('to=') || /^assistant\s/.test(start)) return true;
+  return ['to=', 'assistant'].some((role) => role.startsWith(start)) ? undefined : false;
 }
 
 function headerOf({ role, channel, constrain }: PartialHeader): SpanHeader {

@@ -1,11 +1,14 @@
 import { BYTE_OF } from '../byte-alphabet.ts';
 
-/** Without `ignoreBOM` a decoder would drop a byte order mark that the model wrote. */
+/** Without `ignoreBOM`, a byte order mark that the model generated would be dropped. */
 const lossy = new TextDecoder('utf-8', { ignoreBOM: true });
 const strict = new TextDecoder('utf-8', { ignoreBOM: true, fatal: true });
 const utf8 = new TextEncoder();
 
-/** A token with a character outside the byte alphabet, as added tokens may be, stands for its own UTF-8 bytes. */
+/**
+ * The decoder `ByteLevel`: tokens spelled in GPT-2's byte alphabet become UTF-8 text, with U+FFFD for bytes that are not
+ * UTF-8. A token that has a character outside the alphabet, as added tokens may, stands for its own UTF-8 bytes.
+ */
 export function byteLevel(tokens: readonly string[]): string[] {
   const bytes = tokens.flatMap((token) => {
     const mapped = Array.from(token, (char) => BYTE_OF.get(char));
@@ -14,10 +17,13 @@ export function byteLevel(tokens: readonly string[]): string[] {
   return [lossy.decode(Uint8Array.from(bytes))];
 }
 
-/** Two digits, or, as Rust reads numbers, a plus sign and one. */
+/** Two hexadecimal digits; or a plus sign and one, which Rust's number parser accepts. */
 const BYTE_TOKEN = /^<0x([0-9A-Fa-f]{2}|\+[0-9A-Fa-f])>$/;
 
-/** A run of tokens `<0xHH>` becomes its UTF-8 text, or one U+FFFD for each byte if the run as a whole is not UTF-8. */
+/**
+ * The decoder `ByteFallback`: a run of tokens `<0xHH>` becomes the text of its bytes, or one U+FFFD per byte if the run is
+ * not valid UTF-8 as a whole.
+ */
 export function byteFallback(tokens: readonly string[]): string[] {
   const parts: string[] = [];
   let run: number[] = [];

@@ -1,62 +1,65 @@
-/** A template went beyond its limits. */
+/** A template exceeded its budget. */
 export class LimitError extends Error {}
 
-/** A template comes with the model, from whoever made it: it gets time and memory for any honest conversation. */
+/** Templates come with models and are not trusted. The limits suffice for any real conversation. */
 const LIMITS = {
-  /** Characters of any string made on the way; a context of a million tokens has about as many. */
+  /** Characters of any one string; a context of a million tokens has about as many. */
   text: 4 * 2 ** 20,
+  /** Items of any one list. */
   items: 1_000_000,
-  /** What all work may cost. A conversation of a million characters takes one or two million. */
+  /** The cost of all work. A conversation of a million characters takes one or two million. */
   steps: 10_000_000,
 };
-/** Characters that are read or written for a step: they take 16 bytes where one of them is beyond Latin-1. */
+/** Characters read or written per step: 16 bytes in a string with a character beyond Latin-1. */
 const CHARACTERS_PER_STEP = 8;
 
 /**
- * What a template may still do. Its use is counted, not timed, so that the same template always ends the same way. What
- * could make or read much asks before it does.
+ * Counts the work of rendering a template, and ends it at a limit. The work is counted rather than timed, so that a template
+ * always ends in the same way. Operations of variable cost spend before they begin.
  *
- * A step is the evaluation of an expression, and pays for about 16 bytes that are made. What was freed again is not
- * given back, so that all steps together bound the memory: 160 MB.
+ * A step is the evaluation of one expression, or 16 bytes of new data. Memory that is freed does not count back, so the
+ * limit of steps bounds the memory as well: 160 MB.
+ *
+ * All methods throw LimitError when the limit is exceeded.
  */
 export class Budget {
-  private steps = 0;
+  #steps = 0;
 
-  /** @param steps Any number; what is no number (a width of NaN) is too much. */
+  /** Spends steps. NaN, such as a width that is no number, exceeds the limit. */
   spend(steps: number): void {
-    this.steps += steps;
-    if (!(this.steps <= LIMITS.steps)) throw tooMuch(LIMITS.steps, 'steps');
+    this.#steps += steps;
+    if (!(this.#steps <= LIMITS.steps)) throw limitError(LIMITS.steps, 'steps');
   }
 
-  /** A text is `length` long, and nobody has gone through it. */
-  room(length: number): void {
-    if (!(length <= LIMITS.text)) throw tooMuch(LIMITS.text, 'characters of text');
+  /** Checks the length of a text that is not read: a concatenation, which JavaScript does not copy. */
+  checkLength(length: number): void {
+    if (!(length <= LIMITS.text)) throw limitError(LIMITS.text, 'characters of text');
   }
 
-  /** A text of `length` is about to be read or made. */
-  text(length: number): void {
-    this.room(length);
+  /** Spends the cost of reading or making a text. */
+  spendText(length: number): void {
+    this.checkLength(length);
     this.spend(1 + Math.trunc(length / CHARACTERS_PER_STEP));
   }
 
-  /** A text of `length` is about to be taken apart: each of its characters becomes a text, and an item of a list. */
-  characters(length: number): void {
-    this.room(length);
+  /** Spends the cost of splitting a text into a list of its characters. */
+  spendCharacters(length: number): void {
+    this.checkLength(length);
     this.spend(1 + 3 * length);
   }
 
-  /** A list of `length` is about to be read or made. */
-  items(length: number): void {
-    if (!(length <= LIMITS.items)) throw tooMuch(LIMITS.items, 'items in a list');
+  /** Spends the cost of reading or making a list. */
+  spendItems(length: number): void {
+    if (!(length <= LIMITS.items)) throw limitError(LIMITS.items, 'items in a list');
     this.spend(2 + length);
   }
 
-  /** An object of its own is about to be made, with `size` parts that have names or are objects themselves. */
-  object(size = 0): void {
-    if (!(size <= LIMITS.items)) throw tooMuch(LIMITS.items, 'items in a list');
+  /** Spends the cost of making an object with `size` entries. */
+  spendObject(size = 0): void {
+    if (!(size <= LIMITS.items)) throw limitError(LIMITS.items, 'items in a list');
     this.spend(8 + 8 * size);
   }
 }
 
-const tooMuch = (limit: number, what: string): LimitError =>
+const limitError = (limit: number, what: string): LimitError =>
   new LimitError(`more than ${limit} ${what}; use another template`);

@@ -1,8 +1,11 @@
-import { isSpace, unescape } from './text.ts';
-import { TemplateFault } from './values.ts';
+import { isSpace } from './python-strings.ts';
+import { unescape } from './string-literal.ts';
+import { TemplateFault } from './template-fault.ts';
 
+/** A token of a template. `data` is text outside of tags. */
 export interface Token {
-  readonly type: 'data' | 'begin' | 'end' | 'print' | 'endprint' | 'name' | 'string' | 'integer' | 'float' | 'operator' | 'eof'; // prettier-ignore
+  readonly type:
+    'data' | 'begin' | 'end' | 'print' | 'endprint' | 'name' | 'string' | 'integer' | 'float' | 'operator' | 'eof';
   readonly value: string;
   readonly line: number;
 }
@@ -17,9 +20,9 @@ const END_RAW = /\{%([-+]?)\s*endraw\s*([-+]?)%\}/g;
 const PAIRS: Readonly<Partial<Record<string, string>>> = { ')': '(', ']': '[', '}': '{' };
 
 /**
- * Cuts a template into text, and the tokens of its tags. Line ends become `\n` and one at the end is dropped; white
- * space beside tags goes by `trim_blocks` (the line end after a block), `lstrip_blocks` (the indent before one), and
- * the signs `-` and `+` of the tags themselves.
+ * Splits a template into text and the tokens of its tags. Line ends become `\n`, and one at the end is dropped. White space
+ * beside tags is removed according to `trim_blocks` (the line end after a block), `lstrip_blocks` (the indent before one),
+ * and the signs `-` and `+` of the tags.
  *
  * Source: Jinja2's `lexer.py` and its documentation, "Whitespace Control".
  */
@@ -32,12 +35,12 @@ export function tokenize(template: string): Token[] {
   const data = (text: string): void => {
     if (text !== '') tokens.push({ type: 'data', value: text, line: lineAt(at) });
   };
-  /** Where the text after a tag begins. */
+  /** The position where the text after a tag begins. */
   const after = (end: number, sign: string, isBlock: boolean): number => {
     if (sign === '-') return skipSpace(source, end);
     return isBlock && sign !== '+' && source[end] === '\n' ? end + 1 : end;
   };
-  /** Text up to a tag, without what the tag takes away. */
+  /** The text up to a tag, without the white space that the tag removes. */
   const before = (end: number, sign: string, isBlock: boolean): string => {
     const text = source.slice(at, end);
     if (sign === '-') return text.slice(0, end - at - spacesBefore(text));
@@ -104,7 +107,7 @@ function nextToken(source: string, at: number, afterDot: boolean, line: number):
   if (radix !== undefined) return { token: { type: 'integer', value: radix, line }, length: radix.length };
   const number = match(NUMBER, source, at);
   if (number !== undefined) {
-    // In `a.0.1` the first dot belongs to `a`, and so does the second.
+    // `a.0.1` is an item of an item, not the number 0.1.
     const value = afterDot ? /^\d+/.exec(number)![0] : number;
     return { token: { type: /[.eE]/.test(value) ? 'float' : 'integer', value, line }, length: value.length };
   }
@@ -150,7 +153,7 @@ function spacesBefore(text: string): number {
   return count;
 }
 
-/** The line of an offset; offsets must not go back. */
+/** A function from offsets, which must not decrease, to lines. */
 function lineCounter(source: string): (offset: number) => number {
   let [line, counted] = [1, 0];
   return (offset) => {

@@ -1,8 +1,8 @@
 import type { Budget } from './budget.ts';
-import { replaceEach } from './text.ts';
-import { Undefined, type Value } from './values.ts';
+import { replaceEach } from './piecewise.ts';
+import { Undefined, type Value } from './python-values.ts';
 
-/** Text that is HTML. Nothing escapes what a chat template prints, but `safe` still marks, and `+` still heeds it. */
+/** A text that is marked as HTML. Chat templates print without escaping, but `+` escapes what is added to such a text. */
 export class Markup {
   readonly text: string;
   constructor(text: string) {
@@ -10,15 +10,15 @@ export class Markup {
   }
 }
 
-/** Filters whose result is HTML. */
+/** The filters whose results are marked as HTML. */
 export const MAKES_MARKUP: ReadonlySet<string> = new Set(['safe', 'escape', 'e', 'forceescape']);
 
-/** `left + right` where one of them is HTML and both are text; undefined otherwise. */
+/** `left + right` when one of them is marked as HTML and both are texts; undefined otherwise. */
 export function addMarkup(left: Value | Markup, right: Value | Markup, budget: Budget): Markup | undefined {
   if (!(left instanceof Markup || right instanceof Markup)) return undefined;
   const [a, b] = [html(left, budget), html(right, budget)];
   if (a === undefined || b === undefined) return undefined;
-  budget.text(a.length + b.length);
+  budget.spendText(a.length + b.length);
   return new Markup(a + b);
 }
 
@@ -36,5 +36,6 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
+/** Escapes the characters `& < > " '` for HTML. */
 export const escapeHtml = (text: string, budget: Budget): string =>
   replaceEach(text, /[&<>"']/g, (character) => ENTITIES[character], budget);

@@ -1,9 +1,10 @@
 import type { Budget } from './budget.ts';
-import { TemplateFault } from './values.ts';
+import { TemplateFault } from './template-fault.ts';
 
-export type Bounds = readonly (number | undefined)[];
+/** Start, stop and step of a slice; undefined for those not given. */
+type Bounds = readonly (number | undefined)[];
 
-/** Which items of `length` Python's `value[start:stop:step]` takes: `count` of them, from `start` on. */
+/** The items that Python's `value[start:stop:step]` takes of `length` items: `count` of them, from `start` in steps of `step`. */
 export function slicePositions(length: number, bounds: Bounds): { start: number; step: number; count: number } {
   const step = bounds[2] ?? 1;
   if (step === 0) throw new TemplateFault('slice step cannot be zero');
@@ -14,13 +15,13 @@ export function slicePositions(length: number, bounds: Bounds): { start: number;
   return { start, step, count: Math.max(0, Math.ceil((stop - start) / step)) };
 }
 
-/** A text's code points, which is what Python counts. */
+/** The code points of a text, each as a text. */
 export function characters(text: string, budget: Budget): string[] {
-  budget.characters(text.length);
+  budget.spendCharacters(text.length);
   return Array.from(text);
 }
 
-/** How many code points a text has. */
+/** The number of code points of a text: its length in Python. */
 export function codePoints(text: string): number {
   if (!hasPairs(text)) return text.length;
   let pairs = 0;
@@ -30,7 +31,7 @@ export function codePoints(text: string): number {
 
 /** Python's `text[start:stop:step]`. */
 export function substring(text: string, bounds: Bounds, budget: Budget): string {
-  budget.text(text.length);
+  budget.spendText(text.length);
   const length = codePoints(text);
   const { start, step, count } = slicePositions(length, bounds);
   if (step === 1) {
@@ -42,20 +43,20 @@ export function substring(text: string, bounds: Bounds, budget: Budget): string 
   return Array.from({ length: count }, (_, i) => all[start + i * step]).join('');
 }
 
-/** Python's `text[index]`; undefined beyond its ends. */
+/** Python's `text[index]`; undefined when out of range. */
 export function characterAt(text: string, index: number, budget: Budget): string | undefined {
-  budget.text(text.length);
+  budget.spendText(text.length);
   const at = index < 0 ? index + codePoints(text) : index;
   const offset = at < 0 ? text.length : unitOffset(text, at, 0);
   return offset < text.length ? String.fromCodePoint(text.codePointAt(offset)!) : undefined;
 }
 
-/** The offset, in JavaScript's units, of the code point that comes `count` after the one at `from`. */
+/** The offset in UTF-16 units of the code point that is `count` code points after the one at `from`. */
 function unitOffset(text: string, count: number, from: number): number {
   let at = from;
   for (let i = 0; i < count && at < text.length; i++) at += text.codePointAt(at)! > 0xffff ? 2 : 1;
   return at;
 }
 
-/** Without pairs, JavaScript's units are code points. */
+/** Whether a text has surrogate pairs. Without them, UTF-16 units are code points. */
 const hasPairs = (text: string): boolean => /[\ud800-\udbff]/.test(text);

@@ -1,71 +1,71 @@
-import type { Build } from '../build.ts';
-import { show, TokenizerError, type Fields } from '../json-fields.ts';
+import type { StepBuilder } from '../step-builder.ts';
+import { showValue, TokenizerError, type Fields } from '../json-fields.ts';
 import { byteTokens } from './byte-tokens.ts';
 import { checkToken } from '../size-limits.ts';
 import { Trie } from '../trie.ts';
 import type { Model } from './tokenizer-model.ts';
 
-/** How much worse than the worst token an unknown character is. */
+/** The score of an unknown character is the lowest score of a token less this. */
 const UNKNOWN_PENALTY = 10;
-/** Tokens up to this length take little time whatever the text. */
+/** UTF-16 units. With tokens up to this length, the time is linear in the length of a word. */
 const SHORT_TOKEN = 64;
 
-/** Far above published vocabularies: a quarter of a million tokens of six characters. */
+/** Characters of all tokens; published vocabularies have a quarter of a million tokens of six characters. */
 const MAX_CHARACTERS = 2 ** 23;
 
 /**
- * Of all ways to cut a word into tokens the one whose scores sum highest, found from left to right; the first of equals.
- * Unknown characters side by side are one unknown token, or the bytes of all.
+ * The Unigram model: cuts a word into the tokens whose scores have the highest sum, by dynamic programming from left to
+ * right; the first of equals. Adjacent unknown characters become one unknown token, or the byte tokens of all of them.
  *
  * Source: `encode_optimized` in models/unigram/model.rs of the Rust crate `tokenizers`.
  */
 export class Unigram implements Model {
   readonly vocab: ReadonlyMap<string, number>;
-  private readonly fields: Fields;
-  private readonly scores: Float64Array;
-  private readonly trie = new Trie<number>();
-  private readonly unknown: number | undefined;
-  private readonly unknownScore: number;
-  private readonly fallsBackOnBytes: boolean;
+  readonly #fields: Fields;
+  readonly #scores: Float64Array;
+  readonly #trie = new Trie<number>();
+  readonly #unknown: number | undefined;
+  readonly #unknownScore: number;
+  readonly #fallsBackOnBytes: boolean;
 
-  constructor(fields: Fields, build: Build) {
+  constructor(fields: Fields, builder: StepBuilder) {
     const entries = fields.list('vocab');
-    this.fields = fields;
-    this.scores = new Float64Array(entries.length);
+    this.#fields = fields;
+    this.#scores = new Float64Array(entries.length);
     const vocab = new Map<string, number>();
     let longest = 0;
     for (const [id, entry] of entries.entries()) {
       const [token, score] = pair(fields, entry, id);
       vocab.set(token, id);
-      this.scores[id] = score;
+      this.#scores[id] = score;
       longest = Math.max(longest, token.length);
-      this.trie.set(codePoints(token), id);
-      if (this.trie.size > MAX_CHARACTERS) fields.fail('vocab', `a list of at most ${MAX_CHARACTERS} characters`);
+      this.#trie.set(codePoints(token), id);
+      if (this.#trie.size > MAX_CHARACTERS) fields.fail('vocab', `a list of at most ${MAX_CHARACTERS} characters`);
     }
-    if (longest > SHORT_TOKEN) build.isKnown = false;
+    if (longest > SHORT_TOKEN) builder.isLinear = false;
     this.vocab = vocab;
-    this.unknown = fields.has('unk_id') ? fields.integer('unk_id', 0, entries.length - 1) : undefined;
-    this.fallsBackOnBytes = fields.boolean('byte_fallback', false);
-    this.unknownScore = this.scores.reduce((least, score) => Math.min(least, score), Infinity) - UNKNOWN_PENALTY;
+    this.#unknown = fields.has('unk_id') ? fields.integer('unk_id', 0, entries.length - 1) : undefined;
+    this.#fallsBackOnBytes = fields.boolean('byte_fallback', false);
+    this.#unknownScore = this.#scores.reduce((least, score) => Math.min(least, score), Infinity) - UNKNOWN_PENALTY;
   }
 
   encode(word: string): readonly number[] {
     const chars = codePoints(word);
-    const { starts, ids } = this.bestPath(chars);
+    const { starts, ids } = this.#bestPath(chars);
     const tokens: number[][] = [];
     for (let end = chars.length; end > 0;) {
       let start = starts[end];
-      // The unknown token's own id can be reached by its spelling too.
-      const isUnknown = ids[end] === this.unknown;
-      while (isUnknown && start > 0 && ids[start] === this.unknown) start = starts[start];
-      tokens.push(isUnknown ? this.unknownTokens(textOf(chars.slice(start, end))) : [ids[end]]);
+      // The id may also come from the spelling of the unknown token in the text.
+      const isUnknown = ids[end] === this.#unknown;
+      while (isUnknown && start > 0 && ids[start] === this.#unknown) start = starts[start];
+      tokens.push(isUnknown ? this.#unknownTokens(textOf(chars.slice(start, end))) : [ids[end]]);
       end = start;
     }
     return tokens.reverse().flat();
   }
 
-  /** For each place in the word the best token that ends there: where it starts, and its id. */
-  private bestPath(chars: readonly number[]): { starts: Int32Array; ids: Int32Array } {
+  /** By end position: the start and id of the last token on the best path to that position. */
+  #bestPath(chars: readonly number[]): { starts: Int32Array; ids: Int32Array } {
     const n = chars.length;
     const scores = new Float64Array(n + 1);
     const starts = new Int32Array(n + 1).fill(-1);
@@ -81,33 +81,33 @@ export class Unigram implements Model {
       let isSingleKnown = false;
       let node: number | undefined = 0;
       for (let end = start; end < n;) {
-        node = this.trie.next(node, chars[end++]);
+        node = this.#trie.next(node, chars[end++]);
         if (node === undefined) break;
-        const id = this.trie.value(node);
+        const id = this.#trie.value(node);
         if (id === undefined) continue;
-        consider(start, end, id, this.scores[id]);
+        consider(start, end, id, this.#scores[id]);
         isSingleKnown ||= end === start + 1;
       }
-      if (!isSingleKnown) consider(start, start + 1, this.unknown ?? this.fail(), this.unknownScore);
+      if (!isSingleKnown) consider(start, start + 1, this.#unknown ?? this.#fail(), this.#unknownScore);
     }
     return { starts, ids };
   }
 
-  private unknownTokens(text: string): number[] {
+  #unknownTokens(text: string): number[] {
     const known = this.vocab.get(text);
     if (known !== undefined) return [known];
-    return (this.fallsBackOnBytes ? byteTokens(this.vocab, text) : undefined) ?? [this.unknown ?? this.fail()];
+    return (this.#fallsBackOnBytes ? byteTokens(this.vocab, text) : undefined) ?? [this.#unknown ?? this.#fail()];
   }
 
-  private fail(): never {
+  #fail(): never {
     throw new TokenizerError(
-      `${this.fields.path}: the text has characters that the vocabulary lacks, and unk_id is missing`,
+      `${this.#fields.path}: the text has characters that the vocabulary lacks, and unk_id is missing`,
     );
   }
 }
 
 const codePoints = (text: string) => Array.from(text, (char) => char.codePointAt(0)!);
-/** Spreading all of a long text would overflow the stack. */
+/** Maps point by point: spread arguments of a long text would overflow the stack. */
 const textOf = (points: readonly number[]) => points.map((point) => String.fromCodePoint(point)).join('');
 
 function pair(fields: Fields, entry: unknown, id: number): [string, number] {
@@ -118,5 +118,5 @@ function pair(fields: Fields, entry: unknown, id: number): [string, number] {
       return [token, score];
     }
   }
-  throw new TokenizerError(`${fields.path}.vocab[${id}]: expected [token, score], got ${show(entry)}`);
+  throw new TokenizerError(`${fields.path}.vocab[${id}]: expected [token, score], got ${showValue(entry)}`);
 }

@@ -1,7 +1,7 @@
-import { show, TokenizerError, type Fields } from '../json-fields.ts';
+import { showValue, TokenizerError, type Fields } from '../json-fields.ts';
 import type { Model } from './tokenizer-model.ts';
 
-/** Whole words only: a word that the vocabulary does not have is the unknown token. */
+/** The WordLevel model: a word is one token, or the unknown token if the vocabulary lacks it. */
 export function wordLevel(fields: Fields, vocab: ReadonlyMap<string, number>): Model {
   const unknown = fields.string('unk_token');
   return {
@@ -10,11 +10,15 @@ export function wordLevel(fields: Fields, vocab: ReadonlyMap<string, number>): M
   };
 }
 
-/** The id of the token that stands for what the vocabulary lacks. @throws {TokenizerError} where it has no id. */
+/**
+ * The id of the unknown token.
+ *
+ * @throws {TokenizerError} when the vocabulary lacks it.
+ */
 export function unknownId(fields: Fields, vocab: ReadonlyMap<string, number>, token: string): number {
   const id = vocab.get(token);
   if (id !== undefined) return id;
   throw new TokenizerError(
-    `${fields.path}: the text needs the unknown token ${show(token)}, which the vocabulary lacks`,
+    `${fields.path}: the text needs the unknown token ${showValue(token)}, which the vocabulary lacks`,
   );
 }

@@ -1,22 +1,22 @@
 import * as huggingface from '@huggingface/tokenizers';
-import type { Build } from '../build.ts';
+import type { StepBuilder } from '../step-builder.ts';
 import type { Fields } from '../json-fields.ts';
 import type { Model } from './tokenizer-model.ts';
 import { unknownId } from './word-level.ts';
 
-// Described here because the package's own declarations do not resolve in ES modules.
+// Typed here because the declarations of the package do not resolve in ES modules.
 const { Tokenizer } = huggingface as unknown as {
   Tokenizer: new (tokenizer: object, config: object) => { model: (words: string[]) => string[] };
 };
 
-/** Words up to this length take little time whatever the vocabulary; a longer one takes its third power. */
+/** Characters. The time of a word is cubic in its length, which is harmless up to this one. */
 const SHORT_WORD = 100;
 
-/** Longest match first, from a word's beginning: the model of `@huggingface/tokenizers`. */
-export function wordPiece(fields: Fields, vocab: ReadonlyMap<string, number>, build: Build): Model {
+/** The WordPiece model, which matches the longest token first, from left to right: that of `@huggingface/tokenizers`. */
+export function wordPiece(fields: Fields, vocab: ReadonlyMap<string, number>, builder: StepBuilder): Model {
   const unknown = fields.string('unk_token', '[UNK]');
   const longest = fields.integer('max_input_chars_per_word', 0, 2 ** 31, SHORT_WORD);
-  if (longest > SHORT_WORD) build.isKnown = false;
+  if (longest > SHORT_WORD) builder.isLinear = false;
   const { model } = new Tokenizer(
     {
       model: {

@@ -1,25 +1,32 @@
-import { entering } from '../bounded.ts';
-import type { Build } from '../build.ts';
+import { enterStep } from '../step-deadline.ts';
+import type { StepBuilder } from '../step-builder.ts';
 import { toByteLetters } from '../byte-alphabet.ts';
 import type { Fields } from '../json-fields.ts';
 import { checkGrowth } from '../size-limits.ts';
 import { readPattern } from '../patterns/pattern.ts';
-import { replacer } from '../patterns/replace.ts';
-import { bertNormalizer, lowerCase } from './bert.ts';
-import { precompiledNormalizer } from './precompiled.ts';
+import { replacer } from '../patterns/pattern-replacer.ts';
+import { bertNormalizer, lowerCase } from './bert-normalizer.ts';
+import { precompiledNormalizer } from './precompiled-normalizer.ts';
 
 /**
- * Changes a text before it is split, as the `normalizer` of tokenizer.json says.
- * @param source - The length of the whole text as it was given, which bounds what may be made of it.
+ * Normalises a text before it is split.
+ *
+ * @param source The length of the whole input text, which bounds the length of the result.
+ * @throws {TokenizerError} when the result is too long.
  */
 export type Normalizer = (text: string, source: number) => string;
 
-export function createNormalizer(config: unknown, build: Build): Normalizer {
+/**
+ * The `normalizer` of tokenizer.json.
+ *
+ * @throws {TokenizerError} when it is malformed or unknown.
+ */
+export function createNormalizer(config: unknown, builder: StepBuilder): Normalizer {
   const path = 'tokenizer.json: normalizer';
-  const steps = build.collectSteps(config, path, 'normalizers', (type, fields) => create(type, fields, build));
+  const steps = builder.collectSteps(config, path, 'normalizers', (type, fields) => create(type, fields, builder));
   return (text, source) => {
     for (const { path, run } of steps) {
-      entering(path);
+      enterStep(path);
       text = run(text, source);
       checkGrowth(path, source, text.length);
     }
@@ -28,11 +35,11 @@ export function createNormalizer(config: unknown, build: Build): Normalizer {
 }
 
 /** Source: `do_nmt` in normalizers/unicode.rs of the Rust crate `tokenizers`. */
-// eslint-disable-next-line no-control-regex -- these are what is removed
+// eslint-disable-next-line no-control-regex -- the characters to remove
 const NMT_REMOVED = /[\x01-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]/g;
 const NMT_SPACE = /[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/g;
 
-function create(type: string, fields: Fields, build: Build): Normalizer | undefined {
+function create(type: string, fields: Fields, builder: StepBuilder): Normalizer | undefined {
   switch (type) {
     case 'BertNormalizer':
       return bertNormalizer(fields);
@@ -52,7 +59,7 @@ function create(type: string, fields: Fields, build: Build): Normalizer | undefi
     case 'Prepend':
       return prepend(fields);
     case 'Replace':
-      return replacer(fields.path, readPattern(fields, 'pattern', build), fields.string('content'));
+      return replacer(fields.path, readPattern(fields, 'pattern', builder), fields.string('content'));
     case 'Strip':
       return strip(fields.boolean('strip_left'), fields.boolean('strip_right'));
     case 'StripAccents':

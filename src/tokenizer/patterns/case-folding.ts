@@ -1,17 +1,17 @@
-/** Characters that are one letter in different cases, by each of them. Filled when a pattern first ignores case. */
+/** By character: all characters that case folding makes the same, itself included. Computed at the first use. */
 let variants: ReadonlyMap<string, string> | undefined;
 
-/** All characters that match a character where case is ignored, itself among them: `s` gives `sSſ`. */
+/** All characters that match a character when case is ignored, itself included: `s` gives `sSſ`. */
 export function caseVariants(char: string): string {
   return casedLetters().get(char) ?? char;
 }
 
-/** Every letter that has another case, with all its variants. */
+/** The variants of every letter that has another case, by letter. */
 export function casedLetters(): ReadonlyMap<string, string> {
   if (variants) return variants;
   const byFold = new Map<string, string>();
   for (let code = 0; code <= 0x1ffff; code++) {
-    // The dotless i is an i of its own, but in Turkish.
+    // Outside of Turkish, the dotless i is no variant of i.
     if (code === 0x131 || (code >= 0xd800 && code <= 0xdfff)) continue;
     const char = String.fromCodePoint(code);
     const fold = simpleFold(char);
@@ -21,7 +21,7 @@ export function casedLetters(): ReadonlyMap<string, string> {
   return variants;
 }
 
-/** Unicode's simple case folding, nearly: lower case of upper case, where both are one character. */
+/** Approximates the simple case folding of Unicode: the lower case of the upper case, if both are one character. */
 function simpleFold(char: string): string {
   const upper = char.toUpperCase();
   const lower = (isOne(upper) ? upper : char).toLowerCase();

@@ -1,15 +1,19 @@
 import { quote } from '../../quote.ts';
 import { caseVariants, casedLetters } from './case-folding.ts';
 import { escapedCharacter, literal } from './escapes.ts';
-import { DIGIT, HEX_DIGIT, POSIX, property, SPACE, WORD } from './properties.ts';
-import type { PatternReader } from './reader.ts';
+import { DIGIT, HEX_DIGIT, POSIX, property, SPACE, WORD } from './character-properties.ts';
+import type { PatternReader } from './pattern-reader.ts';
 
 /** Classes within classes. */
 const MAX_DEPTH = 32;
 
 /**
- * Reads `[...]` as Oniguruma does, the reader being behind the bracket, and writes it with the flag `v`: classes nest,
- * `&&` intersects unions, a `]` at the beginning and a `-` at an edge or behind a class are characters.
+ * Translates a class `[...]` of Oniguruma to one of JavaScript with the flag `v`. Classes nest, `&&` intersects, and a `]`
+ * at the beginning and a `-` at either end or after a class are characters.
+ *
+ * @param reader A reader that has just read the `[`.
+ * @param ignoreCase Whether to add the letters of other case.
+ * @throws {SyntaxError} when the class is malformed.
  */
 export function characterClass(reader: PatternReader, ignoreCase: boolean, depth = 1): string {
   if (depth > MAX_DEPTH) reader.fail(`has more than ${MAX_DEPTH} classes within each other`);
@@ -59,7 +63,7 @@ function classItem(reader: PatternReader, ignoreCase: boolean, depth: number): s
   return `${literal(from)}-${literal(to)}`;
 }
 
-/** A hyphen at the end of a class, or before an intersection, is a character. */
+/** Whether a hyphen makes a range here: at the end of a class and before `&&` it is a character. */
 function isRange(reader: PatternReader): boolean {
   return reader.looksAt('-') && !reader.looksAt('-]') && !reader.looksAt('-&&');
 }
@@ -80,7 +84,7 @@ const SETS: Readonly<Partial<Record<string, string>>> = {
   H: `[^${HEX_DIGIT}]`,
 };
 
-/** `\w`, `\p{...}` and their like as the inside of a class; undefined, and nothing read, where there is none. */
+/** Reads an escape for a set of characters, such as `\w` or `\p{...}`. @returns the inside of a class; undefined when there is none. */
 export function setEscape(reader: PatternReader): string | undefined {
   const named = reader.match(/\\([pP])\{(\^?)([^}]*)\}/y);
   if (named) {
@@ -91,7 +95,7 @@ export function setEscape(reader: PatternReader): string | undefined {
   return short ? SETS[short[1]] : undefined;
 }
 
-/** Adds the letters of other case, except those that are in the class already. */
+/** Adds the letters of other case that the class lacks. */
 function closeOverCase(inside: string): string {
   const isIn = new RegExp(`^[${inside}]$`, 'v');
   const added: string[] = [];

@@ -1,4 +1,4 @@
-import type { PatternReader } from './reader.ts';
+import type { PatternReader } from './pattern-reader.ts';
 
 const CONTROLS: Readonly<Partial<Record<string, string>>> = {
   t: '\t',
@@ -10,12 +10,17 @@ const CONTROLS: Readonly<Partial<Record<string, string>>> = {
   e: '\x1b',
 };
 
-/** A character as it stands in an expression with the flag `v`, within a class or outside. */
+/** A character as a literal in a JavaScript pattern with the flag `v`, inside or outside of a class. */
 export function literal(char: string): string {
   return /^[0-9A-Za-z]$/.test(char) ? char : `\\u{${char.codePointAt(0)!.toString(16)}}`;
 }
 
-/** The character that an escape sequence stands for; the reader is behind the backslash. */
+/**
+ * The character of an escape sequence.
+ *
+ * @param reader A reader that has just read the backslash.
+ * @throws {SyntaxError} when the escape is malformed.
+ */
 export function escapedCharacter(reader: PatternReader): string {
   const braced = reader.match(/x\{([0-9A-Fa-f]{1,8})\}/y);
   if (braced) return fromCode(reader, parseInt(braced[1], 16));

@@ -1,15 +1,19 @@
-import { bounded, entering } from '../bounded.ts';
-import type { Build } from '../build.ts';
-import { show, TokenizerError, type Fields } from '../json-fields.ts';
+import { withStepDeadline, enterStep } from '../step-deadline.ts';
+import type { StepBuilder } from '../step-builder.ts';
+import { showValue, TokenizerError, type Fields } from '../json-fields.ts';
 import { MAX_TEXT } from '../size-limits.ts';
-import { isKnownPattern } from './known.ts';
+import { isLinearPattern } from './published-patterns.ts';
 import { fromOniguruma } from './oniguruma.ts';
 
-/** Where a pattern matches in a text: the first match's start, its end, the second one's start ... in UTF-16 units. */
+/** Finds all matches in a text. @returns start and end of each match in turn, in UTF-16 units. */
 export type Pattern = (text: string) => number[];
 
-/** A field that holds `{"String": "..."}` or `{"Regex": "..."}`. */
-export function readPattern(fields: Fields, name: string, build: Build): Pattern {
+/**
+ * A pattern from a field that holds `{"String": "..."}` or `{"Regex": "..."}`.
+ *
+ * @throws {TokenizerError} when it is malformed, too large or not supported.
+ */
+export function readPattern(fields: Fields, name: string, builder: StepBuilder): Pattern {
   const pattern = fields.object(name);
   const kind = pattern.has('Regex') ? 'Regex' : 'String';
   const source = pattern.string(kind);
@@ -19,24 +23,24 @@ export function readPattern(fields: Fields, name: string, build: Build): Pattern
     );
   }
   if (kind === 'String') return source === '' ? matcher(new RegExp('', 'gu')) : literalMatcher(source);
-  if (!isKnownPattern(source)) build.isKnown = false;
+  if (!isLinearPattern(source)) builder.isLinear = false;
   return matcher(compile(`${pattern.path}.Regex`, source));
 }
 
-/** @throws {TokenizerError} naming the path, where the regular expression is none. */
+/** @throws {TokenizerError} that names the path, when the pattern cannot be translated. */
 function compile(path: string, source: string): RegExp {
-  entering(path);
+  enterStep(path);
   try {
     const translate = () => {
       const regex = fromOniguruma(source);
-      // It is compiled when first used.
+      // V8 compiles an expression at its first use; this shows errors now.
       regex.test('');
       return regex;
     };
-    return isKnownPattern(source) ? translate() : bounded(source.length, translate);
+    return isLinearPattern(source) ? translate() : withStepDeadline(source.length, translate);
   } catch (error) {
     if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error;
-    throw new TokenizerError(`${path}: the pattern ${show(source)} ${reason(error)}`, { cause: error });
+    throw new TokenizerError(`${path}: the pattern ${showValue(source)} ${reason(error)}`, { cause: error });
   }
 }
 
@@ -44,7 +48,11 @@ function reason(error: Error): string {
   return error.message.startsWith('Invalid regular expression') ? 'cannot be used: it is too large' : error.message;
 }
 
-/** @param regex - With the flag g. */
+/**
+ * Finds all matches of a regular expression, as the iterator of Oniguruma's Rust binding does.
+ *
+ * @param regex An expression with the flag `g`.
+ */
 export function matcher(regex: RegExp): Pattern {
   return (text) => {
     const found: number[] = [];
@@ -53,9 +61,9 @@ export function matcher(regex: RegExp): Pattern {
     for (let match = regex.exec(text); match; match = regex.exec(text)) {
       const start = match.index;
       const end = start + match[0].length;
-      // V8 finds empty matches within a character of two units.
+      // V8 also finds empty matches within a surrogate pair.
       const isFound = start < end || !isWithinCharacter(text, start);
-      // As Oniguruma's iterator in Rust, none where the last match ended, which may have been empty itself.
+      // No empty match where the last match ended.
       if (isFound && (start < end || start !== lastEnd)) {
         found.push(start, end);
         lastEnd = end;

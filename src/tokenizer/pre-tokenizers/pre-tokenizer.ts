@@ -1,33 +1,42 @@
-import { entering } from '../bounded.ts';
-import type { Build } from '../build.ts';
+import { enterStep } from '../step-deadline.ts';
+import type { StepBuilder } from '../step-builder.ts';
 import { toByteLetters } from '../byte-alphabet.ts';
 import type { Fields } from '../json-fields.ts';
 import { checkGrowth } from '../size-limits.ts';
-import { GPT2 } from '../patterns/known.ts';
+import { GPT2 } from '../patterns/published-patterns.ts';
 import { fromOniguruma } from '../patterns/oniguruma.ts';
 import { matcher, readPattern } from '../patterns/pattern.ts';
-import { BEHAVIOURS, splitter } from './split.ts';
+import { BEHAVIOURS, splitter } from './splitter.ts';
 import { splitByScript } from './unicode-scripts.ts';
 
 /**
- * Cuts a text, or a piece of it, into smaller ones. An empty piece stands for text that was removed.
- * @param isStart - Whether the piece begins where the whole text does.
+ * Splits a piece of text into smaller ones. An empty piece stands for text that was removed.
+ *
+ * @param isStart Whether the piece begins where the whole text does.
  */
 type PieceSplitter = (piece: string, isStart: boolean) => string[];
 
 /**
- * Splits a text into words, as the `pre_tokenizer` of tokenizer.json says.
- * @param source - The length of the whole text as it was given, which bounds what may be made of it.
+ * Splits a text into words. Some of the words may be empty.
+ *
+ * @param isStart Whether the text begins where the whole input text does.
+ * @param source The length of the whole input text, which bounds the length of all words.
+ * @throws {TokenizerError} when the words are too long.
  */
 export type PreTokenizer = (text: string, isStart: boolean, source: number) => readonly string[];
 
-export function createPreTokenizer(config: unknown, build: Build): PreTokenizer {
+/**
+ * The `pre_tokenizer` of tokenizer.json.
+ *
+ * @throws {TokenizerError} when it is malformed or unknown.
+ */
+export function createPreTokenizer(config: unknown, builder: StepBuilder): PreTokenizer {
   const path = 'tokenizer.json: pre_tokenizer';
-  const steps = build.collectSteps(config, path, 'pretokenizers', (type, fields) => create(type, fields, build));
+  const steps = builder.collectSteps(config, path, 'pretokenizers', (type, fields) => create(type, fields, builder));
   return (text, isStart, source) => {
     let pieces = [text];
     for (const { path, run } of steps) {
-      entering(path);
+      enterStep(path);
       const parts: string[] = [];
       let length = 0;
       for (const [i, piece] of pieces.entries()) {
@@ -48,15 +57,15 @@ export function createPreTokenizer(config: unknown, build: Build): PreTokenizer 
   };
 }
 
-/** White space, punctuation and digits as Rust's `char` methods and the crate `unicode_categories` define them. */
+/** White space, punctuation and digits as defined by Rust's `char` and the crate `unicode_categories`. */
 const WHITE_SPACE = /\p{White_Space}/gu;
 const PUNCTUATION = /[\p{P}$+<=>^`|~]/gu;
 const NUMERIC = /\p{N}/gu;
-/** `\w+|[^\w\s]+` of the Rust crate `regex`. */
+/** `\w+|[^\w\s]+` as in the Rust crate `regex`. */
 const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}';
 const WORDS = new RegExp(`[${WORD}]+|[^${WORD}\\p{White_Space}]+`, 'gu');
 
-function create(type: string, fields: Fields, build: Build): PieceSplitter | undefined {
+function create(type: string, fields: Fields, builder: StepBuilder): PieceSplitter | undefined {
   switch (type) {
     case 'BertPreTokenizer': {
       const words = splitter(matcher(WHITE_SPACE), 'Removed');
@@ -77,7 +86,7 @@ function create(type: string, fields: Fields, build: Build): PieceSplitter | und
       return splitter(matcher(PUNCTUATION), fields.choice('behavior', BEHAVIOURS, 'Isolated'));
     case 'Split':
       return splitter(
-        readPattern(fields, 'pattern', build),
+        readPattern(fields, 'pattern', builder),
         fields.choice('behavior', BEHAVIOURS),
         fields.boolean('invert'),
       );
@@ -105,7 +114,7 @@ function byteLevel(fields: Fields): PieceSplitter {
   };
 }
 
-/** Writes spaces as a mark of their own, puts one before the text, and splits before each. */
+/** Replaces spaces with a mark, prepends a mark to the text, and splits before each mark. */
 function metaspace(fields: Fields): PieceSplitter {
   const mark = fields.character('replacement', '▁');
   const adds = fields.boolean('add_prefix_space', true);
@@ -120,7 +129,7 @@ function metaspace(fields: Fields): PieceSplitter {
   };
 }
 
-/** Cuts into pieces of so many characters. */
+/** Splits into pieces of `length` code points. */
 function fixedLength(length: number): PieceSplitter {
   return (piece) => {
     const pieces: string[] = [];

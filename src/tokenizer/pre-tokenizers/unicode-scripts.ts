@@ -1,4 +1,4 @@
-// As of Unicode 9, which the tables of the Rust crate `tokenizers` follow; later scripts belong to no script there.
+/** The scripts of Unicode 9, as in the Rust crate `tokenizers`, where later scripts are none. */
 const SCRIPTS =
   'Adlam Ahom Anatolian_Hieroglyphs Arabic Armenian Avestan Balinese Bamum Bassa_Vah Batak Bengali Bhaiksuki Bopomofo ' +
   'Brahmi Braille Buginese Buhid Canadian_Aboriginal Carian Caucasian_Albanian Chakma Cham Cherokee Common Coptic ' +
@@ -13,12 +13,12 @@ const SCRIPTS =
   'Tagbanwa Tai_Le Tai_Tham Tai_Viet Takri Tamil Tangut Telugu Thaana Thai Tibetan Tifinagh Tirhuta Ugaritic Vai ' +
   'Warang_Citi Yi';
 
-/** A space belongs to whatever stands before it. */
+/** Spaces and characters without a script belong to the script before them. */
 const ANY = -1;
 const byCharacter = new Map<string, number>([[' ', ANY]]);
 let scripts: readonly RegExp[] | undefined;
 
-/** The number of a character's script; Japanese kana count as Han, as they do in SentencePiece. */
+/** The index of a character's script. Japanese kana count as Han, as in SentencePiece. */
 function scriptOf(char: string): number {
   let script = byCharacter.get(char);
   if (script === undefined) {
@@ -34,7 +34,7 @@ function scriptOf(char: string): number {
   return script;
 }
 
-/** Splits where the script changes. What stands before the first character of a script is lost, as it is in the crate. */
+/** Splits where the script changes. As in the crate, text before the first character with a script is dropped. */
 export function splitByScript(text: string): string[] {
   const starts: number[] = [];
   let last: number | undefined;
