@@ -55,7 +55,7 @@ export { joinSpans, type ChannelSpan } from './tokenizer/channels/spans.ts';
 export { parseToolCalls, type ToolCall } from './tokenizer/tool-calls.ts';
 export { loadTokenizer } from './loader/load-tokenizer.ts';
 export { Tokenizer, type DecodeOptions, type StreamOptions } from './tokenizer/tokenizer.ts';
-export type { EncodeOptions } from './tokenizer/encoding.ts';
+export type { EncodeOptions } from './tokenizer/encoder.ts';
 export type { TokenStream } from './tokenizer/token-stream.ts';
 export type { TokenizerFiles } from './tokenizer/tokenizer-files.ts';
 export { renderTemplate, type ChatMessage, type TemplateVariables } from './tokenizer/chat-template.ts';
@@ -76,9 +76,9 @@ export type {
   HostArray,
   Operand,
   ReduceOp,
-  Shape,
   UnaryOp,
 } from './tensor/backend.ts';
+export type { Shape } from './tensor/shape.ts';
 export type { Activation } from './tensor/ops/activation.ts';
 export type { ClampedSwigluOptions } from './tensor/ops/clamped-swiglu.ts';
 export type { PackedFormat, PackedLayout, PackedMatrix } from './tensor/formats/packed-format.ts';

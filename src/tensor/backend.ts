@@ -1,8 +1,6 @@
 import type { DType } from './dtype.ts';
 import type { PackedMatrix } from './formats/packed-format.ts';
-
-/** Sizes of the axes, outermost first; `[]` is a scalar. */
-export type Shape = readonly number[];
+import type { Shape } from './shape.ts';
 
 /** An operand of a backend's op: a handle of that backend, read as `shape` and `dtype`. A `Tensor` is one. */
 export interface Operand<Handle = unknown> {

@@ -1,4 +1,5 @@
-import type { Backend, Shape } from './backend.ts';
+import type { Backend } from './backend.ts';
+import type { Shape } from './shape.ts';
 import { VitrineError } from '../errors.ts';
 import type { PackedLayout, PackedMatrix } from './formats/packed-format.ts';
 import { Tensor } from './tensor.ts';

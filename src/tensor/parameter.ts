@@ -1,4 +1,4 @@
-import type { Shape } from './backend.ts';
+import type { Shape } from './shape.ts';
 import type { DType } from './dtype.ts';
 import { VitrineError } from '../errors.ts';
 import type { Tensor } from './tensor.ts';

@@ -1,5 +1,15 @@
 import { OptionError, show } from '../options.ts';
-import type { Tensor } from './tensor.ts';
+
+/** The part of a tensor that ownership needs. */
+export interface ScopedTensor {
+  readonly backend: unknown;
+  /** Whether a cache, a recording, a parameter or the caller owns the tensor, instead of a scope. */
+  kept: boolean;
+  /** Frees the memory. @param scopePath The scope at whose end this happens. */
+  dispose(scopePath?: string): void;
+  /** Lets the garbage collector free the memory of a tensor that no scope owns. */
+  freeWhenForgotten(): void;
+}
 
 /**
  * A scope owns the tensors made inside it and frees them at its end, except those that it returns.
@@ -8,7 +18,7 @@ import type { Tensor } from './tensor.ts';
  */
 interface Scope {
   readonly path: string;
-  readonly tensors: Tensor[];
+  readonly tensors: ScopedTensor[];
 }
 
 let current: Scope | undefined;
@@ -21,15 +31,15 @@ let current: Scope | undefined;
  * @throws {TypeError} when `body` is async: tensors live in synchronous code.
  */
 export function scope<R>(name: string, body: () => R): R;
-export function scope<R>(name: string, owned: readonly Tensor[], body: () => R): R;
-export function scope<R>(name: string, ownedOrBody: readonly Tensor[] | (() => R), maybeBody?: () => R): R {
+export function scope<R>(name: string, owned: readonly ScopedTensor[], body: () => R): R;
+export function scope<R>(name: string, ownedOrBody: readonly ScopedTensor[] | (() => R), maybeBody?: () => R): R {
   const [owned, body] = typeof ownedOrBody === 'function' ? [[], ownedOrBody] : [ownedOrBody, maybeBody!];
   if (typeof name !== 'string' || typeof body !== 'function' || !(owned instanceof Array))
     throw new OptionError('scope: expected a name, tensors to be freed with it (or none), and a function.');
   const parent = current;
   const own: Scope = { path: joinPath(parent?.path ?? '', name), tensors: [...owned] };
   current = own;
-  const escaping = new Set<Tensor>();
+  const escaping = new Set<ScopedTensor>();
   try {
     const result = body();
     if (result instanceof Promise) {
@@ -53,20 +63,20 @@ export function scope<R>(name: string, ownedOrBody: readonly Tensor[] | (() => R
  * Takes a tensor out of the ownership of scopes: from now on the caller disposes of it. One that the caller only drops is
  * freed some time after it was garbage collected.
  */
-export function keep(tensor: Tensor): Tensor {
+export function keep<T extends ScopedTensor>(tensor: T): T {
   own(tensor).freeWhenForgotten();
   return tensor;
 }
 
 /** Like `keep`, for code that is sure to dispose of the tensor: it is not registered with the garbage collector. */
-export function own(tensor: Tensor): Tensor {
+export function own<T extends ScopedTensor>(tensor: T): T {
   if (!isTensor(tensor)) throw new OptionError(`keep: expected a tensor, got ${show(tensor)}.`);
   tensor.kept = true;
   return tensor;
 }
 
 /** Gives a kept tensor to the current scope; where there is none, the caller owns it. */
-export function release(tensor: Tensor): Tensor {
+export function release<T extends ScopedTensor>(tensor: T): T {
   if (current === undefined) {
     tensor.freeWhenForgotten();
   } else if (tensor.kept) {
@@ -77,7 +87,7 @@ export function release(tensor: Tensor): Tensor {
 }
 
 /** Gives a new tensor, whose constructor calls this, to the current scope; where there is none, the caller owns it. */
-export function adopt(tensor: Tensor): void {
+export function adopt(tensor: ScopedTensor): void {
   if (current === undefined) tensor.freeWhenForgotten();
   else current.tensors.push(tensor);
 }
@@ -87,10 +97,10 @@ export const scopePath = (name = ''): string => joinPath(current?.path ?? '', na
 
 const joinPath = (path: string, name: string): string => (path && name ? `${path}.${name}` : path || name);
 
-const isTensor = (value: unknown): value is Tensor =>
+const isTensor = (value: unknown): value is ScopedTensor =>
   typeof value === 'object' && value !== null && 'kept' in value && 'backend' in value;
 
-function collectTensors(value: unknown, into: Set<Tensor>): void {
+function collectTensors(value: unknown, into: Set<ScopedTensor>): void {
   if (typeof value !== 'object' || value === null) return;
   if (isTensor(value)) into.add(value);
   else if (Array.isArray(value)) for (const item of value) collectTensors(item, into);

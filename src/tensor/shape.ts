@@ -1,7 +1,9 @@
 import { show as showValue } from '../options.ts';
-import type { Shape } from './backend.ts';
 import { type DType, elements } from './dtype.ts';
 import { ShapeError } from '../errors.ts';
+
+/** Sizes along the axes, the first axis outermost. */
+export type Shape = readonly number[];
 
 /** Whether two shapes have the same axes and sizes. */
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((size, i) => size === b[i]);

@@ -1,5 +1,13 @@
-import type { Tensor } from './tensor.ts';
-import { show } from './shape.ts';
+import type { DType } from './dtype.ts';
+import { type Shape, show } from './shape.ts';
+
+/** The part of a tensor that a summary reads. */
+interface Summarised {
+  readonly disposed: boolean;
+  readonly dtype: DType;
+  readonly shape: Shape;
+  data(): Float32Array;
+}
 
 /** Values that are printed. */
 const SHOWN = 4;
@@ -8,7 +16,7 @@ const SHOWN = 4;
  * One line for consoles and debuggers: dtype, shape, then min, max and mean of the numbers that are not NaN, the count of
  * NaN, and the first four values, with four significant digits each.
  */
-export function summary(tensor: Tensor): string {
+export function summary(tensor: Summarised): string {
   const head = `Tensor ${tensor.dtype} ${show(tensor.shape)}`;
   if (tensor.disposed) return `${head} freed`;
   const values = tensor.data();

@@ -1,11 +1,12 @@
 import { type Check, checkArgument, listOf, TEXT } from '../options.ts';
-import type { Backend, BinaryOp, HostArray, ReduceOp, Shape, UnaryOp } from './backend.ts';
+import type { Backend, BinaryOp, HostArray, ReduceOp, UnaryOp } from './backend.ts';
 import { byteSize, elements, isFloat, type DType } from './dtype.ts';
 import { DisposedError, ShapeError } from '../errors.ts';
 import { hostArray } from './host-array.ts';
 import { OwnedHandle } from './owned-handle.ts';
 import { adopt } from './scope.ts';
 import {
+  type Shape,
   broadcastShapes,
   concatShape,
   isSize,

@@ -1,6 +1,6 @@
-import type { Backend, Shape } from './backend.ts';
+import type { Backend } from './backend.ts';
 import { DisposedError, ShapeError } from '../errors.ts';
-import { isSize, show } from './shape.ts';
+import { type Shape, isSize, show } from './shape.ts';
 import { Tensor } from './tensor.ts';
 
 /** An f32 store that is written in place, zero at first; the KV cache keeps its keys and values in it. Its owner disposes of it. */

@@ -1,4 +1,4 @@
-import type { Shape } from '../../tensor/backend.ts';
+import type { Shape } from '../../tensor/shape.ts';
 import type { Draw } from './draw.ts';
 
 /**

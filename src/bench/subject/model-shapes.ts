@@ -5,7 +5,7 @@ import type { LayerLayout } from '../../model/cache/kv-cache.ts';
 import type { DecoderConfig } from '../../model/config/decoder-config.ts';
 import { Block } from '../../model/parts/block.ts';
 import { Mixture } from '../../model/parts/mixture.ts';
-import type { Shape } from '../../tensor/backend.ts';
+import type { Shape } from '../../tensor/shape.ts';
 import { PackedParameter } from '../../tensor/packed-parameter.ts';
 import type { Parameter } from '../../tensor/parameter.ts';
 import type { WeightFormat } from './weight-format.ts';

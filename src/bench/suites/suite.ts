@@ -1,4 +1,4 @@
-import type { Shape } from '../../tensor/backend.ts';
+import type { Shape } from '../../tensor/shape.ts';
 import type { PackedParameter } from '../../tensor/packed-parameter.ts';
 import type { Parameter } from '../../tensor/parameter.ts';
 import type { Tensor } from '../../tensor/tensor.ts';

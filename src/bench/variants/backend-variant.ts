@@ -1,4 +1,5 @@
-import type { Backend, Shape } from '../../tensor/backend.ts';
+import type { Backend } from '../../tensor/backend.ts';
+import type { Shape } from '../../tensor/shape.ts';
 import { isReference } from '../../tensor/backends.ts';
 import { byteSize, elements } from '../../tensor/dtype.ts';
 import { floatFormat } from '../../tensor/formats/float-formats.ts';

@@ -1,6 +1,7 @@
 import type { Checkpoint } from '../../loader/model-files.ts';
 import type { WeightPart, WeightRequest } from '../../model/weights/weight-request.ts';
-import type { Backend, Shape } from '../../tensor/backend.ts';
+import type { Backend } from '../../tensor/backend.ts';
+import type { Shape } from '../../tensor/shape.ts';
 import { byteSize, type DType, elements } from '../../tensor/dtype.ts';
 import { floatFormat } from '../../tensor/formats/float-formats.ts';
 import { blockRows, decodePacked, type PackedMatrix, rowBytes } from '../../tensor/formats/packed-format.ts';

@@ -1,4 +1,4 @@
-import type { Shape } from '../../tensor/backend.ts';
+import type { Shape } from '../../tensor/shape.ts';
 
 /**
  * How a stored tensor becomes the parameter that the model computes with, where the two differ. Applied once, at load: the

@@ -1,4 +1,4 @@
-import type { Shape } from '../../tensor/backend.ts';
+import type { Shape } from '../../tensor/shape.ts';
 import type { PackedFormat } from '../../tensor/formats/packed-format.ts';
 import type { PackedParameter } from '../../tensor/packed-parameter.ts';
 import type { Parameter } from '../../tensor/parameter.ts';

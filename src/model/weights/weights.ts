@@ -1,10 +1,9 @@
-import type { Shape } from '../../tensor/backend.ts';
 import type { Linear } from '../../tensor/ops/linear.ts';
 import { blockRows, type PackedFormat } from '../../tensor/formats/packed-format.ts';
 import { fp8Blocks } from '../../tensor/formats/fp8-blocks.ts';
 import { PackedParameter } from '../../tensor/packed-parameter.ts';
 import { Parameter } from '../../tensor/parameter.ts';
-import { sameShape, show } from '../../tensor/shape.ts';
+import { type Shape, sameShape, show } from '../../tensor/shape.ts';
 import type { Arrangement } from './arrangement.ts';
 import { CheckpointError } from './checkpoint-error.ts';
 import type { LayerParts, StoredShapes, WeightPart, WeightRequest } from './weight-request.ts';

@@ -1,4 +1,4 @@
-import type { Shape } from '../backend.ts';
+import type { Shape } from '../shape.ts';
 import { fromE8m0 } from './e8m0.ts';
 
 /**

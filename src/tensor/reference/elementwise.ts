@@ -1,6 +1,6 @@
-import type { BinaryOp, ReduceOp, Shape, UnaryOp } from '../backend.ts';
+import type { BinaryOp, ReduceOp, UnaryOp } from '../backend.ts';
 import { elements } from '../dtype.ts';
-import { stridesOf } from '../shape.ts';
+import { type Shape, stridesOf } from '../shape.ts';
 import { erf } from './erf.ts';
 
 const BINARY: Record<BinaryOp, (x: number, y: number) => number> = {

@@ -1,6 +1,6 @@
-import type { HostArray, Shape } from '../backend.ts';
+import type { HostArray } from '../backend.ts';
 import { elements } from '../dtype.ts';
-import { stridesOf } from '../shape.ts';
+import { type Shape, stridesOf } from '../shape.ts';
 
 /** A new array of `length` zeros, of the same type as `like`. */
 export function emptyLike(like: HostArray, length: number): HostArray {

@@ -1,10 +1,10 @@
-import type { Backend, BinaryOp, FusedKernels, HostArray, Operand, ReduceOp, Shape, UnaryOp } from '../backend.ts';
+import type { Backend, BinaryOp, FusedKernels, HostArray, Operand, ReduceOp, UnaryOp } from '../backend.ts';
 import { elements, isFloat, type DType } from '../dtype.ts';
 import { fromBf16, toBf16 } from '../formats/bf16.ts';
 import { fromF16, toF16 } from '../formats/f16.ts';
 import { floatFormat } from '../formats/float-formats.ts';
 import { decodePacked, type PackedMatrix } from '../formats/packed-format.ts';
-import { broadcastShapes } from '../shape.ts';
+import { type Shape, broadcastShapes } from '../shape.ts';
 import { hostArray } from '../host-array.ts';
 import * as elementwise from './elementwise.ts';
 import { matmul } from './matmul.ts';

@@ -1,8 +1,8 @@
-import type { HostArray, Operand, Shape } from '../backend.ts';
+import type { HostArray, Operand } from '../backend.ts';
 import type { Place, SharedMemories } from '../cpu/shared-memory.ts';
 import type { DType } from '../dtype.ts';
 import { VitrineError } from '../../errors.ts';
-import { sameShape } from '../shape.ts';
+import { type Shape, sameShape } from '../shape.ts';
 import { kernelRuns } from '../trace.ts';
 import { TF, TF_ATTR, type Addon, type OpAttr } from './addon.ts';
 

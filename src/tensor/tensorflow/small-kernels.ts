@@ -1,4 +1,5 @@
-import type { BinaryOp, FusedKernels, Shape } from '../backend.ts';
+import type { BinaryOp, FusedKernels } from '../backend.ts';
+import type { Shape } from '../shape.ts';
 import type { CpuKernels } from '../cpu/kernels.ts';
 import { elements } from '../dtype.ts';
 import { kernelRuns } from '../trace.ts';

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import type { Backend, BinaryOp, FusedKernels, HostArray, Operand, ReduceOp, Shape, UnaryOp } from '../backend.ts';
+import type { Backend, BinaryOp, FusedKernels, HostArray, Operand, ReduceOp, UnaryOp } from '../backend.ts';
 import { CpuKernels } from '../cpu/kernels.ts';
 import { newSharedMemory } from '../cpu/shared-memory.ts';
 import type { Place } from '../cpu/shared-memory.ts';
@@ -8,7 +8,7 @@ import { byteSize, elements, isFloat, type DType } from '../dtype.ts';
 import { roundToBf16 } from '../formats/bf16.ts';
 import { floatFormat } from '../formats/float-formats.ts';
 import type { PackedMatrix } from '../formats/packed-format.ts';
-import { sameShape } from '../shape.ts';
+import { type Shape, sameShape } from '../shape.ts';
 import { hostArray } from '../host-array.ts';
 import { loadAddon, TF, type Addon, type AddonOptions } from './addon.ts';
 import { boolAttr, Executor, Handle, intAttr, TF_DTYPE, typeAttr, type Value } from './handles.ts';

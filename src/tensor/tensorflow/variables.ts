@@ -1,4 +1,4 @@
-import type { Shape } from '../backend.ts';
+import type { Shape } from '../shape.ts';
 import { elements } from '../dtype.ts';
 import type { SharedMemories } from '../cpu/shared-memory.ts';
 import { VitrineError } from '../../errors.ts';
