@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureBuild, fail, root, StepFailed } from './bootstrap.mjs';
 import { MODELS } from './synthetic/models.mjs';
-import { writeModel } from './synthetic/write.mjs';
+import { writeModel } from './synthetic/write-model.mjs';
 
 const HELP = `Usage: node scripts/make-synthetic.mjs MODEL FOLDER [--seed N]
 

@@ -3,9 +3,9 @@ import { CALLBACK, type Checks, checkArgument, checkOptions, FLAG, NAME, PATH, S
 import { findGguf } from './gguf/find-gguf.ts';
 import { openGguf } from './gguf/open-gguf.ts';
 import type { ModelFiles } from './model-files.ts';
-import { openFolder } from './open-folder.ts';
+import { openFolder } from './folder/open-folder.ts';
 import type { OnProgress } from './progress.ts';
-import { describeVerified, verifyFolder } from './verify.ts';
+import { describeVerified, verifyFolder } from './verify/verify-folder.ts';
 
 /** How to open a model's files. */
 export interface OpenOptions {

@@ -62,7 +62,7 @@ describe('vitrine chat', () => {
   });
 
   it.each([
-    ['/nonsense', /^vitrine: \/nonsense is no command here/],
+    ['/nonsense', /^vitrine: there is no command \/nonsense\./],
     ['/save', /^vitrine: \/save: expected the name of a file/],
   ])('says what is wrong with %s', async (line, message) => {
     const { code, stderr } = await runCli(CHAT, { stdin: `${line}\n` });
@@ -98,7 +98,7 @@ describe('vitrine chat', () => {
     expect(modes).toEqual([true, false, true, false, true, false]);
     expect(stdout).toMatch(/^\/help lists the commands\.\n/);
     const [first, nonsense, second, ...more] = stderr.trimEnd().split('\n');
-    expect([nonsense, more]).toEqual(['vitrine: /nonsense is no command here. /help lists them.', []]);
+    expect([nonsense, more]).toEqual(['vitrine: there is no command /nonsense. /help lists the commands.', []]);
     for (const line of [first, second]) expect(Number(/decode (\d+) tokens/.exec(line)?.[1])).toBeLessThan(100);
   });
 

@@ -28,27 +28,27 @@ export class FakeHub {
   readonly listed: object[] = [];
   readonly received: Received[] = [];
   fault: Fault = () => false;
-  private readonly servers: { readonly hub: Server; readonly cdn: Server };
+  readonly #servers: { readonly hub: Server; readonly cdn: Server };
 
   constructor() {
     const server = (host: Received['host']): Server =>
       createServer((request, response) => {
         const received = { host, url: decodeURIComponent(request.url!), headers: request.headers };
         this.received.push(received);
-        if (!this.fault(received, response)) this.answer(received, response);
+        if (!this.fault(received, response)) this.#answer(received, response);
       });
-    this.servers = { hub: server('hub'), cdn: server('cdn') };
+    this.#servers = { hub: server('hub'), cdn: server('cdn') };
   }
 
   async start(): Promise<this> {
-    for (const server of [this.servers.hub, this.servers.cdn]) {
+    for (const server of [this.#servers.hub, this.#servers.cdn]) {
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     }
     return this;
   }
 
   async stop(): Promise<void> {
-    for (const server of [this.servers.hub, this.servers.cdn]) {
+    for (const server of [this.#servers.hub, this.#servers.cdn]) {
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();
       await closed;
@@ -56,7 +56,7 @@ export class FakeHub {
   }
 
   address(host: Received['host']): string {
-    return `http://127.0.0.1:${(this.servers[host].address() as AddressInfo).port}`;
+    return `http://127.0.0.1:${(this.#servers[host].address() as AddressInfo).port}`;
   }
 
   /** The requests for a file's contents; by Range where there was one. */
@@ -66,7 +66,7 @@ export class FakeHub {
       .map(({ headers }) => headers.range);
   }
 
-  private answer({ host, url, headers }: Received, response: ServerResponse): void {
+  #answer({ host, url, headers }: Received, response: ServerResponse): void {
     const { pathname } = new URL(url, 'http://fake');
     const revision = /^\/api\/models\/org\/model\/revision\/(.+)$/.exec(pathname)?.[1];
     const name = /^\/(?:org\/model\/resolve\/[^/]+|cdn)\/(.+)$/.exec(pathname)?.[1];
@@ -75,7 +75,7 @@ export class FakeHub {
       if (sha === undefined) response.writeHead(404, { 'x-error-code': 'RevisionNotFound' }).end();
       else json(response, { _id: '1', id: 'org/model', sha, lastModified: '2026-01-01T00:00:00Z' });
     } else if (pathname === `/api/models/org/model/tree/${COMMIT}`) {
-      this.list(url, response);
+      this.#list(url, response);
     } else if (name !== undefined && this.files.has(name)) {
       if (host === 'hub' && isLarge(name)) {
         response.writeHead(302, { location: `${this.address('cdn')}/cdn/${name}` }).end();
@@ -86,7 +86,7 @@ export class FakeHub {
   }
 
   /** Two pages, as a long listing has. */
-  private list(url: string, response: ServerResponse): void {
+  #list(url: string, response: ServerResponse): void {
     const entries = [...this.files].map(([path, bytes]) => ({
       type: 'file',
       path,

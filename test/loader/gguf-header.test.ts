@@ -37,7 +37,7 @@ const bad: [string, Buffer, RegExp][] = [
   ['metadata count', gguf({ keyCount: -1n }), /metadata/],
   ['key length', gguf({ keys: [Buffer.concat([u64(-1), u32(T.u8), u8(0)])] }), /metadata key 0.*bytes/],
   ['empty key', gguf({ keys: [key('', T.u8, u8(0))] }), /metadata key 0.*empty/],
-  ['value type', gguf({ keys: [key('a', 13, u8(0))] }), /"a".*value type 13/],
+  ['value type', gguf({ keys: [key('a', 13, u8(0))] }), /"a".*value type below 13, got 13/],
   ['duplicate key', gguf({ keys: [key('a', T.u8, u8(0)), key('a', T.u8, u8(1))] }), /"a".*twice/],
   ['alignment 13', gguf({ keys: [aligned(13)] }), /general\.alignment.*power of two, got 13/],
   ['alignment as i32', gguf({ keys: [key('general.alignment', T.i32, u32(32))] }), /general\.alignment.*u32/],
@@ -46,12 +46,20 @@ const bad: [string, Buffer, RegExp][] = [
     gguf({ tensors: [tensor('n'.repeat(64), [4], F32, 0)], data }),
     /name of tensor 0: expected at most 63 bytes.*got 64/,
   ],
-  ['dimension count', gguf({ tensors: [tensor('a', [1, 1, 1, 1, 1], F32, 0)], data }), /"a".*5 dimensions/],
-  ['negative shape', gguf({ tensors: [tensor('a', [-1n], F32, 0)], data }), /"a".*too large/],
-  ['too many elements', gguf({ tensors: [tensor('a', [2 ** 33, 2 ** 33], F32, 0)], data }), /"a".*too large/],
-  ['too many bytes', gguf({ tensors: [tensor('a', [2 ** 52], F32, 0)], data }), /"a".*end beyond/],
-  ['tensor type', gguf({ tensors: [tensor('a', [4], 999, 0)], data }), /"a".*tensor type 999/],
-  ['offset', gguf({ tensors: [tensor('a', [4], F32, -1n)], data }), /"a".*must begin at offset 0/],
+  [
+    'dimension count',
+    gguf({ tensors: [tensor('a', [1, 1, 1, 1, 1], F32, 0)], data }),
+    /"a".*at most 4 dimensions, got 5/,
+  ],
+  ['negative shape', gguf({ tensors: [tensor('a', [-1n], F32, 0)], data }), /"a".*at most 2\^53 elements/],
+  [
+    'too many elements',
+    gguf({ tensors: [tensor('a', [2 ** 33, 2 ** 33], F32, 0)], data }),
+    /"a".*at most 2\^53 elements/,
+  ],
+  ['too many bytes', gguf({ tensors: [tensor('a', [2 ** 52], F32, 0)], data }), /"a".*the file ends at/],
+  ['tensor type', gguf({ tensors: [tensor('a', [4], 999, 0)], data }), /"a".*known tensor type, got 999/],
+  ['offset', gguf({ tensors: [tensor('a', [4], F32, -1n)], data }), /"a".*expected data from offset 0 on/],
   ['duplicate name', gguf({ tensors: [two[0], tensor('a', [3], F32, 32)], data }), /"a".*twice/],
   ['alignment 13 with tensors', gguf({ keys: [aligned(13)], tensors: two, data }), /general\.alignment/],
   ['offsets for another alignment', gguf({ tensors: [two[0], tensor('b', [4], F32, 12)], data }), /"b".*offset 32/],
@@ -64,19 +72,19 @@ const bad: [string, Buffer, RegExp][] = [
       tensors: [tensor('a', [0x7fff_ffff_ffff_ffc0n], I8, 0), tensor('b', [0x7fff_ffff_ffff_ffc0n], I8, 0)],
       data,
     }),
-    /"a".*too large/,
+    /"a".*at most 2\^53 elements/,
   ],
   ['empty file', Buffer.alloc(0), /magic.*ends at 0/],
   ['big-endian', gguf({ version: 0x0300_0000 }), /big-endian.*little-endian/],
   [
     'row of half a block',
     gguf({ tensors: [tensor('a', [48, 2], Q8_0, 0)], data }),
-    /"a".*48 elements.*Q8_0 blocks of 32/,
+    /"a".*Q8_0 blocks of 32, got rows of 48 elements/,
   ],
   ['tensor without data', gguf({ tensors: two }), /"b".*incomplete|"a".*incomplete/],
   ['overlapping tensors', gguf({ tensors: [two[0], tensor('b', [4], F32, 0)], data }), /"b".*offset 32/],
   ['long string', gguf({ keys: [key('a', T.text, u64(2 ** 40))] }), /"a".*1099511627776 bytes/],
-  ['long array', gguf({ keys: [key('a', T.array, u32(T.u8), u64(2 ** 40))] }), /"a".*announced/],
+  ['long array', gguf({ keys: [key('a', T.array, u32(T.u8), u64(2 ** 40))] }), /"a".*expected room for/],
   ['long array of strings', gguf({ keys: [key('a', T.array, u32(T.text), u64(5))] }), /"a".*5 × 8/],
   ['string of version 1', gguf({ version: 1, keys: [key('a', T.text, u32(0))] }), /version.*got 1/],
   ['boolean 2', gguf({ keys: [key('a', T.bool, u8(2))] }), /"a".*boolean/],
@@ -90,7 +98,11 @@ const bad: [string, Buffer, RegExp][] = [
     }),
     /"a".*nested/,
   ],
-  ['absurd size beside 0', gguf({ tensors: [tensor('a', [0, 2n ** 60n], F32, 0)], data }), /"a".*too large/],
+  [
+    'absurd size beside 0',
+    gguf({ tensors: [tensor('a', [0, 2n ** 60n], F32, 0)], data }),
+    /"a".*at most 2\^53 elements/,
+  ],
 ];
 
 test.each(bad)('refuses: %s', async (_, bytes, message) => {
@@ -161,7 +173,7 @@ test.each<[string, Buffer, RegExp]>([
   [
     'a header of 70 MB',
     gguf({ keys: [key('a', T.array, u32(T.u8), u64(70e6))], data: Buffer.alloc(70e6) }),
-    /larger than 67108864 bytes/,
+    /header: expected at most 67108864 bytes/,
   ],
   [
     'a million keys',
@@ -183,7 +195,7 @@ test.each<[string, Buffer, RegExp]>([
     gguf({ tensors: [tensor('n'.repeat(1e6), [1], F32, 0)] }),
     /expected at most 63 bytes of text, got 1000000/,
   ],
-  ['a type that was given up', gguf({ tensors: [tensor('a', [4], 31, 0)], data }), /Q4_0_4_4.*given up/],
+  ['a type that was given up', gguf({ tensors: [tensor('a', [4], 31, 0)], data }), /Q4_0_4_4.*removed/],
 ])('refuses %s in a short message', async (_, bytes, message) => {
   const error = await read(bytes).catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(GgufError);

@@ -7,7 +7,7 @@ import { GgufError } from '../../src/loader/gguf/gguf-error.ts';
 import { readGgufHeader } from '../../src/loader/gguf/gguf-header.ts';
 import { openGguf } from '../../src/loader/gguf/open-gguf.ts';
 import { GGML_TYPES } from '../../src/loader/gguf/gguf-types.ts';
-import { InputFile } from '../../src/loader/input-file.ts';
+import { InputFile } from '../../src/loader/files/input-file.ts';
 import { elements } from '../../src/tensor/dtype.ts';
 import { key, split, T, text } from './gguf-writer.ts';
 
@@ -84,7 +84,7 @@ test.each<[string, (files: Map<string, Buffer>) => void, RegExp, ((part: number)
   [
     'one part under two names',
     (files) => files.set(partName(1), files.get(partName(2))!),
-    /00002-of.*expected part 2 by its name, and it says 3/,
+    /00002-of.*expected part 2, as its name says, got part 3/,
   ],
   [
     'a part of another count',
@@ -103,7 +103,7 @@ test.each<[string, (files: Map<string, Buffer>) => void, RegExp, ((part: number)
       twice[1] = stored[0];
       files.set(partName(1), split(whole, twice, 3)[1]);
     },
-    /00002-of.*"token_embd.*is in .*00001-of.* too/,
+    /00002-of.*"token_embd.*is in .*00001-of.* as well/,
   ],
   [
     'a part with a tensor less',
@@ -117,7 +117,7 @@ test.each<[string, (files: Map<string, Buffer>) => void, RegExp, ((part: number)
   [
     'a part that names another architecture',
     () => undefined,
-    /00003-of.*another general.architecture.*different models/,
+    /00003-of.*the same general.architecture.*different models/,
     (part) => (part === 2 ? [other('qwen2')] : []),
   ],
 ])('refuses %s', async (name, edit, message, more) => {
@@ -138,7 +138,9 @@ test('refuses a part under a name that does not lead to the others', async () =>
   writeFileSync(join(inner, 'model.gguf'), readFileSync(join(inner, partName(0))));
   await expect(openGguf(join(inner, 'model.gguf'))).rejects.toThrow(/part 1 of 3.*NAME-00001-of-00003\.gguf/);
   writeFileSync(join(inner, 'm-00001-of-00004.gguf'), readFileSync(join(inner, partName(0))));
-  await expect(openGguf(join(inner, 'm-00001-of-00004.gguf'))).rejects.toThrow(/one of 3 parts, and its name says 4/);
+  await expect(openGguf(join(inner, 'm-00001-of-00004.gguf'))).rejects.toThrow(
+    /expected a name that says 3 parts.*got 4/,
+  );
 });
 
 test('a part that links out of the folder is not followed', async () => {

@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { convert } from '../../src/loader/convert-model.ts';
-import { openFolder } from '../../src/loader/open-folder.ts';
+import { convert } from '../../src/loader/convert/convert-model.ts';
+import { openFolder } from '../../src/loader/folder/open-folder.ts';
 import { openGguf } from '../../src/loader/gguf/open-gguf.ts';
 import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { array, f32, key, T, text, u32, u8, withKeys } from './gguf-writer.ts';
@@ -118,7 +118,7 @@ test('keys that nobody knows are noted, those of the fixtures are known', async 
     key('llama.logit_scale', T.f32, f32(2)),
     key('general.mood', T.u8, u8(1)),
   );
-  expect(notes).toEqual(['metadata keys that are not known here are ignored: "llama.logit_scale".']);
+  expect(notes).toEqual(['metadata keys that are not supported are ignored: "llama.logit_scale".']);
   for (const name of [
     'llama-bf16',
     'gemma2-bf16',

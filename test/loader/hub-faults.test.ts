@@ -9,7 +9,7 @@ import { openModel } from '../../src/loader/open-model.ts';
 import { defaultModelFolder } from '../../src/loader/default-model.ts';
 import { downloadModel, type DownloadOptions } from '../../src/loader/hub/download.ts';
 import { HubError, HubUnreachableError } from '../../src/loader/hub/hub-error.ts';
-import { verifyFolder } from '../../src/loader/verify.ts';
+import { verifyFolder } from '../../src/loader/verify/verify-folder.ts';
 import { modelFolder } from '../support/fixtures.ts';
 import { COMMIT, FakeHub, type Fault, gitSha1, sha256 } from './fake-hub.ts';
 
@@ -98,10 +98,14 @@ describe('a hub that does not end', () => {
   );
 
   test.each<[string, (page: number) => { body: string; next?: string }, RegExp]>([
-    ['has no last page', (page) => ({ body: '[]', next: `/p${page}` }), /more than 100 pages/],
-    ['leads back to a page of its own', (page) => ({ body: '[]', next: `/p${page % 2}` }), /leads back to a page/],
-    ['goes on elsewhere', () => ({ body: '[]', next: 'http://127.0.0.1:9/x' }), /goes on at another host/],
-    ['is a page of 100 MB', () => ({ body: `["${'a'.repeat(100e6)}"]` }), /longer than 16\.0 MB/],
+    ['has no last page', (page) => ({ body: '[]', next: `/p${page}` }), /at most 100 pages/],
+    [
+      'leads back to a page of its own',
+      (page) => ({ body: '[]', next: `/p${page % 2}` }),
+      /leads back to an earlier page/,
+    ],
+    ['goes on elsewhere', () => ({ body: '[]', next: 'http://127.0.0.1:9/x' }), /continues at another host/],
+    ['is a page of 100 MB', () => ({ body: `["${'a'.repeat(100e6)}"]` }), /at most 16\.0 MB/],
   ])('and a listing that %s, are refused', async (_, answer, message) => {
     let page = 0;
     hub.fault = ({ url }, response) => {
@@ -181,14 +185,16 @@ describe('a listing', () => {
 
   test('of another size than the server has is an error before a byte is kept', async () => {
     hub.fault = onWeights((response) => void response.writeHead(200, { 'content-length': 7 }).end('1234567'));
-    expect((await failure(download())).message).toMatch(/expected 200000 bytes, as the hub lists it; the server has 7/);
+    expect((await failure(download())).message).toMatch(
+      /expected 200000 bytes, as the hub lists, got 7 from the server/,
+    );
     expect((await readdir(repo('blobs'))).filter((name) => name.includes('incomplete'))).toEqual([]);
   });
 });
 
 test.each([
   ['file:///etc/passwd', /refers to "file:\/\/", which is not an https: address/],
-  ['http://[bad', /redirects to "http:\/\/\[bad", which is no address/],
+  ['http://[bad', /redirects to "http:\/\/\[bad", which is not an address/],
   ['/again', /more than 5 redirects/],
 ])('a redirect to %s is not followed', async (location, message) => {
   hub.fault = onEvery((response) => void response.writeHead(302, { location }).end());
@@ -275,7 +281,7 @@ describe('verify', () => {
     await writeFile(blob(), Buffer.from(WEIGHTS).fill(1, 70, 71));
     await download(); // Its size is right.
     await expect(verifyFolder(folder)).rejects.toThrow(
-      /model\.safetensors: its 200000 bytes are not those that were published: expected checksum [0-9a-f]{64}, got [0-9a-f]{64}\. `vitrine pull org\/model --verify`/,
+      /model\.safetensors: its 200000 bytes differ from the published file: expected checksum [0-9a-f]{64}, got [0-9a-f]{64}\. `vitrine pull org\/model --verify`/,
     );
     const { length } = hub.fetches('config.json', 'hub');
     await download({ verify: true });
@@ -327,9 +333,7 @@ test('the default model that the set-up brought answers to its name where the hu
   await symlink(folder, defaultModelFolder());
   const { checkpoint, notes } = await openModel(name);
   await checkpoint.close();
-  expect(notes?.join()).toMatch(
-    /^the copy made of 4-bit weights, which the set-up brought, serves as .*HF_HUB_OFFLINE/,
-  );
+  expect(notes?.join()).toMatch(/^a copy made of 4-bit weights, from the set-up, is used for .*HF_HUB_OFFLINE/);
   vi.stubEnv('HF_HUB_OFFLINE', '');
   vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:2');
   const unreachable = await openModel(name);

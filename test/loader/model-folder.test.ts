@@ -3,12 +3,12 @@ import { mkdir, mkdtemp, open, rename, rm, symlink, utimes, writeFile } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { openFolder } from '../../src/loader/open-folder.ts';
+import { openFolder } from '../../src/loader/folder/open-folder.ts';
 import { LoadError } from '../../src/loader/load-error.ts';
 import { openSafetensors } from '../../src/loader/safetensors/open-safetensors.ts';
 import { writeSafetensors } from '../../src/loader/safetensors/write-safetensors.ts';
-import { ModelFolder } from '../../src/loader/model-folder.ts';
-import { loadTokenizer } from '../../src/loader/load-tokenizer.ts';
+import { ModelFolder } from '../../src/loader/files/model-folder.ts';
+import { loadTokenizer } from '../../src/loader/folder/load-tokenizer.ts';
 
 let parent: string;
 let folder: string;

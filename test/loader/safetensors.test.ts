@@ -246,7 +246,7 @@ describe('writeSafetensors', () => {
 
   const ok: TensorToWrite = { dtype: 'F32', shape: [2], data: Float32Array.of(1, 2) };
   const refused: [string, Record<string, TensorToWrite>, RegExp][] = [
-    ['a name of its own', { __metadata__: ok }, /belongs to the metadata/],
+    ['a name of its own', { __metadata__: ok }, /reserved for the metadata/],
     ['half a character', { '\ud83d': ok }, /surrogate/],
     ['a negative size', { a: { ...ok, shape: [-2] } }, /shape \[-2\]/],
     ['a fraction', { a: { ...ok, shape: [0.5] } }, /shape \[0\.5\]/],

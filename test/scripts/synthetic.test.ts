@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bytesOf, deepseekV2Lite, deepseekV3, filesOf, gptOss20b, MODELS } from '../../scripts/synthetic/models.mjs';
-import { type Parts, writeModel } from '../../scripts/synthetic/write.mjs';
+import { type Parts, writeModel } from '../../scripts/synthetic/write-model.mjs';
 import { planNetwork } from '../../src/engine/load/plan-network.ts';
 import { load } from '../../src/engine/load/load.ts';
 import { PRE_TOKENIZERS } from '../../src/loader/gguf/pre-tokenizers.ts';

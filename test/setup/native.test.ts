@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { makeComplete } from '../../src/loader/files/make-complete.ts';
 import { installNative } from '../../src/setup/native.ts';
-import { makeComplete } from '../../src/setup/staging.ts';
 import { nativeFolder } from '../../src/tensor/tensorflow/location.ts';
 import { environment, failing, hanging, serve, tarball, temporaryFolder, trusting } from './fake-commands.ts';
 
@@ -64,7 +64,7 @@ test('ready-made files that nobody vouches for are not unpacked', async () => {
   const prebuiltUrl = await serve(prebuiltFiles());
   const { build, problem } = await installNative({ cache, gpu: false, env: environment({}), prebuiltUrl });
   expect(build).toBeUndefined();
-  expect(problem).toMatch(/CPU-linux-4\.22\.0\.tar\.gz: expected sha256 \(none is known\), got [0-9a-f]{64}\./);
+  expect(problem).toMatch(/CPU-linux-4\.22\.0\.tar\.gz: expected sha256 \(none is pinned\), got [0-9a-f]{64}\./);
   expect(readdirSync(join(cache, 'native/v1'))).toEqual([]);
 });
 
@@ -113,7 +113,7 @@ test('what a killed set-up left is removed, what a running one fills is not', as
       await Promise.resolve();
       mkdirSync(other);
       writeFileSync(join(other, 'file'), 'complete');
-      expect(readdirSync(cache).filter((name) => name.includes('partial'))).toHaveLength(2);
+      expect(readdirSync(cache).filter((name) => name.endsWith('.tmp'))).toHaveLength(2);
       expect(existsSync(running)).toBe(true);
     });
   });

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { DecodeStream } from '../../src/tokenizer/token-stream.ts';
-import { loadTokenizer } from '../../src/loader/load-tokenizer.ts';
+import { loadTokenizer } from '../../src/loader/folder/load-tokenizer.ts';
 
 const load = (name: string) => loadTokenizer(new URL(`../fixtures/tokenizers/${name}`, import.meta.url).pathname);
 

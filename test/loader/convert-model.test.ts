@@ -7,9 +7,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ModelFiles } from '../../src/loader/model-files.ts';
-import { convert } from '../../src/loader/convert-model.ts';
+import { convert } from '../../src/loader/convert/convert-model.ts';
 import { openGguf } from '../../src/loader/gguf/open-gguf.ts';
-import { temporaryBeside } from '../../src/loader/temporary.ts';
+import { makeComplete } from '../../src/loader/files/make-complete.ts';
+import { ownerName } from '../../src/platform/owner.ts';
 import { tensorDigests } from './tensor-digests.ts';
 
 const fixtures = fileURLToPath(new URL('../fixtures/gguf/', import.meta.url));
@@ -111,7 +112,7 @@ test('an abort or an error leaves nothing behind, and an earlier output as it wa
 test('what a killed run left is cleared by the next one, and nothing else', async () => {
   const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
   const ended = once(child, 'exit');
-  const own = await temporaryBeside(out);
+  const own = `${out}.${ownerName()}.tmp`;
   const startOf = (pid: number) => readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)!.split(' ')[19];
   const name = (pid: number, start: string, host = hostname()) => `${out}.${host}-${pid}-${start}-0123456789ab.tmp`;
   const alive = name(child.pid!, startOf(child.pid!));
@@ -134,7 +135,7 @@ test('what a killed run left is cleared by the next one, and nothing else', asyn
 test('an earlier output that a killed run had put aside comes back', async () => {
   const former = `${out}.${hostname()}-${2 ** 22 + 1}-5-0123456789ab.tmp.former`;
   await convert(llama, former);
-  await temporaryBeside(out);
+  await expect(makeComplete(out, () => Promise.reject(new Error('the disk is full')))).rejects.toThrow('disk is full');
   expect(readdirSync(work)).toEqual(['model']);
   expect(readOut('config.json')).toHaveProperty('vitrine_converted_from');
 });

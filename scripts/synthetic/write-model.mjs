@@ -2,15 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { access, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { bytesOf, filesOf } from './models.mjs';
-import { tokenizerFiles } from './tokenizer.mjs';
-import { createFiller } from './weights.mjs';
+import { tokenizerFiles } from './make-tokenizer.mjs';
+import { createFiller } from './fill-weights.mjs';
 
 /** @typedef {import('./models.mjs').SyntheticModel} SyntheticModel */
 /**
  * What it takes of Vitrine's own modules.
- * @typedef {import('./weights.mjs').Engine & {
+ * @typedef {import('./fill-weights.mjs').Engine & {
  *   writeSafetensors: typeof import('../../src/loader/safetensors/write-safetensors.ts').writeSafetensors,
- *   preTokenizers: ReadonlyMap<string, import('./tokenizer.mjs').PreTokenizer> }} Parts
+ *   preTokenizers: ReadonlyMap<string, import('./make-tokenizer.mjs').PreTokenizer> }} Parts
  */
 
 /**
