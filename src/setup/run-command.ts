@@ -13,7 +13,10 @@ export interface RunOptions {
   readonly onLine?: (line: string) => void;
 }
 
-/** Runs a command to its end and returns its standard output. @throws {SetupError} when it is missing or fails, with its last error */
+/**
+ * Runs a command to its end and returns its standard output.
+ * @throws {SetupError} when it is missing or fails, with its last error
+ */
 export function runCommand(command: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
   const { cwd, env = process.env, signal, onLine } = options;
   return new Promise((resolve, reject) => {

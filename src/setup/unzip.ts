@@ -32,7 +32,10 @@ async function refuseFullDisk(folder: string, bytes: number): Promise<void> {
   );
 }
 
-/** Unpacks the wanted entries of a zip file, such as a wheel, into `folder`, and returns their names. @throws {SetupError} when the disk is full */
+/**
+ * Unpacks the wanted entries of a zip file, such as a wheel, into `folder`, and returns their names.
+ * @throws {SetupError} when the disk is full
+ */
 export async function unzip(file: string, folder: string, options: UnzipOptions): Promise<string[]> {
   const { wanted, label, onProgress, signal } = options;
   const zip = await openPromise(file, { autoClose: false });

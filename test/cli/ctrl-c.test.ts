@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { CtrlC } from '../../src/cli/ctrl-c.ts';
-import { bringUpToDate, dist } from './built.ts';
+import { buildFirst, dist } from './built.ts';
 
-bringUpToDate();
+buildFirst();
 
 /** Runs a program in a process; `printed` waits until it has printed a text, and `output` is what it has printed so far. */
 function run(program: string): { child: ChildProcess; printed: (line: string) => Promise<void>; output: () => string } {
@@ -19,12 +19,13 @@ function run(program: string): { child: ChildProcess; printed: (line: string) =>
   return { child, printed, output: () => output };
 }
 
-/** A program that calls `ready` when its thread waits for Ctrl-C. */
-const listening = (ready: string): string => `
+/** A program that runs `onWaiting` when its thread begins to wait for Ctrl-C. */
+const listening = (onWaiting: string): string => `
   import { CtrlC, detectInThread } from ${JSON.stringify(dist('cli/ctrl-c.js'))};
-  const ctrlC = new CtrlC((press) => detectInThread(press, () => { console.log('ready'); ${ready} }));
+  const ctrlC = new CtrlC((press) => detectInThread(press, () => { ${onWaiting} }));
   const say = (text) => () => console.log(text);
   setTimeout(() => undefined, 20_000);`;
+const READY = `console.log('ready');`;
 
 describe('Ctrl-C', () => {
   it('calls the listener that was added last', () => {
@@ -40,7 +41,7 @@ describe('Ctrl-C', () => {
   });
 
   it('calls a listener once, and ends the process the second time', async () => {
-    const { child, printed, output } = run(`${listening('')} ctrlC.listen(say('heard'));`);
+    const { child, printed, output } = run(`${listening(READY)} ctrlC.listen(say('heard'));`);
     await printed('ready');
     child.kill('SIGINT');
     await printed('heard');
@@ -50,7 +51,7 @@ describe('Ctrl-C', () => {
   });
 
   it('ends the process the second time while the event loop is blocked', async () => {
-    const { child, printed, output } = run(`${listening('for (;;);')} ctrlC.listen(say('heard'));`);
+    const { child, printed, output } = run(`${listening(`${READY} for (;;);`)} ctrlC.listen(say('heard'));`);
     await printed('ready');
     child.kill('SIGINT');
     await wait(100);
@@ -64,7 +65,7 @@ describe('Ctrl-C', () => {
   });
 
   it('calls the previous listener again, when the last one is removed', async () => {
-    const { child, printed, output } = run(`${listening('')}
+    const { child, printed, output } = run(`${listening(READY)}
       ctrlC.listen(say('outer'));
       const release = ctrlC.listen(() => { console.log('inner'); console.log('done'); release(); });`);
     await printed('ready');
@@ -84,6 +85,7 @@ describe('Ctrl-C', () => {
       ${listening('setTimeout(render);')}
       ctrlC.listen(say('heard'));
       function render() {
+        ${READY}
         for (let rest = 20, told = ''; rest > 0 && !told.includes('interrupted'); rest--)
           try { renderTemplate(${JSON.stringify(forever)}, []); } catch (error) { told = error.message; if (told.includes('interrupted')) console.log(told); }
       }`);

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { bringUpToDate } from './built.ts';
+import { buildFirst } from './built.ts';
 import { MODEL } from './run-cli.ts';
 
 const ENDLESS = ['generate', 'hi', '-m', MODEL, '--backend', 'reference', '--max-tokens', '2000', '--ignore-eos'];
 
-bringUpToDate();
+buildFirst();
 
 const start = (args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess =>
   spawn(process.execPath, ['dist/cli/bin.js', ...args], { env: { ...process.env, HF_HUB_OFFLINE: '1', ...env } });

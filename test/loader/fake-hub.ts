@@ -14,17 +14,17 @@ export interface Received {
   readonly headers: IncomingMessage['headers'];
 }
 
-/** Answers a request itself, and says so, or leaves it to the fake hub. */
+/** Answers a request and returns true, or returns false, so that the fake hub answers it. */
 export type Fault = (request: Received, response: ServerResponse) => boolean;
 
 /**
- * As much of the Hugging Face hub as a download meets: /api/models, /resolve with Range, and large files (safetensors) by
- * a redirect to another host, as the real one does, with an ETag that is not the file's hash.
+ * The parts of the Hugging Face hub that a download uses: /api/models, /resolve with Range, and a redirect to another host for
+ * large files (safetensors), as in the real one, with an ETag that is not the file's hash.
  */
 export class FakeHub {
   readonly files = new Map<string, Buffer>();
   readonly revisions = new Map([['main', COMMIT]]);
-  /** Entries added to the listing as they are. */
+  /** Further entries of the listing. */
   readonly listed: object[] = [];
   readonly received: Received[] = [];
   fault: Fault = () => false;
@@ -59,7 +59,7 @@ export class FakeHub {
     return `http://127.0.0.1:${(this.#servers[host].address() as AddressInfo).port}`;
   }
 
-  /** The requests for a file's contents; by Range where there was one. */
+  /** The Range of each request for a file's contents; undefined where there was none. */
   fetches(name: string, host: Received['host']): (string | undefined)[] {
     return this.received
       .filter((request) => request.host === host && request.url.endsWith(`/${name}`))
@@ -85,7 +85,7 @@ export class FakeHub {
     }
   }
 
-  /** Two pages, as a long listing has. */
+  /** Answers with two pages, as for a long listing. */
   #list(url: string, response: ServerResponse): void {
     const entries = [...this.files].map(([path, bytes]) => ({
       type: 'file',

@@ -27,7 +27,7 @@ const two = [tensor('a', [3], F32, 0), tensor('b', [4, 2], F32, 32)];
 const aligned = (value: number) => key('general.alignment', T.u32, u32(value));
 const data = Buffer.alloc(64, 1);
 
-// The first 26 are the hand-made files of llama.cpp's tests/test-gguf.cpp that must fail; the others are Ollama's and ours.
+// The first 26 are the invalid files of llama.cpp's tests/test-gguf.cpp; some of the others are from Ollama's tests.
 const bad: [string, Buffer, RegExp][] = [
   ['magic', gguf({ magic: 'FUGG' }), /magic.*"GGUF"/],
   ['version 0', gguf({ version: 0 }), /version.*got 0/],
@@ -105,7 +105,7 @@ const bad: [string, Buffer, RegExp][] = [
   ],
 ];
 
-test.each(bad)('refuses: %s', async (_, bytes, message) => {
+test.each(bad)('refuses a header with a fault: %s', async (_, bytes, message) => {
   const error = await read(bytes).catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(GgufError);
   expect((error as GgufError).message).toMatch(/^test\.gguf: /);
@@ -125,7 +125,7 @@ const values = [
   key('__proto__', T.u8, u8(1)),
 ];
 
-// The hand-made files of llama.cpp's tests that must load.
+// The valid files of llama.cpp's tests/test-gguf.cpp.
 const good: [string, Buffer, string[]][] = [
   ['no keys and no tensors', gguf(), []],
   ['every kind of value', gguf({ keys: values }), []],
@@ -136,13 +136,13 @@ const good: [string, Buffer, string[]][] = [
   ['data at alignment 64', gguf({ keys: [aligned(64)], alignment: 64, tensors: [two[0]], data }), ['a']],
 ];
 
-test.each(good)('reads: %s', async (_, bytes, names) => {
+test.each(good)('reads a header: %s', async (_, bytes, names) => {
   expect([...(await read(bytes)).tensors.keys()]).toEqual(names);
 });
 
 const unpacked = (value: GgufValue): unknown => (typeof value === 'object' ? [...value].map(unpacked) : value);
 
-test('values and tensors are what the file holds', async () => {
+test('reads every type of metadata value, and the positions of tensors', async () => {
   const bytes = gguf({ keys: values, tensors: two, data });
   const { metadata, tensors } = await read(bytes);
   expect(Object.fromEntries([...metadata].map(([name, value]) => [name, unpacked(value)]))).toEqual(
@@ -162,7 +162,7 @@ test('values and tensors are what the file holds', async () => {
   expect(tensors.get('b')).toMatchObject({ shape: [2, 4], bytes: 32, position: bytes.length - 32 });
 });
 
-test('a header larger than the first read', async () => {
+test('reads a header that is larger than the first read of 1 MiB', async () => {
   const long = 'x'.repeat(3 * 2 ** 20);
   const { metadata } = await read(gguf({ keys: [key('long', T.text, text(long)), key('after', T.u8, u8(7))] }));
   expect(metadata.get('long')).toBe(long);
@@ -195,15 +195,15 @@ test.each<[string, Buffer, RegExp]>([
     gguf({ tensors: [tensor('n'.repeat(1e6), [1], F32, 0)] }),
     /expected at most 63 bytes of text, got 1000000/,
   ],
-  ['a type that was given up', gguf({ tensors: [tensor('a', [4], 31, 0)], data }), /Q4_0_4_4.*removed/],
-])('refuses %s in a short message', async (_, bytes, message) => {
+  ['a removed type', gguf({ tensors: [tensor('a', [4], 31, 0)], data }), /Q4_0_4_4.*removed/],
+])('refuses %s with a short message', async (_, bytes, message) => {
   const error = await read(bytes).catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(GgufError);
   expect((error as GgufError).message).toMatch(message);
   expect((error as GgufError).message.length).toBeLessThan(2000);
 });
 
-test('an array that nobody asks for stays in its bytes', async () => {
+test('does not decode an array until it is asked for', async () => {
   const count = 60_000_000;
   const bytes = gguf({ keys: [key('a', T.array, u32(T.u8), u64(count), Buffer.alloc(count, 1))] });
   const before = process.memoryUsage().heapUsed;
@@ -215,14 +215,14 @@ test('an array that nobody asks for stays in its bytes', async () => {
   expect(() => asked.get('integer', 'a')).toThrow(/expected at most 786432 items/);
 });
 
-test('every truncation of a valid file is refused', async () => {
+test('refuses a valid file truncated at any byte', async () => {
   const whole = gguf({ keys: values, tensors: two, data });
   for (let length = 0; length < whole.length; length++) {
     await expect(read(whole.subarray(0, length)), `${length} bytes`).rejects.toBeInstanceOf(GgufError);
   }
 });
 
-test('20,000 mutations give an error of ours or tensors inside the file', async () => {
+test('refuses or reads each of 20,000 mutated headers, with all tensors inside the file', async () => {
   const whole = gguf({ keys: values, tensors: two, data });
   let state = 12345;
   const random = (below: number) => {
@@ -253,7 +253,7 @@ test('20,000 mutations give an error of ours or tensors inside the file', async 
   expect(accepted).toBeGreaterThan(100);
 });
 
-test('a folder and a pipe are refused at once', async () => {
+test('refuses a folder and a pipe without waiting', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'gguf-'));
   await expect(openGguf(folder)).rejects.toThrow(/folder/);
   const pipe = join(folder, 'pipe.gguf');

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { renderTemplate } from '../../src/tokenizer/chat-template.ts';
-import { bringUpToDate, dist } from '../cli/built.ts';
+import { buildFirst, dist } from '../cli/built.ts';
 
-bringUpToDate();
+buildFirst();
 
 const user = [{ role: 'user', content: 'Hi' }];
 const LIMIT = /^chat template: .*(use another template|too large|not a range|items in a list)$/;

@@ -16,7 +16,8 @@ export async function withSpace<T>(path: string, bytes: number, write: () => Pro
   const free = disk === undefined ? Infinity : disk.bavail * disk.bsize;
   if (bytes > free) {
     throw new LoadError(
-      `write ${path}: expected ${formatBytes(bytes)} free on its disk, got ${formatBytes(free)}. Make room, or choose another place.`,
+      `write ${path}: expected ${formatBytes(bytes)} free on its disk, got ${formatBytes(free)}. ` +
+        'Make room, or choose another place.',
     );
   }
   try {

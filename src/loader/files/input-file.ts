@@ -69,7 +69,8 @@ export class InputFile {
       if (bytesRead === 0) {
         throw new LoadError(
           `read ${this.path}: expected ${target.length} bytes at ${position}, got ${done}: ` +
-            `the file became shorter than the ${this.size} bytes it had when it was opened. Load it again when no program writes to it.`,
+            `the file became shorter than the ${this.size} bytes it had when it was opened. ` +
+            'Load it again when no program writes to it.',
         );
       }
       done += bytesRead;
@@ -81,7 +82,10 @@ export class InputFile {
     return this.#handle.close();
   }
 
-  /** Throws if the file was written to. A file that was renamed, linked to or removed has its contents: only its `ctime` differs. */
+  /**
+   * Throws if the file was written to. A file that was renamed, linked to or removed has its contents: only its `ctime`
+   * differs.
+   */
   async #refuseChanged(): Promise<void> {
     const now = await this.#handle.stat({ bigint: true });
     const opened = this.#opened;

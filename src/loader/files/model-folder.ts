@@ -121,7 +121,10 @@ function cacheBlobs(root: string): string | undefined {
   return repository && join(repository, 'blobs');
 }
 
-/** The repository's folder of a snapshot in the Hugging Face cache, `models--ORG--NAME/snapshots/COMMIT`; undefined for other folders. */
+/**
+ * The repository's folder of a snapshot in the Hugging Face cache, `models--ORG--NAME/snapshots/COMMIT`; undefined for other
+ * folders.
+ */
 export function repositoryOfSnapshot(folder: string): string | undefined {
   const snapshots = dirname(folder);
   const repository = dirname(snapshots);

@@ -11,7 +11,10 @@ const GEMMA_BLOCK = {
   post_ffw_norm: 'post_feedforward_layernorm',
 };
 
-/** `query_pre_attn_scalar`: the largest Gemma divides the width by its heads. As in llama.cpp, its number of layers tells it apart. */
+/**
+ * `query_pre_attn_scalar`: the largest Gemma divides the width by its heads. As in llama.cpp, its number of layers tells it
+ * apart.
+ */
 const gemmaQueryScale = (
   layersOfLargest: number,
   { sizes: { hiddenSize, layers, heads, headDim } }: ConfigFacts,

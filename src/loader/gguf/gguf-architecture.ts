@@ -24,7 +24,9 @@ export interface GgufArchitecture {
   readonly interleavedRope: boolean;
   /** The rotary dimensions of a head: all (the default), as many as `rope.dimension_count` states, or none. */
   readonly rotates?: 'whole' | 'part' | 'none';
-  /** Whether the file may hold LongRoPE's divisors of the frequencies, for short and for long texts, as tensors. Default false. */
+  /**
+   * Whether the file may hold LongRoPE's divisors of the frequencies, for short and for long texts, as tensors. Default false.
+   */
   readonly hasRopeFactors?: boolean;
   /** Undoes other changes of a tensor by the conversion; `part` is the name without the block, such as `attn_norm.weight`. */
   readonly restore?: (part: string, heads: number) => Restore | undefined;

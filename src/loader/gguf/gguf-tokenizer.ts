@@ -8,7 +8,10 @@ import { mergesFromScores } from './merges.ts';
 const TOKENS = 'tokenizer.ggml.tokens';
 /** Twice the size of the largest published vocabularies. */
 const MAX_TOKENS = 2 ** 19;
-/** The longest token in characters, since finding its merges takes time in the square of its length; SentencePiece's default is 16. */
+/**
+ * The longest token in characters, since finding its merges takes time in the square of its length; SentencePiece's default is
+ * 16.
+ */
 const MAX_PIECE = 128;
 const TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 

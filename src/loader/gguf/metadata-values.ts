@@ -11,7 +11,10 @@ export interface GgufArray extends Iterable<GgufValue> {
 const MAX_DEPTH = 4;
 
 interface ValueType {
-  /** Bytes of a value; of the shortest one where `skip` is given, which skips `count` values of different lengths or checks them. */
+  /**
+   * Bytes of a value; of the shortest one where `skip` is given, which skips `count` values of different lengths or checks
+   * them.
+   */
   readonly bytes: number;
   readonly read: (cursor: Cursor, what: string) => GgufValue;
   readonly skip?: (cursor: Cursor, what: string, count: number) => void;

@@ -39,7 +39,10 @@ const NAMES: Record<keyof Kinds, string> = {
   flags: 'an array of booleans',
 };
 
-/** The largest array that is decoded. The largest published one, of merges, has 580,000 items; decoded, an item takes a hundred times its bytes. */
+/**
+ * The largest array that is decoded. The largest published one, of merges, has 580,000 items; decoded, an item takes a hundred
+ * times its bytes.
+ */
 const MAX_ITEMS = 3 * 2 ** 18;
 
 /** The metadata of a GGUF file by key and kind. It records which keys were asked for. */

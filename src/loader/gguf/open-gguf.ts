@@ -39,10 +39,12 @@ export async function openGguf(path: string, links: LinkOptions = {}): Promise<M
     const { metadata, tensors } = parts;
     const architecture = architectureOf(metadata);
     const embedding = tensors.get('token_embd.weight')?.shape;
-    if (embedding?.length !== 2)
+    if (embedding?.length !== 2) {
+      const got = embedding === undefined ? 'none' : `[${embedding.join(', ')}]`;
       throw new GgufError(
-        `${metadata.file}: expected a tensor "token_embd.weight" of two dimensions, got ${embedding === undefined ? 'none' : `[${embedding.join(', ')}]`}. Convert the model again.`,
+        `${metadata.file}: expected a tensor "token_embd.weight" of two dimensions, got ${got}. Convert the model again.`,
       );
+    }
     const config = ggufConfig(metadata, {
       architecture,
       has: (name) => tensors.has(name),
@@ -100,7 +102,8 @@ function namedTensors({ metadata, tensors }: GgufParts, row: GgufArchitecture): 
     const interleavedHeads = isRotated(part) ? interleaved[part]! : 0;
     if (interleavedHeads > 0 && tensor.shape[0] % (2 * interleavedHeads) !== 0) {
       throw new GgufError(
-        `${path}: tensor ${quote(stored)}: expected an even number of rows for each of ${interleavedHeads} heads, got ${tensor.shape[0]} rows.`,
+        `${path}: tensor ${quote(stored)}: expected an even number of rows for each of ${interleavedHeads} ` +
+          `heads, got ${tensor.shape[0]} rows.`,
       );
     }
     if (name.includes('*')) {
@@ -121,7 +124,8 @@ function membersOf(name: string, tensor: LocatedTensor): NamedTensor[] {
   const [count, ...shape] = tensor.shape;
   if (count > MAX_MEMBERS || shape.length !== 2)
     throw new GgufError(
-      `${tensor.file.path}: stack of ${quote(name)}: expected a stack of up to ${MAX_MEMBERS} matrices, got [${tensor.shape.join(', ')}].`,
+      `${tensor.file.path}: stack of ${quote(name)}: expected a stack of up to ${MAX_MEMBERS} matrices, ` +
+        `got [${tensor.shape.join(', ')}].`,
     );
   const bytes = tensor.bytes / count;
   return Array.from({ length: count }, (_, index) => ({

@@ -152,7 +152,10 @@ export class HubClient {
     });
   }
 
-  /** The error of a broken connection: TransientError where it was dropped, HubUnreachableError where it was refused or not resolved. */
+  /**
+   * The error of a broken connection: TransientError where it was dropped, HubUnreachableError where it was refused or not
+   * resolved.
+   */
   failure(error: unknown, { host }: { readonly host: string }, progressed = false): Error {
     if (this.#signal?.aborted === true) return this.#signal.reason as Error;
     const { cause = error } = error as Error;

@@ -16,7 +16,10 @@ import { type HubSettings, readSettings } from './settings.ts';
 export interface DownloadOptions {
   /** Branch, tag or commit. Default `main`. */
   readonly revision?: string | undefined;
-  /** Hash the files in the cache as well, and download those again whose hashes are wrong. Default false: files are hashed once, when downloaded. */
+  /**
+   * Hash the files in the cache as well, and download those again whose hashes are wrong. Default false: files are hashed once,
+   * when downloaded.
+   */
   readonly verify?: boolean | undefined;
   /** The environment with HF_HOME, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE and so on. Default `process.env`. */
   readonly env?: NodeJS.ProcessEnv;

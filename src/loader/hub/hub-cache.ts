@@ -37,7 +37,10 @@ export class CachedModel {
     return join(this.folder, 'snapshots', commit);
   }
 
-  /** Whether the snapshot has the file: a link to its blob, or a copy, of the right size. Its hash was checked when it was downloaded. */
+  /**
+   * Whether the snapshot has the file: a link to its blob, or a copy, of the right size. Its hash was checked when it was
+   * downloaded.
+   */
   async has(commit: string, { name, size, hash }: HubFile): Promise<boolean> {
     const path = join(this.snapshot(commit), name);
     const target = await readlink(path).catch(() => hash);

@@ -5,7 +5,10 @@ export class HubError extends VitrineError {
   override readonly name: string = 'HubError';
 }
 
-/** The hub does not answer: its name is unknown, the connection is refused, or several attempts have failed. Models in the cache can still be used. */
+/**
+ * The hub does not answer: its name is unknown, the connection is refused, or several attempts have failed. Models in the cache
+ * can still be used.
+ */
 export class HubUnreachableError extends HubError {
   override readonly name = 'HubUnreachableError';
 }

@@ -22,7 +22,9 @@ export function parsePartial(name: string): { hash: string; owner: string } | un
 /** The path of a partial download that no process works on. */
 export const freePartial = (blob: string): string => `${blob}.${FREE}${SUFFIX}`;
 
-/** A path for a partial download that belongs to this call, with the bytes of the longest interrupted download if there is one. */
+/**
+ * A path for a partial download that belongs to this call, with the bytes of the longest interrupted download if there is one.
+ */
 export async function claimPartial(blob: string): Promise<string> {
   const own = `${blob}.${ownerName()}${SUFFIX}`;
   for (const { path } of await leftPartials(blob)) {

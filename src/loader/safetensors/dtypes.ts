@@ -1,4 +1,6 @@
-/** The dtypes of the format and their bits per element, in the format's own order of rising alignment, which the writer follows. */
+/**
+ * The dtypes of the format and their bits per element, in the format's own order of rising alignment, which the writer follows.
+ */
 const BITS = {
   BOOL: 8,
   F4: 4,

@@ -38,7 +38,8 @@ export async function openShards(folder: ModelFolder, present: readonly string[]
   if (missing.length > 0) {
     const some = missing.slice(0, 5).join(', ') + (missing.length > 5 ? ', …' : '');
     throw new LoadError(
-      `${indexPath}: expected ${names.length} files of weights, ${missing.length} of them are missing: ${some}. Fetch them as well.`,
+      `${indexPath}: expected ${names.length} files of weights, ${missing.length} of them are missing: ${some}. ` +
+        'Fetch them as well.',
     );
   }
   const files = new Map<string, SafetensorsFile>();

@@ -11,7 +11,10 @@ import { METADATA_KEY } from './scan-header.ts';
 /** The bytes of a tensor: row-major, little-endian, in the dtype's own size. */
 export type TensorBytes = Uint8Array | ArrayBufferView;
 
-/** A tensor to be written. Where `data` is a function, it is called when its bytes are due, so that one tensor is in memory at a time. */
+/**
+ * A tensor to be written. Where `data` is a function, it is called when its bytes are due, so that one tensor is in memory at a
+ * time.
+ */
 export interface TensorToWrite {
   readonly dtype: SafetensorsDType;
   readonly shape: readonly number[];
