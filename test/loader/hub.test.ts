@@ -69,7 +69,7 @@ function answers(...faults: ((response: ServerResponse) => void)[]): Fault {
   };
 }
 
-const half = (response: ServerResponse, onSent = () => undefined as void) => {
+const half = (response: ServerResponse, onSent: () => void = () => undefined) => {
   response.writeHead(200, { 'content-length': WEIGHTS.length }).write(WEIGHTS.subarray(0, HALF), onSent);
 };
 const dropHalfWay = (response: ServerResponse) => {
