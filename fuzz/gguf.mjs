@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { planNetwork } from '../dist/engine/load/plan-network.js';
-import { openModel } from '../dist/loader/open-model.js';
+import { openModel } from '../dist/loader/open/open-model.js';
 import { elements } from '../dist/tensor/dtype.js';
 import { VitrineError } from '../dist/errors.js';
 import { Tokenizer } from '../dist/tokenizer/tokenizer.js';

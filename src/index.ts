@@ -9,7 +9,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 export { load } from './engine/load/load.ts';
-export { openModel, type OpenOptions } from './loader/open-model.ts';
+export { openModel, type OpenOptions } from './loader/open/open-model.ts';
 export type { LoadOptions } from './engine/load/load-options.ts';
 export { Model, type ForwardOptions, type Run, type Score } from './engine/model.ts';
 export type { Prompt, TokenIds } from './engine/prompt.ts';

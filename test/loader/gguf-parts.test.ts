@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { openModel } from '../../src/loader/open-model.ts';
+import { openModel } from '../../src/loader/open/open-model.ts';
 import { GgufError } from '../../src/loader/gguf/gguf-error.ts';
 import { readGgufHeader } from '../../src/loader/gguf/gguf-header.ts';
 import { openGguf } from '../../src/loader/gguf/open-gguf.ts';

@@ -5,7 +5,7 @@ import { hostname, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 
-import { openModel } from '../../src/loader/open-model.ts';
+import { openModel } from '../../src/loader/open/open-model.ts';
 import { defaultModelFolder } from '../../src/loader/default-model.ts';
 import { downloadModel, type DownloadOptions } from '../../src/loader/hub/download.ts';
 import { HubError, HubUnreachableError } from '../../src/loader/hub/hub-error.ts';

@@ -27,7 +27,7 @@ async function convert(
   signal: AbortSignal,
 ): Promise<void> {
   const [{ openModel }, converter] = await Promise.all([
-    import('../../loader/open-model.ts'),
+    import('../../loader/open/open-model.ts'),
     import('../../loader/convert/convert-model.ts'),
   ]);
   const files = await withProgress((onProgress) => openModel(source, { allowLinks, onProgress, signal }));

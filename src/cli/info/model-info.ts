@@ -1,6 +1,6 @@
 import { availableMemory } from '../../platform/available-memory.ts';
 import { endIds } from '../../engine/generate/end-of-text.ts';
-import { openModel } from '../../loader/open-model.ts';
+import { openModel } from '../../loader/open/open-model.ts';
 import { planNetwork } from '../../engine/load/plan-network.ts';
 import type { WeightOptions } from '../../engine/load/load-options.ts';
 import { assess, cacheBytes, type MemoryFit } from '../../engine/load/memory-plan.ts';
