@@ -1,4 +1,4 @@
-// Library: load a model, let it answer, and ask how well it expects a text. Run after `npm start` or `npm run build`:
+// Load a model, generate an answer, and score texts by their probability. Run after `npm start` or `npm run build`:
 //   node examples/generate.mjs [model]
 import { load } from 'vitrine';
 import { source } from './model.mjs';

@@ -1,5 +1,5 @@
-// Inspection: look at where a layer's heads attend, switch heads off, and see what that does to the answer. Run after
-// `npm start` or `npm run build`:
+// Inspect a model: the attention of a layer's heads, and the effect of ablating each head on the answer. Run after `npm start` or
+// `npm run build`:
 //   node examples/inspect.mjs [model]
 import { load, scope, Tensor } from 'vitrine';
 import { source } from './model.mjs';
@@ -11,7 +11,7 @@ const [mary, john] = [' Mary', ' John'].map((name) => tokenizer.encode(name)[0])
 const words = tokenizer.encode(prompt).map((id) => tokenizer.decode([id]));
 
 /**
- * How much the model prefers Mary to John at the end of the prompt; logits are [T, V].
+ * The logit of Mary less that of John at the end of the prompt; logits are [T, V].
  *
  * @param {import('vitrine').Run} run
  */
@@ -34,7 +34,7 @@ for (let head = 0; head < heads; head++) {
   const last = weights.subarray((head * rows + rows - 1) * keys, (head + 1) * rows * keys);
   const top = [...last.keys()].sort((a, b) => last[b] - last[a]).slice(0, 3);
   const seen = top.map((key) => `${JSON.stringify(words[key])} ${last[key].toFixed(2)}`);
-  console.log(`layer ${LAYER} head ${head}, the last word looks at ${seen.join(', ')}`);
+  console.log(`layer ${LAYER} head ${head}, the last word attends to ${seen.join(', ')}`);
 }
 
 // Edit: the same pass with one head's output set to zero.
@@ -50,7 +50,7 @@ for (let head = 0; head < heads; head++) {
 model.dispose();
 
 /**
- * A factor per head, zero for one of them.
+ * The output of all heads, with that of one head set to zero.
  *
  * @param {Tensor} z [T, H, d]
  * @param {number} head

@@ -1,5 +1,5 @@
-// Kernels: one op on two backends, the plain loops of `reference` and TensorFlow's kernels: are they equal, and how fast
-// are they? Run in a clone, after `npm start` or `npm run build`:
+// Compare kernels: one op on two backends, the plain loops of `reference` and TensorFlow's kernels, in results and speed. Run in a
+// clone, after `npm start` or `npm run build`:
 //   node examples/kernel.mjs [rows]
 import { createBackend, keep, scope, Tensor } from 'vitrine';
 import { linear } from '../dist/tensor/ops/linear.js';
@@ -13,7 +13,7 @@ const x = values(ROWS * IN, 1);
 const w = values(OUT * IN, 2);
 
 /**
- * y = x w^T on a backend: its numbers, and the best time of a few, in ms.
+ * Computes y = x w^T on a backend. Returns y and the best time of ten runs, in ms.
  *
  * @param {import('vitrine').BackendName} name
  * @param {'f32' | 'bf16'} compute

@@ -1,4 +1,4 @@
-// What an answer's tokens become: text, channels, calls of tools, and where it stops.
+// Answers: the text, channels and tool calls that tokens give, and where they stop.
 import assert from 'node:assert/strict';
 import { Answer } from '../dist/engine/generate/answer.js';
 import { channelParser, joinSpans, parseChannels, Tokenizer } from '../dist/index.js';
@@ -30,7 +30,7 @@ const TEMPLATE =
   '{{ tools }}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}';
 
 /**
- * A tokenizer of single bytes, or of characters behind a space mark, and tokens that are found whole.
+ * A tokenizer of bytes and letters, with spaces or with space marks, and added tokens.
  *
  * @param {{ special: string[], tags: string[], template?: string, marks: boolean }} kind
  */
@@ -93,7 +93,10 @@ function pieces(whole, random) {
 /** @param {readonly { content: string }[]} spans */
 const contents = (spans) => spans.map(({ content }) => content).join('');
 
-/** Parsers: where the text is cut makes no difference, no character is lost or made up, and reasoning comes once. @param {Random} random */
+/**
+ * Parsers: the division of the text into pieces makes no difference, no character is lost or added, and reasoning occurs once.
+ * @param {Random} random
+ */
 function parsed(random) {
   const format = random.pick(/** @type {const} */ (['think', 'harmony']));
   const open = random.pick([undefined, 'final', format === 'think' ? 'reasoning' : 'analysis']);
@@ -113,18 +116,18 @@ function parsed(random) {
     `${thought}</think>${said}`,
     `<think>${thought}</think>${said}`,
   ];
-  // White space before the first tag is left out, or stands before a tag that the model repeats.
+  // White space before the first tag is left out, or precedes a tag that the model repeats.
   const squeezed = (/** @type {string} */ string) =>
     string.replace(/^(\s*)<think>/, '<think>$1').replace(/^((?:<think>)?)\s*/, '$1');
-  assert.ok(tagged.map(squeezed).includes(squeezed(whole)), 'characters were lost or made up');
+  assert.ok(tagged.map(squeezed).includes(squeezed(whole)), 'characters were lost or added');
   return 'think parsed';
 }
 
 /** @param {readonly ChannelSpan[]} spans */
 function once(spans) {
   const channels = spans.map(({ channel }) => channel);
-  assert.ok(channels.lastIndexOf('reasoning') <= 0, 'reasoning that is not the first and only one');
-  assert.ok(channels.length <= 2, 'more than an answer behind the reasoning');
+  assert.ok(channels.lastIndexOf('reasoning') <= 0, 'reasoning that is not at the beginning, or occurs twice');
+  assert.ok(channels.length <= 2, 'more than one answer after the reasoning');
 }
 
 /**
@@ -167,26 +170,26 @@ function answered(random) {
     const said = contents(whole.spans.filter(({ channel }) => channel === 'final'));
     assert.ok(
       (whole.last.toolCalls ?? []).length <= said.split('<tool_call>').length - 1,
-      'a call that the answer does not hold',
+      'a tool call that is not in the answer',
     );
   }
-  if (name === 'plain') assert.equal(whole.text, goneOn(tokenizer, before, tokens));
+  if (name === 'plain') assert.equal(whole.text, continuation(tokenizer, before, tokens));
 
   const special = random.chance(0.5);
   const stop = special
     ? around(random, random.pick(tokenizer.channelFormat === 'harmony' ? SPECIAL : SPECIAL.slice(-2)))
     : random.pick([' ', 'b', 'the', 'e\n', 'ant', '```']);
   const stopped = answer(tokenizer, before, tokens, [stop]);
-  // What was shown was shown without the stop string too, but for bytes that are no character beside a special token.
+  // A stop string must not change the text before it. Exempt: invalid UTF-8 beside a special token.
   if (!(special && whole.text.includes('\ufffd'))) {
     assert.ok(whole.text.startsWith(stopped.text), 'a stop string changed the text before it');
     assert.ok(
       stopped.text.length < whole.text.length || stopped.last.finishReason === 'length' || special,
-      'stopped at nothing',
+      'stopped without a stop string',
     );
   }
   for (const span of stopped.spans) assert.ok(!span.content.includes(stop), 'a stop string within a message');
-  if (name === 'plain') assert.ok(!stopped.text.includes(stop), 'a stop string is shown');
+  if (name === 'plain') assert.ok(!stopped.text.includes(stop), 'a stop string in the text');
   const id = tokenizer.idOf(stop);
   if (special && id !== undefined && tokens.includes(id) && !whole.text.includes('\ufffd')) {
     const byId = answer(tokenizer, before, tokens, [id]);
@@ -198,8 +201,13 @@ function answered(random) {
   return `${name}: ${stopped.last.finishReason}`;
 }
 
-/** What `tokens` add to a text. @param {Tokenizer} tokenizer @param {readonly number[]} before @param {readonly number[]} tokens */
-function goneOn(tokenizer, before, tokens) {
+/**
+ * The text that `tokens` add to a text.
+ * @param {Tokenizer} tokenizer
+ * @param {readonly number[]} before
+ * @param {readonly number[]} tokens
+ */
+function continuation(tokenizer, before, tokens) {
   const stream = tokenizer.stream({
     skipSpecialTokens: true,
     ...(!tokenizer.turns.beginsAnswer(before) && { after: before }),
@@ -213,7 +221,7 @@ const around = (random, token) =>
 
 export default {
   about:
-    'an answer reasons once, loses and makes up no character, calls no tool in its reasoning, and shows no stop string, however it is cut',
+    'an answer has reasoning once, loses and adds no character, calls no tool in its reasoning, and has no stop string, however it is divided',
   limit: { seconds: 2, megabytes: 512 },
   setup() {
     kinds = KINDS.map((kind) => ({ ...kind, tokenizer: tokenizerOf(kind) }));

@@ -12,7 +12,7 @@ const FILES = ['config.json', 'generation_config.json', 'model.safetensors.index
 const folder = mkdtempSync(join(tmpdir(), 'vitrine-fuzz-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 
-/** As texts of JSON: also what only Python reads. */
+/** Values in JSON, some of which only Python can read. */
 const VALUES = [
   'null',
   'true',
@@ -61,7 +61,7 @@ function mutatedJson(value, random) {
 
 export default {
   about:
-    'mutated config.json and index of small models: an error of ours in one line, or a network no larger than what the file stores',
+    'mutated config.json and index of small models: a VitrineError with a short message, or a network no larger than the stored weights allow',
   limit: { seconds: 2, megabytes: 512 },
   /** @param {Random} random */
   async run(random) {
@@ -88,7 +88,7 @@ export default {
         const { weightBytes } = planNetwork(files, { weights: random.pick(['auto', 'f32', 'bf16']) });
         let stored = 0;
         for (const { bytes } of files.checkpoint.tensors.values()) stored += bytes;
-        // MXFP4 has 17 bytes for 32 numbers, which are 128 bytes of f32.
+        // 32 numbers have 17 bytes in MXFP4, and 128 in f32.
         if (!(weightBytes <= 8 * stored))
           throw new Error(`${model}: ${weightBytes} bytes of weights from ${stored} stored`);
         return 'planned';

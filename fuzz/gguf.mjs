@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { planNetwork } from '../dist/engine/load/plan-network.js';
-import { openModel } from '../dist/loader/open-model.js';
+import { openModel } from '../dist/loader/open/open-model.js';
 import { elements } from '../dist/tensor/dtype.js';
 import { VitrineError } from '../dist/errors.js';
 import { Tokenizer } from '../dist/tokenizer/tokenizer.js';
@@ -16,7 +16,7 @@ let files = [];
 let folder = '';
 
 export default {
-  about: 'a mutated GGUF file is refused by an error of ours, or loads, and every tensor of it can be read',
+  about: 'a mutated GGUF file is refused with a VitrineError, or loads, and every tensor can be read',
   limit: { seconds: 5, megabytes: 512 },
 
   setup() {
@@ -77,7 +77,7 @@ async function load(path, random) {
 }
 
 /**
- * One to four edits, most of them in the header, where a bit decides most.
+ * One to four edits, most of them in the header, where a bit has most effect.
  *
  * @param {Buffer} original
  * @param {Random} random
@@ -94,7 +94,7 @@ function mutated(original, random) {
       case 1:
         bytes.fill(random.pick([0, 0xff, 0x7f, 0x80]), at, at + 1 + random.int(8));
         break;
-      case 2: // A length, a count or a size.
+      case 2: // a length, a count or a size
         bytes.writeBigUInt64LE(random.pick(NUMBERS), at);
         break;
       case 3:
@@ -123,7 +123,7 @@ function mutated(original, random) {
 const NUMBERS = [0n, 1n, 2n, 255n, 65_536n, 2n ** 31n, 2n ** 32n - 1n, 2n ** 32n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n];
 
 /**
- * Gives one of the keys that a model is built by another value.
+ * Changes the value of a key that a model's sizes depend on.
  *
  * @param {Buffer} bytes
  * @param {Random} random
@@ -150,7 +150,7 @@ function editKey(bytes, random) {
 }
 
 /**
- * A part of a split model that holds all tensors in its first part and none in the others.
+ * A part of a split model, of which the first part has all tensors.
  *
  * @param {Buffer} whole
  * @param {number} part
@@ -169,7 +169,7 @@ function partOf(whole, part, count) {
   const head = Buffer.from(
     part === 0 ? whole.subarray(0, 24) : Buffer.concat([whole.subarray(0, 8), Buffer.alloc(16)]),
   );
-  // What is added is a whole number of alignments, so that the data stays aligned.
+  // The added bytes are a multiple of the alignment, so that the data stays aligned.
   const pad = Buffer.alloc(32 - ((added.length + 21) % 32) + 21);
   pad.writeBigUInt64LE(1n);
   pad.write('p', 8);

@@ -33,7 +33,7 @@ async function someModel(random) {
   return model;
 }
 
-/** A hook by its name, or by a glob over layers, or over the hooks of a part. @param {Random} random @param {string} hook */
+/** The name of a hook, or a glob over layers, or over the hooks of a part. @param {Random} random @param {string} hook */
 function asked(random, hook) {
   if (random.chance(0.6)) return hook;
   if (random.chance(0.5)) return hook.replace(/^blocks\.\d+\./, 'blocks.*.');
@@ -67,7 +67,8 @@ function perturbation(model, hook) {
 const same = (a, b) => a.length === b.length && a.every((x, i) => Object.is(x, b[i]));
 
 export default {
-  about: 'captures and edits that change nothing change no bit, other edits act or are refused, nothing is left behind',
+  about:
+    'captures, and edits that change nothing, change no bit; other edits take effect or are refused; no tensor is left behind',
   limit: { seconds: 20, megabytes: 2048 },
 
   /** @param {Random} random */
@@ -87,9 +88,9 @@ export default {
   },
 };
 
-/** @param {Model} model @param {number[]} tokens @param {import('../dist/index.js').Hooks} [looking] */
-function logitsOf(model, tokens, looking = {}) {
-  const run = model.run(tokens, looking);
+/** @param {Model} model @param {number[]} tokens @param {import('../dist/index.js').Hooks} [hooks] */
+function logitsOf(model, tokens, hooks = {}) {
+  const run = model.run(tokens, hooks);
   try {
     return run.logits.data();
   } finally {
@@ -104,21 +105,21 @@ function once(random, model, tokens, hooks) {
   const capture = kind === 'capture' || random.chance(0.3) ? hooks.map((hook) => asked(random, hook)) : undefined;
   const [hook] = hooks;
   const change = kind === 'identity' ? random.pick(Object.values(IDENTITIES)) : perturbation(model, hook);
-  let heard = 0;
+  let calls = 0;
   /** @type {Edit} */
   const edit = (value, name) => {
-    heard++;
+    calls++;
     return change(value, name);
   };
   try {
     const after = logitsOf(model, tokens, { capture, edit: kind === 'capture' ? undefined : { [hook]: edit } });
     const unchanged = same(after, logits);
     if (kind !== 'perturbation' && !unchanged) throw new Error(`${kind} of ${hook} changed a bit`);
-    // What only decides on a choice may leave it as it was, and a lone token attends to itself whatever its score.
+    // A change of scores may not change the choice, and a single token attends to itself whatever its score.
     const mustAct =
-      kind === 'perturbation' && heard > 0 && tokens.length > 1 && !/biased_scores|group_indices/.test(hook);
+      kind === 'perturbation' && calls > 0 && tokens.length > 1 && !/biased_scores|group_indices/.test(hook);
     if (mustAct && unchanged) throw new Error(`an edit of ${hook} changed nothing`);
-    return heard === 0 && kind !== 'capture' ? `${kind}: not reached` : kind;
+    return calls === 0 && kind !== 'capture' ? `${kind}: not reached` : kind;
   } catch (error) {
     if (error instanceof HookError) return `${kind}: refused`;
     throw error;

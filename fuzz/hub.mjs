@@ -1,4 +1,4 @@
-// A hub that breaks, lies and stalls at random.
+// A hub that breaks connections, states wrong facts and stalls at random.
 import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ const gitSha1 = (/** @type {Uint8Array} */ bytes) =>
   createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
 
 /**
- * Answers to a request for `bytes`, each wrong in its way.
+ * Answers to a request for `bytes`: the right one, and one for each fault.
  * @type {Record<string, (response: import('node:http').ServerResponse, bytes: Buffer, start: number, random: Random) => void>}
  */
 const FAULTS = {
@@ -64,7 +64,7 @@ let home;
 
 export default {
   about:
-    'a hub with faults at random: a pull ends in time, with the right bytes or a HubError, and no wrong blob is kept',
+    'a hub with random faults: a download ends in time, with the right bytes or a HubError, and keeps no wrong blob',
   limit: { seconds: 30, megabytes: 512 },
 
   async setup() {
@@ -119,7 +119,12 @@ export default {
   },
 };
 
-/** Pulls, and holds what is there then against what was published. @param {NodeJS.ProcessEnv} env @param {string} cache @param {Map<string, Buffer>} files */
+/**
+ * Downloads the model, and compares the cache with the published files.
+ * @param {NodeJS.ProcessEnv} env
+ * @param {string} cache
+ * @param {Map<string, Buffer>} files
+ */
 async function outcome(env, cache, files) {
   const error = await downloadModel('org/model', { env }).then(
     () => undefined,
@@ -134,7 +139,7 @@ async function outcome(env, cache, files) {
   if (error !== undefined) {
     if (!(error instanceof HubError)) throw error;
     if (error.message.length > 2000) throw new Error(`a message of ${error.message.length} characters`);
-    if (existsSync(join(repo, 'snapshots'))) throw new Error('a snapshot of a pull that failed');
+    if (existsSync(join(repo, 'snapshots'))) throw new Error('a snapshot of a download that failed');
     return 'refused';
   }
   for (const [name, bytes] of files) {
@@ -144,7 +149,12 @@ async function outcome(env, cache, files) {
   return 'loaded';
 }
 
-/** What an interrupted pull left: right or wrong, too short or too long. @param {string} blobs @param {Buffer} bytes @param {Random} random */
+/**
+ * Writes the file of an interrupted download: right or wrong, too short or too long.
+ * @param {string} blobs
+ * @param {Buffer} bytes
+ * @param {Random} random
+ */
 function leavePartial(blobs, bytes, random) {
   mkdirSync(blobs, { recursive: true });
   const part = random.chance(0.5)

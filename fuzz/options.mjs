@@ -13,7 +13,29 @@ import {
 
 /** @typedef {import('./random.mjs').Random} Random */
 
-const OPTIONS = ['temperature', 'topK', 'topP', 'minP', 'typicalP', 'repetitionPenalty', 'presencePenalty', 'frequencyPenalty', 'noRepeatNgramSize', 'logitBias', 'seed', 'maxTokens', 'stop', 'ignoreEos', 'logprobs', 'cache', 'signal', 'capture', 'edit', 'max_tokens', '__proto__']; // prettier-ignore
+const OPTIONS = [
+  'temperature',
+  'topK',
+  'topP',
+  'minP',
+  'typicalP',
+  'repetitionPenalty',
+  'presencePenalty',
+  'frequencyPenalty',
+  'noRepeatNgramSize',
+  'logitBias',
+  'seed',
+  'maxTokens',
+  'stop',
+  'ignoreEos',
+  'logprobs',
+  'cache',
+  'signal',
+  'capture',
+  'edit',
+  'max_tokens',
+  '__proto__',
+];
 
 const stopped = new globalThis.AbortController();
 stopped.abort();
@@ -26,12 +48,57 @@ let model;
  * @returns {unknown}
  */
 function value(random, depth = 0) {
-  const simple = [undefined, null, NaN, Infinity, -Infinity, -0, -1, 0, 0.5, 1, 2, 3, 511, 512, 1e9, 2 ** 53, 1n, -(2n ** 70n), '', '3', 'last', 'all', 'auto', 'x'.repeat(1000), '\ud800', '\0', true, false, Symbol('s'), () => undefined, new Map([[1, 2]]), new Set([1]), new Date(NaN), /x/, new BigInt64Array(2), new DataView(new ArrayBuffer(8)), Object.create(null), Promise.resolve(1), stopped.signal]; // prettier-ignore
+  const simple = [
+    undefined,
+    null,
+    NaN,
+    Infinity,
+    -Infinity,
+    -0,
+    -1,
+    0,
+    0.5,
+    1,
+    2,
+    3,
+    511,
+    512,
+    1e9,
+    2 ** 53,
+    1n,
+    -(2n ** 70n),
+    '',
+    '3',
+    'last',
+    'all',
+    'auto',
+    'x'.repeat(1000),
+    '\ud800',
+    '\0',
+    true,
+    false,
+    Symbol('s'),
+    () => undefined,
+    new Map([[1, 2]]),
+    new Set([1]),
+    new Date(NaN),
+    /x/,
+    new BigInt64Array(2),
+    new DataView(new ArrayBuffer(8)),
+    Object.create(null),
+    Promise.resolve(1),
+    stopped.signal,
+  ];
   const kind = random.int(depth > 2 ? 2 : 6);
   if (kind === 0) return random.int(1000) - 100;
   if (kind === 1 || kind === 2) return random.pick(simple);
   if (kind === 3) return Array.from({ length: random.int(4) }, () => value(random, depth + 1));
-  if (kind === 4) return random.pick([new Float32Array(random.int(4)), Int32Array.from(random.bytes(random.int(4))), new Array(random.int(4))]); // prettier-ignore
+  if (kind === 4)
+    return random.pick([
+      new Float32Array(random.int(4)),
+      Int32Array.from(random.bytes(random.int(4))),
+      new Array(random.int(4)),
+    ]);
   const names = [...OPTIONS, 'role', 'content', 'tokens', 'logits', '5'];
   return Object.fromEntries(
     Array.from({ length: random.int(3) }, () => [random.pick(names), value(random, depth + 1)]),
@@ -91,7 +158,7 @@ async function tried(call, given, random) {
   try {
     const made = await call(given, random);
     for (const tensor of [made].flat()) if (tensor instanceof Tensor || tensor instanceof KvCache) tensor.dispose();
-    return 'taken';
+    return 'accepted';
   } catch (error) {
     if (error === stopped.signal.reason) return 'aborted';
     if (!(error instanceof VitrineError)) throw new Error(`${call}: ${error}`, { cause: error });
@@ -105,7 +172,7 @@ const fixture = fileURLToPath(new URL('../test/fixtures/models/llama_gqa_tied', 
 
 export default {
   about:
-    'a value of any type for any option or argument of a public call is taken, or refused by a VitrineError, and leaves nothing',
+    'a value of any type for any option or argument of a public call is accepted, or refused with a VitrineError, and leaves no tensor behind',
   limit: { seconds: 5, megabytes: 512 },
   async setup() {
     model = await load(fixture, { backend: 'reference' });

@@ -1,18 +1,17 @@
-// Numbers for one case of a fuzzer: the same seed and case give the same numbers on every machine.
-
+/** Random numbers for one case of a fuzz target: the same seed and case give the same numbers on every machine. */
 export class Random {
   #state;
 
   /**
    * @param {number} seed
-   * @param {number} index of the case
+   * @param {number} index The index of the case.
    */
   constructor(seed, index) {
     this.#state = (Math.imul(seed + 1, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b)) >>> 0;
     for (let i = 0; i < 4; i++) this.#next();
   }
 
-  /** 32 bits (mulberry32). */
+  /** 32 random bits (mulberry32). */
   #next() {
     this.#state = (this.#state + 0x6d2b79f5) | 0;
     let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openSafetensors, VitrineError } from '../dist/index.js';
 
-/** Bits of an element, by the text of the format. */
+/** Bits of an element, from the text of the format. */
 const BITS = {
   F4: 4,
   F6_E2M3: 6,
@@ -55,7 +55,7 @@ function validHeader(random) {
   return header;
 }
 
-/** Changes something of the JSON as a text. @param {string} text @param {Random} random */
+/** Changes JSON as text. @param {string} text @param {Random} random */
 function mutatedText(text, random) {
   const at = random.int(text.length + 1);
   switch (random.int(7)) {
@@ -85,8 +85,8 @@ function mutatedText(text, random) {
 }
 
 /**
- * What an independent reading by `JSON.parse` and plain arithmetic says: `refuse` where the layout is wrong, `accept` where it
- * is right and the text is JSON as `JSON.stringify` writes it, `either` where the text has what `JSON.parse` is too lenient for.
+ * The verdict of an independent reader, `JSON.parse` and plain arithmetic: `refuse` where the layout is wrong, `accept` where it is
+ * right and the text is as `JSON.stringify` writes it, `either` where `JSON.parse` may be too lenient.
  * @param {Buffer} file
  */
 function verdict(file) {
@@ -135,7 +135,7 @@ function verdict(file) {
 
 export default {
   about:
-    'mutated safetensors files: the verdict of an independent reading, errors of one short line, tensors of the size that is told',
+    'mutated safetensors files: the verdict of an independent reader, errors of one short line, tensors of the stated size',
   limit: { seconds: 2, megabytes: 512 },
   /** @param {Random} random */
   async run(random) {

@@ -9,7 +9,10 @@ const published = readdirSync(PUBLISHED)
   .map((name) => readFileSync(new URL(name, PUBLISHED), 'utf8'));
 const pieces = published.flatMap((text) => text.split(/(?=\{[%{#])|(?<=[%}#]\})/));
 
-/** What can stand for a text (T), a list (L), a number (N), a test (B) or anything (A); the capitals in it are filled in the same way. */
+/**
+ * Productions for a text (T), a list (L), a dict (D), a number (N), a boolean (B) or anything (A); capitals in them are
+ * expanded.
+ */
 const GRAMMAR = {
   T: [
     ...[
@@ -262,7 +265,7 @@ function statement(random, depth) {
   }
 }
 
-/** A template of a maker, with pieces of others put in, left out and turned round. @param {Random} random */
+/** A published template with pieces of others inserted, and pieces removed or replaced. @param {Random} random */
 function mutation(random) {
   const parts = random.pick(published).split(/(?=\{[%{#])/);
   for (let count = 1 + random.int(8); count > 0; count--) {
@@ -295,7 +298,7 @@ const MESSAGES = [
 
 export default {
   about:
-    'templates of a grammar that multiplies sizes, and mutated published ones: each gives a text or a TemplateError of one short line',
+    'templates of a grammar that multiplies sizes, and mutated published ones: a text, or a TemplateError of one short line',
   limit: { seconds: 2, megabytes: 512 },
   /** @param {Random} random */
   run(random) {

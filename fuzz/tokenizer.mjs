@@ -1,4 +1,4 @@
-// Mutates tokenizer.json and the files beside it, and encodes and decodes texts with what comes of it.
+// Mutated tokenizer.json and tokenizer_config.json: texts are encoded and decoded with the tokenizers that can be built.
 import { readdirSync, readFileSync } from 'node:fs';
 import { Tokenizer } from '../dist/index.js';
 
@@ -66,7 +66,7 @@ const TEXTS = [
 
 export default {
   about:
-    'mutated tokenizers: a TokenizerError or ids, in bounded time and memory; known ids only; decoding what was encoded',
+    'mutated tokenizers: a TokenizerError or valid ids, in bounded time and memory; unchanged ones decode their ids',
   limit: { seconds: 5, megabytes: 768 },
 
   setup() {
@@ -99,7 +99,7 @@ export default {
     for (const text of [random.pick(TEXTS), random.pick(TEXTS)]) {
       try {
         const ids = tokenizer.encode(text, { addSpecialTokens: random.chance(0.5), allowSpecial: random.chance(0.5) });
-        if (!ids.every((id) => Number.isInteger(id) && id >= 0)) throw new Error(`an id that is none: ${ids}`);
+        if (!ids.every((id) => Number.isInteger(id) && id >= 0)) throw new Error(`an invalid id: ${ids}`);
         const decoded = tokenizer.decode(ids, { skipSpecialTokens: random.chance(0.5) });
         const stream = tokenizer.stream();
         for (const id of ids.slice(0, 200)) stream.push(id);
@@ -154,7 +154,7 @@ function mutate(random, files) {
     files.tokenizer.normalizer = { type: 'Sequence', normalizers: Array.from({ length: random.int(60) }, () => step) };
     return;
   }
-  // Down a random path to a value, which goes, changes, or takes the place of another.
+  // A random path leads to a value, which is removed, changed, or copied over another.
   /** @type {any} */
   let at = random.chance(0.8) ? files.tokenizer : files.config;
   for (;;) {

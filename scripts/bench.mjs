@@ -1,7 +1,8 @@
-// `npm run bench`: `vitrine bench model`. `npm run bench:steady`: a program of bench/, compiled first. Sets up what is missing.
+// `npm run bench` runs `vitrine bench model`; `npm run bench:steady` compiles and runs a program of bench/. Both run the set-up
+// first.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { fail, prepare, root, step } from './bootstrap.mjs';
+import { prepare, reportFailure, root, step } from './bootstrap.mjs';
 
 const [program, ...args] = process.argv.slice(2);
 const namesModel = args.some((arg) => /^(--model|--help|-h)(=|$)/.test(arg));
@@ -18,5 +19,5 @@ try {
     process.exitCode = spawnSync(process.execPath, [file, ...source, ...args], { stdio: 'inherit' }).status ?? 1;
   }
 } catch (error) {
-  fail(error);
+  reportFailure(error);
 }

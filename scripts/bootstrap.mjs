@@ -1,5 +1,5 @@
-// The part of the set-up that comes before our own code can run: packages and the build. Plain JavaScript without
-// packages, since there are none yet.
+// The part of the set-up before Vitrine's own code can run: packages and the build. It is plain JavaScript that imports no
+// packages, since they may not be installed yet.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -9,19 +9,21 @@ import { fileURLToPath } from 'node:url';
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const at = (...names) => join(root, ...names);
 
-/** A set-up step failed and has said why. */
+/** A step of the set-up failed. The message is for the user. */
 export class StepFailed extends Error {}
 
-/** Ends a script after an error: one line where the error says what to do. */
-export function fail(error) {
+/** Prints an error and sets the exit code: the message of a StepFailed or SetupError, else also the stack. */
+export function reportFailure(error) {
   const isExplained = error instanceof StepFailed || error.name === 'SetupError';
   console.error(isExplained ? error.message : error);
   process.exitCode = 1;
 }
 
 /**
- * Packages, build, native TensorFlow; the default model where it is wanted; for tests also the copy of it that their exact
- * figures belong to. Returns what our `setup` returns.
+ * Installs packages, native TensorFlow and the default model, and compiles, as far as needed. Returns the result of `setup`.
+ *
+ * @param {{ model?: boolean, tests?: boolean }} options `model`: whether the default model is needed; `tests`: whether its 4-bit
+ *   copy is needed too, to which the exact figures of tests belong.
  */
 export async function prepare({ model = true, tests = false } = {}) {
   ensurePackages();
@@ -44,7 +46,7 @@ export async function prepare({ model = true, tests = false } = {}) {
   }
 }
 
-/** Runs `npm ci` unless node_modules is what package-lock.json asks for. */
+/** Runs `npm ci` unless node_modules matches package-lock.json. */
 export function ensurePackages() {
   if (packagesMatch()) return;
   console.error('Installing packages (npm ci) ...');
@@ -68,7 +70,7 @@ function packagesMatch() {
   );
 }
 
-/** Compiles src/ into dist/ unless the last build was made from the same files. */
+/** Compiles src/ into dist/ unless the last build was made of the same files, by their times and sizes. */
 export function ensureBuild() {
   const stamp = sourceStamp();
   const stampFile = at('dist', '.stamp');
@@ -88,7 +90,7 @@ export function ensureBuild() {
   }
 }
 
-/** The SIMD kernels are AssemblyScript: one module over a memory that threads share. */
+/** Compiles the SIMD kernels from AssemblyScript into one module with a shared memory. */
 function compileKernels(target) {
   const asc = at('node_modules', 'assemblyscript', 'bin', 'asc.js');
   const memory = ['--importMemory', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536'];
@@ -108,7 +110,7 @@ function sourceStamp() {
   return hash.digest('hex');
 }
 
-/** Runs a command whose output goes to the user, on stderr, so that stdout holds results only. */
+/** Runs a command with its output on stderr, so that stdout has results only. */
 export function step(command, args) {
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2] });
   if (status !== 0) throw new StepFailed(error?.message ?? `${[command, ...args].join(' ')} failed`);

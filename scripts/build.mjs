@@ -1,8 +1,8 @@
-// `npm run build`, and before a package is packed: compiles src/ into dist/ unless that is up to date.
-import { ensureBuild, fail } from './bootstrap.mjs';
+// `npm run build`, also run before `npm pack`: compiles src/ into dist/ unless dist/ is up to date.
+import { ensureBuild, reportFailure } from './bootstrap.mjs';
 
 try {
   ensureBuild();
 } catch (error) {
-  fail(error);
+  reportFailure(error);
 }

@@ -3,7 +3,7 @@
 // `--links` only follows the links of the guides, without building.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, extname, join, relative, resolve } from 'node:path';
-import { ensurePackages, fail, root, StepFailed } from './bootstrap.mjs';
+import { ensurePackages, reportFailure, root, StepFailed } from './bootstrap.mjs';
 
 const SITE = join(root, 'site');
 const PAGES = join(SITE, '.pages');
@@ -130,5 +130,5 @@ try {
   }
   if (problems.length > 0) throw new StepFailed([...new Set(problems)].join('\n'));
 } catch (error) {
-  fail(error);
+  reportFailure(error);
 }

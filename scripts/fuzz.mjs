@@ -1,18 +1,18 @@
-// `npm run fuzz [-- TARGETS --seconds 60 --seed 1 --case I]`: runs the programs of fuzz/, each in a process of its own, so that a
-// crash, a hang or a case that takes too much memory is a finding as well. Exit code 1 where there is one.
+// `npm run fuzz [-- TARGETS --seconds 60 --seed 1 --case I]`: runs the fuzz targets of fuzz/, each in a process, so that a crash, a
+// hang or a case that takes too much memory is a finding as well. The exit code is 1 if there are findings.
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { fail, prepare, root, StepFailed } from './bootstrap.mjs';
+import { prepare, reportFailure, root, StepFailed } from './bootstrap.mjs';
 
 const PARTS = ['random.mjs', 'child.mjs'];
-/** Of a target that names none. */
+/** The limit of a target that states none. */
 const LIMIT = { seconds: 2, megabytes: 512 };
-/** A target gives up after so many findings: the first ones tell the fault. */
+/** The number of findings after which a target stops: the first ones show the fault. */
 const ENOUGH = 20;
-/** How often memory and time are looked at, in ms. */
+/** The interval of the checks of memory and time, in ms. */
 const PERIOD = 20;
 
 const folder = join(root, 'fuzz');
@@ -42,13 +42,15 @@ try {
   }
   process.exitCode = findings > 0 ? 1 : 0;
 } catch (error) {
-  fail(error);
+  reportFailure(error);
 }
 
 /**
+ * Runs a target.
+ *
  * @param {string} name
- * @param {{ seconds: number, seed: number, only: number }} options
- * @returns {Promise<string[]>} what broke, a line each
+ * @param {{ seconds: number, seed: number, only: number }} options `only`: the one case to run; below 0 for all.
+ * @returns {Promise<string[]>} A line for each finding.
  */
 async function fuzz(name, { seconds, seed, only }) {
   const { default: target } = await import(join(folder, `${name}.mjs`));
@@ -80,7 +82,7 @@ async function fuzz(name, { seconds, seed, only }) {
 }
 
 /**
- * Runs a child until it ends, or breaks a limit and is killed.
+ * Runs a process with cases of a target until it ends, or exceeds a limit and is killed.
  *
  * @param {{ name: string, seed: number, first: number, end: number, seconds: number, limit: typeof LIMIT }} child
  * @param {{ cases: number, slowest: number, megabytes: number }} seen
@@ -96,10 +98,10 @@ function watch({ name, seed, first, end, seconds, limit }, seen, labels, onFindi
   let errors = '';
   running.stderr.on('data', (text) => (errors = (errors + text).slice(-4000)));
   let last = first - 1;
-  /** @type {number | undefined} since when the case runs */
+  /** @type {number | undefined} The start of the case that runs. */
   let since;
   let broken = false;
-  const broke = (/** @type {string} */ what) => {
+  const kill = (/** @type {string} */ what) => {
     broken = true;
     onFinding(last, what);
     running.kill('SIGKILL');
@@ -124,9 +126,9 @@ function watch({ name, seed, first, end, seconds, limit }, seen, labels, onFindi
     if (broken) return;
     const megabytes = residentMegabytes(running.pid);
     seen.megabytes = Math.max(seen.megabytes, megabytes);
-    if (megabytes > limit.megabytes) broke(`took ${megabytes.toFixed(0)} MB, and ${limit.megabytes} MB are allowed`);
+    if (megabytes > limit.megabytes) kill(`took ${megabytes.toFixed(0)} MB, and ${limit.megabytes} MB are allowed`);
     else if (since !== undefined && performance.now() - since > 2000 * limit.seconds)
-      broke(`did not end within twice the ${limit.seconds} s that are allowed`);
+      kill(`did not end within twice the ${limit.seconds} s that are allowed`);
   }, PERIOD);
   return new Promise((resolve) => {
     running.on('close', (code, signal) => {
@@ -143,7 +145,7 @@ function watch({ name, seed, first, end, seconds, limit }, seen, labels, onFindi
   });
 }
 
-/** Memory of a process that lies in RAM; 0 where the system does not tell. @param {number | undefined} pid */
+/** The resident memory of a process in MB; 0 where the system does not state it. @param {number | undefined} pid */
 function residentMegabytes(pid) {
   try {
     return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;

@@ -1,18 +1,20 @@
-// `node scripts/make-synthetic.mjs MODEL FOLDER [--seed N]`: a folder with the shapes, formats, files and names of a
-// published model, and random weights: to measure its size and speed where the model itself cannot be had.
+// `node scripts/make-synthetic.mjs MODEL FOLDER [--seed N]`: writes a folder with the shapes, formats, files and names of a
+// published model, and random weights, to measure its size and speed without the model.
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ensureBuild, fail, root, StepFailed } from './bootstrap.mjs';
+import { ensureBuild, reportFailure, root, StepFailed } from './bootstrap.mjs';
 import { MODELS } from './synthetic/models.mjs';
-import { writeModel } from './synthetic/write.mjs';
+import { writeModel } from './synthetic/write-model.mjs';
 
 const HELP = `Usage: node scripts/make-synthetic.mjs MODEL FOLDER [--seed N]
 
 Writes FOLDER, which must not exist: config.json, tokenizer and weights with the shapes, formats, files and names of a
-published model, filled with random numbers. What it generates means nothing; sizes and speed are the model's.
+published model, filled with random numbers. Its text is meaningless; sizes and speed are those of the model.
 
 Models:
-${Object.entries(MODELS).map(([name, { describe }]) => `  ${name.padEnd(31)}${describe}`).join('\n')}
+${Object.entries(MODELS)
+  .map(([name, { describe }]) => `  ${name.padEnd(31)}${describe}`)
+  .join('\n')}
 
 Options:
   --seed N   the same seed gives the same files (default: 0)
@@ -20,7 +22,7 @@ Options:
 
 Example:
   $ node scripts/make-synthetic.mjs gpt-oss-20b /tmp/gpt-oss-20b
-`; // prettier-ignore
+`;
 
 const stop = new AbortController();
 process.once('SIGINT', () => stop.abort(new StepFailed('Stopped.')));
@@ -30,7 +32,7 @@ try {
   if (name === undefined) process.stdout.write(HELP);
   else await make(name, folder, seed);
 } catch (error) {
-  fail(error);
+  reportFailure(error);
 }
 
 function readArguments() {
@@ -68,7 +70,7 @@ async function make(name, folder, seed) {
   try {
     await writeModel(MODELS[name].model(), folder, { seed, parts, signal: stop.signal, onProgress });
   } catch (error) {
-    // What the system refuses (a full disk, a folder that may not be written) is told without a stack.
+    // Errors of the file system (a full disk, missing rights) are printed without a stack.
     throw error.code === undefined ? error : new StepFailed(error.message);
   } finally {
     onProgress.end();

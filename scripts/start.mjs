@@ -1,6 +1,6 @@
-// `npm start [-- PROMPT and options]`: sets up what is missing, then `vitrine generate`.
+// `npm start [-- PROMPT and options]`: runs the set-up, then `vitrine generate`.
 import { join } from 'node:path';
-import { fail, prepare, root } from './bootstrap.mjs';
+import { prepare, reportFailure, root } from './bootstrap.mjs';
 
 const args = process.argv.slice(2);
 const needsDefaultModel = !args.some((arg) => /^(--model|-m|--help|-h)(=|$)/.test(arg));
@@ -14,5 +14,5 @@ try {
     process.exitCode = await main(['generate', ...args]);
   }
 } catch (error) {
-  fail(error);
+  reportFailure(error);
 }

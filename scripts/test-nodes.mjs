@@ -1,9 +1,9 @@
-// `npm run test:nodes [-- MAJOR ... and vitest's arguments]`: the tests on other versions of Node, which come as npm
-// packages and are kept in the cache folder.
+// `npm run test:nodes [-- MAJOR ... and vitest's arguments]`: runs the tests on other versions of Node, which are installed from
+// npm into the cache folder.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { fail, prepare, root, step, StepFailed } from './bootstrap.mjs';
+import { prepare, reportFailure, root, step, StepFailed } from './bootstrap.mjs';
 
 const args = process.argv.slice(2);
 const isMajor = (arg) => /^\d+$/.test(arg);
@@ -17,10 +17,10 @@ try {
   if (failed.length > 0) throw new StepFailed(`The tests fail on Node ${failed.join(', ')}.`);
   console.log(`The tests pass on Node ${majors.join(', ')}.`);
 } catch (error) {
-  fail(error);
+  reportFailure(error);
 }
 
-/** The folder with the newest Node of a major version, fetched where it is missing. */
+/** The folder with the newest Node of a major version, which is installed where it is missing. */
 function binFolder(folder, major) {
   const name = `node-${process.platform}-${process.arch}`;
   const bin = join(folder, 'node_modules', name, 'bin');
@@ -30,6 +30,7 @@ function binFolder(folder, major) {
   return bin;
 }
 
+/** Whether the tests pass on the Node in a folder. */
 function passes(bin) {
   const node = join(bin, 'node');
   const { stdout } = spawnSync(node, ['--version'], { encoding: 'utf8' });

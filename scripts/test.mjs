@@ -1,8 +1,8 @@
-// `npm test [-- vitest's arguments]`: sets up what is missing, then the checks side by side, then the tests. `npm run test:quick`: types
+// `npm test [-- vitest's arguments]`: runs the set-up, then the checks side by side, then the tests. `npm run test:quick`: types
 // and lint, and the tests that vitest.config.ts selects for it.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { fail, prepare, root } from './bootstrap.mjs';
+import { prepare, reportFailure, root } from './bootstrap.mjs';
 
 const isQuick = process.argv[2] === '--quick';
 const vitestArgs = process.argv.slice(isQuick ? 3 : 2);
@@ -62,5 +62,5 @@ try {
     (await passChecks(isQuick ? QUICK_CHECKS : CHECKS)) && (await stage('tests', TESTS, { stdio: 'inherit' }));
   process.exitCode = passed ? 0 : 1;
 } catch (error) {
-  fail(error);
+  reportFailure(error);
 }

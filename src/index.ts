@@ -9,7 +9,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 export { load } from './engine/load/load.ts';
-export { openModel, type OpenOptions } from './loader/open-model.ts';
+export { openModel, type OpenOptions } from './loader/open/open-model.ts';
 export type { LoadOptions } from './engine/load/load-options.ts';
 export { Model, type ForwardOptions, type Run, type Score } from './engine/model.ts';
 export type { Prompt, TokenIds } from './engine/prompt.ts';
@@ -40,8 +40,8 @@ export {
 } from './loader/safetensors/open-safetensors.ts';
 export type { SafetensorsEntry } from './loader/safetensors/safetensors-header.ts';
 export { writeSafetensors, type TensorBytes, type TensorToWrite } from './loader/safetensors/write-safetensors.ts';
-export { convert, type ConvertOptions } from './loader/convert-model.ts';
-export type { StoredBytes } from './loader/decode.ts';
+export { convert, type ConvertOptions } from './loader/convert/convert-model.ts';
+export type { StoredBytes } from './loader/files/decode-blocks.ts';
 export type { Checkpoint, ModelFiles, StoredTensor } from './loader/model-files.ts';
 export type { OnProgress, Progress } from './loader/progress.ts';
 export {
@@ -53,7 +53,7 @@ export {
 } from './tokenizer/channels/channel-parser.ts';
 export { joinSpans, type ChannelSpan } from './tokenizer/channels/spans.ts';
 export { parseToolCalls, type ToolCall } from './tokenizer/tool-calls.ts';
-export { loadTokenizer } from './loader/load-tokenizer.ts';
+export { loadTokenizer } from './loader/folder/load-tokenizer.ts';
 export { Tokenizer, type DecodeOptions, type StreamOptions } from './tokenizer/tokenizer.ts';
 export type { EncodeOptions } from './tokenizer/encoder.ts';
 export type { TokenStream } from './tokenizer/token-stream.ts';

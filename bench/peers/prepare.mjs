@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { makeComplete } from '../../dist/setup/staging.js';
+import { makeComplete } from '../../dist/loader/files/make-complete.js';
 import { WHEEL } from '../../dist/setup/ensure-default-model.js';
 import { cacheFolder } from '../../dist/platform/cache-folder.js';
 

@@ -1,25 +1,25 @@
-// Published models by their shapes: config.json, the tensors in the order of their files, and how the files divide them.
-// Nothing here reads or writes.
+// The shapes of published models: config.json, the tensors in the order of their files, and the division into files.
 
 /**
- * What a tensor is filled with: `weight` normal numbers of deviation 0.02, in the dtype of the tensor (8-bit floats with
- * `factor` beside them); `one` for norms; `nibbles` any bytes; `exponent` the exponents that make their codes about 0.02.
+ * The contents of a tensor: `weight`, normal numbers with a standard deviation of 0.02 in the dtype of the tensor (8-bit floats
+ * have a tensor of `factor` beside them); `one`, for norms; `nibbles`, random bytes; `exponent`, MXFP4's scales, which make the
+ * numbers of such bytes about 0.02.
  * @typedef {'weight' | 'one' | 'nibbles' | 'exponent' | 'factor'} Fill
  *
  * @typedef {{ name: string, dtype: 'BF16' | 'F32' | 'U8' | 'F8_E4M3', shape: number[], fill: Fill, same?: string }} Tensor
- *   `same`: the name of the tensor whose numbers it repeats.
+ *   `same`: the name of the tensor with the same numbers.
  *
  * @typedef {object} SyntheticModel
  * @property {Record<string, unknown>} config
  * @property {Record<string, unknown>} generationConfig
  * @property {Tensor[]} tensors In the order of the files.
- * @property {number} [shardBytes] A file holds at most so many; absent: all are in model.safetensors.
- * @property {(index: number, count: number) => string} [shardName] From index 0; needed with `shardBytes`.
+ * @property {number} [shardBytes] The largest number of bytes in a file. Default: all tensors are in model.safetensors.
+ * @property {(index: number, count: number) => string} [shardName] The name of a file, from index 0 on; needed with `shardBytes`.
  * @property {TokenizerShape} tokenizer
  *
  * @typedef {object} TokenizerShape
  * @property {string} preTokenizer Its name in llama.cpp's files.
- * @property {Record<string, number>} special Special tokens by their published ids.
+ * @property {Record<string, number>} special The published ids of special tokens.
  * @property {string} bos
  * @property {string} eos
  * @property {string} chatTemplate
@@ -31,13 +31,16 @@ const bf16 = (name, shape, fill = 'weight') => ({ name, dtype: 'BF16', shape, fi
 /** @type {(name: string, width: number) => Tensor} */
 const norm = (name, width) => bf16(`${name}.weight`, [width], 'one');
 
-/** A layer, with a bias where `bias` says so. @type {(name: string, out: number, from: number, bias?: boolean) => Tensor[]} */
+/** The tensors of a linear layer. @type {(name: string, out: number, from: number, bias?: boolean) => Tensor[]} */
 const linear = (name, out, from, bias = false) => [
   ...(bias ? [bf16(`${name}.bias`, [out])] : []),
   bf16(`${name}.weight`, [out, from]),
 ];
 
-/** In codes of 8 bits with a factor for each block of 128 by 128. @type {(name: string, out: number, from: number) => Tensor[]} */
+/**
+ * The tensors of a linear layer in 8-bit floats with a scale for each block of 128 by 128. @type {(name: string, out: number,
+ * from: number) => Tensor[]}
+ */
 const fp8Linear = (name, out, from) => [
   { name: `${name}.weight`, dtype: 'F8_E4M3', shape: [out, from], fill: 'weight' },
   {
@@ -55,9 +58,15 @@ const each = (count, make) => Array.from({ length: count }, (_, index) => make(i
 const shards = (first, digits) => (index, count) =>
   `model-${String(index + first).padStart(5, '0')}-of-${String(first === 0 ? count - 1 : count).padStart(digits, '0')}.safetensors`;
 
-/** @typedef {{ hidden_size: number, intermediate_size: number, num_hidden_layers: number, num_attention_heads: number, num_key_value_heads: number, vocab_size: number, head_dim?: number }} Sizes */
+/**
+ * @typedef {{ hidden_size: number, intermediate_size: number, num_hidden_layers: number, num_attention_heads: number,
+ *   num_key_value_heads: number, vocab_size: number, head_dim?: number }} Sizes
+ */
 
-/** Llama, Qwen2 and Qwen3. @type {(config: Sizes, extra?: { bias?: boolean, qkNorm?: boolean, head?: 'own' | 'copy' }) => Tensor[]} */
+/**
+ * The tensors of Llama, Qwen2 and Qwen3. @type {(config: Sizes, extra?: { bias?: boolean, qkNorm?: boolean, head?: 'own' |
+ * 'copy' }) => Tensor[]}
+ */
 function llamaTensors(config, { bias = false, qkNorm = false, head } = {}) {
   const {
     hidden_size: D,
@@ -179,9 +188,18 @@ function deepseekTensors(config, { fp8, bias }) {
   ];
 }
 
-const COMMON = { attention_dropout: 0, hidden_act: 'silu', initializer_range: 0.02, torch_dtype: 'bfloat16', use_cache: true }; // prettier-ignore
+const COMMON = {
+  attention_dropout: 0,
+  hidden_act: 'silu',
+  initializer_range: 0.02,
+  torch_dtype: 'bfloat16',
+  use_cache: true,
+};
 
-/** The turns of a conversation, each between a head and a tail. @type {(head: string, tail: string, assistant: string, before?: string) => string} */
+/**
+ * A chat template that writes each message between `head` and `tail`. @type {(head: string, tail: string, assistant: string,
+ * before?: string) => string}
+ */
 const turns = (head, tail, assistant, before = '') =>
   `${before}{% for message in messages %}${head}{{ message.content }}${tail}{% endfor %}` +
   `{% if add_generation_prompt %}${assistant}{% endif %}`;
@@ -192,12 +210,23 @@ const deepseekTemplate = (family) =>
     ? turns('{{ message.role | capitalize }}: ', '\n\n', 'Assistant:', '{{ bos_token }}')
     : turns('<｜{{ message.role | capitalize }}｜>', '', '<｜Assistant｜>', '{{ bos_token }}');
 
-const HARMONY = { startoftext: 199998, endoftext: 199999, return: 200002, constrain: 200003, channel: 200005, start: 200006, end: 200007, message: 200008, call: 200012, endofprompt: 200018 }; // prettier-ignore
+const HARMONY = {
+  startoftext: 199998,
+  endoftext: 199999,
+  return: 200002,
+  constrain: 200003,
+  channel: 200005,
+  start: 200006,
+  end: 200007,
+  message: 200008,
+  call: 200012,
+  endofprompt: 200018,
+};
 
 /** @type {(from: number, to: number, name: (index: number) => string) => Record<string, number>} */
 const reserved = (from, to, name) => Object.fromEntries(each(to - from, (index) => [[name(index), from + index]]));
 
-/** @param {Partial<{ [size: string]: number }>} [sizes] Instead of the published ones. @returns {SyntheticModel} */
+/** @param {Partial<{ [size: string]: number }>} [sizes] Sizes that replace the published ones. @returns {SyntheticModel} */
 export function gptOss20b(sizes = {}) {
   const config = {
     architectures: ['GptOssForCausalLM'],
@@ -227,7 +256,14 @@ export function gptOss20b(sizes = {}) {
       quant_method: 'mxfp4',
     },
     rms_norm_eps: 1e-5,
-    rope_scaling: { beta_fast: 32, beta_slow: 1, factor: 32, original_max_position_embeddings: 4096, rope_type: 'yarn', truncate: false }, // prettier-ignore
+    rope_scaling: {
+      beta_fast: 32,
+      beta_slow: 1,
+      factor: 32,
+      original_max_position_embeddings: 4096,
+      rope_type: 'yarn',
+      truncate: false,
+    },
     rope_theta: 150000,
     router_aux_loss_coef: 0.9,
     sliding_window: 128,
@@ -241,7 +277,12 @@ export function gptOss20b(sizes = {}) {
   const named = Object.fromEntries(Object.entries(HARMONY).map(([name, id]) => [`<|${name}|>`, id]));
   return {
     config: { ...config, layer_types: types },
-    generationConfig: { bos_token_id: 199998, do_sample: true, eos_token_id: [200002, 199999, 200012], pad_token_id: 199999 }, // prettier-ignore
+    generationConfig: {
+      bos_token_id: 199998,
+      do_sample: true,
+      eos_token_id: [200002, 199999, 200012],
+      pad_token_id: 199999,
+    },
     tensors: gptOssTensors(config),
     shardBytes: 4.8e9,
     shardName: shards(0, 5),
@@ -282,12 +323,26 @@ export function qwen3() {
   };
   return {
     config,
-    generationConfig: { bos_token_id: 151643, do_sample: true, eos_token_id: [151645, 151643], pad_token_id: 151643, temperature: 0.6, top_k: 20, top_p: 0.95 }, // prettier-ignore
-    // The published file holds the head once more, although it is tied.
+    generationConfig: {
+      bos_token_id: 151643,
+      do_sample: true,
+      eos_token_id: [151645, 151643],
+      pad_token_id: 151643,
+      temperature: 0.6,
+      top_k: 20,
+      top_p: 0.95,
+    },
+    // The published file has lm_head as well, although it is tied.
     tensors: llamaTensors(config, { qkNorm: true, head: 'copy' }),
     tokenizer: {
       preTokenizer: 'qwen2',
-      special: { '<|endoftext|>': 151643, '<|im_start|>': 151644, '<|im_end|>': 151645, '<think>': 151667, '</think>': 151668 }, // prettier-ignore
+      special: {
+        '<|endoftext|>': 151643,
+        '<|im_start|>': 151644,
+        '<|im_end|>': 151645,
+        '<think>': 151667,
+        '</think>': 151668,
+      },
       bos: '<|endoftext|>',
       eos: '<|im_end|>',
       chatTemplate: turns('<|im_start|>{{ message.role }}\n', '<|im_end|>\n', '<|im_start|>assistant\n'),
@@ -313,7 +368,13 @@ export function llama32() {
     num_key_value_heads: 8,
     pretraining_tp: 1,
     rms_norm_eps: 1e-5,
-    rope_scaling: { factor: 32, high_freq_factor: 4, low_freq_factor: 1, original_max_position_embeddings: 8192, rope_type: 'llama3' }, // prettier-ignore
+    rope_scaling: {
+      factor: 32,
+      high_freq_factor: 4,
+      low_freq_factor: 1,
+      original_max_position_embeddings: 8192,
+      rope_type: 'llama3',
+    },
     rope_theta: 500000,
     tie_word_embeddings: true,
     vocab_size: 128256,
@@ -372,7 +433,14 @@ export function r1Distill() {
     tensors: llamaTensors(config, { bias: true, head: 'own' }),
     tokenizer: {
       preTokenizer: 'deepseek-r1-qwen',
-      special: { '<｜end▁of▁sentence｜>': 151643, '<｜User｜>': 151644, '<｜Assistant｜>': 151645, '<｜begin▁of▁sentence｜>': 151646, '<think>': 151648, '</think>': 151649 }, // prettier-ignore
+      special: {
+        '<｜end▁of▁sentence｜>': 151643,
+        '<｜User｜>': 151644,
+        '<｜Assistant｜>': 151645,
+        '<｜begin▁of▁sentence｜>': 151646,
+        '<think>': 151648,
+        '</think>': 151649,
+      },
       bos: '<｜begin▁of▁sentence｜>',
       eos: '<｜end▁of▁sentence｜>',
       chatTemplate: `${deepseekTemplate('v3')}{% if add_generation_prompt %}<think>\n{% endif %}`,
@@ -382,7 +450,7 @@ export function r1Distill() {
 
 const YARN = { beta_fast: 32, beta_slow: 1, factor: 40, original_max_position_embeddings: 4096, type: 'yarn' };
 
-/** @param {Partial<{ [size: string]: number }>} [sizes] Instead of the published ones. @returns {SyntheticModel} */
+/** @param {Partial<{ [size: string]: number }>} [sizes] Sizes that replace the published ones. @returns {SyntheticModel} */
 export function deepseekV2Lite(sizes = {}) {
   const config = {
     architectures: ['DeepseekV2ForCausalLM'],
@@ -440,7 +508,11 @@ export function deepseekV2Lite(sizes = {}) {
   };
 }
 
-/** One layer with an MLP and one with experts. @param {Partial<{ [size: string]: number }>} [sizes] Instead of the published ones. @returns {SyntheticModel} */
+/**
+ * DeepSeek-V3, cut to one layer with an MLP and one with experts.
+ * @param {Partial<{ [size: string]: number }>} [sizes] Sizes that replace the published ones.
+ * @returns {SyntheticModel}
+ */
 export function deepseekV3(sizes = {}) {
   const config = {
     architectures: ['DeepseekV3ForCausalLM'],
@@ -468,7 +540,12 @@ export function deepseekV3(sizes = {}) {
     q_lora_rank: 1536,
     qk_nope_head_dim: 128,
     qk_rope_head_dim: 64,
-    quantization_config: { activation_scheme: 'dynamic', fmt: 'e4m3', quant_method: 'fp8', weight_block_size: [128, 128] }, // prettier-ignore
+    quantization_config: {
+      activation_scheme: 'dynamic',
+      fmt: 'e4m3',
+      quant_method: 'fp8',
+      weight_block_size: [128, 128],
+    },
     rms_norm_eps: 1e-6,
     rope_scaling: { ...YARN, mscale: 1, mscale_all_dim: 1 },
     rope_theta: 10000,
@@ -490,7 +567,15 @@ export function deepseekV3(sizes = {}) {
     shardName: shards(1, 6),
     tokenizer: {
       preTokenizer: 'deepseek-v3',
-      special: { '<｜begin▁of▁sentence｜>': 0, '<｜end▁of▁sentence｜>': 1, '<｜▁pad▁｜>': 2, '<｜User｜>': 128803, '<｜Assistant｜>': 128804, '<think>': 128798, '</think>': 128799 }, // prettier-ignore
+      special: {
+        '<｜begin▁of▁sentence｜>': 0,
+        '<｜end▁of▁sentence｜>': 1,
+        '<｜▁pad▁｜>': 2,
+        '<｜User｜>': 128803,
+        '<｜Assistant｜>': 128804,
+        '<think>': 128798,
+        '</think>': 128799,
+      },
       bos: '<｜begin▁of▁sentence｜>',
       eos: '<｜end▁of▁sentence｜>',
       chatTemplate: deepseekTemplate('v3'),
@@ -498,14 +583,20 @@ export function deepseekV3(sizes = {}) {
   };
 }
 
-/** By the name that the command takes. @type {Readonly<Record<string, { describe: string, model: () => SyntheticModel }>>} */
+/**
+ * The models by their names on the command line. @type {Readonly<Record<string, { describe: string, model: () => SyntheticModel
+ * }>>}
+ */
 export const MODELS = {
   'gpt-oss-20b': { describe: 'MXFP4 experts, three files', model: gptOss20b },
   'Qwen3-0.6B': { describe: 'bf16', model: qwen3 },
   'Llama-3.2-1B': { describe: 'bf16', model: llama32 },
   'DeepSeek-R1-Distill-Qwen-1.5B': { describe: 'bf16', model: r1Distill },
   'DeepSeek-V2-Lite': { describe: 'bf16, cut to 4 of 27 layers', model: deepseekV2Lite },
-  'DeepSeek-V3': { describe: 'FP8 with block factors, cut to 2 of 61 layers, of which the second has experts', model: deepseekV3 }, // prettier-ignore
+  'DeepSeek-V3': {
+    describe: 'FP8 with block factors, cut to 2 of 61 layers, of which the second has experts',
+    model: deepseekV3,
+  },
 };
 
 const BYTES = { BF16: 2, F32: 4, U8: 1, F8_E4M3: 1 };
@@ -513,7 +604,7 @@ const BYTES = { BF16: 2, F32: 4, U8: 1, F8_E4M3: 1 };
 /** @param {Tensor} tensor */
 export const bytesOf = ({ dtype, shape }) => shape.reduce((product, size) => product * size, BYTES[dtype]);
 
-/** The files and the tensors of each. @param {SyntheticModel} model @returns {Map<string, Tensor[]>} */
+/** The tensors of each file. @param {SyntheticModel} model @returns {Map<string, Tensor[]>} */
 export function filesOf({ tensors, shardBytes, shardName }) {
   if (shardBytes === undefined || shardName === undefined) return new Map([['model.safetensors', tensors]]);
   /** @type {Tensor[][]} */

@@ -3,11 +3,11 @@ import { type ChannelSpan, isReasoning } from '../tokenizer/channels/spans.ts';
 import type { ReasoningFlags } from './reasoning-flags.ts';
 import { colorsFor, printable } from './printable.ts';
 
-/** Prints an answer to stdout as it comes: reasoning dimmed or left out, then the answer, then the tools it calls. */
+/** Prints an answer to stdout as it is generated: the reasoning, dimmed or left out, the answer, and the tools that it calls. */
 export class AnswerPrinter {
   readonly #hidesReasoning: boolean;
   #hidden = 0;
-  /** The channel that was printed last, and whether its text ended a line. */
+  /** The channel printed last. */
   #channel: string | undefined;
   #atLineStart = true;
 
@@ -15,6 +15,7 @@ export class AnswerPrinter {
     this.#hidesReasoning = reasoning === 'hide';
   }
 
+  /** Prints what a token adds to the answer. */
   print({ text, spans, toolCalls }: GeneratedToken): void {
     if (spans === undefined) this.#write(text);
     else for (const span of spans) this.#span(span);
@@ -25,7 +26,7 @@ export class AnswerPrinter {
     }
   }
 
-  /** Ends the line, and tells what was left out. */
+  /** Ends the line, and prints the number of hidden tokens to stderr. */
   end(): void {
     process.stdout.write('\n');
     if (this.#hidesReasoning && this.#hidden > 0) {
@@ -35,7 +36,7 @@ export class AnswerPrinter {
 
   #span(span: ChannelSpan): void {
     const { channel, recipient, content } = span;
-    // A call is printed once it is whole.
+    // Tool calls are printed by `print`, once they are complete.
     if (content === '' || recipient !== undefined || (isReasoning(span) && this.#hidesReasoning)) return;
     let shown = content;
     if (channel !== this.#channel) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { CtrlC, inThread } from './ctrl-c.ts';
+import { CtrlC, detectInThread } from './ctrl-c.ts';
 import { main } from './main.ts';
 
-process.exitCode = await main(process.argv.slice(2), new CtrlC(inThread));
+process.exitCode = await main(process.argv.slice(2), new CtrlC((press) => detectInThread(press)));

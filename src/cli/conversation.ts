@@ -5,7 +5,7 @@ import { PrefixCache } from '../engine/prefix-cache.ts';
 import { type ChannelSpan, isReasoning, joinSpans } from '../tokenizer/channels/spans.ts';
 import type { ChatMessage, TemplateVariables } from '../tokenizer/chat-template.ts';
 
-/** A conversation with a model. Its cache lives through all turns, so that each token is computed once. */
+/** A conversation with a model. It keeps one KV cache for all turns, so that each token is computed once. Call `dispose`. */
 export class Conversation {
   readonly #model: Model;
   readonly #system: readonly ChatMessage[];
@@ -13,7 +13,7 @@ export class Conversation {
   #messages: ChatMessage[];
   readonly #cache: PrefixCache;
 
-  /** @param variables Of the chat template, such as `enable_thinking`. */
+  /** @param variables Variables of the chat template, such as `enable_thinking`. */
   constructor(model: Model, system?: string, variables: TemplateVariables = {}) {
     this.#model = model;
     this.#variables = variables;
@@ -22,21 +22,22 @@ export class Conversation {
     this.#cache = new PrefixCache(() => model.newCache());
   }
 
+  /** The system message, if there is one, and all turns so far. */
   get messages(): readonly ChatMessage[] {
     return this.#messages;
   }
 
-  /** Forgets everything but the system message. */
+  /** Removes all messages but the system message. */
   reset(): void {
     this.#messages = [...this.#system];
     this.#cache.clear();
   }
 
   /**
-   * Says something and gives the answer token by token. An answer that is interrupted stays as far as it came; a turn
-   * that brings none is forgotten.
+   * Adds a message of the user and generates the answer, token by token. An interrupted answer is kept up to there; a turn without
+   * an answer is removed.
    *
-   * @param onPrompt Told how many tokens of the conversation are not in the cache yet.
+   * @param onPrompt Called with the number of the conversation's tokens that are not in the cache yet.
    */
   async *say(
     content: string,
@@ -59,21 +60,24 @@ export class Conversation {
     }
   }
 
-  /** An answer as the chat template takes it back: what was thought stands where the template looks for it. */
+  /** An answer as a message for the chat template, with the reasoning where the template reads it. */
   #messageOf(answer: readonly GeneratedToken[]): ChatMessage {
     if (answer[0].spans === undefined) return { role: 'assistant', content: answer.map(({ text }) => text).join('') };
     const spans = joinSpans(answer.flatMap((token) => token.spans ?? []));
-    const said = (wanted: (span: ChannelSpan) => boolean): string =>
-      spans.filter(wanted).map(({ content }) => content).join(''); // prettier-ignore
-    const reasoning = said(isReasoning);
-    const content = said((span) => span.recipient === undefined && !isReasoning(span));
+    const textOf = (wanted: (span: ChannelSpan) => boolean): string =>
+      spans
+        .filter(wanted)
+        .map(({ content }) => content)
+        .join('');
+    const reasoning = textOf(isReasoning);
+    const content = textOf((span) => span.recipient === undefined && !isReasoning(span));
     const { channelFormat, templateReadsReasoning } = this.#model.tokenizer;
     if (channelFormat === 'think' && !templateReadsReasoning) {
       return { role: 'assistant', content: reasoning === '' ? content : `<think>${reasoning}</think>${content}` };
     }
-    // With `<think>`, calls are spelled in the content.
+    // In the `think` format, tool calls are part of the content.
     const calls = channelFormat === 'harmony' ? answer.at(-1)!.toolCalls : undefined;
-    // Without a field of its own, such templates look for reasoning before a tag that the answer may spell.
+    // Without reasoning_content, such templates take the text before a `</think>` in the answer for reasoning.
     const hasTag = channelFormat === 'think' && content.includes('</think>');
     return {
       role: 'assistant',
@@ -83,6 +87,7 @@ export class Conversation {
     };
   }
 
+  /** Frees the KV cache. */
   dispose(): void {
     this.#cache.dispose();
   }

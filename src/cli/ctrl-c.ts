@@ -1,56 +1,65 @@
 import { Worker } from 'node:worker_threads';
 
-/** Who hears Ctrl-C: the last who asked. */
+/** The listeners to Ctrl-C, of which the last one added is called. */
 export class CtrlC {
   readonly #listeners: (() => void)[] = [];
   readonly #arm: (() => void) | undefined;
 
-  /** @param listen Starts to hear Ctrl-C; calls `press` when it came, and gives back how to hear the next one. */
-  constructor(listen?: (press: () => void) => () => void) {
-    this.#arm = listen?.(() => {
+  /** @param detect Calls `press` at Ctrl-C; returns a function that waits for the next one. Default: only `press()` is heard. */
+  constructor(detect?: (press: () => void) => () => void) {
+    this.#arm = detect?.(() => {
       this.press();
     });
   }
 
-  /** Calls `heard` at Ctrl-C, until what is given back is called. */
-  listen(heard: () => void): () => void {
-    this.#listeners.push(heard);
+  /** Calls `listener` at Ctrl-C, until the returned function is called. */
+  listen(listener: () => void): () => void {
+    this.#listeners.push(listener);
     this.#arm?.();
     return () => {
-      this.#listeners.splice(this.#listeners.lastIndexOf(heard), 1);
+      this.#listeners.splice(this.#listeners.lastIndexOf(listener), 1);
       if (this.#listeners.length > 0) this.#arm?.();
     };
   }
 
+  /** Calls the last listener, as Ctrl-C does. */
   press(): void {
     this.#listeners.at(-1)?.();
   }
 }
 
-/** Waits for Ctrl-C, says so, and waits for the next one when it is told to. In between, Ctrl-C ends the process. */
+/** The program of the thread: at each message it posts `waiting`, waits for one Ctrl-C, and posts `pressed`. */
 const THREAD = `
   const { parentPort } = require('node:worker_threads');
   const { Script } = require('node:vm');
-  const wait = new Script('Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)');
+  globalThis.waiting = () => parentPort.postMessage('waiting');
+  const wait = new Script('waiting(); Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)');
   parentPort.on('message', () => {
     try { wait.runInThisContext({ breakOnSigint: true }); } catch { parentPort.postMessage('pressed'); }
   });`;
 
 /**
- * Hears Ctrl-C in a thread of its own. A listener of the process would be called when its thread is free, and would meanwhile
- * swallow every further Ctrl-C: a layer of a long prompt, or a product, can take it for many seconds. Here the system's own answer
- * to the signal is in force again as soon as one was heard, so that the second one always ends the process.
+ * Detects Ctrl-C in a thread, for {@link CtrlC}. A SIGINT listener of the process is called only when the main thread is free,
+ * which a layer of a long prompt can delay by many seconds, and further Ctrl-C are lost meanwhile. Here the system's own handler is
+ * active again as soon as one Ctrl-C was detected, so that a second one ends the process at once.
+ * @param onWaiting Called when the thread begins to wait for a Ctrl-C.
+ * @returns A function that waits for the next Ctrl-C.
  */
-export function inThread(press: () => void): () => void {
+export function detectInThread(press: () => void, onWaiting: () => void = () => undefined): () => void {
   let armed = false;
-  const heard = (): void => {
+  const detected = (): void => {
     armed = false;
     press();
   };
-  // It runs those few lines: a small heap is enough, also where address space is limited.
+  // A small heap is enough for these few lines, also where address space is limited.
   const limits = { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 2, codeRangeSizeMb: 8, stackSizeMb: 1 };
   const thread = new Worker(THREAD, { eval: true, execArgv: [], resourceLimits: limits });
-  thread.on('message', heard).on('error', () => process.once('SIGINT', heard));
+  thread
+    .on('message', (message: 'waiting' | 'pressed') => {
+      if (message === 'waiting') onWaiting();
+      else detected();
+    })
+    .on('error', () => process.once('SIGINT', detected));
   thread.unref();
   return () => {
     if (!armed) thread.postMessage('arm');

@@ -3,14 +3,15 @@ import { Interrupted } from '../platform/deadline.ts';
 import { VitrineError } from '../errors.ts';
 import { oneLine } from './printable.ts';
 
-/** A command was asked for something that it cannot do; the message says what to do instead. */
+/** A command got arguments that it cannot follow. The message says what to do instead. */
 export class UsageError extends VitrineError {
   override readonly name = 'UsageError';
 }
 
-/** A command did what it was asked, and what it found is not fine: scripts go by the exit code. */
+/** A command succeeded, and its result did not pass a check, such as a limit of `bench`. Scripts read the exit code. */
 export class GateFailed extends VitrineError {
   override readonly name = 'GateFailed';
+  /** The exit code of the process. */
   readonly exitCode: number;
 
   constructor(message: string, exitCode: number) {
@@ -18,7 +19,7 @@ export class GateFailed extends VitrineError {
     this.exitCode = exitCode;
   }
 
-  /** Throws for an exit code that is not 0, counting the verdicts. */
+  /** Throws when the exit code is not 0; the message counts the verdicts. */
   static unlessFine(exitCode: number, verdicts: readonly string[]): void {
     if (exitCode === 0) return;
     const counts = [...new Set(verdicts)].map((name) => `${verdicts.filter((one) => one === name).length} ${name}`);
@@ -26,10 +27,13 @@ export class GateFailed extends VitrineError {
   }
 }
 
-/** Says on stderr, in one line, why a command ended; `verbose` adds the stack. Returns the exit code. */
+/**
+ * Prints an error to stderr in one line, with its stack if `verbose`. Returns the exit code: 130 after Ctrl-C, else 1 or that
+ * of GateFailed.
+ */
 export function report(error: unknown, verbose: boolean): number {
   if (error instanceof Interrupted) return 130;
-  if (codeOf(error) === 'EPIPE') return 0; // The reader of our output has seen enough.
+  if (codeOf(error) === 'EPIPE') return 0; // The reader of stdout has closed it.
   if (error instanceof CommanderError && (error.exitCode === 0 || error.code === 'commander.help'))
     return error.exitCode;
   process.stderr.write(`vitrine: ${oneLine(explain(error))}\n`);
@@ -44,7 +48,7 @@ function explain(error: unknown): string {
   return `unexpected error: ${message}. Run it again with --verbose to see where it comes from.`;
 }
 
-/** `ENOENT` and its kin, of an error of the operating system. */
+/** The code of an error of the operating system, such as `ENOENT`; undefined for other errors. */
 function codeOf(error: unknown): string | undefined {
   const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
   return typeof code === 'string' && /^E[A-Z]+$/.test(code) ? code : undefined;

@@ -4,26 +4,26 @@ import { oneLine } from './printable.ts';
 import { loadOptionsOf, type ModelOptions } from './flags.ts';
 import { progressPrinter } from './progress-line.ts';
 
-/** Loads the model that the options name, with progress on a terminal, and tells its notes. */
+/** Loads the model that the flags name, with progress on a terminal, and prints its notes. */
 export async function loadModel(options: ModelOptions, signal: AbortSignal): Promise<Model> {
   const { load } = await import('../engine/load/load.ts');
   const source = options.model ?? (await defaultModel(signal));
   const model = await withProgress((onProgress) => load(source, { ...loadOptionsOf(options), onProgress, signal }), {
     onlyTerminal: true,
   });
-  tellNotes(model.files.notes);
+  printNotes(model.files.notes);
   return model;
 }
 
-/** The folder of the default model, fetched where it is missing. */
+/** The folder of the default model, which is downloaded where it is missing. */
 export async function defaultModel(signal: AbortSignal): Promise<string> {
   const { ensureDefaultModel } = await import('../setup/ensure-default-model.ts');
   const { folder, problem } = await withProgress((onProgress) => ensureDefaultModel({ onProgress, signal }));
-  tellNotes(problem === undefined ? [] : [problem]);
+  printNotes(problem === undefined ? [] : [problem]);
   return folder;
 }
 
-/** Does a long step while its progress is shown on stderr. */
+/** Runs a long step and prints its progress to stderr; with `onlyTerminal`, only where stderr is a terminal. */
 export async function withProgress<T>(
   work: (onProgress: NonNullable<LoadOptions['onProgress']>) => Promise<T>,
   { onlyTerminal = false } = {},
@@ -37,6 +37,7 @@ export async function withProgress<T>(
   }
 }
 
-export function tellNotes(notes: readonly string[] = []): void {
+/** Prints notes for the user to stderr, one line each. */
+export function printNotes(notes: readonly string[] = []): void {
   for (const note of notes) process.stderr.write(`note: ${oneLine(note)}\n`);
 }

@@ -12,8 +12,8 @@ import { pullCommand } from './commands/pull.ts';
 import { setupCommand } from './commands/setup.ts';
 
 /**
- * Makes a command; what it does ends with the signal's reason when the signal is aborted. That is what Ctrl-C does, unless
- * the command listens to it itself.
+ * Makes a command, which ends with the signal's reason when the signal is aborted. Ctrl-C aborts it, unless the command listens to
+ * Ctrl-C itself.
  */
 export type CommandFactory = (signal: AbortSignal, ctrlC: CtrlC) => Command;
 
@@ -30,7 +30,7 @@ const COMMANDS: readonly CommandFactory[] = [
 /**
  * Runs `vitrine` with the arguments after its name.
  *
- * @returns The exit code: 0, 1 after an error (told in one line on stderr), 130 after Ctrl-C; of `bench`, see there.
+ * @returns The exit code: 0, 1 after an error (printed to stderr in one line), 130 after Ctrl-C. `bench` has others.
  */
 export async function main(argv: readonly string[], ctrlC = new CtrlC()): Promise<number> {
   const stop = new AbortController();
@@ -40,12 +40,12 @@ export async function main(argv: readonly string[], ctrlC = new CtrlC()): Promis
   const stdoutFailed = (error: Error): void => {
     stop.abort(error);
   };
-  // Every write after the first that failed fails as well, some of them after the end of this function.
+  // After a write that failed, later ones fail as well, some of them after the end of this function.
   process.stdout.off('error', ignore).on('error', ignore).on('error', stdoutFailed);
   const program = createProgram(stop.signal, ctrlC);
   try {
     await program.parseAsync(argv, { from: 'user' });
-    await written();
+    await flushStdout();
     stop.signal.throwIfAborted();
     return 0;
   } catch (error) {
@@ -66,11 +66,11 @@ function createProgram(signal: AbortSignal, ctrlC: CtrlC): Command {
   const program = new Command('vitrine')
     .description('A transformer inference engine that you can see through.')
     .version(version)
-    .enablePositionalOptions() // What follows the name of a command is the command's.
+    .enablePositionalOptions() // options after the name of a command are the command's
     .addHelpText('after', '\nExample:\n  $ vitrine generate "Why is the sky blue?"');
   for (const create of COMMANDS) program.addCommand(create(signal, ctrlC));
   for (const command of withCommands(program)) {
-    // The error is told by main, once and in one line.
+    // main prints the error, in one line.
     command.exitOverride().configureOutput({ outputError: () => undefined });
     if (command !== program) command.option('--verbose', 'show the stack of an error');
   }
@@ -80,8 +80,8 @@ function createProgram(signal: AbortSignal, ctrlC: CtrlC): Command {
 /** A command and those inside it. */
 const withCommands = (command: Command): Command[] => [command, ...command.commands.flatMap(withCommands)];
 
-/** What was printed has reached its reader, or the error event has been emitted. */
-async function written(): Promise<void> {
+/** Waits until the output has reached its reader, or the error event has been emitted. */
+async function flushStdout(): Promise<void> {
   await new Promise((resolve) => process.stdout.write('', resolve));
   await new Promise((resolve) => setImmediate(resolve));
 }

@@ -2,17 +2,18 @@ import { clearLine, cursorTo } from 'node:readline';
 import type { Progress } from '../loader/progress.ts';
 import { formatBytes } from '../format-bytes.ts';
 
-/** How often a line is printed: on a terminal, where it replaces itself, and elsewhere, where each one stays. */
+/** The interval between lines on a terminal, where a line replaces the last one, and elsewhere. */
 const TERMINAL_MS = 100;
 const LOG_MS = 10_000;
 
+/** Prints the progress of a long step. */
 export interface ProgressPrinter {
   (progress: Progress): void;
-  /** Ends the line. To be called before anything else is printed. */
+  /** Removes the line from a terminal. Must be called before other output. */
   end(): void;
 }
 
-/** Prints how far long steps are: label, bytes, share and rate. */
+/** Makes a printer of progress: label, bytes, percentage and rate. Default stream: stderr. */
 export function progressPrinter(stream: NodeJS.WriteStream = process.stderr): ProgressPrinter {
   let last: Progress | undefined;
   let start = { time: 0, loaded: 0 };

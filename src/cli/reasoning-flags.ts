@@ -2,37 +2,39 @@ import { type Command, Option } from 'commander';
 import type { Model } from '../engine/model.ts';
 import { UsageError } from './failure.ts';
 
-/** What a user may say about a model's reasoning. */
+/** The flags about a model's reasoning. */
 export interface ReasoningFlags {
+  /** Default `show`. */
   readonly reasoning?: 'show' | 'hide';
   readonly effort?: 'low' | 'medium' | 'high';
   readonly thinking?: 'on' | 'off';
 }
 
+/** Adds the flags of {@link ReasoningFlags} to a command. */
 export function addReasoningOptions(command: Command): Command {
   return command
     .addOption(
-      new Option(
-        '--reasoning <what>',
-        'show what the model thinks before it answers, or hide it (default: show)',
-      ).choices(['show', 'hide']),
+      new Option('--reasoning <what>', 'show or hide the reasoning before the answer (default: show)').choices([
+        'show',
+        'hide',
+      ]),
     )
     .addOption(
-      new Option('--effort <level>', 'how much to reason, where the chat template knows it')
+      new Option('--effort <level>', 'how much to reason, if the chat template supports it')
         .choices(['low', 'medium', 'high'])
         .conflicts('raw'),
     )
     .addOption(
-      new Option('--thinking <state>', 'whether to reason at all, where the chat template knows it')
+      new Option('--thinking <state>', 'whether to reason at all, if the chat template supports it')
         .choices(['on', 'off'])
         .conflicts('raw'),
     );
 }
 
 /**
- * The variables by which the model's chat template takes what the flags say.
+ * The variables that pass the flags to the model's chat template.
  *
- * @throws UsageError for a flag that the template would pass over.
+ * @throws {UsageError} when the template does not read the variable of a flag
  */
 export function reasoningVariables(
   { tokenizer, files }: Model,
@@ -41,7 +43,9 @@ export function reasoningVariables(
   const named = (flag: string, names: readonly string[]): string => {
     const name = names.find((candidate) => tokenizer.templateReads(candidate));
     if (name !== undefined) return name;
-    throw new UsageError(`${flag}: the chat template of ${files.source} does not read ${names.join(' or ')}. Leave ${flag} out.`); // prettier-ignore
+    throw new UsageError(
+      `${flag}: the chat template of ${files.source} does not read ${names.join(' or ')}. Leave ${flag} out.`,
+    );
   };
   return {
     ...(effort !== undefined && { [named('--effort', ['reasoning_effort'])]: effort }),

@@ -1,16 +1,16 @@
 import { colorsFor } from './printable.ts';
 
-/** How fast an answer came; times in seconds, rates in tokens per second. */
+/** The speed of an answer; times in seconds, rates in tokens per second. */
 export interface Speed {
   readonly promptTokens: number;
   readonly newTokens: number;
   readonly timeToFirstToken: number;
   readonly prefill: number;
-  /** Of the tokens after the first; null where there are none. */
+  /** The rate of the tokens after the first; null where there are none. */
   readonly decode: number | null;
 }
 
-/** Measures an answer from now on. */
+/** Measures the speed of an answer, from its construction on. */
 export class SpeedMeter {
   readonly #promptTokens: number;
   readonly #start = performance.now();
@@ -18,19 +18,19 @@ export class SpeedMeter {
   #last = 0;
   #tokens = 0;
 
-  /** @param promptTokens Tokens to be read before the first new one. */
+  /** @param promptTokens The number of tokens that are processed before the first new one. */
   constructor(promptTokens: number) {
     this.#promptTokens = promptTokens;
   }
 
-  /** A token came. */
+  /** Counts a token that was generated now. */
   count(): void {
     this.#last = performance.now();
     if (this.#tokens === 0) this.#first = this.#last;
     this.#tokens += 1;
   }
 
-  /** Undefined before the first token. */
+  /** The speed so far; undefined before the first token. */
   get speed(): Speed | undefined {
     if (this.#tokens === 0) return undefined;
     const timeToFirstToken = (this.#first - this.#start) / 1000;
@@ -44,8 +44,8 @@ export class SpeedMeter {
   }
 }
 
-/** One line on stderr. */
-export function tellSpeed(speed: Speed | undefined): void {
+/** Prints the speed to stderr, in one line. */
+export function printSpeed(speed: Speed | undefined): void {
   if (speed === undefined) return;
   const { promptTokens, newTokens, timeToFirstToken, prefill, decode } = speed;
   const parts = [

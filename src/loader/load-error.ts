@@ -1,6 +1,9 @@
 import { VitrineError } from '../errors.ts';
 
-/** The files of a model cannot be read: missing, unreadable, malformed or not what was asked for. */
+/**
+ * A file of a model is missing, unreadable, malformed or of another kind than asked for. The message says which, and what to
+ * do.
+ */
 export class LoadError extends VitrineError {
   override readonly name: string = 'LoadError';
 }

@@ -1,6 +1,6 @@
-/** How far a long step has come: a download, a load, a conversion. */
+/** The progress of a long step: a download, a load, a conversion. */
 export interface Progress {
-  /** What is being worked on, fit to be shown: a file's name, `weights`. */
+  /** The step, as a user reads it: a file's name, `weights`. */
   readonly label: string;
   /** Bytes done. */
   readonly loaded: number;
@@ -8,5 +8,5 @@ export interface Progress {
   readonly total?: number;
 }
 
-/** Called every now and then while a long step runs, and once when it is done. It must not throw. */
+/** Called several times a second at most while a long step runs, and once when it is done. It must not throw. */
 export type OnProgress = (progress: Progress) => void;

@@ -4,23 +4,25 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ADDON_SOURCES_SHA512 } from './pins.ts';
-import { answers, run } from './run.ts';
+import { canStart, runCommand } from './run-command.ts';
 import { SetupError } from './setup-error.ts';
 
 const require = createRequire(import.meta.url);
 
-/** The version of tfjs-node-gpu whose addon we build. */
+/** The version of tfjs-node-gpu whose addon is compiled. */
 const TFJS = '4.22.0';
 
+/** How to compile the addon. */
 export interface CompileOptions {
+  /** The environment of the commands. Default `process.env`. */
   readonly env?: NodeJS.ProcessEnv | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The first C++ compiler that answers: `CXX`, g++, c++, clang++. Throws {@link SetupError} where there is none. */
+/** The first C++ compiler that can be started: `CXX`, g++, c++ or clang++. @throws {SetupError} when there is none */
 export async function findCompiler(env: NodeJS.ProcessEnv = process.env): Promise<string> {
   for (const compiler of [env.CXX, 'g++', 'c++', 'clang++']) {
-    if (compiler && (await answers(compiler, [], env))) return compiler;
+    if (compiler && (await canStart(compiler, [], env))) return compiler;
   }
   throw new SetupError(
     'a C++ compiler is missing (for example `apt-get install g++`; on macOS `xcode-select --install`)',
@@ -29,6 +31,7 @@ export async function findCompiler(env: NodeJS.ProcessEnv = process.env): Promis
 
 /**
  * Compiles tfjs-node-gpu's addon against the libraries and headers in `folder/tensorflow` into `folder/tfjs_binding.node`.
+ * @throws {SetupError} when a command fails, or the addon's sources have another checksum
  */
 export async function compileAddon(folder: string, compiler: string, options: CompileOptions = {}): Promise<void> {
   const { env, signal } = options;
@@ -42,7 +45,7 @@ export async function compileAddon(folder: string, compiler: string, options: Co
       ? ['-undefined', 'dynamic_lookup', `-Wl,-rpath,@loader_path/tensorflow`]
       : ['-Wl,-z,initfirst', '-Wl,-rpath,$ORIGIN/tensorflow'];
   const libraries = (await readdir(tensorflow)).filter((name) => name.startsWith('libtensorflow_'));
-  await run(
+  await runCommand(
     compiler,
     [
       ...['-O2', '-std=c++17', '-fPIC', '-shared', ...defines],
@@ -54,7 +57,9 @@ export async function compileAddon(folder: string, compiler: string, options: Co
   );
 }
 
-/** The addon's sources: from the optional dependency where npm installed it, else from its package. */
+/**
+ * The folder of the addon's sources: in the optional dependency if npm installed it, else in its package, which is downloaded.
+ */
 async function bindingSources(folder: string, { env, signal }: CompileOptions): Promise<string> {
   try {
     return join(dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json')), 'binding');
@@ -63,13 +68,16 @@ async function bindingSources(folder: string, { env, signal }: CompileOptions): 
     await mkdir(sources, { recursive: true });
     const options = { cwd: sources, signal, ...(env && { env }) };
     const archive = `tensorflow-tfjs-node-gpu-${TFJS}.tgz`;
-    await run('npm', ['pack', '--silent', `@tensorflow/tfjs-node-gpu@${TFJS}`], options);
+    await runCommand('npm', ['pack', '--silent', `@tensorflow/tfjs-node-gpu@${TFJS}`], options);
     const got = createHash('sha512')
       .update(await readFile(join(sources, archive)))
       .digest('base64');
     if (got !== ADDON_SOURCES_SHA512)
-      throw new SetupError(`${archive}: expected sha512 ${ADDON_SOURCES_SHA512}, got ${got}. Nothing was unpacked.`);
-    await run('tar', ['-xzf', archive, 'package/binding'], options);
+      throw new SetupError(
+        `${archive}: expected sha512 ${ADDON_SOURCES_SHA512}, got ${got}. The file was not ` +
+          `unpacked. The registry or a proxy serves another file.`,
+      );
+    await runCommand('tar', ['-xzf', archive, 'package/binding'], options);
     return join(sources, 'package', 'binding');
   }
 }

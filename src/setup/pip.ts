@@ -3,17 +3,18 @@ import { join } from 'node:path';
 import type { OnProgress } from '../loader/progress.ts';
 import { checkSha256 } from './checksum.ts';
 import { WHEEL_SHA256 } from './pins.ts';
-import { answers, run } from './run.ts';
+import { canStart, runCommand } from './run-command.ts';
 import { SetupError } from './setup-error.ts';
 
+/** How to run pip. */
 export interface PipOptions {
-  /** Where commands are looked for (`PATH`) and what they are told. */
+  /** The environment of pip, with the `PATH` on which it is searched. Default `process.env`. */
   readonly env?: NodeJS.ProcessEnv | undefined;
   readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The tags of wheels to accept, so that the local Python's own version does not matter. */
+/** The platform tags of wheels to accept, so that the version of the local Python does not matter. */
 const TARGET: Partial<Record<string, string[]>> = {
   'linux-x64': ['manylinux_2_28_x86_64', 'manylinux_2_27_x86_64', 'manylinux_2_17_x86_64', 'manylinux2014_x86_64'],
   'linux-arm64': [
@@ -28,9 +29,10 @@ const TARGET: Partial<Record<string, string[]>> = {
 const COMMANDS = [['python3', '-m', 'pip'], ['pip3'], ['pip'], ['python', '-m', 'pip']] as const;
 
 /**
- * Downloads wheels, without what they depend on, into `folder`, checks them against their pinned checksums, and returns their
- * paths. pip's own settings (index, certificates, cache) are the user's. Throws {@link SetupError} where there is no pip, it
- * finds no wheel, or a wheel is not the one that was pinned.
+ * Downloads wheels without their dependencies into `folder`, checks their pinned checksums, and returns their paths. pip runs with
+ * the user's settings (index, certificates, cache).
+ * @param requirements Such as `tensorflow-cpu==2.21.0`.
+ * @throws {SetupError} when pip is missing or finds no wheel, or a wheel has another checksum
  */
 export async function pipDownload(
   requirements: readonly string[],
@@ -47,19 +49,19 @@ export async function pipDownload(
   const temporary = join(folder, 'pip');
   await mkdir(temporary, { recursive: true });
 
-  // pip draws no bar that all its versions can print to a pipe, so its growing files are measured.
+  // pip's progress bar is not the same in all versions, so the sizes of its files are measured.
   let label = `Finding ${requirements.join(', ')}`;
   let total = 0;
   const report = async (): Promise<void> => {
     const loaded = await folderBytes(folder);
-    // At the end pip copies the file, so that it is there twice for a while.
+    // At the end pip copies the file, which is on disk twice for a while.
     onProgress?.(total > 0 ? { label, loaded: Math.min(loaded, total), total } : { label, loaded });
   };
   const timer = setInterval(() => void report().catch(() => undefined), 500);
   try {
     const flags = ['--no-deps', '--only-binary', ':all:', '--progress-bar', 'off', '--retries', '1', '--timeout', '15'];
     const target = [...platforms.flatMap((platform) => ['--platform', platform]), ...python];
-    await run(command, [...prefix, 'download', ...flags, ...target, '--dest', folder, ...requirements], {
+    await runCommand(command, [...prefix, 'download', ...flags, ...target, '--dest', folder, ...requirements], {
       env: { ...env, TMPDIR: temporary, TEMP: temporary, TMP: temporary, PIP_DISABLE_PIP_VERSION_CHECK: '1' },
       signal,
       onLine: (line) => {
@@ -75,7 +77,8 @@ export async function pipDownload(
     clearInterval(timer);
   }
   const names = (await readdir(folder)).filter((name) => name.endsWith('.whl'));
-  if (names.length === 0) throw new SetupError(`pip brought no wheel of ${requirements.join(', ')}`);
+  if (names.length === 0)
+    throw new SetupError(`pip: expected a wheel of ${requirements.join(', ')}, got none. Check pip's index`);
   for (const name of names) {
     onProgress?.({ label: `Checking ${name}`, loaded: 0 });
     const expected = Object.hasOwn(WHEEL_SHA256, name) ? WHEEL_SHA256[name] : undefined;
@@ -86,7 +89,7 @@ export async function pipDownload(
 
 async function findPip(env: NodeJS.ProcessEnv): Promise<readonly [string, ...string[]]> {
   for (const [command, ...args] of COMMANDS) {
-    if (await answers(command, args, env)) return [command, ...args];
+    if (await canStart(command, args, env)) return [command, ...args];
   }
   throw new SetupError('pip is missing (install Python 3 with pip, for example `apt-get install python3-pip`)');
 }

@@ -5,33 +5,37 @@ import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { OnProgress } from '../loader/progress.ts';
 import { checkSha256 } from './checksum.ts';
-import { run } from './run.ts';
+import { runCommand } from './run-command.ts';
 import { SetupError } from './setup-error.ts';
 
-/** Where the tfjs project publishes its ready-made files. */
+/** The host on which the tfjs project publishes its prebuilt files. */
 export const PREBUILT_URL = 'https://storage.googleapis.com';
 
-/** How long to wait for an answer before a host counts as unreachable. */
+/** The longest wait for an answer, after which a host counts as unreachable. */
 const ANSWER_MS = 8000;
 
 const PLATFORM: Partial<Record<string, string>> = { 'linux-x64': 'linux', 'darwin-x64': 'darwin' };
 
+/** How to get the prebuilt files. */
 export interface PrebuiltOptions {
+  /** The address of their host. Default {@link PREBUILT_URL}. */
   readonly url?: string | undefined;
+  /** The environment with VITRINE_TRUSTED_SHA256. Default `process.env`. */
   readonly env?: NodeJS.ProcessEnv | undefined;
   readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Downloads and unpacks tfjs-node's ready-made addon and its TensorFlow 2.9.1 (CPU) into `folder`. Their project publishes no
- * checksums, so that both must be stated in `VITRINE_TRUSTED_SHA256`.
+ * Downloads and unpacks tfjs-node's prebuilt addon and its TensorFlow 2.9.1 (CPU) into `folder`. The tfjs project publishes no
+ * checksums, so `VITRINE_TRUSTED_SHA256` must list those of both files.
+ * @throws {SetupError} when there are none for this platform, a download fails, or a checksum is not listed
  */
 export async function installPrebuilt(folder: string, options: PrebuiltOptions = {}): Promise<void> {
   const { url = PREBUILT_URL } = options;
   const platform = PLATFORM[`${process.platform}-${process.arch}`];
   if (platform === undefined) {
-    throw new SetupError(`tfjs-node publishes no files that we can use for ${process.platform}-${process.arch}`);
+    throw new SetupError(`tfjs-node publishes no prebuilt files for ${process.platform}-${process.arch}`);
   }
   // The addon looks for its libraries in ../../deps/lib.
   const addon = `${url}/tf-builds/pre-built-binary/napi-v8/4.22.0/CPU-${platform}-4.22.0.tar.gz`;
@@ -48,7 +52,7 @@ async function fetchTarball(
 ) {
   await mkdir(folder, { recursive: true });
   const archive = join(folder, basename(url));
-  const response = await answer(url, signal);
+  const response = await request(url, signal);
   const label = `Downloading ${url.slice(url.lastIndexOf('/') + 1)}`;
   const length = Number(response.headers.get('content-length') ?? 0);
   let loaded = 0;
@@ -61,11 +65,11 @@ async function fetchTarball(
   });
   await pipeline(Readable.fromWeb(response.body), count, createWriteStream(archive), { signal });
   await checkSha256(archive, undefined, { env, signal });
-  await run('tar', ['-xzf', archive, '-C', folder, ...flags], { signal });
+  await runCommand('tar', ['-xzf', archive, '-C', folder, ...flags], { signal });
   await rm(archive);
 }
 
-async function answer(url: string, signal: AbortSignal | undefined) {
+async function request(url: string, signal: AbortSignal | undefined) {
   const late = new AbortController();
   const timer = setTimeout(() => {
     late.abort(new Error(`no answer in ${ANSWER_MS / 1000} s`));
@@ -77,7 +81,7 @@ async function answer(url: string, signal: AbortSignal | undefined) {
   } catch (error) {
     signal?.throwIfAborted();
     const { message, cause } = error as Error;
-    throw new SetupError(`${url} cannot be downloaded: ${cause instanceof Error ? cause.message : message}`, {
+    throw new SetupError(`${url} could not be downloaded: ${cause instanceof Error ? cause.message : message}`, {
       cause: error,
     });
   } finally {

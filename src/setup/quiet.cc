@@ -1,6 +1,6 @@
-// TensorFlow logs through Abseil, and does so already in the constructors of its libraries, where no environment variable
-// stops it. Linked into the addon with `-z initfirst`, this constructor runs before theirs and lets nothing pass but the
-// last words before an abort. What matters reaches JavaScript as an exception.
+// TensorFlow logs through Abseil, also in the constructors of its libraries, before it reads environment variables. Linked
+// into the addon with `-z initfirst`, this constructor runs before theirs and silences all but the message before an abort.
+// Errors reach JavaScript as exceptions.
 #include "absl/base/log_severity.h"
 #include "absl/log/globals.h"
 

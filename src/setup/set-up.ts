@@ -8,33 +8,37 @@ import type { NativeResult } from './native.ts';
 export { convertedModelFolder, defaultModelFolder } from '../loader/default-model.ts';
 export { ensureConvertedModel, ensureDefaultModel } from './ensure-default-model.ts';
 
+/** How to set up. */
 export interface SetupOptions {
-  /** Whether to fetch the default model as well. Default true. */
+  /** Whether to download the default model as well. Default true. */
   readonly model?: boolean;
   readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
+/** The result of a set-up. */
 export interface SetupResult {
-  /** The build of TensorFlow that will be used; undefined where only the `reference` backend is left. */
+  /** The installed build of TensorFlow; undefined where there is none, so that only the `reference` backend can be used. */
   readonly native: NativeResult['build'];
-  /** The folder of the default model; undefined where it was not asked for or could not be had. */
+  /** The folder of the default model; undefined where it was not asked for, or could not be downloaded. */
   readonly model: string | undefined;
-  /** What could not be done as well as it should, one line each. */
+  /** A line for each problem. */
   readonly problems: readonly string[];
 }
 
 /**
- * Brings what is not in the package: native TensorFlow and the default model. What is there already costs a look at the
- * file system. Only an abort throws.
+ * Installs what the package does not contain, native TensorFlow and the default model, unless it is installed already. Only an
+ * abort throws.
  */
 export async function setup({ model = true, onProgress, signal }: SetupOptions = {}): Promise<SetupResult> {
   const problems: string[] = [];
   const native = await ensureNative({ onProgress, signal });
   if (native.build === undefined) {
-    problems.push(`Native TensorFlow cannot be had, so the slow reference backend serves: ${native.problem ?? ''}`);
+    problems.push(
+      `Native TensorFlow could not be installed, so the slow reference backend is used: ${native.problem ?? ''}`,
+    );
   } else if (native.problem !== undefined) {
-    problems.push(`Native TensorFlow: the ${native.build} build serves, not the best one: ${native.problem}`);
+    problems.push(`Native TensorFlow: the ${native.build} build is used, which is not the best one: ${native.problem}`);
   }
 
   let folder: string | undefined;

@@ -8,9 +8,14 @@ import { formatBytes } from '../format-bytes.ts';
 import type { OnProgress } from '../loader/progress.ts';
 import { SetupError } from './setup-error.ts';
 
+/** How to unpack a zip file. */
 export interface UnzipOptions {
-  /** Which entries to unpack. Names that leave the folder, and entries longer than they say, are refused by the reader; links are written as files. */
+  /**
+   * Whether to unpack the entry of this name. The zip reader refuses names that lead out of the folder and entries longer than
+   * they state; links are written as files.
+   */
   readonly wanted: (name: string) => boolean;
+  /** The label of the progress. */
   readonly label: string;
   readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -19,15 +24,18 @@ export interface UnzipOptions {
 async function refuseFullDisk(folder: string, bytes: number): Promise<void> {
   await mkdir(folder, { recursive: true });
   const { bavail, bsize } = await statfs(folder);
-  // Some network file systems state no free space at all.
+  // Some network file systems always state 0 free bytes.
   if (bavail === 0 || bytes <= bavail * bsize) return;
   throw new SetupError(
-    `unpacking needs ${formatBytes(bytes)} in ${folder}, which has ${formatBytes(bavail * bsize)} left. ` +
+    `unpack ${folder}: expected ${formatBytes(bytes)} free on its disk, got ${formatBytes(bavail * bsize)}. ` +
       'Make room, or set VITRINE_CACHE to another disk',
   );
 }
 
-/** Unpacks the wanted entries of a zip file (a wheel is one) into `folder`, streaming, and returns their names. */
+/**
+ * Unpacks the wanted entries of a zip file, such as a wheel, into `folder`, and returns their names.
+ * @throws {SetupError} when the disk is full
+ */
 export async function unzip(file: string, folder: string, options: UnzipOptions): Promise<string[]> {
   const { wanted, label, onProgress, signal } = options;
   const zip = await openPromise(file, { autoClose: false });

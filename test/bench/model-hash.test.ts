@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { modelHash, samplesOf } from '../../src/bench/subject/model-hash.ts';
 import type { StoredTensor } from '../../src/loader/model-files.ts';
-import { openFolder } from '../../src/loader/open-folder.ts';
+import { openFolder } from '../../src/loader/folder/open-folder.ts';
 import { writeSafetensors } from '../../src/loader/safetensors/write-safetensors.ts';
 import { modelFolder } from '../support/fixtures.ts';
 

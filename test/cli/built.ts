@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { beforeAll } from 'vitest';
 
-/** What a process of its own shows only (signals, pipes, memory) is tried on the build, which this brings up to date. */
-export function bringUpToDate(): void {
+/** Compiles dist/ if it is out of date, for tests that need a process: signals, pipes, memory. */
+export function buildFirst(): void {
   beforeAll(() => {
     const { status, stderr } = spawnSync(process.execPath, ['scripts/build.mjs'], { encoding: 'utf8' });
     if (status !== 0) throw new Error(stderr);

@@ -19,8 +19,8 @@ afterAll(() => {
 const OPTIONS = { temperature: 0, maxTokens: 8, ignoreEos: true };
 const CHAT = ['chat', '-m', MODEL, '--backend', 'reference', '--temperature', '0', '--max-tokens', '8', '--ignore-eos'];
 
-/** A conversation in which every answer is computed from nothing. */
-async function afresh(model: Model, ...turns: string[]): Promise<ChatMessage[]> {
+/** A conversation in which every answer is computed with a new cache. */
+async function withoutCache(model: Model, ...turns: string[]): Promise<ChatMessage[]> {
   const messages: ChatMessage[] = [];
   for (const content of turns) {
     messages.push({ role: 'user', content });
@@ -32,16 +32,16 @@ async function afresh(model: Model, ...turns: string[]): Promise<ChatMessage[]> 
 }
 
 describe('vitrine chat', () => {
-  it('answers each line of stdin with what was said before it; /reset forgets, /save writes', async () => {
+  it('answers each line of stdin in the context of the earlier ones; /reset removes them, /save writes them', async () => {
     const before = liveTensors();
     const model = await load(MODEL, { backend: 'reference' });
-    const long = await afresh(model, 'Hello, who are you?', 'print the numbers 1 2 3');
-    const short = await afresh(model, 'print the numbers 1 2 3');
+    const long = await withoutCache(model, 'Hello, who are you?', 'print the numbers 1 2 3');
+    const short = await withoutCache(model, 'print the numbers 1 2 3');
     model.dispose();
     const [file, second] = [join(folder, 'long.json'), join(folder, 'short.json')];
     const { code, stdout, stderr } = await runCli(CHAT, {
       stdin: ['Hello, who are you?', '', 'print the numbers 1 2 3', `/save ${file}`]
-        .concat('/reset', 'print the numbers 1 2 3', `/save ${second}`, '/exit', 'not heard')
+        .concat('/reset', 'print the numbers 1 2 3', `/save ${second}`, '/exit', 'not read')
         .join('\n'),
     });
     expect(code).toBe(0);
@@ -53,7 +53,7 @@ describe('vitrine chat', () => {
     expect(liveTensors()).toBe(before);
   });
 
-  it('never overwrites what is there', async () => {
+  it('never overwrites a file', async () => {
     const file = join(folder, 'twice.json');
     const { code, stderr } = await runCli(CHAT, { stdin: `Hello\n/save ${file}\n/reset\n/save ${file}\n` });
     expect(code).toBe(1);
@@ -62,20 +62,20 @@ describe('vitrine chat', () => {
   });
 
   it.each([
-    ['/nonsense', /^vitrine: \/nonsense is no command here/],
+    ['/nonsense', /^vitrine: there is no command \/nonsense\./],
     ['/save', /^vitrine: \/save: expected the name of a file/],
-  ])('says what is wrong with %s', async (line, message) => {
+  ])('explains what is wrong with %s', async (line, message) => {
     const { code, stderr } = await runCli(CHAT, { stdin: `${line}\n` });
     expect(code).toBe(1);
     expect(stderr).toMatch(message);
   });
 
-  it('shows its commands', async () => {
+  it('lists its commands', async () => {
     const { stdout } = await runCli(CHAT, { stdin: '/help\n' });
     expect(stdout).toMatch(/\/reset[\s\S]*\/save[\s\S]*\/exit/);
   });
 
-  it('at a terminal: Ctrl-C stops the answer, then clears the line, and leaves where the line is empty', async () => {
+  it('at a terminal, Ctrl-C stops the answer, clears the line, and leaves at an empty line', async () => {
     const modes: boolean[] = [];
     const setRawMode = (isRaw: boolean) => modes.push(isRaw);
     const keys = Object.assign(new PassThrough(), { isTTY: true, setRawMode });
@@ -94,15 +94,15 @@ describe('vitrine chat', () => {
     });
     Object.defineProperty(process.stdout, 'isTTY', isTTY);
     expect({ code, left: atPrompt }).toEqual({ code: 0, left: [] });
-    // A line is edited raw; during an answer Ctrl-C is a signal, which is heard when nobody reads keys.
+    // A line is edited in raw mode. During an answer the terminal is not in raw mode, so that Ctrl-C is a signal.
     expect(modes).toEqual([true, false, true, false, true, false]);
     expect(stdout).toMatch(/^\/help lists the commands\.\n/);
     const [first, nonsense, second, ...more] = stderr.trimEnd().split('\n');
-    expect([nonsense, more]).toEqual(['vitrine: /nonsense is no command here. /help lists them.', []]);
+    expect([nonsense, more]).toEqual(['vitrine: there is no command /nonsense. /help lists the commands.', []]);
     for (const line of [first, second]) expect(Number(/decode (\d+) tokens/.exec(line)?.[1])).toBeLessThan(100);
   });
 
-  it('ends with 130 on an interrupt from outside', async () => {
+  it('ends with exit code 130 at SIGINT', async () => {
     const before = liveTensors();
     const { code } = await runCli([...CHAT, '--max-tokens', '2000'], {
       stdin: 'Hello\nand again\n',
@@ -113,7 +113,7 @@ describe('vitrine chat', () => {
   });
 });
 
-/** A model with a window of 8 tokens, whose cache cannot go back, and the tokenizer of another. */
+/** A model with a sliding window of 8 tokens, whose cache cannot be truncated, and the tokenizer of another. */
 function slidingModel(): string {
   const sliding = join(folder, 'sliding');
   cpSync('test/fixtures/models/mistral_sliding', sliding, { recursive: true });
@@ -122,10 +122,10 @@ function slidingModel(): string {
 }
 
 describe.each([
-  ['a cache that can go back', () => MODEL, true],
+  ['a cache that can be truncated', () => MODEL, true],
   ['a cache with a sliding window', slidingModel, false],
 ])('a conversation over %s', (_, source, isReused) => {
-  it('continues as a fresh run of the whole conversation does', async () => {
+  it('gives the answers of a run without a cache', async () => {
     const model = await load(source(), { backend: 'reference' });
     const conversation = new Conversation(model);
     const turns = ['Hello, who are you?', 'And now?', 'print the numbers 1 2 3'];
@@ -134,27 +134,27 @@ describe.each([
       const answer = conversation.say(turn, OPTIONS, (tokens) => computed.push(tokens));
       while (!(await answer.next()).done);
     }
-    expect(conversation.messages).toEqual(await afresh(model, ...turns));
+    expect(conversation.messages).toEqual(await withoutCache(model, ...turns));
     const whole = model.renderChat(conversation.messages.slice(0, 3), { addGenerationPrompt: true }).tokens.length;
     expect(computed[1] < whole - 20).toBe(isReused);
     conversation.dispose();
     model.dispose();
   });
 
-  it('keeps an interrupted answer as far as it came, and goes on from it', async () => {
+  it('keeps the generated part of an interrupted answer, and continues from it', async () => {
     const model = await load(source(), { backend: 'reference' });
     const conversation = new Conversation(model);
     const stop = new AbortController();
-    let heard = '';
+    let received = '';
     await expect(async () => {
       for await (const { text } of conversation.say('Hello', { ...OPTIONS, signal: stop.signal })) {
-        heard += text;
-        if (heard.length > 3) stop.abort(new Error('enough'));
+        received += text;
+        if (received.length > 3) stop.abort(new Error('enough'));
       }
     }).rejects.toThrow('enough');
     expect(conversation.messages).toEqual([
       { role: 'user', content: 'Hello' },
-      { role: 'assistant', content: heard },
+      { role: 'assistant', content: received },
     ]);
     let answer = '';
     for await (const { text } of conversation.say('Go on', OPTIONS)) answer += text;

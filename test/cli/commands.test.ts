@@ -1,13 +1,17 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { defaultModelFolder } from '../../src/setup/set-up.ts';
 import { MODEL, runCli, runJson } from './run-cli.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'vitrine-commands-'));
 afterAll(() => {
   rmSync(folder, { recursive: true });
+});
+// Without native TensorFlow, which `info` would load only to describe it.
+beforeEach(() => {
+  vi.stubEnv('VITRINE_CACHE', join(folder, 'cache'));
 });
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -20,7 +24,7 @@ describe('vitrine pull', () => {
   mkdirSync(join(snapshot, '../../refs'));
   writeFileSync(join(snapshot, '../../refs/main'), commit);
 
-  it('prints the folder of a model, here of one that the cache has', async () => {
+  it('prints the folder of a model in the cache', async () => {
     vi.stubEnv('HF_HUB_CACHE', join(folder, 'hub'));
     vi.stubEnv('HF_HUB_OFFLINE', '1');
     expect(await runCli(['pull', 'org/tiny'])).toEqual({ code: 0, stdout: `${snapshot}\n`, stderr: '' });
@@ -28,7 +32,7 @@ describe('vitrine pull', () => {
     expect(await runJson(['info', 'org/tiny', '--json'])).toMatchObject({ model: { parameters: 106_816 } });
   });
 
-  it('says in one line what the cache lacks', async () => {
+  it('names the missing revision in one line', async () => {
     vi.stubEnv('HF_HUB_CACHE', join(folder, 'hub'));
     vi.stubEnv('HF_HUB_OFFLINE', '1');
     const { code, stderr } = await runCli(['pull', 'org/tiny', '--revision', 'v2']);
@@ -49,7 +53,7 @@ describe('vitrine convert', () => {
     expect(Object.keys(model.formats)).toEqual([format]);
   });
 
-  it('leaves nothing behind on Ctrl-C', async () => {
+  it('leaves nothing behind after Ctrl-C', async () => {
     const out = join(folder, 'interrupted');
     const running = runCli(['convert', MODEL, out]);
     process.emit('SIGINT');
@@ -59,9 +63,8 @@ describe('vitrine convert', () => {
   });
 });
 
-describe('without a model named', () => {
-  it('generates with the default model from the built-in prompt', async () => {
-    vi.stubEnv('VITRINE_CACHE', join(folder, 'cache'));
+describe('vitrine without a model', () => {
+  it('generates from the built-in prompt with the default model', async () => {
     mkdirSync(join(defaultModelFolder(), '..'), { recursive: true });
     symlinkSync(resolve(MODEL), defaultModelFolder());
     const flags = ['--backend', 'reference', '--max-tokens', '3', '--seed', '1', '--ignore-eos', '--json'];

@@ -16,7 +16,7 @@ function brokenModel(malformed: string): string {
   return broken;
 }
 
-describe('bad input gives exit code 1 and one line on stderr', () => {
+describe('bad input ends with exit code 1 and one line on stderr', () => {
   const generate = ['generate', '--backend', 'reference', 'hi'];
   it.each<[what: string, args: string[], line: RegExp]>([
     ['an unknown command', ['generat'], /unknown command 'generat'.*generate/],
@@ -43,7 +43,11 @@ describe('bad input gives exit code 1 and one line on stderr', () => {
     ['weights cut short', [...generate, '-m', brokenModel('data_truncated.safetensors')], /model\.safetensors/],
     ['weights that lie about sizes', ['info', brokenModel('shape_product_overflows_u64.safetensors')], /safetensors/],
     ['weights of another model', ['info', brokenModel('odd_plain.safetensors')], /model\.embed_tokens\.weight/],
-    ['a model that cannot chat', ['chat', '-m', 'test/fixtures/models/llama_untied'], /tokenizer/],
+    [
+      'a model that cannot chat',
+      ['chat', '--backend', 'reference', '-m', 'test/fixtures/models/llama_untied'],
+      /tokenizer/,
+    ],
     ['a name that is no hub name', ['pull', 'a/b/c'], /org\/name/],
     ['a folder that holds other things', ['convert', MODEL, 'test/fixtures'], /convert: expected test|fixtures/],
   ])('%s', async (_, args, line) => {
@@ -54,13 +58,13 @@ describe('bad input gives exit code 1 and one line on stderr', () => {
     expect(stderr).not.toMatch(/ at .*:\d+:\d+/);
   });
 
-  it('adds the stack with --verbose', async () => {
+  it('prints the stack with --verbose', async () => {
     const { code, stderr } = await runCli(['info', '--verbose', join(folder, 'nowhere')]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/^vitrine: .*no such folder.*\n[\s\S]*\n {4}at /);
   });
 
-  it('says how to see more of an error that nobody expected', async () => {
+  it('says how to see the stack of an unexpected error', async () => {
     const spy = vi.spyOn(JSON, 'stringify').mockImplementation(() => {
       throw new TypeError('not\na\u001bfunction');
     });

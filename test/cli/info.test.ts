@@ -22,7 +22,7 @@ describe('vitrine info', () => {
     },
     {
       model: 'test/fixtures/models/mistral_sliding',
-      // A ring of 8 slots per layer, however long the text.
+      // A ring of 8 slots per layer, whatever the length of the text.
       memory: { weights: 279_808, cachePer1000Tokens: 2 * 2 * 32 * 4 * 8 },
       tokenizer: null,
       eos: [{ id: 2, token: null }],
@@ -33,16 +33,16 @@ describe('vitrine info', () => {
       formats: { Q8_0: { tensors: 15 }, F32: { tensors: 11 } },
       config: { modelType: 'qwen2' },
     },
-  ])('tells of $model what its config and header say', async ({ model, ...expected }) => {
+  ])('describes $model by its config and header', async ({ model, ...expected }) => {
     expect(await runJson(['info', model, '--json'])).toMatchObject({ model: { source: model, ...expected } });
   });
 
-  it('counts memory for the weights that are asked for', async () => {
+  it('counts the memory of weights in the dtype of --weights', async () => {
     const info = await runJson(['info', MODEL, '--json', '--weights', 'f32']);
     expect(info).toMatchObject({ model: { memory: { weights: 4 * 106_816 } } });
   });
 
-  it('says what a text of the context that is asked for takes, and whether it fits', async () => {
+  it('states the memory for a text of --context tokens, and whether it fits', async () => {
     const args = ['info', MODEL, '--json', '--context', '1000', '--max-memory', '60MB'];
     const { model } = (await runJson(args)) as { model: { memory: Record<string, unknown> } };
     expect(model.memory).toMatchObject({ need: { context: 1000, cache: 512_000 }, budget: 60e6, fitting: 1000 });
@@ -51,7 +51,7 @@ describe('vitrine info', () => {
     expect(small.stdout).toMatch(/fits +up to [\d,]+ tokens, into 20\.0 MB/);
   });
 
-  it('tells the machine, and which backend is used', async () => {
+  it('describes the machine, and the backend that is used', async () => {
     const { model, machine } = (await runJson(['info', '--json'])) as {
       model: unknown;
       machine: { node: string; backends: { name: string; used: boolean; description: string }[] };
@@ -64,7 +64,7 @@ describe('vitrine info', () => {
     expect(machine.backends[0].description).toMatch(/^TensorFlow \d/);
   });
 
-  it('prints the same for people', async () => {
+  it('prints the same as text', async () => {
     const { code, stdout, stderr } = await runCli(['info', MODEL]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     for (const words of ['llama, 2 layers', '106,816', '20 tensors BF16', '2,048 tokens', '508 <|im_end|>', 'used'])

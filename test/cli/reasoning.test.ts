@@ -17,7 +17,7 @@ describe('an answer on the screen', () => {
     vi.restoreAllMocks();
   });
 
-  /** What an answer of spans prints. */
+  /** The output of an answer. */
   function printed(flags: { reasoning?: 'show' | 'hide' }, steps: readonly Partial<GeneratedToken>[]) {
     const written = { stdout: '', stderr: '' };
     for (const name of ['stdout', 'stderr'] as const) {
@@ -35,30 +35,34 @@ describe('an answer on the screen', () => {
   const said = (channel: string, content: string, more = {}) => ({ spans: [{ channel, content, ...more }] });
   const ANSWER = [said('reasoning', '\nHm'), said('reasoning', '.\n'), said('final', '\n\n'), said('final', 'Yes.')];
 
-  it('has reasoning and answer apart', () => {
+  it('has an empty line between reasoning and answer', () => {
     expect(printed({}, ANSWER)).toEqual({ stdout: 'Hm.\n\nYes.\n', stderr: '' });
   });
 
-  it('is the answer alone where reasoning is hidden', () => {
+  it('is only the answer where reasoning is hidden', () => {
     expect(printed({ reasoning: 'hide' }, ANSWER)).toEqual({
       stdout: 'Yes.\n',
       stderr: 'reasoning: 2 tokens, hidden\n',
     });
   });
 
-  it('shows the tools that are called, and not their arguments twice', () => {
+  it('shows each tool call once', () => {
     const call = { recipient: 'functions.f', contentType: 'json' };
-    const steps = [said('analysis', 'Hm.'), said('commentary', '{}', call), { spans: [], toolCalls: [{ name: 'f', arguments: {} }] }]; // prettier-ignore
+    const steps = [
+      said('analysis', 'Hm.'),
+      said('commentary', '{}', call),
+      { spans: [], toolCalls: [{ name: 'f', arguments: {} }] },
+    ];
     expect(printed({}, steps).stdout).toBe('Hm.\ncalls f({})\n');
   });
 
-  it('of a plain model is its text', () => {
+  it('is the text of a model without channels', () => {
     expect(printed({ reasoning: 'hide' }, [{ text: 'a' }, { text: 'b' }])).toEqual({ stdout: 'ab\n', stderr: '' });
   });
 });
 
-describe('a raw prompt of a model with a space mark', () => {
-  it.each(['metaspace_llama2', 'metaspace_pre'])('is gone on with, space and all: %s', async (name) => {
+describe('a raw prompt of a model whose tokens mark spaces', () => {
+  it.each(['metaspace_llama2', 'metaspace_pre'])('is continued with the right spaces: %s', async (name) => {
     const folder = folders.withTokenizer('llama_gqa_tied', name);
     const model = await load(folder, { backend: 'reference' });
     const [text, whole] = ['hello', model.tokenizer.encode('hello a')];
@@ -81,7 +85,7 @@ describe('a raw prompt of a model with a space mark', () => {
 });
 
 describe('vitrine with a model that reasons', () => {
-  it('generate --reasoning hide prints the answer only, and tells so', async () => {
+  it('generate --reasoning hide prints only the answer, and the number of hidden tokens', async () => {
     const model = folders.think('qwen2', 'deepseek-r1-distill');
     const shown = await runCli(['generate', 'Why?', '-m', model, ...QUICK]);
     expect(shown.stdout.trim()).not.toBe('');
@@ -92,7 +96,7 @@ describe('vitrine with a model that reasons', () => {
     expect([chatted.code, chatted.stdout]).toEqual([0, '\n']);
   });
 
-  it('generate --json has the channels, and --thinking reaches the template', async () => {
+  it('generate --json prints the channels, and passes --thinking to the template', async () => {
     const model = folders.think('qwen3', 'qwen3');
     const run = (...flags: string[]) => runJson(['generate', 'Why?', '-m', model, ...QUICK, '--json', ...flags]);
     const on = (await run('--thinking', 'on')) as { speed: { promptTokens: number } };
@@ -101,10 +105,11 @@ describe('vitrine with a model that reasons', () => {
     expect(off.speed.promptTokens).toBeGreaterThan(on.speed.promptTokens);
   });
 
-  it('--effort reaches the template of gpt-oss', async () => {
+  it('passes --effort to the template of gpt-oss', async () => {
     const model = folders.harmony('llama_untied');
     const run = (...flags: string[]) => runJson(['generate', 'Why?', '-m', model, ...QUICK, '--json', ...flags]);
-    const count = async (effort: string) => ((await run('--effort', effort)) as { speed: { promptTokens: number } }).speed.promptTokens; // prettier-ignore
+    const count = async (effort: string) =>
+      ((await run('--effort', effort)) as { speed: { promptTokens: number } }).speed.promptTokens;
     expect(await count('medium')).not.toBe(await count('low'));
   });
 
@@ -112,7 +117,7 @@ describe('vitrine with a model that reasons', () => {
     ['generate', '--effort', 'low', /^vitrine: --effort: the chat template of .* does not read reasoning_effort/m],
     ['chat', '--thinking', 'off', /^vitrine: --thinking: the chat template of .* does not read enable_thinking/m],
     ['chat', '--effort', 'extreme', /^vitrine: .*--effort.*low, medium, high/m],
-  ])('%s %s is refused where it means nothing', async (command, flag, value, message) => {
+  ])('%s refuses %s if the template does not read it', async (command, flag, value, message) => {
     const { code, stderr } = await runCli([command, '-m', MODEL, ...QUICK, flag, value], { stdin: 'Why?\n' });
     expect(code).toBe(1);
     expect(stderr).toMatch(message);
@@ -127,10 +132,10 @@ describe('a conversation with a model that reasons', () => {
       '<think>\nHm.\n</think>\n\nYes. </think><|im_end|>',
       { content: 'Yes. </think>', reasoning_content: '\nHm.\n' },
     ],
-    // The template would cut what stands before the tag, if no reasoning were given.
+    // Without reasoning_content, the template would remove the text before the tag.
     ['qwen3', 'Yes. </think> ends it.<|im_end|>', { content: 'Yes. </think> ends it.', reasoning_content: '' }],
     ['deepseek-r1-distill', 'Hm.\n</think>\n\nYes.<|im_end|>', { content: '<think>Hm.\n</think>\n\nYes.' }],
-  ])('keeps reasoning where the template of %s looks for it', async (template, text, message) => {
+  ])('keeps reasoning where the template of %s reads it', async (template, text, message) => {
     const model = await load(folders.think('qwen2', template), { backend: 'reference' });
     const conversation = new Conversation(model);
     for await (const token of conversation.say('Why?', saying(model, text))) expect(token.channel).toBeDefined();
@@ -138,7 +143,7 @@ describe('a conversation with a model that reasons', () => {
       { role: 'user', content: 'Why?' },
       { role: 'assistant', ...message },
     ]);
-    // The template drops the thought of a turn that is over.
+    // The template leaves out the reasoning of earlier turns.
     const next = model.renderChat([...conversation.messages, { role: 'user', content: 'And?' }]).text;
     expect(next).toContain('Yes.');
     expect(next).not.toContain('Hm.');
@@ -146,7 +151,7 @@ describe('a conversation with a model that reasons', () => {
     model.dispose();
   });
 
-  it('keeps the reasoning and the call of a harmony turn', async () => {
+  it('keeps the reasoning and the tool call of a harmony turn', async () => {
     const model = await load(folders.harmony('llama_untied'), { backend: 'reference' });
     const conversation = new Conversation(model);
     const text =

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { load } from '../../src/index.ts';
 import { loadNetwork } from '../../src/engine/load/load-network.ts';
 import type { ModelFiles } from '../../src/loader/model-files.ts';
-import { openFolder } from '../../src/loader/open-folder.ts';
+import { openFolder } from '../../src/loader/folder/open-folder.ts';
 import type { Backend } from '../../src/tensor/backend.ts';
 import { BACKEND_NAMES, createBackend } from '../../src/tensor/backends.ts';
 import { liveTensors } from '../../src/tensor/tensor.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { load } from '../../src/engine/load/load.ts';
-import { openModel } from '../../src/loader/open-model.ts';
+import { openModel } from '../../src/loader/open/open-model.ts';
 import { MODEL, runCli } from '../cli/run-cli.ts';
 
 let parent: string;
@@ -43,7 +43,7 @@ describe('verify', () => {
     buffer[0] ^= 1;
     await weights.write(buffer, 0, 1, 200_000);
     await weights.close();
-    const refusal = /model\.safetensors: its \d+ bytes are not those that were published/;
+    const refusal = /model\.safetensors: its \d+ bytes differ from the published file/;
     await expect(load(folder, { verify: true, backend: 'reference' })).rejects.toThrow(refusal);
     await expect(openModel(folder, { verify: true })).rejects.toThrow(refusal);
     for (const command of commands('--verify')) {

@@ -3,7 +3,7 @@ import { runPass } from '../../src/engine/passes.ts';
 import { loadNetwork } from '../../src/engine/load/load-network.ts';
 import { planNetwork } from '../../src/engine/load/plan-network.ts';
 import { memoryNeed } from '../../src/engine/load/memory-plan.ts';
-import { openFolder } from '../../src/loader/open-folder.ts';
+import { openFolder } from '../../src/loader/folder/open-folder.ts';
 import { KvCache } from '../../src/model/cache/kv-cache.ts';
 import type { Backend } from '../../src/tensor/backend.ts';
 import { attention, type AttentionOptions } from '../../src/tensor/ops/attention.ts';

@@ -3,7 +3,7 @@ import { type Edit, type GenerateOptions, liveTensors, Model } from '../../src/i
 import { loadNetwork } from '../../src/engine/load/load-network.ts';
 import type { WeightOptions } from '../../src/engine/load/load-options.ts';
 import type { Checkpoint } from '../../src/loader/model-files.ts';
-import { openFolder } from '../../src/loader/open-folder.ts';
+import { openFolder } from '../../src/loader/folder/open-folder.ts';
 import type { Backend } from '../../src/tensor/backend.ts';
 import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
 import { TensorflowBackend } from '../../src/tensor/tensorflow/tensorflow-backend.ts';

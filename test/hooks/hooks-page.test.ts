@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { planNetwork } from '../../src/engine/load/plan-network.ts';
 import { samplerHooks } from '../../src/engine/generate/choose-token.ts';
-import { openFolder } from '../../src/loader/open-folder.ts';
+import { openFolder } from '../../src/loader/folder/open-folder.ts';
 import type { Hook } from '../../src/tensor/hook-point.ts';
 import { MIXTURES, MODELS, modelFolder } from '../support/fixtures.ts';
 

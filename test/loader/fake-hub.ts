@@ -14,41 +14,41 @@ export interface Received {
   readonly headers: IncomingMessage['headers'];
 }
 
-/** Answers a request itself, and says so, or leaves it to the fake hub. */
+/** Answers a request and returns true, or returns false, so that the fake hub answers it. */
 export type Fault = (request: Received, response: ServerResponse) => boolean;
 
 /**
- * As much of the Hugging Face hub as a download meets: /api/models, /resolve with Range, and large files (safetensors) by
- * a redirect to another host, as the real one does, with an ETag that is not the file's hash.
+ * The parts of the Hugging Face hub that a download uses: /api/models, /resolve with Range, and a redirect to another host for
+ * large files (safetensors), as in the real one, with an ETag that is not the file's hash.
  */
 export class FakeHub {
   readonly files = new Map<string, Buffer>();
   readonly revisions = new Map([['main', COMMIT]]);
-  /** Entries added to the listing as they are. */
+  /** Further entries of the listing. */
   readonly listed: object[] = [];
   readonly received: Received[] = [];
   fault: Fault = () => false;
-  private readonly servers: { readonly hub: Server; readonly cdn: Server };
+  readonly #servers: { readonly hub: Server; readonly cdn: Server };
 
   constructor() {
     const server = (host: Received['host']): Server =>
       createServer((request, response) => {
         const received = { host, url: decodeURIComponent(request.url!), headers: request.headers };
         this.received.push(received);
-        if (!this.fault(received, response)) this.answer(received, response);
+        if (!this.fault(received, response)) this.#answer(received, response);
       });
-    this.servers = { hub: server('hub'), cdn: server('cdn') };
+    this.#servers = { hub: server('hub'), cdn: server('cdn') };
   }
 
   async start(): Promise<this> {
-    for (const server of [this.servers.hub, this.servers.cdn]) {
+    for (const server of [this.#servers.hub, this.#servers.cdn]) {
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     }
     return this;
   }
 
   async stop(): Promise<void> {
-    for (const server of [this.servers.hub, this.servers.cdn]) {
+    for (const server of [this.#servers.hub, this.#servers.cdn]) {
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();
       await closed;
@@ -56,17 +56,17 @@ export class FakeHub {
   }
 
   address(host: Received['host']): string {
-    return `http://127.0.0.1:${(this.servers[host].address() as AddressInfo).port}`;
+    return `http://127.0.0.1:${(this.#servers[host].address() as AddressInfo).port}`;
   }
 
-  /** The requests for a file's contents; by Range where there was one. */
+  /** The Range of each request for a file's contents; undefined where there was none. */
   fetches(name: string, host: Received['host']): (string | undefined)[] {
     return this.received
       .filter((request) => request.host === host && request.url.endsWith(`/${name}`))
       .map(({ headers }) => headers.range);
   }
 
-  private answer({ host, url, headers }: Received, response: ServerResponse): void {
+  #answer({ host, url, headers }: Received, response: ServerResponse): void {
     const { pathname } = new URL(url, 'http://fake');
     const revision = /^\/api\/models\/org\/model\/revision\/(.+)$/.exec(pathname)?.[1];
     const name = /^\/(?:org\/model\/resolve\/[^/]+|cdn)\/(.+)$/.exec(pathname)?.[1];
@@ -75,7 +75,7 @@ export class FakeHub {
       if (sha === undefined) response.writeHead(404, { 'x-error-code': 'RevisionNotFound' }).end();
       else json(response, { _id: '1', id: 'org/model', sha, lastModified: '2026-01-01T00:00:00Z' });
     } else if (pathname === `/api/models/org/model/tree/${COMMIT}`) {
-      this.list(url, response);
+      this.#list(url, response);
     } else if (name !== undefined && this.files.has(name)) {
       if (host === 'hub' && isLarge(name)) {
         response.writeHead(302, { location: `${this.address('cdn')}/cdn/${name}` }).end();
@@ -85,8 +85,8 @@ export class FakeHub {
     }
   }
 
-  /** Two pages, as a long listing has. */
-  private list(url: string, response: ServerResponse): void {
+  /** Answers with two pages, as for a long listing. */
+  #list(url: string, response: ServerResponse): void {
     const entries = [...this.files].map(([path, bytes]) => ({
       type: 'file',
       path,

@@ -9,10 +9,10 @@ import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.t
 import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { expectNear, readExpected, Runner } from '../support/fixtures.ts';
 
-// Small models written with llama.cpp's Python package gguf, with q and k of llama, granite and smollm3 permuted, 1 added
-// to the norms of Gemma, GPT-2's matrices turned and GPT-NeoX's heads taken apart, as its conversion does;
-// expected.json was computed there from the original weights: the published configuration, and per tensor the SHA-256 of
-// the f32 values in the published order of rows.
+// Small models written with llama.cpp's Python package gguf in the layout of its conversion: q and k of llama, granite and
+// smollm3 permuted, 1 added to the norms of Gemma, GPT-2's matrices transposed, the rows of GPT-NeoX's q, k and v reordered.
+// expected.json has the published configuration and, for each tensor, the SHA-256 of the f32 values in the published order of
+// rows, computed from the original weights.
 const folder = fileURLToPath(new URL('../fixtures/gguf/', import.meta.url));
 const expected = JSON.parse(readFileSync(`${folder}expected.json`, 'utf8')) as Record<
   string,
@@ -33,7 +33,7 @@ test.each(Object.keys(expected))('%s has the published names, shapes, values and
   await model.checkpoint.close();
 });
 
-test.each(['qwen3-q4_1', 'llama-bf16'])('%s is read in parts', async (name) => {
+test.each(['qwen3-q4_1', 'llama-bf16'])('reads parts of a tensor of %s', async (name) => {
   const { checkpoint } = await openGguf(`${folder}${name}.gguf`);
   const tensor = 'model.embed_tokens.weight';
   const { shape } = checkpoint.tensors.get(tensor)!;
@@ -45,12 +45,17 @@ test.each(['qwen3-q4_1', 'llama-bf16'])('%s is read in parts', async (name) => {
     await checkpoint.read(tensor, dtype, part, undefined, 64);
     expect(part).toEqual(whole.slice(64 * width, 160 * width));
   }
-  await expect(checkpoint.read(tensor, 'f32', new Uint8Array(128), undefined, elements(shape))).rejects.toThrow(/got f32 and 128 bytes from element \d+ on/); // prettier-ignore
-  if (name === 'qwen3-q4_1') await expect(checkpoint.read(tensor, 'f32', new Uint8Array(128), undefined, 5)).rejects.toThrow(/from element 5 on/); // prettier-ignore
+  await expect(checkpoint.read(tensor, 'f32', new Uint8Array(128), undefined, elements(shape))).rejects.toThrow(
+    /got f32 and 128 bytes from element \d+ on/,
+  );
+  if (name === 'qwen3-q4_1')
+    await expect(checkpoint.read(tensor, 'f32', new Uint8Array(128), undefined, 5)).rejects.toThrow(
+      /from element 5 on/,
+    );
   await checkpoint.close();
 });
 
-// Stored without loss, and with every setting that the model has: not so Gemma 2, whose query scale llama.cpp infers.
+// Models stored without loss and with all settings; not Gemma 2, whose query scale llama.cpp derives from other settings.
 test.each([
   ['granite-bf16', 'granite'],
   ['smollm3-bf16', 'smollm3'],
@@ -58,7 +63,7 @@ test.each([
   ['phi3-longrope-bf16', 'phi3_longrope_short'],
   ['gpt2-f16', 'gpt2_prefixed'],
   ['gptneox-f16', 'gpt_neox'],
-])('%s gives the logits of the model that it was made of', async (name, original) => {
+])('%s gives the logits of the original model', async (name, original) => {
   const files = await openGguf(`${folder}${name}.gguf`);
   const backend = new ReferenceBackend();
   const runner = Runner.of(backend, await loadNetwork(files, backend, { weights: 'f32' }));
@@ -68,7 +73,7 @@ test.each([
   await files.checkpoint.close();
 });
 
-test('natural dtypes: floats as they are, blocks as bf16', async () => {
+test('the natural dtype is the stored one for floats, and bf16 for block formats', async () => {
   const natural = async (name: string, tensor: string) => {
     const { checkpoint } = await openGguf(`${folder}${name}.gguf`);
     await checkpoint.close();
@@ -80,7 +85,7 @@ test('natural dtypes: floats as they are, blocks as bf16', async () => {
   expect(await natural('qwen3-q4_1', 'model.embed_tokens.weight')).toBe('bf16');
 });
 
-test('stop tokens and tokenizer come from the metadata', async () => {
+test('reads the stop tokens and the tokenizer from the metadata', async () => {
   const { checkpoint, generationConfig, tokenizer } = await openGguf(`${folder}llama-bf16.gguf`);
   await checkpoint.close();
   expect(generationConfig).toEqual({ eos_token_id: [508, 506], pad_token_id: 506 });

@@ -2,12 +2,12 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { openModel } from '../../src/loader/open-model.ts';
+import { openModel } from '../../src/loader/open/open-model.ts';
 import { GgufError } from '../../src/loader/gguf/gguf-error.ts';
 import { readGgufHeader } from '../../src/loader/gguf/gguf-header.ts';
 import { openGguf } from '../../src/loader/gguf/open-gguf.ts';
 import { GGML_TYPES } from '../../src/loader/gguf/gguf-types.ts';
-import { InputFile } from '../../src/loader/input-file.ts';
+import { InputFile } from '../../src/loader/files/input-file.ts';
 import { elements } from '../../src/tensor/dtype.ts';
 import { key, split, T, text } from './gguf-writer.ts';
 
@@ -29,7 +29,7 @@ afterAll(() => {
 
 const partName = (part: number, count = 3) => `m-0000${part + 1}-of-0000${count}.gguf`;
 
-/** A folder with the parts of a model, of which `edit` may change or leave out any. */
+/** Writes a folder with the parts of a model; `edit` may change or remove some of them. */
 function parts(
   name: string,
   edit: (files: Map<string, Buffer>) => void = () => undefined,
@@ -43,7 +43,7 @@ function parts(
   return inner;
 }
 
-test.each([0, 1, 2])('a model in three parts is the whole one, opened by part %i', async (part) => {
+test.each([0, 1, 2])('a model in three parts equals the whole one, when part %i is opened', async (part) => {
   const inner = parts(`whole-${part}`);
   const [one, several] = [await openGguf(path), await openGguf(join(inner, partName(part)))];
   expect(several.config).toEqual(one.config);
@@ -59,7 +59,7 @@ test.each([0, 1, 2])('a model in three parts is the whole one, opened by part %i
   await several.checkpoint.close();
 });
 
-test.each([0, 2])('parts in capitals are found by part %i', async (part) => {
+test.each([0, 2])('finds parts with names in capitals, when part %i is opened', async (part) => {
   const inner = parts(`capitals-${part}`, (files) => {
     for (const [name, bytes] of [...files]) {
       files.delete(name);
@@ -71,7 +71,7 @@ test.each([0, 2])('parts in capitals are found by part %i', async (part) => {
   expect(checkpoint.tensors.size).toBe(stored.length);
 });
 
-test('a folder with the parts of one model is that model', async () => {
+test('opens a folder with the parts of one model', async () => {
   const { checkpoint } = await openModel(parts('folder'));
   await checkpoint.close();
   expect(checkpoint.tensors.size).toBe(stored.length);
@@ -84,7 +84,7 @@ test.each<[string, (files: Map<string, Buffer>) => void, RegExp, ((part: number)
   [
     'one part under two names',
     (files) => files.set(partName(1), files.get(partName(2))!),
-    /00002-of.*expected part 2 by its name, and it says 3/,
+    /00002-of.*expected part 2, as its name says, got part 3/,
   ],
   [
     'a part of another count',
@@ -103,10 +103,10 @@ test.each<[string, (files: Map<string, Buffer>) => void, RegExp, ((part: number)
       twice[1] = stored[0];
       files.set(partName(1), split(whole, twice, 3)[1]);
     },
-    /00002-of.*"token_embd.*is in .*00001-of.* too/,
+    /00002-of.*"token_embd.*is in .*00001-of.* as well/,
   ],
   [
-    'a part with a tensor less',
+    'a part with fewer tensors',
     (files) => {
       const fewer = split(whole, stored, 3, () => []);
       files.set(partName(2), patchCount(split(whole, stored.slice(0, -3), 3)[2]));
@@ -117,7 +117,7 @@ test.each<[string, (files: Map<string, Buffer>) => void, RegExp, ((part: number)
   [
     'a part that names another architecture',
     () => undefined,
-    /00003-of.*another general.architecture.*different models/,
+    /00003-of.*the same general.architecture.*different models/,
     (part) => (part === 2 ? [other('qwen2')] : []),
   ],
 ])('refuses %s', async (name, edit, message, more) => {
@@ -126,28 +126,30 @@ test.each<[string, (files: Map<string, Buffer>) => void, RegExp, ((part: number)
   expect((error as Error).message).toMatch(message);
 });
 
-/** Says that all tensors are there. */
+/** Sets split.tensors.count to the number of all tensors. */
 function patchCount(part: Buffer): Buffer {
   const name = Buffer.from('split.tensors.count');
   part.writeUInt32LE(stored.length, part.indexOf(name) + name.length + 4);
   return part;
 }
 
-test('refuses a part under a name that does not lead to the others', async () => {
+test('refuses a part whose name does not give the names of the others', async () => {
   const inner = parts('renamed');
   writeFileSync(join(inner, 'model.gguf'), readFileSync(join(inner, partName(0))));
   await expect(openGguf(join(inner, 'model.gguf'))).rejects.toThrow(/part 1 of 3.*NAME-00001-of-00003\.gguf/);
   writeFileSync(join(inner, 'm-00001-of-00004.gguf'), readFileSync(join(inner, partName(0))));
-  await expect(openGguf(join(inner, 'm-00001-of-00004.gguf'))).rejects.toThrow(/one of 3 parts, and its name says 4/);
+  await expect(openGguf(join(inner, 'm-00001-of-00004.gguf'))).rejects.toThrow(
+    /expected a name that says 3 parts.*got 4/,
+  );
 });
 
-test('a part that links out of the folder is not followed', async () => {
+test('refuses a part that is a link out of the folder', async () => {
   const inner = parts('links', (files) => files.delete(partName(1)));
   symlinkSync(path, join(inner, partName(1)));
   await expect(openGguf(join(inner, partName(0)))).rejects.toThrow(/m-00002-of-00003\.gguf: links to .* outside/);
 });
 
-test('MODEL.GGUF, a GGUF file under another name, and the only one of a folder open', async () => {
+test('opens MODEL.GGUF, a GGUF file with another name, and a folder with one GGUF file', async () => {
   const inner = join(folder, 'names');
   mkdirSync(inner);
   for (const name of ['MODEL.GGUF', 'sha256-0123']) {
@@ -165,7 +167,7 @@ test.each([
   ['a safetensors file', Buffer.concat([Buffer.from([2, 0, 0, 0, 0, 0, 0, 0]), Buffer.from('{}')])],
   ['a Git LFS pointer', Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:0')],
   ['an HTML or XML page', Buffer.from('<!DOCTYPE html><html>')],
-])('a .gguf file that is %s says so', async (what, bytes) => {
+])('the error about a .gguf file that is %s says so', async (what, bytes) => {
   const file = join(folder, 'other.gguf');
   writeFileSync(file, bytes);
   await expect(openModel(file)).rejects.toThrow(new RegExp(`"GGUF"\\. It looks like ${what}`));

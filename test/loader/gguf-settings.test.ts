@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { convert } from '../../src/loader/convert-model.ts';
-import { openFolder } from '../../src/loader/open-folder.ts';
+import { convert } from '../../src/loader/convert/convert-model.ts';
+import { openFolder } from '../../src/loader/folder/open-folder.ts';
 import { openGguf } from '../../src/loader/gguf/open-gguf.ts';
 import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 import { array, f32, key, T, text, u32, u8, withKeys } from './gguf-writer.ts';
@@ -32,15 +32,15 @@ async function opened(name: string, ...keys: Buffer[]) {
 const rope = (name: string, value: number) => key(`llama.rope.${name}`, T.f32, f32(value));
 const type = (value: string) => key('llama.rope.scaling.type', T.text, text(value));
 
-// What llama.cpp makes of them (llama-model.cpp, load_hparams): the type is linear by default, the factor may have its older
-// name, and 0 is none.
+// As llama.cpp reads the keys (llama-model.cpp, load_hparams): the type is linear by default, the factor may have its older
+// name, and a factor of 0 means no scaling.
 test.each<[string, Buffer[], unknown]>([
   ['no key', [], null],
   ['the older key', [rope('scale_linear', 4)], { rope_type: 'linear', factor: 4 }],
   ['a factor without a type', [rope('scaling.factor', 2.5)], { rope_type: 'linear', factor: 2.5 }],
   ['type and factor', [type('linear'), rope('scaling.factor', 4)], { rope_type: 'linear', factor: 4 }],
   ['both keys', [rope('scaling.factor', 2), rope('scale_linear', 4)], { rope_type: 'linear', factor: 2 }],
-  ['a factor that is none', [type('none'), rope('scaling.factor', 4)], null],
+  ['a factor with type none', [type('none'), rope('scaling.factor', 4)], null],
   ['a factor of 1', [rope('scale_linear', 1)], null],
   ['a factor of 0', [rope('scaling.factor', 0)], null],
   [
@@ -53,7 +53,7 @@ test.each<[string, Buffer[], unknown]>([
     [type('yarn'), rope('scaling.factor', 4), rope('scaling.attn_factor', 2)],
     { rope_type: 'yarn', factor: 4, attention_factor: 2 * (0.1 * Math.log(4) + 1) },
   ],
-])('rope_scaling of %s', async (_, keys, expected) => {
+])('reads rope_scaling from %s', async (_, keys, expected) => {
   expect((await opened('llama-bf16', ...keys)).config.rope_scaling).toEqual(expected);
 });
 
@@ -65,19 +65,19 @@ test.each<[string, string, Buffer[], RegExp]>([
     [type('yarn'), rope('scaling.factor', 4), rope('scaling.yarn_ext_factor', 0.5)],
     /yarn_ext_factor.*expected 1 or none, got 0\.5/,
   ],
-  ['a type that is not known', 'llama-bf16', [type('spiral')], /expected none, linear or yarn, got "spiral"/],
+  ['an unknown type', 'llama-bf16', [type('spiral')], /expected none, linear or yarn, got "spiral"/],
   ['longrope without factors', 'llama-bf16', [type('longrope')], /got "longrope"/],
   ['a negative factor', 'llama-bf16', [rope('scaling.factor', -2)], /not negative, got -2/],
   ['divisors and a factor', 'llama3-rope-q8_0', [rope('scaling.factor', 2)], /beside the divisors/],
-  ['attention to what follows', 'llama-bf16', [key('llama.attention.causal', T.bool, u8(0))], /attention\.causal/],
+  ['attention to later tokens', 'llama-bf16', [key('llama.attention.causal', T.bool, u8(0))], /attention\.causal/],
   [
-    'experts chosen otherwise',
+    'another gating of experts',
     'qwen3moe-bf16',
     [key('qwen3moe.expert_gating_func', T.u32, u32(2))],
     /expert_gating_func.*expected 1 or none, got 2/,
   ],
   [
-    'experts scaled',
+    'scaled weights of experts',
     'mixtral-bf16',
     [key('llama.expert_weights_scale', T.f32, f32(2.5))],
     /expert_weights_scale.*got 2\.5/,
@@ -86,7 +86,7 @@ test.each<[string, string, Buffer[], RegExp]>([
   await expect(openGguf(write(withKeys(fixture(name), ...keys)))).rejects.toThrow(message);
 });
 
-test('a rotary part of a head is refused where the published code rotates all of it', async () => {
+test('refuses fewer rotary dimensions than a head has, where the published code rotates all of them', async () => {
   const bytes = fixture('llama-bf16');
   const at = bytes.indexOf('llama.rope.dimension_count');
   expect(at).toBeGreaterThan(0);
@@ -94,7 +94,7 @@ test('a rotary part of a head is refused where the published code rotates all of
   await expect(openGguf(write(bytes))).rejects.toThrow(/rope\.dimension_count.*expected 16, all dimensions.*got 8/);
 });
 
-test('divisors of 1 throughout scale nothing', async () => {
+test('has no rope_scaling where all divisors are 1', async () => {
   const bytes = fixture('llama3-rope-q8_0');
   const header = await import('../../src/loader/gguf/gguf-header.ts');
   const { tensors } = await header.readGgufHeader({
@@ -112,13 +112,13 @@ test('divisors of 1 throughout scale nothing', async () => {
   expect(model.config.rope_scaling).toBeNull();
 });
 
-test('keys that nobody knows are noted, those of the fixtures are known', async () => {
+test('notes the keys that are not supported, and no key of the fixtures', async () => {
   const { notes } = await opened(
     'llama-bf16',
     key('llama.logit_scale', T.f32, f32(2)),
     key('general.mood', T.u8, u8(1)),
   );
-  expect(notes).toEqual(['metadata keys that are not known here are ignored: "llama.logit_scale".']);
+  expect(notes).toEqual(['metadata keys that are not supported are ignored: "llama.logit_scale".']);
   for (const name of [
     'llama-bf16',
     'gemma2-bf16',
@@ -135,7 +135,6 @@ test('keys that nobody knows are noted, those of the fixtures are known', async 
     'olmo2-f16',
     'smollm3-bf16',
   ])
-    // prettier-ignore
     expect((await opened(name)).notes, name).toEqual([]);
   const many = Array.from({ length: 300 }, (_, i) => key(`llama.${'x'.repeat(60_000)}${i}`, T.u8, u8(1)));
   const [note] = (await opened('llama-bf16', ...many)).notes!;
@@ -143,12 +142,12 @@ test('keys that nobody knows are noted, those of the fixtures are known', async 
   expect(note.length).toBeLessThan(2000);
 });
 
-test('a value for every layer that is the same for all is that value', async () => {
+test('takes an array of equal values, one for each layer, as one value', async () => {
   const name = 'qwen2.attention.head_count_kv';
   const bytes = fixture('qwen2-q8_0');
   const plain = await opened('qwen2-q8_0');
   const heads = plain.config.num_key_value_heads as number;
-  // The key itself is renamed, and comes again as an array.
+  // The key is renamed, and added again with an array.
   bytes.write('qwen2.attention.head_count_xx', bytes.indexOf(name));
   const each = (values: number[]) => withKeys(bytes, key(name, T.array, array(T.u32, values.map(u32))));
   const model = await openGguf(write(each([heads, heads])));
@@ -157,7 +156,7 @@ test('a value for every layer that is the same for all is that value', async () 
   await expect(openGguf(write(each([heads, heads + 1])))).rejects.toThrow(/head_count_kv.*got an array of 2/);
 });
 
-test('heads that the rows of q, k and v are none of, or that nobody counts, are refused', async () => {
+test('refuses a number of heads that is too large, or does not divide the rows of q, k and v', async () => {
   const withHeads = (heads: number) => {
     const bytes = fixture('gptneox-f16');
     const name = 'gptneox.attention.head_count';
@@ -172,7 +171,7 @@ test('heads that the rows of q, k and v are none of, or that nobody counts, are 
   await checkpoint.close();
 });
 
-test('Gemma 3 says for each layer whether it slides', async () => {
+test('reads from Gemma 3 which layers have a sliding window', async () => {
   const name = 'gemma3.attention.sliding_window_pattern';
   const bytes = fixture('gemma3-bf16');
   const at = bytes.indexOf(name);
@@ -186,13 +185,13 @@ test('Gemma 3 says for each layer whether it slides', async () => {
   );
 });
 
-test('the template for tools renders where tools are given, from a folder that convert writes too', async () => {
+test('renders the template for tools when tools are given, also from a folder that convert wrote', async () => {
   const template = key('tokenizer.chat_template.tool_use', T.text, text('TOOLS:{{ tools | tojson }}'));
   const names = key('tokenizer.chat_templates', T.array, array(T.text, [text('tool_use')]));
   const path = write(withKeys(fixture('llama-bf16'), template, names));
   const out = join(folder, 'converted');
   await convert(path, out);
-  // Twice, over its own output.
+  // The second call replaces the output of the first.
   await convert(path, out);
   for (const model of [await openGguf(path), await openFolder(out)]) {
     await model.checkpoint.close();

@@ -22,7 +22,7 @@ interface Cases {
 const readJson = (path: string): unknown =>
   JSON.parse(readFileSync(new URL(`../fixtures/tokenizers/${path}`, import.meta.url), 'utf8'));
 
-/** The metadata that llama.cpp's conversion makes of a tokenizer.json. */
+/** The metadata that llama.cpp's conversion writes for a tokenizer.json. */
 function metadataOf(json: TokenizerJson, bos: number | null, more: Record<string, GgufValue>): Metadata {
   const tokens: string[] = [];
   const types: number[] = [];
@@ -60,7 +60,7 @@ test.each([
   ['bpe_llama3', { model: 'gpt2', pre: 'llama-bpe' }],
   ['bpe_deepseek', { model: 'gpt2', pre: 'deepseek-v3' }],
   ['metaspace_llama2', { model: 'llama' }],
-])('%s comes back from its metadata', (name, more) => {
+])('restores the tokenizer %s from its metadata', (name, more) => {
   const original = readJson(`${name}/tokenizer.json`) as TokenizerJson;
   const { encode, bos_token_id } = readJson(`${name}/cases.json`) as Cases;
   const files = ggufTokenizer(metadataOf(original, bos_token_id, more))!;
@@ -70,8 +70,13 @@ test.each([
   expect(built.normalizer).toEqual(original.normalizer);
   expect(built.decoder).toEqual(original.decoder);
   expect(built.added_tokens).toEqual(original.added_tokens);
-  expect(built.model.vocab).toMatchObject(original.model.vocab);
-  if (more.model === 'gpt2') expect(built.model.merges).toEqual(original.model.merges);
+  // Not toEqual, which takes seconds for 50,000 items.
+  expect(Object.entries(original.model.vocab).find(([token, id]) => built.model.vocab[token] !== id)).toBeUndefined();
+  const isOther = (pair: [string, string], i: number) => pair.join(' ') !== built.model.merges[i]?.join(' ');
+  if (more.model === 'gpt2') {
+    expect(original.model.merges.find(isOther)).toBeUndefined();
+    expect(built.model.merges).toHaveLength(original.model.merges.length);
+  }
 
   const tokenizer = new Tokenizer(files);
   for (const { text, ids, decoded } of encode) {
@@ -85,11 +90,27 @@ const small = (more: Record<string, GgufValue>) =>
 const tokens = { 'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.tokens': ['a', 'b'] };
 
 test.each<[string, Record<string, GgufValue>, RegExp]>([
-  ['an unknown pre-tokenizer', { ...tokens, 'tokenizer.ggml.pre': 'new' }, /"new".*smollm.*qwen2/],
+  [
+    'an unknown pre-tokenizer',
+    { ...tokens, 'tokenizer.ggml.pre': 'new' },
+    /expected one of .*smollm.*qwen2.*, got "new"/,
+  ],
   ['an unknown model', { ...tokens, 'tokenizer.ggml.model': 't5' }, /gpt2 or llama, got "t5"/],
-  ['a merge of unknown tokens', { ...tokens, 'tokenizer.ggml.merges': ['a b'] }, /"a b" does not join/],
-  ['a token twice', { ...tokens, 'tokenizer.ggml.tokens': ['a', 'a'] }, /tokens 0 and 1 are both "a"/],
-  ['types for other tokens', { ...tokens, 'tokenizer.ggml.token_type': [1] }, /1 entries for 2 tokens/],
+  [
+    'a merge of unknown tokens',
+    { ...tokens, 'tokenizer.ggml.merges': ['a b'] },
+    /two tokens that join to a third, got "a b"/,
+  ],
+  [
+    'a token twice',
+    { ...tokens, 'tokenizer.ggml.tokens': ['a', 'a'] },
+    /expected different tokens, got "a" as 0 and as 1/,
+  ],
+  [
+    'types for other tokens',
+    { ...tokens, 'tokenizer.ggml.token_type': [1] },
+    /expected 2 entries, one for each token, got 1/,
+  ],
   ['no token list', { 'tokenizer.ggml.model': 'gpt2' }, /tokens.*there is none/],
   [
     'a byte token that names no byte',
@@ -104,13 +125,13 @@ test.each<[string, Record<string, GgufValue>, RegExp]>([
   [
     'a special id beyond the tokens',
     { ...tokens, 'tokenizer.ggml.merges': [], 'tokenizer.ggml.eos_token_id': 2 },
-    /eos_token_id.*2 is none of 2 tokens/,
+    /eos_token_id.*expected an id below 2, the number of tokens, got 2/,
   ],
 ])('refuses %s', (_, more, message) => {
   expect(() => ggufTokenizer(small(more))).toThrow(message);
 });
 
-test('tokens that fill gaps are no tokens, unused ones are, and only control tokens are special', () => {
+test('leaves out tokens that fill gaps, keeps unused ones, and marks only control and unknown tokens as special', () => {
   const files = ggufTokenizer(
     small({
       'tokenizer.ggml.model': 'gpt2',
@@ -129,15 +150,15 @@ test('tokens that fill gaps are no tokens, unused ones are, and only control tok
 });
 
 test.each<[string, string[]]>([
-  ['many ways to join', ['a', 'b'].flatMap((first) => words(first, 17))],
-  ['long tokens', Array.from({ length: 20_000 }, (_, i) => `${i}`.padStart(120, 'q'))],
-])('a vocabulary with %s is refused before the work is done', (_, tokens) => {
+  ['too many merges', ['a', 'b'].flatMap((first) => words(first, 15))],
+  ['long tokens', Array.from({ length: 5_000 }, (_, i) => `${i}`.padStart(120, 'q'))],
+])('refuses a vocabulary with %s before all merges are computed', (_, tokens) => {
   const scores = tokens.map(() => -1);
   expect(() =>
     ggufTokenizer(
       small({ 'tokenizer.ggml.model': 'llama', 'tokenizer.ggml.tokens': tokens, 'tokenizer.ggml.scores': scores }),
     ),
-  ).toThrow(/more ways to join/);
+  ).toThrow(/no more merges than published vocabularies/);
 });
 
 /** All words of a and b of up to `length` letters that begin with `first`. */
@@ -146,7 +167,7 @@ function words(first: string, length: number): string[] {
   return [first, ...words(`${first}a`, length), ...words(`${first}b`, length)];
 }
 
-test.each([...PRE_TOKENIZERS.keys()])('the pre-tokenizer %s can be built', (pre) => {
+test.each([...PRE_TOKENIZERS.keys()])('the pre-tokenizer %s gives a tokenizer without loss', (pre) => {
   const original = readJson('bpe_chatml/tokenizer.json') as TokenizerJson;
   const tokenizer = new Tokenizer(ggufTokenizer(metadataOf(original, null, { model: 'gpt2', pre }))!);
   const text = "Ώρα, it's 1234 o'clock! 日本\n";

@@ -34,7 +34,7 @@ const MATRICES: [name: string, rows: number][] = [
 ];
 const VECTORS = ['output_norm', 'blk.0.attn_norm', 'blk.0.ffn_norm'];
 
-/** A llama of one layer, whose matrices are `data` of the type with this number. */
+/** Writes a llama of one layer, whose matrices are `data` of the type with this number. */
 function model(type: number, data: (rows: number) => Buffer, columns = D): string {
   const number = (name: string, value: number) => key(`llama.${name}`, T.u32, u32(value));
   const keys = [
@@ -63,7 +63,7 @@ function model(type: number, data: (rows: number) => Buffer, columns = D): strin
   return file;
 }
 
-/** Rows of the fixture's ordinary blocks, each row rotated by one element more, so that no two matrices' rows are mixed up. */
+/** Rows made of two blocks of the fixture in turn, beginning with the other block in every second row. */
 function rowsOf(format: Format, rows: number): Buffer {
   const ordinary = Buffer.from(blocks[format.name].blocks, 'base64').subarray(0, 2 * format.blockBytes);
   const perRow = D / format.blockSize;
@@ -79,7 +79,7 @@ const types = [...GGML_TYPES].flatMap(([number, { name, format }]) =>
   format && format.blockSize > 1 ? [{ number, name, format }] : [],
 );
 
-test.each(types)('a model in $name is that of its numbers as f32', async ({ number, name, format }) => {
+test.each(types)('a model stored as $name equals the model of its values in f32', async ({ number, name, format }) => {
   const decoded = (rows: number): Buffer => {
     const values = new Float32Array(rows * D);
     format.decode(rowsOf(format, rows), values);
@@ -109,12 +109,12 @@ test.each(types)('a model in $name is that of its numbers as f32', async ({ numb
   expect(logits[0].every(Number.isFinite)).toBe(true);
 });
 
-test('rows that are no whole number of blocks, and types that cannot be read, are refused', async () => {
+test('refuses rows that are not a whole number of blocks, and types that cannot be decoded', async () => {
   await expect(openGguf(model(12, () => Buffer.alloc(0), 96))).rejects.toThrow(
-    /rows of 96 elements.*Q4_K blocks of 256/,
+    /Q4_K blocks of 256, got rows of 96 elements/,
   );
   await expect(openGguf(model(26, (rows) => Buffer.alloc(4 * rows * D)))).rejects.toThrow(
     /stored as I32.*Q5_0.*IQ4_XS/,
   );
-  await expect(openGguf(model(31, () => Buffer.alloc(0)))).rejects.toThrow(/Q4_0_4_4.*given up.*newer version/);
+  await expect(openGguf(model(31, () => Buffer.alloc(0)))).rejects.toThrow(/Q4_0_4_4.*removed.*newer version/);
 });

@@ -1,4 +1,4 @@
-/** Writes GGUF files, right ones and wrong ones, from the numbers that they are to hold. */
+/** The contents of a GGUF file, valid or not. */
 export interface GgufParts {
   magic?: string;
   version?: number;
@@ -6,7 +6,7 @@ export interface GgufParts {
   keyCount?: bigint;
   keys?: Buffer[];
   tensors?: Buffer[];
-  /** Where the data begins. Default 32. */
+  /** The data begins at a multiple of this number of bytes. Default 32. */
   alignment?: number;
   data?: Buffer;
 }
@@ -65,17 +65,19 @@ export function gguf(parts: GgufParts = {}): Buffer {
   return Buffer.concat([header, padding, data]);
 }
 
-/** The same file with more keys. */
+/** A copy of a file with more keys. */
 export function withKeys(file: Buffer, ...keys: Buffer[]): Buffer {
   const added = keys.reduce((sum, { length }) => sum + length, 0);
   const padKey = key('padding', T.text, text(''));
-  // What is added is a whole number of alignments, so that the data stays aligned.
+  // The added bytes are a multiple of the alignment, so that the data stays aligned.
   const pad = key('padding', T.text, text(' '.repeat((32 - ((added + padKey.length) % 32)) % 32)));
   const count = u64(file.readBigUInt64LE(16) + BigInt(keys.length + 1));
   return Buffer.concat([file.subarray(0, 16), count, ...keys, pad, file.subarray(24)]);
 }
 
-/** A file cut into parts as llama-gguf-split does: all keys in the first, `tensors` of a header dealt to the parts in turn. */
+/**
+ * The parts of a file as llama-gguf-split writes them: all keys in the first, and the tensors distributed to the parts in turn.
+ */
 export function split(
   file: Buffer,
   stored: { name: string; type: number; shape: readonly number[]; position: number; bytes: number }[],

@@ -5,15 +5,22 @@ import { hostname, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 
-import { openModel } from '../../src/loader/open-model.ts';
+import { openModel } from '../../src/loader/open/open-model.ts';
 import { defaultModelFolder } from '../../src/loader/default-model.ts';
 import { downloadModel, type DownloadOptions } from '../../src/loader/hub/download.ts';
 import { HubError, HubUnreachableError } from '../../src/loader/hub/hub-error.ts';
-import { verifyFolder } from '../../src/loader/verify.ts';
+import { verifyFolder } from '../../src/loader/verify/verify-folder.ts';
 import { modelFolder } from '../support/fixtures.ts';
 import { COMMIT, FakeHub, type Fault, gitSha1, sha256 } from './fake-hub.ts';
 
-// A hub, or what stands in its place, that breaks, lies, or never comes to an end.
+// A hub, or a server in its place, that breaks connections, states wrong facts, or does not end.
+
+// The waits between two attempts take a hundredth of their time.
+vi.mock('node:timers/promises', async (original) => {
+  const timers = await original<typeof import('node:timers/promises')>();
+  const shorter: typeof timers.setTimeout = (delay = 0, ...rest) => timers.setTimeout(delay / 100, ...rest);
+  return { ...timers, setTimeout: shorter };
+});
 
 const WEIGHTS = Buffer.from(Array.from({ length: 200_000 }, (_, i) => (i * i) % 251));
 
@@ -27,8 +34,7 @@ beforeEach(async () => {
   hub.files.set('tokenizer.json', Buffer.from('{}'));
   hub.files.set('model.safetensors', WEIGHTS);
   home = await mkdtemp(join(tmpdir(), 'vitrine-hub-'));
-  // A fiftieth of the usual patience.
-  env = { HF_HOME: home, HF_ENDPOINT: hub.address('hub'), HF_HUB_ETAG_TIMEOUT: '0.2', HF_HUB_DOWNLOAD_TIMEOUT: '0.2' };
+  env = { HF_HOME: home, HF_ENDPOINT: hub.address('hub') };
 });
 
 afterEach(async () => {
@@ -62,7 +68,7 @@ const onWeights =
     return host === 'cdn';
   };
 
-/** Sends a piece every so often until the reader has gone. */
+/** Sends a piece at an interval until the connection is closed. */
 const trickle = (piece: string, everyMs: number) => (response: ServerResponse) => {
   response.writeHead(200);
   const timer = setInterval(() => response.write(piece), everyMs);
@@ -86,10 +92,11 @@ describe('a hub that does not end', () => {
       /model\.safetensors: .* sent \d+ bytes in 0\.2 s/,
     ],
   ])(
-    'and %s is given up',
+    'and %s, is given up',
     async (_, fault, message) => {
       hub.fault = fault;
-      const error = await failure(download());
+      const impatient = { ...env, HF_HUB_ETAG_TIMEOUT: '0.2', HF_HUB_DOWNLOAD_TIMEOUT: '0.2' };
+      const error = await failure(download({ env: impatient }));
       expect(error).toBeInstanceOf(HubUnreachableError);
       expect(error.message).toMatch(message);
       await expect(readdir(repo('snapshots'))).rejects.toThrow(/ENOENT/);
@@ -98,11 +105,15 @@ describe('a hub that does not end', () => {
   );
 
   test.each<[string, (page: number) => { body: string; next?: string }, RegExp]>([
-    ['has no last page', (page) => ({ body: '[]', next: `/p${page}` }), /more than 100 pages/],
-    ['leads back to a page of its own', (page) => ({ body: '[]', next: `/p${page % 2}` }), /leads back to a page/],
-    ['goes on elsewhere', () => ({ body: '[]', next: 'http://127.0.0.1:9/x' }), /goes on at another host/],
-    ['is a page of 100 MB', () => ({ body: `["${'a'.repeat(100e6)}"]` }), /longer than 16\.0 MB/],
-  ])('and a listing that %s, are refused', async (_, answer, message) => {
+    ['has no last page', (page) => ({ body: '[]', next: `/p${page}` }), /at most 100 pages/],
+    [
+      'leads back to a page of its own',
+      (page) => ({ body: '[]', next: `/p${page % 2}` }),
+      /leads back to an earlier page/,
+    ],
+    ['continues elsewhere', () => ({ body: '[]', next: 'http://127.0.0.1:9/x' }), /continues at another host/],
+    ['is a page of 100 MB', () => ({ body: `["${'a'.repeat(100e6)}"]` }), /at most 16\.0 MB/],
+  ])('and whose listing %s, is refused', async (_, answer, message) => {
     let page = 0;
     hub.fault = ({ url }, response) => {
       if (!/\/tree\/|^\/p/.test(url)) return false;
@@ -114,15 +125,24 @@ describe('a hub that does not end', () => {
     expect((await failure(download())).message).toMatch(message);
   });
 
-  test('is not what a slow line is: 50 kB/s bring all', async () => {
+  test('is given up, but a slow connection is not: 50 kB/s are enough', async () => {
+    // The clock is put forward by 20 ms at each piece.
+    let skipped = 0;
+    const now = performance.now.bind(performance);
+    vi.spyOn(performance, 'now').mockImplementation(() => now() + skipped);
+    onTestFinished(() => {
+      vi.restoreAllMocks();
+    });
     hub.fault = onWeights((response) => {
       response.writeHead(200, { 'content-length': WEIGHTS.length });
-      let sent = 0;
-      const timer = setInterval(() => {
-        response.write(WEIGHTS.subarray(sent, (sent += 1000)));
-        if (sent >= WEIGHTS.length) response.end();
-        if (sent >= WEIGHTS.length) clearInterval(timer);
-      }, 20);
+      const send = (sent: number): void => {
+        skipped += 20;
+        response.write(WEIGHTS.subarray(sent, sent + 1000), () => {
+          if (sent + 1000 < WEIGHTS.length) setImmediate(send, sent + 1000);
+          else response.end();
+        });
+      };
+      send(0);
     });
     const slow = { ...env, HF_HUB_DOWNLOAD_TIMEOUT: '2' };
     const folder = await download({ env: slow });
@@ -132,7 +152,7 @@ describe('a hub that does not end', () => {
 });
 
 describe('attempts', () => {
-  test('are told, with the reason', async () => {
+  test('are reported, with the reason', async () => {
     const answers = [429, 503];
     hub.fault = ({ host }, response) => {
       const status = host === 'cdn' ? answers.shift() : undefined;
@@ -172,30 +192,32 @@ describe('a listing', () => {
     expect(await readdir(home)).toEqual([]);
   });
 
-  test('that names every file twice, and 5,000 others, is read', async () => {
+  test('that lists every file twice, and 5,000 others, is read', async () => {
     for (const [path, bytes] of hub.files)
       if (path !== 'model.safetensors') hub.listed.push(entry(path, bytes.length, gitSha1(bytes)));
     hub.listed.push(...Array.from({ length: 5000 }, (_, i) => entry(`images/${i}.png`)));
     expect((await readdir(await download())).length).toBe(3);
   });
 
-  test('of another size than the server has is an error before a byte is kept', async () => {
+  test('with another size than the server states is an error, and no byte is kept', async () => {
     hub.fault = onWeights((response) => void response.writeHead(200, { 'content-length': 7 }).end('1234567'));
-    expect((await failure(download())).message).toMatch(/expected 200000 bytes, as the hub lists it; the server has 7/);
+    expect((await failure(download())).message).toMatch(
+      /expected 200000 bytes, as the hub lists, got 7 from the server/,
+    );
     expect((await readdir(repo('blobs'))).filter((name) => name.includes('incomplete'))).toEqual([]);
   });
 });
 
 test.each([
   ['file:///etc/passwd', /refers to "file:\/\/", which is not an https: address/],
-  ['http://[bad', /redirects to "http:\/\/\[bad", which is no address/],
+  ['http://[bad', /redirects to "http:\/\/\[bad", which is not an address/],
   ['/again', /more than 5 redirects/],
 ])('a redirect to %s is not followed', async (location, message) => {
   hub.fault = onEvery((response) => void response.writeHead(302, { location }).end());
   expect((await failure(download())).message).toMatch(message);
 });
 
-test('a resume counts what is there, in progress and in bytes to fetch', async () => {
+test('a continued download counts the bytes that it has, and asks for the others only', async () => {
   await mkdir(repo('blobs'), { recursive: true });
   await writeFile(`${blob()}.vitrine.incomplete`, WEIGHTS.subarray(0, 150_000));
   const seen: number[] = [];
@@ -204,22 +226,22 @@ test('a resume counts what is there, in progress and in bytes to fetch', async (
   expect(hub.fetches('model.safetensors', 'cdn')).toEqual(['bytes=150000-']);
 });
 
-test('what killed downloads left is cleared by the next one, what living ones make is not', async () => {
-  const dead = `${hostname()}-${spawnSync(process.execPath, ['--version']).pid}-a`;
-  const living = `${hostname()}-${process.pid}-a`;
+test('a download removes the files of killed processes, and not those of running ones', async () => {
+  const ended = `${hostname()}-${spawnSync(process.execPath, ['--version']).pid}-a`;
+  const running = `${hostname()}-${process.pid}-a`;
   await mkdir(repo('blobs'), { recursive: true });
   const other = repo('blobs', 'b'.repeat(64));
   const cleared = [
-    `${other}.${dead}.incomplete`,
+    `${other}.${ended}.incomplete`,
     `${other}.vitrine.incomplete`,
-    `${blob()}.${dead}.incomplete`,
-    repo(`.vitrine-${dead}`),
+    `${blob()}.${ended}.incomplete`,
+    repo(`.vitrine-${ended}`),
   ];
   const kept = [
-    `${other}.${living}.incomplete`,
+    `${other}.${running}.incomplete`,
     `${other}.incomplete`,
     `${other}.elsewhere-1-a.incomplete`,
-    repo(`.vitrine-${living}`),
+    repo(`.vitrine-${running}`),
   ];
   for (const path of [...cleared, ...kept]) await writeFile(path, 'x');
   await download();
@@ -233,7 +255,7 @@ test('what killed downloads left is cleared by the next one, what living ones ma
 });
 
 describe('a cache that cannot be written', () => {
-  /** Runs `body` while nobody may write in `folder`; root may everywhere, so that it is someone else meanwhile. */
+  /** Runs `body` while `folder` cannot be written; root can always write, so the process has another user meanwhile. */
   async function readOnly(folder: string, body: () => Promise<void>): Promise<void> {
     const entries = await readdir(folder, { recursive: true, withFileTypes: true });
     const folders = entries.filter((entry) => entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
@@ -249,7 +271,7 @@ describe('a cache that cannot be written', () => {
     }
   }
 
-  test('serves what it has, whether the hub answers or not', async () => {
+  test('is read, whether the hub answers or not', async () => {
     const folder = await download();
     await rm(repo('refs', 'main'));
     await readOnly(join(home, 'hub'), async () => {
@@ -258,7 +280,7 @@ describe('a cache that cannot be written', () => {
     });
   });
 
-  test('and lacks a file is an error that names the path and what to do', async () => {
+  test('and lacks a file gives an error that names the path and says what to do', async () => {
     await download();
     await rm(blob());
     await readOnly(join(home, 'hub'), async () => {
@@ -269,13 +291,13 @@ describe('a cache that cannot be written', () => {
 });
 
 describe('verify', () => {
-  test('finds a changed byte, names the file, and a pull with it fetches that file again', async () => {
+  test('finds a changed byte and names the file, and a download with it replaces that file', async () => {
     const folder = await download();
     expect(await verifyFolder(folder)).toMatchObject({ files: 3, bytes: 200_024 });
     await writeFile(blob(), Buffer.from(WEIGHTS).fill(1, 70, 71));
-    await download(); // Its size is right.
+    await download(); // its size is right, and its hash is not checked
     await expect(verifyFolder(folder)).rejects.toThrow(
-      /model\.safetensors: its 200000 bytes are not those that were published: expected checksum [0-9a-f]{64}, got [0-9a-f]{64}\. `vitrine pull org\/model --verify`/,
+      /model\.safetensors: its 200000 bytes differ from the published file: expected checksum [0-9a-f]{64}, got [0-9a-f]{64}\. `vitrine pull org\/model --verify`/,
     );
     const { length } = hub.fetches('config.json', 'hub');
     await download({ verify: true });
@@ -283,7 +305,7 @@ describe('verify', () => {
     expect(hub.fetches('config.json', 'hub').length).toBe(length);
   });
 
-  test('finds a changed small file, a missing blob, a stray file, and a link to another blob', async () => {
+  test('finds a changed small file, a missing blob, an additional file, and a link to another blob', async () => {
     const folder = await download();
     const tokenizer = blob(Buffer.from('{}'));
     await writeFile(tokenizer, '[]');
@@ -300,7 +322,7 @@ describe('verify', () => {
     expect(await readFile(join(folder, 'tokenizer.json'), 'utf8')).toBe('{}');
   });
 
-  test('of another folder goes by its SHA256SUMS, and says where there is none', async () => {
+  test('checks the SHA256SUMS of another folder, and says if there is none', async () => {
     await expect(verifyFolder(home)).rejects.toThrow(/cannot be verified, because no checksums of its files are known/);
     await writeFile(join(home, 'config.json'), '{}');
     await writeFile(join(home, 'SHA256SUMS'), `${sha256(Buffer.from('{}'))}  config.json\n`);
@@ -312,7 +334,7 @@ describe('verify', () => {
   });
 });
 
-test('the default model that the set-up brought answers to its name where the hub does not', async () => {
+test('the default model is opened from the copy of the set-up where the hub does not answer', async () => {
   vi.stubEnv('VITRINE_CACHE', join(home, 'vitrine'));
   vi.stubEnv('HF_HOME', home);
   vi.stubEnv('HF_HUB_OFFLINE', '1');
@@ -327,9 +349,7 @@ test('the default model that the set-up brought answers to its name where the hu
   await symlink(folder, defaultModelFolder());
   const { checkpoint, notes } = await openModel(name);
   await checkpoint.close();
-  expect(notes?.join()).toMatch(
-    /^the copy made of 4-bit weights, which the set-up brought, serves as .*HF_HUB_OFFLINE/,
-  );
+  expect(notes?.join()).toMatch(/^a copy made of 4-bit weights, from the set-up, is used for .*HF_HUB_OFFLINE/);
   vi.stubEnv('HF_HUB_OFFLINE', '');
   vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:2');
   const unreachable = await openModel(name);

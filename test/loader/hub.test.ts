@@ -1,13 +1,20 @@
 import { spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile, rename } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, readlink, rename, rm, stat, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { hostname, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import { downloadModel, type DownloadOptions } from '../../src/loader/hub/download.ts';
 import { HubError, HubUnreachableError } from '../../src/loader/hub/hub-error.ts';
 import { COMMIT, FakeHub, type Fault, gitSha1, sha256 } from './fake-hub.ts';
+
+// The waits between two attempts take a hundredth of their time.
+vi.mock('node:timers/promises', async (original) => {
+  const timers = await original<typeof import('node:timers/promises')>();
+  const shorter: typeof timers.setTimeout = (delay = 0, ...rest) => timers.setTimeout(delay / 100, ...rest);
+  return { ...timers, setTimeout: shorter };
+});
 
 const WEIGHTS = Buffer.from(Array.from({ length: 1_000_000 }, (_, i) => (i * i) % 251));
 const HALF = 400_000;
@@ -52,7 +59,7 @@ async function failure(promise: Promise<unknown>): Promise<Error> {
   return error as HubError;
 }
 
-/** The given answers, one after another, to requests for the weights; then the fake hub's own. */
+/** Answers requests for the weights by the given functions, in turn, and later ones as the fake hub does. */
 function answers(...faults: ((response: ServerResponse) => void)[]): Fault {
   return ({ host, url }, response) => {
     if (host !== 'cdn' || !url.endsWith('/model.safetensors')) return false;
@@ -65,9 +72,20 @@ function answers(...faults: ((response: ServerResponse) => void)[]): Fault {
 const half = (response: ServerResponse) => {
   response.writeHead(200, { 'content-length': WEIGHTS.length }).write(WEIGHTS.subarray(0, HALF));
 };
+/** Waits until a download of the weights has written as many bytes. */
+const hasWritten = (bytes: number): Promise<void> =>
+  vi.waitFor(
+    async () => {
+      const names = (await readdir(repo('blobs'))).filter((name) => name.startsWith(sha256(WEIGHTS)));
+      const sizes = await Promise.all(names.map(async (name) => (await stat(repo('blobs', name))).size));
+      expect(Math.max(...sizes)).toBeGreaterThanOrEqual(bytes);
+    },
+    { interval: 5, timeout: 20_000 },
+  );
 const dropHalfWay = (response: ServerResponse) => {
   half(response);
-  setTimeout(() => response.destroy(), 50);
+  const drop = () => response.destroy();
+  void hasWritten(HALF).then(drop, drop);
 };
 const whole = (response: ServerResponse) => void response.writeHead(200).end(WEIGHTS);
 
@@ -94,7 +112,7 @@ describe('the cache', () => {
     expect(await readFile(repo('refs', 'main'), 'utf8')).toBe(COMMIT);
   });
 
-  test('is used: what is there is not fetched, what was cut short is', async () => {
+  test('is used: complete files are not downloaded again, truncated ones are', async () => {
     await leavePartial(WEIGHTS, blob());
     const tokenizer = hub.files.get('tokenizer.json')!;
     await leavePartial(tokenizer.subarray(1), repo('blobs', gitSha1(tokenizer)));
@@ -120,7 +138,7 @@ describe('the cache', () => {
     expect(snapshot).toBe(join(home, expected, 'models--org--model', 'snapshots', COMMIT));
   });
 
-  test('gets one right copy when several download at once', async () => {
+  test('gets one correct copy when several downloads run at once', async () => {
     hub.fault = answers(dropHalfWay, dropHalfWay);
     const snapshots = await Promise.all([download(), download(), download()]);
     for (const snapshot of snapshots) expect(sha256(await weightsOf(snapshot))).toBe(sha256(WEIGHTS));
@@ -128,22 +146,22 @@ describe('the cache', () => {
     expect((await readdir(repo())).sort()).toEqual(['blobs', 'refs', 'snapshots']);
   });
 
-  test('has partials of other processes: those of dead ones are continued, those of living ones left alone', async () => {
-    const dead = spawnSync(process.execPath, ['--version']).pid;
-    await leavePartial(WEIGHTS.subarray(0, HALF), `${blob()}.${hostname()}-${dead}-a.incomplete`);
-    const living = [`${hostname()}-${process.pid}-a`, `other-host-${dead}-a`].map(
+  test('may hold partial downloads: those of ended processes are continued, those of running ones are left alone', async () => {
+    const ended = spawnSync(process.execPath, ['--version']).pid;
+    await leavePartial(WEIGHTS.subarray(0, HALF), `${blob()}.${hostname()}-${ended}-a.incomplete`);
+    const running = [`${hostname()}-${process.pid}-a`, `other-host-${ended}-a`].map(
       (owner) => `${blob()}.${owner}.incomplete`,
     );
-    for (const path of living) await leavePartial(WEIGHTS.subarray(0, 9), path);
+    for (const path of running) await leavePartial(WEIGHTS.subarray(0, 9), path);
     expect(sha256(await weightsOf(await download()))).toBe(sha256(WEIGHTS));
     expect(hub.fetches('model.safetensors', 'cdn')).toEqual([`bytes=${HALF}-`]);
     const partials = (await readdir(repo('blobs'))).filter((name) => name.endsWith('.incomplete'));
-    expect(partials.sort()).toEqual(living.map((path) => basename(path)).sort());
+    expect(partials.sort()).toEqual(running.map((path) => basename(path)).sort());
   });
 });
 
 describe('the files of a model', () => {
-  test('in several parts are the index and its shards', async () => {
+  test('are the index and its shards, where the weights are in several files', async () => {
     hub.files.delete('model.safetensors');
     const shards = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'];
     const index = { weight_map: { a: shards[0], b: shards[1] } };
@@ -180,7 +198,7 @@ describe('the files of a model', () => {
       'tokenizer\n.json',
     ],
     ...['//host/model.safetensors', 'tokenizer\0.json', './config.json'],
-  ])('are refused when the hub calls one %j', async (path) => {
+  ])('are refused when the hub lists the name %j', async (path) => {
     hub.listed.push({ type: 'file', path, size: 1, oid: 'a'.repeat(40) });
     expect((await failure(download())).message).toMatch(/could lead out/);
     expect(await readdir(home)).toEqual([]);
@@ -197,10 +215,10 @@ describe('the files of a model', () => {
     expect((await failure(download())).message).toMatch(/tokenizer_config\.json" with size/);
   });
 
-  test('are refused when the disk has no room for them, with figures', async () => {
+  test('are refused when the disk has too little room, with both numbers of bytes', async () => {
     hub.listed.push({ type: 'file', path: 'tokenizer_config.json', size: 2 ** 52, oid: 'a'.repeat(40) });
     expect((await failure(download())).message).toMatch(
-      /needs 4503599628\d+ bytes \(4503599\.63 GB\) in .*hub, which has \d+ left/,
+      /expected 4503599628\d+ bytes \(4503599\.63 GB\) free in .*hub, got \d+/,
     );
   });
 });
@@ -210,7 +228,7 @@ describe('the hub', () => {
     ['HF_TOKEN', { HF_TOKEN: `${SECRET}\n` }, SECRET],
     ['the token file', {}, 'of-the-file'],
     ['HF_TOKEN_PATH', { HF_TOKEN_PATH: 'other' }, 'of-another-file'],
-  ])('gets the token of %s, and the store behind it does not', async (_, variables, token) => {
+  ])('gets the token of %s, and the store of large files does not', async (_, variables, token) => {
     await writeFile(join(home, 'token'), 'of-the-file\n');
     await writeFile(join(home, 'other'), 'of-another-file');
     const paths = 'HF_TOKEN_PATH' in variables ? { HF_TOKEN_PATH: join(home, variables.HF_TOKEN_PATH) } : variables;
@@ -221,13 +239,13 @@ describe('the hub', () => {
     expect(tokens('cdn')).toEqual(new Set([undefined]));
   });
 
-  test('gets no token that no header can carry', async () => {
+  test('does not get a token that an HTTP header cannot carry', async () => {
     expect((await failure(download({ env: { ...env, HF_TOKEN: `${SECRET}\n${SECRET}` } }))).message).toMatch(
       /HF_TOKEN/,
     );
   });
 
-  test('is asked for a revision: a branch with a slash has a ref, a commit needs none', async () => {
+  test('is asked for a revision: a ref is stored for a branch with a slash, and none for a commit', async () => {
     hub.revisions.set('refs/pr/1', COMMIT);
     await download({ revision: 'refs/pr/1' });
     await download({ revision: COMMIT });
@@ -241,7 +259,7 @@ describe('the hub', () => {
     [403, '', /Accept the model's conditions.*HF_TOKEN/],
     [401, 'RepoNotFound', /Check the name.*private model set HF_TOKEN/],
     [404, 'RepoNotFound', /Check the name/],
-  ])('answers %d %s, once, and the message says what to do', async (status, code, message) => {
+  ])('is asked once when it answers %d %s, and the message says what to do', async (status, code, message) => {
     hub.fault = (_, response) => Boolean(response.writeHead(status, { 'x-error-code': code }).end());
     expect((await failure(download({ env: { ...env, HF_TOKEN: SECRET } }))).message).toMatch(message);
     expect(hub.received.length).toBe(1);
@@ -253,27 +271,26 @@ describe('the hub', () => {
     'http://127.0.0.1.example.com',
     `https://u:${SECRET}@x.org`,
     'x',
-  ])('is not looked for at %s', async (endpoint) => {
+  ])('is not searched at %s', async (endpoint) => {
     expect((await failure(download({ env: { ...env, HF_ENDPOINT: endpoint } }))).message).toMatch(/^HF_ENDPOINT: /);
   });
 
-  test('cannot lead to an address that is not encrypted', async () => {
+  test('cannot redirect to an address that is not encrypted', async () => {
     hub.fault = ({ url }, response) =>
       url.includes('/resolve/') && Boolean(response.writeHead(302, { location: 'http://192.0.2.1/x' }).end());
     expect((await failure(download())).message).toMatch(/"http:\/\/192\.0\.2\.1", which is not an https: address/);
   });
 
-  test.each(['<html>Log in</html>', '{}', 'null', '[1]'])('is not taken for one that answers %s', async (text) => {
+  test.each(['<html>Log in</html>', '{}', 'null', '[1]'])('is not recognised by the answer %s', async (text) => {
     hub.fault = (_, response) => Boolean(response.end(text));
     expect((await failure(download())).message).toMatch(/Check HF_ENDPOINT|expected the hash of a commit/);
   });
 
-  test('is asked again when its answer breaks off', async () => {
+  test('is asked again when the connection breaks in an answer', async () => {
     let broken = 0;
     hub.fault = ({ url }, response) => {
       if (!url.includes('/revision/') || broken++ > 0) return false;
-      response.writeHead(200, { 'content-length': 100 }).write('{');
-      setTimeout(() => response.destroy(), 50);
+      response.writeHead(200, { 'content-length': 100 }).write('{', () => response.destroy());
       return true;
     };
     await download();
@@ -307,15 +324,15 @@ describe('progress', () => {
 
 describe('a broken connection', () => {
   test.each<[string, Fault, (string | undefined)[]]>([
-    ['dropped half-way goes on from there', answers(dropHalfWay), [undefined, `bytes=${HALF}-`]],
-    ['answered 200 instead of 206 begins anew', answers(dropHalfWay, whole), [undefined, `bytes=${HALF}-`]],
+    ['dropped half-way is continued from there', answers(dropHalfWay), [undefined, `bytes=${HALF}-`]],
+    ['answered with 200 instead of 206 is restarted', answers(dropHalfWay, whole), [undefined, `bytes=${HALF}-`]],
     [
-      'answered 416 begins anew',
+      'answered with 416 is restarted',
       answers(dropHalfWay, (response) => void response.writeHead(416).end()),
       [undefined, `bytes=${HALF}-`, undefined],
     ],
     [
-      'answered with another range begins anew',
+      'answered with another range is restarted',
       answers(
         dropHalfWay,
         (response) => void response.writeHead(206, { 'content-range': 'bytes 0-9/10' }).end('0123456789'),
@@ -323,7 +340,7 @@ describe('a broken connection', () => {
       [undefined, `bytes=${HALF}-`, undefined],
     ],
     [
-      'answered 429, then 503, waits',
+      'answered with 429, then 503, is tried again',
       answers(
         (response) => void response.writeHead(429, { 'retry-after': '0' }).end(),
         (response) => void response.writeHead(503).end(),
@@ -337,7 +354,7 @@ describe('a broken connection', () => {
     expect(hub.fetches('model.safetensors', 'cdn')).toEqual(ranges);
   });
 
-  test('in the middle of a newer version is an error, not the old version', async () => {
+  test('in the download of a newer version is an error, and the old version is not returned', async () => {
     await download();
     const old = 'a'.repeat(40);
     await rename(repo('snapshots', COMMIT), repo('snapshots', old));
@@ -348,7 +365,7 @@ describe('a broken connection', () => {
     expect(await failure(download())).toBeInstanceOf(HubUnreachableError);
   });
 
-  test('is given up when a server that cannot continue breaks at the same place each time', async () => {
+  test('is given up when the server cannot continue and breaks at the same place each time', async () => {
     hub.fault = answers(...Array.from({ length: 20 }, () => dropHalfWay));
     const error = await failure(download());
     expect(error.message).toMatch(/after 5 attempts/);
@@ -363,14 +380,14 @@ describe('a broken connection', () => {
     expect(hub.received.length).toBe(5);
   });
 
-  test('by the caller ends at once, and the next call goes on from there', async () => {
+  test('by the caller ends the download at once, and the next call continues it', async () => {
     const controller = new AbortController();
     const reason = new Error('enough');
     hub.fault = answers((response) => {
       half(response);
-      setTimeout(() => {
+      void hasWritten(1).then(() => {
         controller.abort(reason);
-      }, 100);
+      });
     });
     await expect(download({ signal: controller.signal })).rejects.toBe(reason);
     const { length } = await readFile(partial());
@@ -388,13 +405,15 @@ describe('wrong contents', () => {
   test.each([
     ['weights', 'model.safetensors', wrong],
     ['a small file', 'tokenizer.json', Buffer.from('[]')],
-  ])('of %s never enter the cache', async (_, name, bytes) => {
+  ])('of %s never get into the cache', async (_, name, bytes) => {
     const right = hub.files.get(name)!;
     hub.fault = ({ host, url }, response) =>
       (host === 'cdn' || name === 'tokenizer.json') &&
       url.endsWith(`/${name}`) &&
       Boolean(response.writeHead(200).end(bytes));
-    expect((await failure(download())).message).toMatch(new RegExp(`${name}: the ${right.length} bytes.*checksum`));
+    expect((await failure(download())).message).toMatch(
+      new RegExp(`${name}: expected the checksum .*for the ${right.length} bytes`),
+    );
     await expect(readdir(repo('snapshots'))).rejects.toThrow(/ENOENT/);
     for (const blob of await readdir(repo('blobs')))
       expect(sha256(await readFile(repo('blobs', blob)))).not.toBe(sha256(bytes));
@@ -407,13 +426,13 @@ describe('wrong contents', () => {
     ['whole and wrong', wrong, [undefined]],
     ['whole and right', WEIGHTS, []],
     ['too long', Buffer.concat([WEIGHTS, WEIGHTS]), [undefined]],
-  ])('in a partial that is %s are fetched again', async (_, bytes, ranges) => {
+  ])('in a partial download that is %s are downloaded again', async (_, bytes, ranges) => {
     await leavePartial(bytes);
     expect(sha256(await weightsOf(await download()))).toBe(sha256(WEIGHTS));
     expect(hub.fetches('model.safetensors', 'cdn')).toEqual(ranges);
   });
 
-  test('that go on after the end of the file are refused', async () => {
+  test('that are longer than the file are refused', async () => {
     hub.fault = answers((response) => void response.writeHead(200).end(Buffer.concat([WEIGHTS, WEIGHTS])));
     expect((await failure(download())).message).toMatch(/expected 1000000 bytes, got more/);
   });
@@ -430,14 +449,14 @@ describe('without a network', () => {
   test.each([
     ['a port that refuses', /127\.0\.0\.1:\d+ cannot be reached \(.*ECONNREFUSED.*\)\. Check [^\n]+$/],
     ['a name that does not exist', /hub\.invalid cannot be reached \(.*(ENOTFOUND|EAI_AGAIN).*\)\. Check [^\n]+$/],
-  ])('%s fails after one attempt, in one line', async (what, message) => {
+  ])('%s is an error after one attempt, in one line', async (what, message) => {
     const endpoint = what.includes('port') ? await closedPort() : 'https://hub.invalid';
     const error = await failure(download({ env: { ...env, HF_ENDPOINT: endpoint } }));
     expect(error).toBeInstanceOf(HubUnreachableError);
     expect(error.message).toMatch(message);
   });
 
-  test('what was seen last is used, if it is complete', async () => {
+  test('the last known commit is used, if it is complete', async () => {
     const away = { ...env, HF_ENDPOINT: await closedPort() };
     const snapshot = await download();
     expect(await download({ env: away })).toBe(snapshot);
@@ -446,7 +465,7 @@ describe('without a network', () => {
     await failure(download({ env: away }));
   });
 
-  test('HF_HUB_OFFLINE reads the cache alone, and says what it lacks', async () => {
+  test('HF_HUB_OFFLINE uses the cache only, and the error names the missing files', async () => {
     const offline = { ...env, HF_HUB_OFFLINE: '1' };
     expect((await failure(download({ env: offline }))).message).toMatch(/lacks this revision\. Unset HF_HUB_OFFLINE/);
     const snapshot = await download();

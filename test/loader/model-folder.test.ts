@@ -3,12 +3,12 @@ import { mkdir, mkdtemp, open, rename, rm, symlink, utimes, writeFile } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { openFolder } from '../../src/loader/open-folder.ts';
+import { openFolder } from '../../src/loader/folder/open-folder.ts';
 import { LoadError } from '../../src/loader/load-error.ts';
 import { openSafetensors } from '../../src/loader/safetensors/open-safetensors.ts';
 import { writeSafetensors } from '../../src/loader/safetensors/write-safetensors.ts';
-import { ModelFolder } from '../../src/loader/model-folder.ts';
-import { loadTokenizer } from '../../src/loader/load-tokenizer.ts';
+import { ModelFolder } from '../../src/loader/files/model-folder.ts';
+import { loadTokenizer } from '../../src/loader/folder/load-tokenizer.ts';
 
 let parent: string;
 let folder: string;
@@ -24,8 +24,8 @@ beforeEach(async () => {
 });
 afterEach(() => rm(parent, { recursive: true }));
 
-/** Links that lead out of the folder, by what they are given as. */
-const LEADS: readonly (readonly [string, () => Promise<string>])[] = [
+/** Targets of links that lead out of the folder, by their kind. */
+const TARGETS: readonly (readonly [string, () => Promise<string>])[] = [
   ['a file beside the folder', () => Promise.resolve('../secret')],
   ['an absolute path', () => Promise.resolve('/etc/passwd')],
   ['a file of the process', () => Promise.resolve('/proc/self/environ')],
@@ -56,11 +56,11 @@ const FILES = [
   'chat_template.jinja',
 ];
 
-it.each(FILES.flatMap((name) => LEADS.map(([what, lead]) => ({ name, what, lead }))))(
-  '$name as a link to $what is refused, and nothing of it shows',
-  async ({ name, lead }) => {
+it.each(FILES.flatMap((name) => TARGETS.map(([kind, makeTarget]) => ({ name, kind, makeTarget }))))(
+  'refuses $name as a link to $kind, and the error does not quote its contents',
+  async ({ name, makeTarget }) => {
     await rm(join(folder, name), { force: true });
-    await symlink(await lead(), join(folder, name));
+    await symlink(await makeTarget(), join(folder, name));
     const error = (await openFolder(folder).catch((reason: unknown) => reason)) as Error;
     expect(error.message).toMatch(/outside the model's folder\. Copy the file .*--allow-links/);
     expect(error.message).not.toMatch(/PRIVATE|root:/);
@@ -69,7 +69,7 @@ it.each(FILES.flatMap((name) => LEADS.map(([what, lead]) => ({ name, what, lead 
   },
 );
 
-it('an index and its shards, links in a circle and links to nothing are refused', async () => {
+it('refuses an index as a link out of the folder, circular links and broken links', async () => {
   await rm(join(folder, 'model.safetensors'));
   await symlink('../secret', join(folder, 'model.safetensors.index.json'));
   await expect(openFolder(folder)).rejects.toThrow(/outside/);
@@ -82,7 +82,7 @@ it('an index and its shards, links in a circle and links to nothing are refused'
   expect(await model.readIfThere('d.json', 10)).toBeUndefined();
 });
 
-it('follows links within the folder, a link that is the folder, and others where that is allowed', async () => {
+it('follows links within the folder, links to the folder, and others with allowLinks', async () => {
   await rename(join(folder, 'model.safetensors'), join(parent, 'elsewhere.safetensors'));
   await symlink('../elsewhere.safetensors', join(folder, 'model.safetensors'));
   await rename(join(folder, 'config.json'), join(folder, 'real.json'));
@@ -95,13 +95,13 @@ it('follows links within the folder, a link that is the folder, and others where
   await checkpoint.close();
 });
 
-it('a pipe does not hold up, also where a link leads to it', async () => {
+it('refuses a pipe without waiting, also as the target of a link', async () => {
   execFileSync('mkfifo', [join(folder, 'pipe')]);
   await symlink('pipe', join(folder, 'tokenizer.json'));
   await expect(openFolder(folder)).rejects.toThrow(/expected a regular file, got a pipe/);
 });
 
-it('notices a file of the same size that is written to while it is read', async () => {
+it('reports a file that is written to while it is read, even if its size stays the same', async () => {
   const path = join(folder, 'model.safetensors');
   const write = async (): Promise<void> => {
     const handle = await open(path, 'r+');
@@ -110,7 +110,7 @@ it('notices a file of the same size that is written to while it is read', async 
   };
   const file = await openSafetensors(path);
   await file.read('a');
-  await new Promise((resolve) => setTimeout(resolve, 20)); // Beyond the grain of time stamps.
+  await new Promise((resolve) => setTimeout(resolve, 20)); // The resolution of time stamps is about 10 ms.
   await write();
   await expect(file.read('a')).rejects.toThrow(
     /model\.safetensors: expected the file as it was when it was opened .* something wrote to it/,
@@ -120,12 +120,12 @@ it('notices a file of the same size that is written to while it is read', async 
   const again = await openSafetensors(path);
   await new Promise((resolve) => setTimeout(resolve, 20));
   await write();
-  await utimes(path, new Date(0), new Date(0)); // Whoever sets times back still leaves one.
+  await utimes(path, new Date(0), new Date(0)); // This resets the times of access and modification, but not that of the change.
   await expect(again.read('a')).rejects.toThrow(/something wrote to it/);
   await again.close();
 });
 
-it('goes on with a file that was replaced as a whole: it has the former contents', async () => {
+it('reads the earlier contents of a file that was replaced or removed after it was opened', async () => {
   const path = join(folder, 'model.safetensors');
   const file = await openSafetensors(path);
   await writeSafetensors(path, { a: { dtype: 'U8', shape: [64], data: new Uint8Array(64).fill(1) } });

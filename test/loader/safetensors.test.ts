@@ -24,7 +24,7 @@ const FIXTURES = new URL('../fixtures/', import.meta.url).pathname;
 const { cases } = JSON.parse(readFileSync(join(FIXTURES, 'malformed/cases.json'), 'utf8')) as { cases: Case[] };
 const sha256 = (bytes: NodeJS.ArrayBufferView): string => createHash('sha256').update(bytes).digest('hex');
 
-/** Valid for the official reader, refused here: the text of the format forbids a name that comes twice. */
+/** Files that the official reader accepts, although the text of the format forbids a name that occurs twice. */
 const STRICTER = new Set(['odd_duplicate_tensor_same_range.safetensors']);
 
 let folder: string;
@@ -39,7 +39,7 @@ const errorOf = async (work: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => error,
   );
 
-/** Opens the bytes as a file and reads all of it; the error if it is refused. */
+/** Writes bytes to a file, opens it and reads all tensors; the error if there is one. */
 async function readAll(bytes: Uint8Array): Promise<unknown> {
   const path = join(folder, 'candidate.safetensors');
   await writeFile(path, bytes);
@@ -52,7 +52,7 @@ async function readAll(bytes: Uint8Array): Promise<unknown> {
   );
 }
 
-/** The rule that the official reader's message names; larger numbers than 2^53 - 1 already fail as numbers here. */
+/** The rules by the official reader's messages. Numbers above 2^53 - 1 are a syntax error here. */
 const RULES: [RegExp, string][] = [
   [/header too small/, 'HeaderTooSmall'],
   [/header too large/, 'HeaderTooLarge'],
@@ -65,7 +65,7 @@ const RULES: [RegExp, string][] = [
   [/not fully covered/, 'MetadataIncompleteBuffer'],
 ];
 
-describe('cases with the verdict of the official reader', () => {
+describe('files with a verdict of the official reader', () => {
   it.each(cases.filter((c) => c.verdict === 'invalid' || STRICTER.has(c.file)))('refuses $file', async (c) => {
     const error = await errorOf(openSafetensors(join(FIXTURES, 'malformed', c.file)));
     expect(error).toBeInstanceOf(SafetensorsError);
@@ -96,7 +96,7 @@ describe('cases with the verdict of the official reader', () => {
 });
 
 describe('damaged files', () => {
-  it('refuses a file cut at any byte', async () => {
+  it('refuses a file truncated at any byte', async () => {
     const whole = await readFile(join(FIXTURES, 'python.safetensors'));
     for (let length = 0; length < whole.length; length++) {
       expect(await readAll(whole.subarray(0, length)), `cut at ${length}`).toBeInstanceOf(SafetensorsError);
@@ -104,7 +104,7 @@ describe('damaged files', () => {
     expect(await readAll(whole)).toBeUndefined();
   });
 
-  it('answers 3,000 mutations with a verdict, and accepts none that JSON.parse and plain arithmetic refuse', async () => {
+  it('refuses or reads each of 3,000 mutated files, and accepts none whose tensors do not cover the data', async () => {
     const whole = await readFile(join(FIXTURES, 'python.safetensors'));
     let seed = 1;
     const random = (below: number): number => {
@@ -128,7 +128,7 @@ describe('damaged files', () => {
         expect(coversFile(bytes), bytes.toString('latin1')).toBe(true);
       } else expect(error, bytes.toString('latin1')).toBeInstanceOf(SafetensorsError);
     }
-    expect(accepted).toBeGreaterThan(50); // else the mutations were too coarse to test anything
+    expect(accepted).toBeGreaterThan(50); // else the mutations are too coarse for a test
   });
 
   /** An independent check of the layout. */
@@ -145,7 +145,7 @@ describe('damaged files', () => {
     return used === bytes.length - 8 - length && Math.max(0, ...ranges.flat()) === used;
   }
 
-  it('refuses a pipe and a folder without waiting, and a file that became shorter', async () => {
+  it('refuses a pipe and a folder without waiting, and reports a file that became shorter', async () => {
     const pipe = join(folder, 'pipe.safetensors');
     execFileSync('mkfifo', [pipe]);
     await expect(openSafetensors(pipe)).rejects.toThrow(/expected a regular file, got a pipe/);
@@ -163,7 +163,7 @@ describe('damaged files', () => {
   });
 });
 
-/** Headers of some 20 MB that are legal JSON, made of one small thing many times. */
+/** Headers of some 20 MB, most of them valid JSON, that repeat one small item. */
 const HUGE: readonly (readonly [string, string, RegExp])[] = [
   ['dimensions', `{"a":{"dtype":"U8","shape":[${'1,'.repeat(1e7)}1],"data_offsets":[0,1]}}`, /at most 64 dimensions/],
   [
@@ -191,20 +191,23 @@ const HUGE: readonly (readonly [string, string, RegExp])[] = [
   ['a dtype', `{"a":{"dtype":"${'y'.repeat(1e7)}"}}`, /expected a dtype of/],
 ];
 
-it.each(HUGE)('a header full of %s is refused in little memory and one short line', async (_, header, message) => {
-  const bytes = Buffer.concat([Buffer.alloc(8), Buffer.from(header)]);
-  bytes.writeBigUInt64LE(BigInt(bytes.length - 8));
-  const path = join(folder, 'huge.safetensors');
-  await writeFile(path, bytes);
-  const before = process.memoryUsage().rss;
-  const error = (await errorOf(openSafetensors(path))) as Error;
-  expect(error).toBeInstanceOf(SafetensorsError);
-  expect(error.message).toMatch(message);
-  expect(error.message.length).toBeLessThan(1000);
-  expect(process.memoryUsage().rss - before).toBeLessThan(256e6);
-});
+it.each(HUGE)(
+  'refuses a header full of %s with less than 256 MB of memory and a short message',
+  async (_, header, message) => {
+    const bytes = Buffer.concat([Buffer.alloc(8), Buffer.from(header)]);
+    bytes.writeBigUInt64LE(BigInt(bytes.length - 8));
+    const path = join(folder, 'huge.safetensors');
+    await writeFile(path, bytes);
+    const before = process.memoryUsage().rss;
+    const error = (await errorOf(openSafetensors(path))) as Error;
+    expect(error).toBeInstanceOf(SafetensorsError);
+    expect(error.message).toMatch(message);
+    expect(error.message.length).toBeLessThan(1000);
+    expect(process.memoryUsage().rss - before).toBeLessThan(256e6);
+  },
+);
 
-it('reads a tensor that lies beyond 4 GiB, into shared memory', async () => {
+it('reads a tensor at a position beyond 4 GiB into shared memory', async () => {
   const path = join(folder, 'large.safetensors');
   const far = 5 * 2 ** 30;
   const header = Buffer.from(
@@ -246,7 +249,7 @@ describe('writeSafetensors', () => {
 
   const ok: TensorToWrite = { dtype: 'F32', shape: [2], data: Float32Array.of(1, 2) };
   const refused: [string, Record<string, TensorToWrite>, RegExp][] = [
-    ['a name of its own', { __metadata__: ok }, /belongs to the metadata/],
+    ['a reserved name', { __metadata__: ok }, /reserved for the metadata/],
     ['half a character', { '\ud83d': ok }, /surrogate/],
     ['a negative size', { a: { ...ok, shape: [-2] } }, /shape \[-2\]/],
     ['a fraction', { a: { ...ok, shape: [0.5] } }, /shape \[0\.5\]/],

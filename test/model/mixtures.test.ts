@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { planNetwork } from '../../src/engine/load/plan-network.ts';
 import type { Checkpoint, StoredTensor } from '../../src/loader/model-files.ts';
-import { openFolder } from '../../src/loader/open-folder.ts';
+import { openFolder } from '../../src/loader/folder/open-folder.ts';
 import { openSafetensors, type SafetensorsTensor } from '../../src/loader/safetensors/open-safetensors.ts';
 import { writeSafetensors } from '../../src/loader/safetensors/write-safetensors.ts';
 import { ConfigError } from '../../src/model/config/config-error.ts';

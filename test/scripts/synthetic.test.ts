@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bytesOf, deepseekV2Lite, deepseekV3, filesOf, gptOss20b, MODELS } from '../../scripts/synthetic/models.mjs';
-import { type Parts, writeModel } from '../../scripts/synthetic/write.mjs';
+import { type Parts, writeModel } from '../../scripts/synthetic/write-model.mjs';
 import { planNetwork } from '../../src/engine/load/plan-network.ts';
 import { load } from '../../src/engine/load/load.ts';
 import { PRE_TOKENIZERS } from '../../src/loader/gguf/pre-tokenizers.ts';
@@ -25,16 +25,16 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-// Of the published files: metadata.total_size of the index of gpt-oss-20b, and what is known of the others' parameters.
+// gpt-oss-20b: metadata.total_size of the published index. The others: two bytes for each published parameter.
 test.each([
   ['gpt-oss-20b', 13_761_264_768],
   ['Qwen3-0.6B', 2 * (596_049_920 + 151_936 * 1024)],
   ['Llama-3.2-1B', 2 * 1_235_814_400],
-])('%s has as many bytes as the published one', (name, total) => {
+])('%s has as many bytes as the published model', (name, total) => {
   expect(MODELS[name].model().tensors.reduce((sum, tensor) => sum + bytesOf(tensor), 0)).toBe(total);
 });
 
-test('gpt-oss-20b is divided as the published files are', () => {
+test('gpt-oss-20b is divided into files as the published model is', () => {
   const files = filesOf(MODELS['gpt-oss-20b'].model());
   expect([...files].map(([file, tensors]) => [file, tensors[0].name])).toEqual([
     ['model-00000-of-00002.safetensors', 'model.layers.0.input_layernorm.weight'],
@@ -43,7 +43,7 @@ test('gpt-oss-20b is divided as the published files are', () => {
   ]);
 });
 
-test.each(Object.keys(MODELS))('the engine knows every tensor of %s', (name) => {
+test.each(Object.keys(MODELS))('the engine plans a network for %s that uses every tensor', (name) => {
   const { config, generationConfig, tensors } = MODELS[name].model();
   const stored = new Map(
     tensors.map((tensor) => [
@@ -54,17 +54,21 @@ test.each(Object.keys(MODELS))('the engine knows every tensor of %s', (name) => 
   const checkpoint = {
     tensors: stored,
     naturalDType: () => 'bf16' as const,
-    read: () => Promise.reject(new Error('nothing is to be read')),
+    read: () => Promise.reject(new Error('a plan must not read weights')),
     close: () => Promise.resolve(),
   };
   const { weightBytes } = planNetwork({ source: name, config, generationConfig, tokenizer: undefined, checkpoint });
   expect(weightBytes).toBeGreaterThan(1e9);
 });
 
+/** Numbers that are drawn before they repeat: fewer than for a large model, and a prime as well. */
+const period = 65_537;
 const small = { hidden_size: 64, num_attention_heads: 4, num_key_value_heads: 2, vocab_size: 3000 };
 
+const gptOssSizes = { ...small, intermediate_size: 96, num_hidden_layers: 3, num_local_experts: 8, head_dim: 32 };
+
 test.each([
-  ['gpt_oss', gptOss20b({ ...small, intermediate_size: 96, num_hidden_layers: 3, num_local_experts: 8, head_dim: 32 })],
+  ['gpt_oss', gptOss20b(gptOssSizes)],
   [
     'deepseek_v2',
     deepseekV2Lite({
@@ -81,35 +85,39 @@ test.each([
       ...{ q_lora_rank: 40, kv_lora_rank: 36, qk_nope_head_dim: 16, qk_rope_head_dim: 8, v_head_dim: 16 },
     }),
   ],
-])('a small %s can be loaded and generates', async (name, { tokenizer, ...model }) => {
-  const special = Object.fromEntries(Object.keys(tokenizer.special).map((token, id) => [token, id]));
-  const out = join(folder, name);
-  const own = { ...model, tokenizer: { ...tokenizer, special } };
-  await writeModel(own, out, { seed: 1, parts });
-  expect((await readdir(folder)).filter((entry) => entry.startsWith(name))).toEqual([name]);
-  await writeModel(own, `${out}-again`, { seed: 1, parts });
-  await writeModel(own, `${out}-other`, { seed: 2, parts });
-  const [shard] = filesOf(own).keys();
-  const [first, again, other] = ['', '-again', '-other'].map((end) => readFileSync(join(out + end, shard)));
-  expect(first.equals(again)).toBe(true);
-  expect(first.equals(other)).toBe(false);
-  await expect(writeModel(own, out, { parts })).rejects.toThrow(/exists/);
+])(
+  'a small %s is the same for the same seed, can be loaded and gives finite logits',
+  async (name, { tokenizer, ...model }) => {
+    const special = Object.fromEntries(Object.keys(tokenizer.special).map((token, id) => [token, id]));
+    const out = join(folder, name);
+    const own = { ...model, tokenizer: { ...tokenizer, special } };
+    await writeModel(own, out, { seed: 1, parts, period });
+    expect((await readdir(folder)).filter((entry) => entry.startsWith(name))).toEqual([name]);
+    await writeModel(own, `${out}-again`, { seed: 1, parts, period });
+    await writeModel(own, `${out}-other`, { seed: 2, parts, period });
+    const [shard] = filesOf(own).keys();
+    const [first, again, other] = ['', '-again', '-other'].map((end) => readFileSync(join(out + end, shard)));
+    expect(first.equals(again)).toBe(true);
+    expect(first.equals(other)).toBe(false);
+    await expect(writeModel(own, out, { parts, period })).rejects.toThrow(/exists/);
 
-  using loaded = await load(out, { backend: 'reference' });
-  const text = 'Vögel singen: 1,234 mal. ' + '\u{1F426}';
-  expect(loaded.tokenizer.decode(loaded.tokenizer.encode(text, { addSpecialTokens: false }))).toBe(text);
-  const { tokens } = loaded.renderChat([{ role: 'user', content: 'Hi' }], { addGenerationPrompt: true });
-  const logits = loaded.forward(tokens).data();
-  const deviation = Math.sqrt(logits.reduce((sum, x) => sum + x * x, 0) / logits.length);
-  expect(deviation).toBeGreaterThan(0.01);
-  expect(deviation).toBeLessThan(10);
-});
+    using loaded = await load(out, { backend: 'reference' });
+    const text = 'Vögel singen: 1,234 mal. ' + '\u{1F426}';
+    expect(loaded.tokenizer.decode(loaded.tokenizer.encode(text, { addSpecialTokens: false }))).toBe(text);
+    const { tokens } = loaded.renderChat([{ role: 'user', content: 'Hi' }], { addGenerationPrompt: true });
+    const logits = loaded.forward(tokens).data();
+    const deviation = Math.sqrt(logits.reduce((sum, x) => sum + x * x, 0) / logits.length);
+    expect(deviation).toBeGreaterThan(0.01);
+    expect(deviation).toBeLessThan(10);
+  },
+);
 
-test('an abort leaves nothing behind', async () => {
+test('an aborted run leaves nothing behind', async () => {
   const stop = new AbortController();
   const out = join(folder, 'aborted');
-  const writing = writeModel(gptOss20b({ num_hidden_layers: 1, vocab_size: 250000 }), out, {
+  const writing = writeModel(gptOss20b({ ...gptOssSizes, num_hidden_layers: 1 }), out, {
     parts,
+    period,
     signal: stop.signal,
     onProgress: () => {
       stop.abort(new Error('enough'));
@@ -119,7 +127,7 @@ test('an abort leaves nothing behind', async () => {
   expect((await readdir(folder)).filter((entry) => entry.startsWith('aborted'))).toEqual([]);
 });
 
-test('config.json is that of the published model', async () => {
+test('config.json has the values of the published model', async () => {
   const published = {
     num_hidden_layers: 24,
     num_local_experts: 32,

@@ -16,7 +16,7 @@ export function temporaryFolder(): string {
   return folder;
 }
 
-/** An environment whose PATH holds these shell scripts and nothing else. */
+/** An environment whose PATH has only these shell scripts. */
 export function environment(commands: Record<string, string>): NodeJS.ProcessEnv {
   const folder = temporaryFolder();
   for (const [name, script] of Object.entries(commands)) {
@@ -26,14 +26,14 @@ export function environment(commands: Record<string, string>): NodeJS.ProcessEnv
   return { PATH: folder, CXX: '' };
 }
 
-/** A command that exists and fails at whatever it is asked to do. */
+/** A command that can be started, and fails at everything else. */
 export const failing = (message: string): string =>
   `[ "$1" = --version ] && exit 0\necho 'some progress' >&2\necho '${message}' >&2\nexit 1`;
 
-/** A command that never comes to an end. */
+/** A command that does not end. */
 export const hanging = '[ "$1" = --version ] && exit 0\nexec /bin/sleep 600';
 
-/** A pip that downloads one wheel, of this name, with this file in it, and where the wheel comes from. */
+/** The script of a pip that downloads a wheel of this name with one file, called `name` in it, and the wheel that it copies. */
 export function pipWith(file: string, name: string, wheel = 'package.whl'): { script: string; wheel: string } {
   const folder = temporaryFolder();
   mkdirSync(join(folder, name, '..'), { recursive: true });
@@ -47,14 +47,14 @@ export function pipWith(file: string, name: string, wheel = 'package.whl'): { sc
   return { script, wheel: join(folder, 'package.whl') };
 }
 
-/** What states that these files may be unpacked. */
+/** Environment variables that allow these files to be unpacked. */
 export const trusting = (...files: (string | Buffer)[]): NodeJS.ProcessEnv => ({
   VITRINE_TRUSTED_SHA256: files.map((file) => sha256(typeof file === 'string' ? readFileSync(file) : file)).join(','),
 });
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
-/** A server of files on this machine, which answers 404 to all other paths. Returns its address. */
+/** Serves files by their paths on this machine, and answers 404 for all other paths. Returns the address. */
 export async function serve(files: Record<string, Buffer>): Promise<string> {
   const server = createServer(({ url = '' }, response) => {
     if (url in files) response.end(files[url]);
@@ -67,8 +67,17 @@ export async function serve(files: Record<string, Buffer>): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** A .tar.gz of these files, which are empty but for `*.node`: a Node addon that does nothing. */
+const tarballs = new Map<string, Buffer>();
+
+/** A .tar.gz of files with these names: `*.node` is a Node addon that does nothing, the others are empty. */
 export function tarball(...names: string[]): Buffer {
+  const key = names.join();
+  const made = tarballs.get(key) ?? makeTarball(names);
+  tarballs.set(key, made);
+  return made;
+}
+
+function makeTarball(names: readonly string[]): Buffer {
   const folder = temporaryFolder();
   for (const name of names) {
     mkdirSync(join(folder, name, '..'), { recursive: true });

@@ -2,12 +2,12 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { makeComplete } from '../../src/loader/files/make-complete.ts';
 import { installNative } from '../../src/setup/native.ts';
-import { makeComplete } from '../../src/setup/staging.ts';
 import { nativeFolder } from '../../src/tensor/tensorflow/location.ts';
 import { environment, failing, hanging, serve, tarball, temporaryFolder, trusting } from './fake-commands.ts';
 
-// Only Linux on x64 has all three ways to a native build, so the fallbacks are played through there.
+// Only Linux on x64 has all three native builds, so the fallbacks are tested there.
 const builds = 'tf-builds/pre-built-binary/napi-v8/4.22.0/CPU-linux-4.22.0.tar.gz';
 const libraries = 'tensorflow/libtensorflow/libtensorflow-cpu-linux-x86_64-2.9.1.tar.gz';
 const prebuiltFiles = () => ({
@@ -27,7 +27,7 @@ test.each([
     { ...compilerOnly, pip3: failing('ERROR: No matching distribution found') },
     /^pip3 failed \(exit code 1\): ERROR: No matching distribution found/,
   ],
-])('with %s, the ready-made files serve', async (_, commands, problem) => {
+])('uses the prebuilt files with %s', async (_, commands, problem) => {
   const cache = temporaryFolder();
   const files = prebuiltFiles();
   const env = { ...environment(commands), ...trustingAll(files) };
@@ -47,7 +47,7 @@ test.each([
     () => ({ ...prebuiltFiles(), [`/${builds}`]: tarball('napi-v8/LICENSE') }),
     /node.* failed/,
   ],
-])('ready-made files %s leave nothing but one line that says so', async (_, served, reason) => {
+])('prebuilt files %s leave nothing behind, and the result says so in one line', async (_, served, reason) => {
   const cache = temporaryFolder();
   const files = served();
   const env = { ...environment({}), ...trustingAll(files) };
@@ -59,16 +59,16 @@ test.each([
   expect(readdirSync(join(cache, 'native/v1'))).toEqual([]);
 });
 
-test('ready-made files that nobody vouches for are not unpacked', async () => {
+test('does not unpack prebuilt files without a trusted checksum', async () => {
   const cache = temporaryFolder();
   const prebuiltUrl = await serve(prebuiltFiles());
   const { build, problem } = await installNative({ cache, gpu: false, env: environment({}), prebuiltUrl });
   expect(build).toBeUndefined();
-  expect(problem).toMatch(/CPU-linux-4\.22\.0\.tar\.gz: expected sha256 \(none is known\), got [0-9a-f]{64}\./);
+  expect(problem).toMatch(/CPU-linux-4\.22\.0\.tar\.gz: expected sha256 \(none is pinned\), got [0-9a-f]{64}\./);
   expect(readdirSync(join(cache, 'native/v1'))).toEqual([]);
 });
 
-test('with a GPU, the builds for CUDA, for processors and the ready-made one are tried in this order', async () => {
+test('with a GPU, tries the builds for CUDA, for CPUs and the prebuilt one in this order', async () => {
   const env = environment({ ...compilerOnly, pip: failing('ERROR: none') });
   const { problem = '' } = await installNative({
     cache: temporaryFolder(),
@@ -83,7 +83,7 @@ test('with a GPU, the builds for CUDA, for processors and the ready-made one are
   ]);
 });
 
-test('an abort ends the set-up at once and leaves nothing', async () => {
+test('an abort ends the set-up at once and leaves nothing behind', async () => {
   const cache = temporaryFolder();
   const abort = new AbortController();
   const installing = installNative({
@@ -100,7 +100,7 @@ test('an abort ends the set-up at once and leaves nothing', async () => {
   expect(readdirSync(join(cache, 'native/v1'))).toEqual([]);
 });
 
-test('what a killed set-up left is removed, what a running one fills is not', async () => {
+test('removes the folder of a killed set-up, and not that of a running one', async () => {
   const cache = temporaryFolder();
   const folder = join(cache, 'target');
   const { pid: ended } = spawnSync(process.execPath, ['--version']);
@@ -113,7 +113,7 @@ test('what a killed set-up left is removed, what a running one fills is not', as
       await Promise.resolve();
       mkdirSync(other);
       writeFileSync(join(other, 'file'), 'complete');
-      expect(readdirSync(cache).filter((name) => name.includes('partial'))).toHaveLength(2);
+      expect(readdirSync(cache).filter((name) => name.endsWith('.tmp'))).toHaveLength(2);
       expect(existsSync(running)).toBe(true);
     });
   });
@@ -122,7 +122,7 @@ test('what a killed set-up left is removed, what a running one fills is not', as
   expect(readdirSync(cache)).toEqual(['target']);
 });
 
-test('a set-up that fails half-way is not taken for a finished one', async () => {
+test('a set-up that fails half-way leaves nothing behind', async () => {
   const folder = join(temporaryFolder(), 'target');
   const half = makeComplete(folder, async (temporary) => {
     await Promise.resolve();
@@ -134,7 +134,7 @@ test('a set-up that fails half-way is not taken for a finished one', async () =>
   expect(readdirSync(join(folder, '..'))).toEqual([]);
 });
 
-test('two set-ups at the same time both end with the same complete build', async () => {
+test('two set-ups at the same time give the same complete build', async () => {
   const cache = temporaryFolder();
   const files = prebuiltFiles();
   const prebuiltUrl = await serve(files);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-// Vitrine as those have it who install it from npm, where the optional dependency failed to install.
+// The package as npm installs it, without the optional dependency.
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const project = mkdtempSync(join(tmpdir(), 'vitrine-package-'));
 
@@ -29,11 +29,11 @@ afterAll(() => {
   rmSync(project, { recursive: true, force: true });
 });
 
-test('the optional dependency is absent, and the package holds no build stamp and no tests', () => {
+test('the package has no build stamp, tests or scripts, and works without the optional dependency', () => {
   expect(existsSync(join(project, 'node_modules/@tensorflow'))).toBe(false);
   for (const name of ['dist/.stamp', 'test', 'scripts'])
     expect(existsSync(join(project, 'node_modules/vitrine', name)), name).toBe(false);
-  // What compiles the addon there.
+  // The set-up compiles this file into the addon.
   expect(existsSync(join(project, 'node_modules/vitrine/src/setup/quiet.cc'))).toBe(true);
 });
 
@@ -56,17 +56,17 @@ test('the import has full types', () => {
      // @ts-expect-error: a name is no token
      model.forward(['one']);`,
   );
-  // Without skipLibCheck: our declarations are complete by themselves.
+  // Without skipLibCheck, so that the declarations are checked as well.
   const config = { strict: true, module: 'NodeNext', target: 'ES2022', types: [], noEmit: true };
   writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions: config, files: ['use.ts'] }));
   const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
-  let complaints = '';
+  let errors = '';
   try {
     run(process.execPath, tsc);
   } catch (error) {
-    complaints = (error as { stdout: string }).stdout;
+    errors = (error as { stdout: string }).stdout;
   }
-  expect(complaints).toBe('');
+  expect(errors).toBe('');
 });
 
 test('the import works in Node', () => {
@@ -74,7 +74,7 @@ test('the import works in Node', () => {
   expect(run(process.execPath, '--input-type=module', '-e', program)).toBe('function\n');
 });
 
-test('the harness comes along', () => {
+test('the harness is part of the package', () => {
   const program = "const { compare, run } = await import('vitrine/bench'); console.log(typeof run, typeof compare);";
   expect(run(process.execPath, '--input-type=module', '-e', program)).toBe('function function\n');
   expect(run(join(project, 'node_modules/.bin/vitrine'), 'bench', '--help')).toMatch(/--variant <file>/);

@@ -4,7 +4,7 @@ import { expect } from 'vitest';
 import { layers as drive } from '../../src/engine/passes.ts';
 import { type LoadedNetwork, loadNetwork } from '../../src/engine/load/load-network.ts';
 import type { WeightOptions } from '../../src/engine/load/load-options.ts';
-import { openFolder } from '../../src/loader/open-folder.ts';
+import { openFolder } from '../../src/loader/folder/open-folder.ts';
 import { openSafetensors } from '../../src/loader/safetensors/open-safetensors.ts';
 import { KvCache } from '../../src/model/cache/kv-cache.ts';
 import type { Decoder } from '../../src/model/parts/decoder.ts';

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { renderTemplate } from '../../src/tokenizer/chat-template.ts';
-import { bringUpToDate, dist } from '../cli/built.ts';
+import { buildFirst, dist } from '../cli/built.ts';
 
-bringUpToDate();
+buildFirst();
 
 // In this process the limits alone end a template, so that no result depends on the speed of the machine.
 vi.mock('../../src/platform/deadline.ts', async (original) => ({

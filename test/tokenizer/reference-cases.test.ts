@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { loadTokenizer } from '../../src/loader/load-tokenizer.ts';
+import { loadTokenizer } from '../../src/loader/folder/load-tokenizer.ts';
 import { TemplateError, type ChatMessage } from '../../src/tokenizer/chat-template.ts';
 import type { DecodeOptions, Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 

@@ -2,8 +2,8 @@ import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeF
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { loadTokenizer } from '../../src/loader/load-tokenizer.ts';
-import { ModelFolder } from '../../src/loader/model-folder.ts';
+import { loadTokenizer } from '../../src/loader/folder/load-tokenizer.ts';
+import { ModelFolder } from '../../src/loader/files/model-folder.ts';
 import { readTokenizerFiles, TokenizerError, type TokenizerFiles } from '../../src/tokenizer/tokenizer-files.ts';
 import { VitrineError } from '../../src/errors.ts';
 import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';

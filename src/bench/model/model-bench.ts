@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { openModel } from '../../loader/open-model.ts';
+import { openModel } from '../../loader/open/open-model.ts';
 import { planNetwork } from '../../engine/load/plan-network.ts';
 import type { WeightOptions } from '../../engine/load/load-options.ts';
 import { elements } from '../../tensor/dtype.ts';

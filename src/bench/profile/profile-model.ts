@@ -1,6 +1,6 @@
 import { loadNetwork } from '../../engine/load/load-network.ts';
 import type { WeightOptions } from '../../engine/load/load-options.ts';
-import { openModel } from '../../loader/open-model.ts';
+import { openModel } from '../../loader/open/open-model.ts';
 import { Model } from '../../engine/model.ts';
 import { type BackendName, createBackend } from '../../tensor/backends.ts';
 import { VitrineError } from '../../errors.ts';

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openModel } from '../../loader/open-model.ts';
+import { openModel } from '../../loader/open/open-model.ts';
 import { fingerprint } from '../machine/fingerprint.ts';
 import { bestOf, type Limits } from '../machine/machine-limits.ts';
 import { inProcess } from '../processes/measuring-process.ts';

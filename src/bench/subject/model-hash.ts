@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ModelFiles } from '../../loader/model-files.ts';
-import { InputFile } from '../../loader/input-file.ts';
+import { InputFile } from '../../loader/files/input-file.ts';
 
 /** Bytes of a sample. */
 const SAMPLE = 64 * 2 ** 10;

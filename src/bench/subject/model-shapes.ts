@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { openModel } from '../../loader/open-model.ts';
+import { openModel } from '../../loader/open/open-model.ts';
 import { planNetwork } from '../../engine/load/plan-network.ts';
 import type { LayerLayout } from '../../model/cache/kv-cache.ts';
 import type { DecoderConfig } from '../../model/config/decoder-config.ts';

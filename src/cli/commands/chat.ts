@@ -17,7 +17,7 @@ import {
   type SamplingFlags,
 } from '../flags.ts';
 import { addReasoningOptions, type ReasoningFlags, reasoningVariables } from '../reasoning-flags.ts';
-import { SpeedMeter, tellSpeed } from '../speed.ts';
+import { SpeedMeter, printSpeed } from '../speed.ts';
 import { colorsFor } from '../printable.ts';
 
 interface ChatFlags extends ModelOptions, SamplingFlags, ReasoningFlags {
@@ -25,12 +25,13 @@ interface ChatFlags extends ModelOptions, SamplingFlags, ReasoningFlags {
   readonly verbose?: boolean;
 }
 
-const HELP = `/reset      begin again
+const HELP = `/reset      start a new conversation
 /save FILE  write the conversation as JSON; FILE must not exist
-/help       this list
+/help       list the commands
 /exit       leave, as Ctrl-D does
-Ctrl-C stops an answer; at an empty line it leaves. A line that begins with a space is never a command.`;
+Ctrl-C stops an answer, and leaves at an empty line. A line that begins with a space is never a command.`;
 
+/** `vitrine chat` */
 export function chatCommand(signal: AbortSignal, ctrlC: CtrlC): Command {
   const command = new Command('chat')
     .description('Talk with a model. Without a terminal, every line of stdin is a turn.')
@@ -80,13 +81,13 @@ async function converse(
       try {
         if (line.trim() !== '' && (await handle(line, conversation, flags, turns, signal)) === 'exit') return;
       } catch (error) {
-        // At a terminal the conversation goes on; a script must hear of it.
+        // At a terminal the conversation continues; a script needs the exit code.
         if (!isTerminal || !(error instanceof VitrineError)) throw error;
         report(error, flags.verbose ?? false);
       }
       if (isTerminal) lines.prompt();
     }
-    // Ctrl-D and Ctrl-C leave the cursor after the prompt.
+    // After Ctrl-D and Ctrl-C, the cursor is behind the prompt.
     if (isTerminal) process.stdout.write('\n');
   } finally {
     lines.close();
@@ -102,7 +103,7 @@ async function handle(
 ): Promise<'exit' | undefined> {
   const typed = /^(?<command>\/\S*)\s*(?<argument>.*)$/.exec(line.trimEnd())?.groups;
   if (typed === undefined) {
-    const turn = (ends: AbortSignal) => answer(conversation, line.trim(), { ...flags, signal: ends });
+    const turn = (ended: AbortSignal) => answer(conversation, line.trim(), { ...flags, signal: ended });
     await (turns ? turns.interruptible(signal, turn) : turn(signal));
     return undefined;
   }
@@ -119,7 +120,7 @@ async function handle(
     case '/exit':
       return 'exit';
     default:
-      throw new UsageError(`${typed.command} is no command here. /help lists them.`);
+      throw new UsageError(`there is no command ${typed.command}. /help lists the commands.`);
   }
 }
 
@@ -142,7 +143,7 @@ async function answer(
     }
   } finally {
     printer.end();
-    tellSpeed(meter.speed);
+    printSpeed(meter.speed);
   }
 }
 
@@ -158,7 +159,7 @@ async function save({ messages }: Conversation, path: string): Promise<void> {
   process.stderr.write(`saved ${messages.length} messages to ${path}\n`);
 }
 
-/** What Ctrl-C means at a terminal: the end of the answer, of the line, or of the conversation. */
+/** The effects of Ctrl-C at a terminal: it stops the answer, clears the line, or ends the conversation. */
 class Turns {
   readonly #lines: Interface;
   readonly #ctrlC: CtrlC;
@@ -172,19 +173,19 @@ class Turns {
     });
   }
 
-  /** Runs a turn that Ctrl-C ends, without an error. */
+  /** Runs a turn. Ctrl-C ends it without an error. */
   async interruptible(signal: AbortSignal, turn: (either: AbortSignal) => Promise<void>): Promise<void> {
     const stop = new AbortController();
     const release = this.#ctrlC.listen(() => {
       stop.abort(new Interrupted('Ctrl-C'));
     });
-    // While a line is edited, Ctrl-C is a byte that someone has to read; now it must be a signal.
+    // In raw mode, in which a line is edited, Ctrl-C is a byte to read; here it must be a signal.
     this.#lines.pause();
     process.stdin.setRawMode(false);
     try {
       await turn(AbortSignal.any([signal, stop.signal]));
     } catch (error) {
-      // Work with a deadline ends before the signal is heard here.
+      // Work with a deadline is interrupted before the signal is aborted.
       if (error instanceof Interrupted && !signal.aborted && !stop.signal.aborted) await once(stop.signal, 'abort');
       if (!stop.signal.aborted) throw error;
     } finally {

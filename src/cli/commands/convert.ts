@@ -1,13 +1,14 @@
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
-import type { ConvertOptions } from '../../loader/convert-model.ts';
-import { tellNotes, withProgress } from '../load-model.ts';
+import type { ConvertOptions } from '../../loader/convert/convert-model.ts';
+import { printNotes, withProgress } from '../load-model.ts';
 import { allowLinksOption } from '../flags.ts';
 
 interface ConvertFlags extends Pick<ConvertOptions, 'dtype'> {
   readonly allowLinks?: boolean;
 }
 
+/** `vitrine convert` */
 export function convertCommand(signal: AbortSignal): Command {
   return new Command('convert')
     .description('Write a model as a Hugging Face folder: config.json, safetensors, tokenizer.')
@@ -26,12 +27,12 @@ async function convert(
   signal: AbortSignal,
 ): Promise<void> {
   const [{ openModel }, converter] = await Promise.all([
-    import('../../loader/open-model.ts'),
-    import('../../loader/convert-model.ts'),
+    import('../../loader/open/open-model.ts'),
+    import('../../loader/convert/convert-model.ts'),
   ]);
   const files = await withProgress((onProgress) => openModel(source, { allowLinks, onProgress, signal }));
   try {
-    tellNotes(files.notes);
+    printNotes(files.notes);
     await withProgress((onProgress) => converter.convert(files, out, { dtype, onProgress, signal }));
   } finally {
     await files.checkpoint.close();

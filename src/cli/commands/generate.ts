@@ -16,7 +16,7 @@ import {
   whole,
 } from '../flags.ts';
 import { addReasoningOptions, type ReasoningFlags, reasoningVariables } from '../reasoning-flags.ts';
-import { SpeedMeter, tellSpeed } from '../speed.ts';
+import { SpeedMeter, printSpeed } from '../speed.ts';
 
 interface GenerateFlags extends ModelOptions, SamplingFlags, ReasoningFlags {
   readonly system?: string;
@@ -27,16 +27,17 @@ interface GenerateFlags extends ModelOptions, SamplingFlags, ReasoningFlags {
 
 const BUILT_IN_PROMPT = 'What is a museum, and why do people visit one?';
 
+/** `vitrine generate` */
 export function generateCommand(signal: AbortSignal): Command {
   const command = new Command('generate')
-    .description('Continue a prompt, or answer it where the model has a chat template.')
-    .argument('[prompt]', 'the text; - reads it from stdin', BUILT_IN_PROMPT)
+    .description('Answer a prompt, or continue it if the model has no chat template.')
+    .argument('[prompt]', 'the text, or - to read it from stdin', BUILT_IN_PROMPT)
     .addOption(new Option('--system <text>', 'a system message before the prompt').conflicts('raw'))
-    .option('--raw', 'give the model the prompt as it is, without its chat template');
+    .option('--raw', 'use the prompt as it is, without the chat template');
   return addSamplingOptions(addModelOptions(addReasoningOptions(command)))
     .option('--json', 'print one JSON object: text, tokens, finishReason, speed; with reasoning also channels')
     .addOption(
-      new Option('--logprobs <n>', 'log-probabilities of the n most likely tokens; implies --json')
+      new Option('--logprobs <n>', 'print the log-probabilities of the n most likely tokens; implies --json')
         .argParser(whole)
         .implies({ json: true }),
     )
@@ -61,7 +62,8 @@ function promptOf(model: Model, text: string, flags: GenerateFlags): string | re
   const { raw = false, system } = flags;
   if (raw || !model.tokenizer.hasChatTemplate) {
     for (const flag of ['system', 'effort', 'thinking'] as const) {
-      if (flags[flag] !== undefined) throw new UsageError(`--${flag}: ${model.files.source} has no chat template. Leave it out.`); // prettier-ignore
+      if (flags[flag] !== undefined)
+        throw new UsageError(`--${flag}: ${model.files.source} has no chat template. Leave it out.`);
     }
     return text;
   }
@@ -70,7 +72,7 @@ function promptOf(model: Model, text: string, flags: GenerateFlags): string | re
   return model.renderChat(messages, { ...reasoningVariables(model, flags), addGenerationPrompt: true }).tokens;
 }
 
-/** Streams the text to stdout, and tells the speed on stderr, after Ctrl-C too. */
+/** Prints the text to stdout as it is generated, and the speed to stderr, also after Ctrl-C. */
 async function printText(
   answer: AsyncIterable<GeneratedToken>,
   meter: SpeedMeter,
@@ -84,7 +86,7 @@ async function printText(
     }
   } finally {
     if (meter.speed !== undefined) printer.end();
-    tellSpeed(meter.speed);
+    printSpeed(meter.speed);
   }
 }
 
@@ -114,5 +116,5 @@ async function printJson(
     speed: meter.speed ?? null,
   };
   process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
-  tellSpeed(meter.speed);
+  printSpeed(meter.speed);
 }

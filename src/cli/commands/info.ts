@@ -22,9 +22,10 @@ interface InfoFlags extends Pick<
   readonly json?: boolean;
 }
 
+/** `vitrine info` */
 export function infoCommand(signal: AbortSignal): Command {
   return new Command('info')
-    .description('Describe this machine and, where one is named, a model, without reading its weights.')
+    .description('Describe this machine and, if one is given, a model, without reading its weights.')
     .argument('[model]', 'a folder, a .gguf file, or org/name of the hub, which is downloaded')
     .option('--revision <name>', 'branch, tag or commit of a hub model')
     .addOption(allowLinksOption())

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { tellNotes, withProgress } from '../load-model.ts';
+import { printNotes, withProgress } from '../load-model.ts';
 
 interface PullFlags {
   readonly revision?: string;
@@ -7,12 +7,13 @@ interface PullFlags {
   readonly json?: boolean;
 }
 
+/** `vitrine pull` */
 export function pullCommand(signal: AbortSignal): Command {
   return new Command('pull')
     .description('Download a model from the Hugging Face hub into its shared cache, and print the folder.')
     .argument('<model>', 'org/name')
     .option('--revision <name>', 'branch, tag or commit (default: main)')
-    .option('--verify', 'hash what the cache has, and fetch again what is not as published')
+    .option('--verify', 'hash the files in the cache, and download those again that differ from the published ones')
     .option('--json', 'print one JSON object: model, folder')
     .addHelpText('after', '\nExample:\n  $ vitrine pull HuggingFaceTB/SmolLM2-135M-Instruct')
     .action((model: string, flags: PullFlags) => pull(model, flags, signal));
@@ -21,10 +22,10 @@ export function pullCommand(signal: AbortSignal): Command {
 async function pull(model: string, { revision, verify, json }: PullFlags, signal: AbortSignal): Promise<void> {
   const [{ downloadModel }, { describeVerified, verifyFolder }] = await Promise.all([
     import('../../loader/hub/download.ts'),
-    import('../../loader/verify.ts'),
+    import('../../loader/verify/verify-folder.ts'),
   ]);
   const folder = await withProgress((onProgress) => downloadModel(model, { revision, verify, onProgress, signal }));
   if (verify)
-    tellNotes([describeVerified(await withProgress((onProgress) => verifyFolder(folder, { onProgress, signal })))]);
+    printNotes([describeVerified(await withProgress((onProgress) => verifyFolder(folder, { onProgress, signal })))]);
   process.stdout.write(`${json ? JSON.stringify({ model, folder }, null, 2) : folder}\n`);
 }

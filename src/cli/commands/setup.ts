@@ -1,21 +1,22 @@
 import { Command } from 'commander';
-import { withProgress, tellNotes } from '../load-model.ts';
+import { withProgress, printNotes } from '../load-model.ts';
 
 interface SetupFlags {
   readonly model: boolean;
   readonly json?: boolean;
 }
 
+/** `vitrine setup` */
 export function setupCommand(signal: AbortSignal): Command {
   return new Command('setup')
-    .description('Bring native TensorFlow and the default model. What is there already is left as it is.')
+    .description('Install native TensorFlow and the default model, unless they are installed already.')
     .option('--no-model', 'native TensorFlow only')
     .option('--json', 'print one JSON object: native, model, problems')
     .addHelpText('after', '\nExample:\n  $ vitrine setup')
-    .action((flags: SetupFlags) => bring(flags, signal));
+    .action((flags: SetupFlags) => setUp(flags, signal));
 }
 
-async function bring({ model, json }: SetupFlags, signal: AbortSignal): Promise<void> {
+async function setUp({ model, json }: SetupFlags, signal: AbortSignal): Promise<void> {
   const [{ setup }, { SetupError }] = await Promise.all([
     import('../../setup/set-up.ts'),
     import('../../setup/setup-error.ts'),
@@ -25,6 +26,6 @@ async function bring({ model, json }: SetupFlags, signal: AbortSignal): Promise<
   if (model) lines.push(`default model: ${result.model ?? 'none'}`);
   process.stdout.write(`${json ? JSON.stringify(result, null, 2) : lines.join('\n')}\n`);
   if (result.native === undefined || (model && result.model === undefined))
-    throw new SetupError(`the set-up is incomplete. ${result.problems.join(' ')}`);
-  tellNotes(result.problems);
+    throw new SetupError(`the set-up is not complete. ${result.problems.join(' ')}`);
+  printNotes(result.problems);
 }

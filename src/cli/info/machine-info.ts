@@ -2,13 +2,13 @@ import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
 import { availableMemory } from '../../platform/available-memory.ts';
 import { backendStatus } from '../../tensor/backends.ts';
 
-/** What there is to compute with. */
+/** The hardware and software to compute with. */
 export interface MachineInfo {
   readonly node: string;
   readonly platform: string;
   readonly cpu: string;
   readonly cores: number;
-  /** Bytes; `free` is what this process can still take, within the limits of its control groups. */
+  /** Bytes; `free` is the memory that this process can still allocate within the limits of its control groups. */
   readonly memory: { readonly total: number; readonly free: number };
   /** Threads that the backend uses. */
   readonly threads: number;
@@ -17,11 +17,12 @@ export interface MachineInfo {
     readonly name: string;
     readonly available: boolean;
     readonly used: boolean;
-    /** What it computes on, or why it cannot be used. */
+    /** The device that it computes on, or the reason why it cannot be used. */
     readonly description: string;
   }[];
 }
 
+/** Describes this machine. @param threads The threads that the user asks for; undefined: all. */
 export async function machineInfo(threads: number | undefined): Promise<MachineInfo> {
   const status = backendStatus({ threads });
   const used = status.find(({ backend }) => backend !== undefined);

@@ -1,6 +1,6 @@
 import { availableMemory } from '../../platform/available-memory.ts';
 import { endIds } from '../../engine/generate/end-of-text.ts';
-import { openModel } from '../../loader/open-model.ts';
+import { openModel } from '../../loader/open/open-model.ts';
 import { planNetwork } from '../../engine/load/plan-network.ts';
 import type { WeightOptions } from '../../engine/load/load-options.ts';
 import { assess, cacheBytes, type MemoryFit } from '../../engine/load/memory-plan.ts';
@@ -9,18 +9,18 @@ import type { DecoderConfig } from '../../model/config/decoder-config.ts';
 import { elements } from '../../tensor/dtype.ts';
 import { Tokenizer } from '../../tokenizer/tokenizer.ts';
 
-/** What is known of a model without reading its weights. */
+/** The properties of a model that can be known without reading its weights. */
 export interface ModelInfo {
   readonly source: string;
   readonly config: DecoderConfig;
-  /** Numbers in all weights; a matrix that two layers share counts once. */
+  /** The number of parameters; a matrix that two layers share counts once. */
   readonly parameters: number;
   /** Stored tensors by format: how many, and their bytes in the files. */
   readonly formats: Readonly<Record<string, { tensors: number; bytes: number }>>;
-  /** Tokens that the model was made for. */
+  /** The largest number of tokens in a text that the model was trained for. */
   readonly context: number;
   readonly memory: MemoryFit & {
-    /** Bytes of the weights, as `load` holds them. */
+    /** Bytes of the weights in memory after `load`. */
     readonly weights: number;
     /** Bytes of the KV cache for the first 1,000 tokens. */
     readonly cachePer1000Tokens: number;
@@ -28,9 +28,11 @@ export interface ModelInfo {
   readonly tokenizer: { readonly vocabSize: number; readonly chatTemplate: boolean } | null;
   /** Tokens that end a text. */
   readonly eos: readonly { readonly id: number; readonly token: string | null }[];
+  /** Lines for the user, such as tensors that are not used. */
   readonly notes: readonly string[];
 }
 
+/** The options of `load` that change the description. */
 export interface ModelInfoOptions extends Pick<
   WeightOptions,
   'weights' | 'context' | 'maxMemory' | 'onProgress' | 'signal'
@@ -40,7 +42,7 @@ export interface ModelInfoOptions extends Pick<
   readonly verify?: boolean | undefined;
 }
 
-/** Describes what `load` would load. @throws VitrineError where `load` would, before it reads weights. */
+/** Describes the model that `load` would load. @throws {VitrineError} as `load` does before it reads weights */
 export async function modelInfo(source: string, options: ModelInfoOptions): Promise<ModelInfo> {
   const { revision, allowLinks, verify, onProgress, signal } = options;
   const files = await openModel(source, { revision, allowLinks, verify, onProgress, signal });

@@ -1,4 +1,4 @@
-import { OPEN_CHECKS, type OpenOptions } from '../../loader/open-model.ts';
+import { OPEN_CHECKS, type OpenOptions } from '../../loader/open/open-model.ts';
 import type { NetworkOptions } from '../../model/families/architecture.ts';
 import { type Checks, numbers, oneOf, whole } from '../../options.ts';
 import { BACKEND_NAMES, type BackendName } from '../../tensor/backends.ts';

@@ -1,5 +1,5 @@
 import type { ModelFiles } from '../../loader/model-files.ts';
-import { openModel, type OpenOptions } from '../../loader/open-model.ts';
+import { openModel, type OpenOptions } from '../../loader/open/open-model.ts';
 import { checkArgument, checkOptions, PATH } from '../../options.ts';
 import { createBackend } from '../../tensor/backends.ts';
 import { Tokenizer } from '../../tokenizer/tokenizer.ts';

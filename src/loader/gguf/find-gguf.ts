@@ -1,14 +1,14 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InputFile } from '../input-file.ts';
+import { InputFile } from '../files/input-file.ts';
 import { PART_NAME } from './gguf-parts.ts';
 
-/** Whether a file is called a GGUF file, in whatever case. */
+/** Whether a name ends in `.gguf`, in any case. */
 export const isGgufName = (name: string): boolean => /\.gguf$/i.test(name);
 
 /**
- * The GGUF file that a path means: itself, by its name or by its first bytes, or the only model of a folder that has no
- * config.json. Undefined where it means something else.
+ * The GGUF file that a path stands for: the path itself where its name or its first bytes are those of a GGUF file, or the only
+ * GGUF model of a folder without config.json. Undefined for other paths.
  */
 export async function findGguf(path: string): Promise<string | undefined> {
   if (isGgufName(path) && !(await isFolder(path))) return path;

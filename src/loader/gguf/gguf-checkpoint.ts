@@ -1,49 +1,49 @@
 import { elements, byteSize, type DType } from '../../tensor/dtype.ts';
 import type { Checkpoint, StoredTensor } from '../model-files.ts';
-import { floatConversion, readConverted } from '../decode.ts';
-import type { InputFile } from '../input-file.ts';
+import { floatConversion, readConverted } from '../files/decode-blocks.ts';
+import type { InputFile } from '../files/input-file.ts';
 import { quote } from '../../quote.ts';
 import { GgufError } from './gguf-error.ts';
 import type { LocatedTensor } from './gguf-parts.ts';
 import type { Restore } from './restore.ts';
 import { READABLE_TYPES } from './gguf-types.ts';
 
-/** A tensor of a file under its published name. */
+/** A tensor of a GGUF file, its published name, and the changes by llama.cpp's conversion to undo. */
 export interface NamedTensor {
   readonly name: string;
   readonly tensor: LocatedTensor;
-  /** Heads whose rows are to be put back into half-split order; 0 where the rows are in order. */
+  /** The number of heads whose rows are in the interleaved layout and become half-split; 0 where no rows are permuted. */
   readonly interleavedHeads: number;
-  /** What else is to be undone. */
+  /** Undoes another change. */
   readonly restore?: Restore | undefined;
 }
 
-/** The tensors of GGUF files by their published names, in the order of rows that the published weights have. */
+/** The tensors of GGUF files by their published names, with rows in the published order. */
 export class GgufCheckpoint implements Checkpoint {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
-  private readonly named: ReadonlyMap<string, NamedTensor>;
-  private readonly files: readonly InputFile[];
+  readonly #named: ReadonlyMap<string, NamedTensor>;
+  readonly #files: readonly InputFile[];
 
-  /** For messages about what no file has. */
+  /** The path of the first file, for errors about tensors that are missing. */
   get path(): string {
-    return this.files[0].path;
+    return this.#files[0].path;
   }
 
   /**
-   * @param files They are closed with the checkpoint.
-   * @throws GgufError when a tensor is of a type that cannot be decoded
+   * @param files The open files, which `close` closes.
+   * @throws {GgufError} when a tensor has a type that cannot be decoded
    */
   constructor(files: readonly InputFile[], named: readonly NamedTensor[]) {
     for (const { name, tensor } of named) {
       if (tensor.type.format === undefined) {
         throw new GgufError(
           `${tensor.file.path}: tensor ${quote(name)} is stored as ${tensor.type.name}, which cannot be read. ` +
-            `Take a version of the model in one of ${READABLE_TYPES.join(', ')}.`,
+            `Use a version of the model in one of ${READABLE_TYPES.join(', ')}.`,
         );
       }
     }
-    this.files = files;
-    this.named = new Map(named.map((it) => [it.name, it]));
+    this.#files = files;
+    this.#named = new Map(named.map((it) => [it.name, it]));
     this.tensors = new Map(
       named.map(({ name, tensor: { type, shape, bytes, file } }) => [
         name,
@@ -52,23 +52,23 @@ export class GgufCheckpoint implements Checkpoint {
     );
   }
 
-  /** Block formats become bf16: the numbers that they hold have fewer bits than its error would show. */
+  /** f32 for F32 and F64, f16 for F16, else bf16: its rounding is finer than that of the block formats. */
   naturalDType(name: string): DType {
-    const { type } = this.find(name).tensor;
+    const { type } = this.#find(name).tensor;
     return type.name === 'F32' || type.name === 'F64' ? 'f32' : type.name === 'F16' ? 'f16' : 'bf16';
   }
 
   async read(name: string, dtype: DType, target: Uint8Array, signal?: AbortSignal, first?: number): Promise<void> {
-    const { tensor, interleavedHeads, restore } = this.find(name);
+    const { tensor, interleavedHeads, restore } = this.#find(name);
     const { file } = tensor;
     const format = tensor.type.format!;
     const conversion = floatConversion(format, dtype);
     const all = elements(tensor.shape);
     const count = target.length / byteSize(dtype);
     const isPart = first !== undefined;
-    const wholeBlocks = [first ?? 0, count].every((x) => x % format.blockSize === 0);
+    const isWholeBlocks = [first ?? 0, count].every((x) => x % format.blockSize === 0);
     const inOrder = interleavedHeads === 0 && restore === undefined;
-    const fits = isPart ? inOrder && wholeBlocks && first + count <= all : count === all;
+    const fits = isPart ? inOrder && isWholeBlocks && first + count <= all : count === all;
     if (conversion === undefined || !fits) {
       throw new GgufError(
         `${file.path}: tensor ${quote(name)}: it can be read as a float dtype into ${all * byteSize(dtype)} bytes, ` +
@@ -79,32 +79,32 @@ export class GgufCheckpoint implements Checkpoint {
     const position = tensor.position + ((first ?? 0) / format.blockSize) * format.blockBytes;
     if (tensor.type.name === dtype.toUpperCase()) await file.read(target, position, signal);
     else await readConverted({ file, position, bytes: blocks * format.blockBytes }, conversion, target, signal);
-    if (interleavedHeads > 0) deinterleave(target, interleavedHeads, tensor.shape[0] / interleavedHeads);
+    if (interleavedHeads > 0) interleavedToHalfSplit(target, interleavedHeads, tensor.shape[0] / interleavedHeads);
     restore?.(target, dtype, tensor.shape);
   }
 
-  /** Some of a tensor's bytes as they are stored. */
+  /** Reads stored bytes of a tensor, from byte `from` of its data on. */
   readStored(name: string, from: number, target: Uint8Array, signal?: AbortSignal): Promise<void> {
-    const { file, position } = this.find(name).tensor;
+    const { file, position } = this.#find(name).tensor;
     return file.read(target, position + from, signal);
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.files.map((file) => file.close()));
+    await Promise.all(this.#files.map((file) => file.close()));
   }
 
-  private find(name: string): NamedTensor {
-    const found = this.named.get(name);
+  #find(name: string): NamedTensor {
+    const found = this.#named.get(name);
     if (found === undefined) throw new GgufError(`${this.path}: there is no tensor ${quote(name)}.`);
     return found;
   }
 }
 
 /**
- * Puts the rows of every head back into half-split order: row 2j + s of the file is row s·headDim/2 + j
- * (llama.cpp's conversion did the opposite, because it rotates neighbouring pairs).
+ * Permutes the rows of every head in place from the interleaved to the half-split layout: row 2j + s becomes row
+ * s·headDim/2 + j. llama.cpp's conversion does the opposite, because it rotates neighbouring pairs.
  */
-export function deinterleave(rows: Uint8Array, heads: number, headDim: number): void {
+export function interleavedToHalfSplit(rows: Uint8Array, heads: number, headDim: number): void {
   const headBytes = rows.length / heads;
   const rowBytes = headBytes / headDim;
   const half = headDim / 2;

@@ -1,20 +1,22 @@
-import type { GgufArchitecture } from './architectures.ts';
+import type { GgufArchitecture } from './gguf-architecture.ts';
 import { quote } from '../../quote.ts';
 import type { Json } from '../../json.ts';
 import type { Metadata } from './metadata.ts';
 import { ropeScaling } from './rope-scaling.ts';
-import { shortest } from './shortest.ts';
+import { shortestDecimal } from './shortest-decimal.ts';
 
-/** What config.json says and GGUF leaves to the tensors. */
+/** The facts that config.json states, and that a GGUF file shows only by its tensors. */
 export interface TensorFacts {
   readonly architecture: GgufArchitecture;
+  /** Whether the file has a tensor of this name, which is llama.cpp's. */
   readonly has: (name: string) => boolean;
+  /** The storage type of a tensor; undefined where the file does not have it. */
   readonly typeOf: (name: string) => string | undefined;
-  /** Rows of the embedding. */
+  /** The number of the embedding's rows. */
   readonly vocabSize: number;
-  /** `rope_freqs.weight`: by what each frequency is divided. */
+  /** `rope_freqs.weight`: a divisor of each rotary frequency. */
   readonly ropeDivisors: Float32Array | undefined;
-  /** `rope_factors_long.weight` and `rope_factors_short.weight`. */
+  /** LongRoPE's divisors: `rope_factors_long.weight` and `rope_factors_short.weight`. */
   readonly ropeFactors: { readonly long: Float32Array; readonly short: Float32Array } | undefined;
 }
 
@@ -22,25 +24,26 @@ const MAX_LAYERS = 1024;
 const MAX_HEADS = 65_536;
 
 /**
- * config.json from metadata, in the style of transformers 4 (which 5 reads as well).
- * What GGUF does not hold (initializer_range, dropout) does not matter to inference and is left out.
+ * config.json from the metadata, in the format of transformers 4, which version 5 reads as well. Fields that GGUF does not store
+ * (initializer_range, dropout) have no effect on inference and are left out.
+ * @throws {GgufError} when a key is missing or malformed, or has a value that the published architecture does not support
  */
 export function ggufConfig(metadata: Metadata, facts: TensorFacts): Json {
   const { architecture, has } = facts;
   const prefix = metadata.need('text', 'general.architecture');
   const integer = (key: string) => metadata.get('integer', `${prefix}.${key}`);
-  const number = (key: string) => shortest(metadata.get('number', `${prefix}.${key}`));
+  const number = (key: string) => shortestDecimal(metadata.get('number', `${prefix}.${key}`));
   const need = (key: string) => metadata.need('integer', `${prefix}.${key}`);
 
   const { hiddenSize, layers, heads, kvHeads, headDim } = dimensions(metadata);
   if (layers > MAX_LAYERS) metadata.fail(`${prefix}.block_count`, `${layers} layers, expected at most ${MAX_LAYERS}`);
   const theta = number('rope.freq_base') ?? 10_000;
-  // llama.cpp has no architecture of its own for Mistral; a window is what sets the two apart.
+  // llama.cpp stores Mistral as a llama; only Mistral has a sliding window.
   const slidingWindow = architecture.modelType === 'llama' ? integer('attention.sliding_window') : undefined;
   const isMistral = slidingWindow !== undefined && slidingWindow > 0;
   const flag = (key: string) => metadata.get('flag', `${prefix}.${key}`);
   if (flag('attention.causal') === false)
-    metadata.fail(`${prefix}.attention.causal`, 'expected a model that generates text, got one that looks ahead');
+    metadata.fail(`${prefix}.attention.causal`, 'expected a model with causal attention, got false');
   const { ropeFactors } = facts;
   const { rotates = 'whole', hasRopeFactors = false } = architecture;
   const rotaryDim = rotates === 'whole' ? (integer('rope.dimension_count') ?? headDim) : headDim;
@@ -48,13 +51,13 @@ export function ggufConfig(metadata: Metadata, facts: TensorFacts): Json {
     metadata.fail(
       `${prefix}.rope.dimension_count`,
       `expected ${headDim}, all dimensions of a head, got ${rotaryDim}`,
-      'Take the safetensors version of the model.',
+      'Use the safetensors version of the model.',
     );
   if (ropeFactors !== undefined && !hasRopeFactors)
     metadata.fail(
       'rope_factors_long.weight',
       `expected no such tensor in a model of the architecture ${quote(prefix)}`,
-      'Take the safetensors version of the model.',
+      'Use the safetensors version of the model.',
     );
   const scaling = ropeScaling(metadata, {
     theta,
@@ -82,7 +85,7 @@ export function ggufConfig(metadata: Metadata, facts: TensorFacts): Json {
     rope_theta: theta,
     rope_scaling: scaling,
     ...(isMistral ? { sliding_window: slidingWindow } : {}),
-    // The biases of Qwen2's q, k and v are part of its architecture.
+    // Qwen2's q, k and v always have biases, and its config has no field for them.
     ...(architecture.modelType === 'qwen2' ? {} : { attention_bias: has('blk.0.attn_q.bias') }),
     ...(architecture.modelType === 'llama' ? { mlp_bias: has('blk.0.ffn_gate.bias') } : {}),
     tie_word_embeddings: !has('output.weight'),
@@ -93,7 +96,7 @@ export function ggufConfig(metadata: Metadata, facts: TensorFacts): Json {
       number,
       flag,
       flags: (key) => (metadata.isArray(`${prefix}.${key}`) ? metadata.get('flags', `${prefix}.${key}`) : undefined),
-      fail: (key, problem) => metadata.fail(`${prefix}.${key}`, problem, 'Take the safetensors version of the model.'),
+      fail: (key, problem) => metadata.fail(`${prefix}.${key}`, problem, 'Use the safetensors version of the model.'),
       has,
       typeOf: facts.typeOf,
       sizes: { hiddenSize, layers, heads, headDim },
@@ -103,7 +106,7 @@ export function ggufConfig(metadata: Metadata, facts: TensorFacts): Json {
   };
 }
 
-/** The sizes of attention, which the permutation of q and k needs too. */
+/** The sizes of the model. @throws {GgufError} when one is missing, 0 or above its limit */
 export function dimensions(metadata: Metadata) {
   const prefix = metadata.need('text', 'general.architecture');
   const positive = (key: string) => {
@@ -127,7 +130,7 @@ export function dimensions(metadata: Metadata) {
   };
 }
 
-/** generation_config.json: where to stop, and the sampling that the model's authors recommend. */
+/** generation_config.json from the metadata: the tokens that end a text, and the sampling that the model's authors recommend. */
 export function ggufGenerationConfig(metadata: Metadata): Json {
   const ids = specialIds(metadata);
   const stops = ['eos', 'eot', 'eom']
@@ -135,7 +138,7 @@ export function ggufGenerationConfig(metadata: Metadata): Json {
     .filter((id) => id !== undefined);
   const eos = [...new Set(stops)];
   const sampling = Object.entries(SAMPLING)
-    .map(([key, name]) => [name, shortest(metadata.get('number', `general.sampling.${key}`))] as const)
+    .map(([key, name]) => [name, shortestDecimal(metadata.get('number', `general.sampling.${key}`))] as const)
     .filter(([, value]) => value !== undefined);
   return {
     ...ids,

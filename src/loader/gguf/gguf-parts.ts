@@ -1,6 +1,6 @@
 import { basename, dirname, join } from 'node:path';
-import { type LinkOptions, ModelFolder } from '../model-folder.ts';
-import { InputFile } from '../input-file.ts';
+import { type LinkOptions, ModelFolder } from '../files/model-folder.ts';
+import { InputFile } from '../files/input-file.ts';
 import { LoadError } from '../load-error.ts';
 import { quote } from '../../quote.ts';
 import { GgufError } from './gguf-error.ts';
@@ -12,14 +12,15 @@ export interface LocatedTensor extends GgufTensor {
   readonly file: InputFile;
 }
 
-/** A model in one GGUF file, or in several that llama-gguf-split has made of one. */
+/** A model in one GGUF file, or in the parts that llama-gguf-split makes of one. */
 export interface GgufParts {
-  /** Of the first part. */
+  /** The metadata of the first part. */
   readonly metadata: Metadata;
-  /** Of all parts, by the files' own names. */
+  /** The tensors of all parts, by their names in the files. */
   readonly tensors: ReadonlyMap<string, LocatedTensor>;
+  /** The open files of all parts. */
   readonly files: readonly InputFile[];
-  /** Of links that led out of the folder, a line each. */
+  /** A line for each link that was followed out of the folder. */
   readonly notes: readonly string[];
 }
 
@@ -28,17 +29,17 @@ interface Part {
   readonly header: GgufHeader;
 }
 
-/** `NAME-00002-of-00003.gguf` */
+/** The name of a part, `NAME-00002-of-00003.gguf`, in groups: NAME, part, count, ending. */
 export const PART_NAME = /^(.*)-(\d{5})-of-(\d{5})(\.gguf)$/is;
 
 /** Each part is an open file; the largest published models have fewer than 100. */
 const MAX_PARTS = 512;
 
 /**
- * Opens a GGUF file and, where it is one of several parts, the others beside it, whichever of them is named. The caller
- * closes the files.
+ * Opens a GGUF file and, where it is a part of a model, the other parts in the same folder. The caller closes the files.
  *
- * @throws GgufError for a malformed file, and for parts that are missing or do not belong together
+ * @param path Any of the parts.
+ * @throws {GgufError} when a file is malformed, a part is missing, or the parts belong to different models
  */
 export async function openParts(path: string, links: LinkOptions = {}): Promise<GgufParts> {
   const folder = new ModelFolder(dirname(path), links);
@@ -70,14 +71,16 @@ async function allParts(named: Part, count: number, openPart: (name: string) => 
   if (count > MAX_PARTS) throw new GgufError(`${path}: expected at most ${MAX_PARTS} parts, got ${count}.`);
   if (name === null)
     throw new GgufError(
-      `${path}: it is part ${splitOf(named).index + 1} of ${count}, and the others are found by a name like ` +
-        `NAME-00001-of-${digits(count)}.gguf. Give the parts their names back.`,
+      `${path}: it is part ${splitOf(named).index + 1} of ${count}, and the other parts are found by names such as ` +
+        `NAME-00001-of-${digits(count)}.gguf. Restore the names of the parts.`,
     );
   if (Number(name[3]) !== count)
-    throw new GgufError(`${path}: it is one of ${count} parts, and its name says ${Number(name[3])}. ${REMEDY}`);
-  // As the named part spells it: `-of-` or `-OF-`.
-  const behind = basename(path).slice(`${name[1]}-${name[2]}`.length);
-  const nameOf = (index: number) => `${name[1]}-${digits(index + 1)}${behind}`;
+    throw new GgufError(
+      `${path}: expected a name that says ${count} parts, as its metadata does, got ${Number(name[3])}. ${REMEDY}`,
+    );
+  // The spelling of the given part: `-of-` or `-OF-`.
+  const ending = basename(path).slice(`${name[1]}-${name[2]}`.length);
+  const nameOf = (index: number) => `${name[1]}-${digits(index + 1)}${ending}`;
   const parts: Part[] = [];
   for (let index = 0; index < count; index++) {
     const part = index === Number(name[2]) - 1 ? named : await openPart(nameOf(index));
@@ -100,7 +103,7 @@ async function findPart(folder: ModelFolder, name: string): Promise<InputFile> {
     const { cause } = error as LoadError;
     if ((cause as NodeJS.ErrnoException | undefined)?.code !== 'ENOENT') throw error;
     throw new GgufError(
-      `${join(folder.path, name)}: this part of the model is missing. Download it to the other parts.`,
+      `${join(folder.path, name)}: this part of the model is missing. Download it into the folder of the other parts.`,
       {
         cause,
       },
@@ -108,22 +111,24 @@ async function findPart(folder: ModelFolder, name: string): Promise<InputFile> {
   }
 }
 
-/** What a part says of itself has to fit its name, and what the first one says. */
+/** Checks the metadata of a part against its index, from its name, and against the first part. */
 function checkPart(part: Part, first: Part, index: number): void {
   const { path } = part.file;
   const [own, wanted] = [splitOf(part), splitOf(first)];
   if (own.index !== index)
-    throw new GgufError(`${path}: expected part ${index + 1} by its name, and it says ${own.index + 1}. ${REMEDY}`);
+    throw new GgufError(
+      `${path}: expected part ${index + 1}, as its name says, got part ${own.index + 1} in its metadata. ${REMEDY}`,
+    );
   if (own.count !== wanted.count || own.tensors !== wanted.tensors)
     throw new GgufError(
-      `${path}: it is of ${own.count} parts with ${own.tensors ?? 'unknown'} tensors, and ${first.file.path} of ` +
+      `${path}: it belongs to a model of ${own.count} parts with ${own.tensors ?? 'unknown'} tensors, and ${first.file.path} to one of ` +
         `${wanted.count} with ${wanted.tensors ?? 'unknown'}: they are parts of different models. ${REMEDY}`,
     );
   for (const key of ['general.architecture', 'general.name']) {
-    const [mine, theirs] = [part, first].map(({ header }) => header.metadata.get(key));
-    if (mine !== undefined && mine !== theirs)
+    const [own, wanted] = [part, first].map(({ header }) => header.metadata.get(key));
+    if (own !== undefined && own !== wanted)
       throw new GgufError(
-        `${path}: it has another ${key} than ${first.file.path}: they are parts of different models. ${REMEDY}`,
+        `${path}: expected the same ${key} as in ${first.file.path}: they are parts of different models. ${REMEDY}`,
       );
   }
 }
@@ -143,7 +148,7 @@ function tensorsOf(parts: readonly Part[]): Map<string, LocatedTensor> {
     for (const [name, tensor] of header.tensors) {
       const other = tensors.get(name);
       if (other !== undefined)
-        throw new GgufError(`${file.path}: tensor ${quote(name)} is in ${other.file.path} too. ${REMEDY}`);
+        throw new GgufError(`${file.path}: tensor ${quote(name)} is in ${other.file.path} as well. ${REMEDY}`);
       tensors.set(name, { ...tensor, file });
     }
     if (tensors.size > MAX_ENTRIES)
@@ -152,6 +157,6 @@ function tensorsOf(parts: readonly Part[]): Map<string, LocatedTensor> {
   return tensors;
 }
 
-const REMEDY = 'Download the parts of one model into a folder of their own.';
+const REMEDY = 'Download all parts of one model into one folder.';
 
 const digits = (n: number): string => String(n).padStart(5, '0');

@@ -6,15 +6,19 @@ import { PRE_TOKENIZERS } from './pre-tokenizers.ts';
 import { mergesFromScores } from './merges.ts';
 
 const TOKENS = 'tokenizer.ggml.tokens';
-/** Twice as many as the largest published vocabularies have. */
+/** Twice the size of the largest published vocabularies. */
 const MAX_TOKENS = 2 ** 19;
-/** Finding the merges of a token takes the square of its length; SentencePiece's own limit is 16 by default. */
+/**
+ * The longest token in characters, since finding its merges takes time in the square of its length; SentencePiece's default is
+ * 16.
+ */
 const MAX_PIECE = 128;
 const TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
 /**
- * tokenizer.json and tokenizer_config.json from the metadata of a GGUF file; undefined where it holds no tokens.
- * Two kinds of tokenizer are known: `gpt2` (byte-level BPE) and `llama` (SentencePiece's BPE with byte fallback).
+ * tokenizer.json and tokenizer_config.json from the metadata of a GGUF file; undefined where the file has no tokenizer.
+ * Two kinds are supported: `gpt2` (byte-level BPE) and `llama` (SentencePiece's BPE with byte fallback).
+ * @throws {GgufError} when the tokenizer is of another kind, or a key is missing or malformed
  */
 export function ggufTokenizer(metadata: Metadata): TokenizerFiles | undefined {
   const model = metadata.get('text', 'tokenizer.ggml.model');
@@ -24,7 +28,7 @@ export function ggufTokenizer(metadata: Metadata): TokenizerFiles | undefined {
     return metadata.fail(
       'tokenizer.ggml.model',
       `expected gpt2 or llama, got ${quote(model)}`,
-      'Use the safetensors version of the model, which brings its tokenizer.json.',
+      'Use the safetensors version of the model, which has its tokenizer.json.',
     );
   }
   const vocabulary = readVocabulary(metadata);
@@ -51,7 +55,7 @@ export function ggufTokenizer(metadata: Metadata): TokenizerFiles | undefined {
   return { tokenizer, config, chatTemplate, toolTemplate };
 }
 
-/** `chat_template` of tokenizer_config.json: a list where there is one for conversations with tools. */
+/** `chat_template` of tokenizer_config.json: a list of two where there is a template for conversations with tools. */
 function templates(chat: string | undefined, toolUse: string | undefined): Json {
   if (toolUse === undefined) return chat === undefined ? {} : { chat_template: chat };
   const named = Object.entries({ default: chat, tool_use: toolUse });
@@ -59,9 +63,9 @@ function templates(chat: string | undefined, toolUse: string | undefined): Json 
 }
 
 interface Vocabulary {
-  /** By id. */
+  /** Tokens by id. */
   readonly tokens: readonly string[];
-  /** `token_type` by id; empty where the file has none, which makes every token a normal one. */
+  /** `token_type` by id; empty where the file does not state types, so that all tokens are normal. */
   readonly types: readonly number[];
   readonly ids: ReadonlyMap<string, number>;
 }
@@ -71,7 +75,7 @@ interface TokenizerParts {
   readonly pre_tokenizer: Json | null;
   readonly decoder: Json;
   readonly model: Json;
-  /** Whether BOS is put before a text when the file does not say. */
+  /** Whether BOS precedes a text when the file does not say. */
   readonly addBos: boolean;
 }
 
@@ -80,14 +84,18 @@ function readVocabulary(metadata: Metadata): Vocabulary {
   if (tokens.length > MAX_TOKENS) metadata.fail(TOKENS, `expected at most ${MAX_TOKENS} tokens, got ${tokens.length}`);
   const types = metadata.get('numbers', 'tokenizer.ggml.token_type') ?? [];
   if (types.length !== 0 && types.length !== tokens.length) {
-    metadata.fail('tokenizer.ggml.token_type', `${types.length} entries for ${tokens.length} tokens`);
+    metadata.fail(
+      'tokenizer.ggml.token_type',
+      `expected ${tokens.length} entries, one for each token, got ${types.length}`,
+    );
   }
   const ids = new Map<string, number>();
   for (const [id, token] of tokens.entries()) {
-    // llama.cpp's conversion fills gaps of the published vocabulary with them.
+    // llama.cpp's conversion fills the gaps of the published vocabulary with such tokens.
     if (types[id] === TYPE.unused && token === `[PAD${id}]`) continue;
     const other = ids.get(token);
-    if (other !== undefined) metadata.fail(TOKENS, `tokens ${other} and ${id} are both ${quote(token)}`);
+    if (other !== undefined)
+      metadata.fail(TOKENS, `expected different tokens, got ${quote(token)} as ${other} and as ${id}`);
     ids.set(token, id);
   }
   return { tokens, types, ids };
@@ -100,15 +108,15 @@ function byteLevelBpe(metadata: Metadata, { ids }: Vocabulary): TokenizerParts {
     const known = [...PRE_TOKENIZERS.keys()].join(', ');
     return metadata.fail(
       'tokenizer.ggml.pre',
-      `the pre-tokenizer ${quote(name)} is none of the known ones: ${known}`,
-      'Use the safetensors version of the model, which brings its tokenizer.json.',
+      `expected one of ${known}, got ${quote(name)}`,
+      'Use the safetensors version of the model, which has its tokenizer.json.',
     );
   }
   const merges = metadata.need('texts', 'tokenizer.ggml.merges').map((merge) => {
     const space = merge.indexOf(' ', 1);
     const pair = [merge.slice(0, space), merge.slice(space + 1)];
     if (space < 0 || !pair.every((part) => ids.has(part)) || !ids.has(pair.join(''))) {
-      metadata.fail('tokenizer.ggml.merges', `${quote(merge)} does not join two tokens to a third`);
+      metadata.fail('tokenizer.ggml.merges', `expected two tokens that join to a third, got ${quote(merge)}`);
     }
     return pair;
   });
@@ -130,15 +138,18 @@ function byteLevelBpe(metadata: Metadata, { ids }: Vocabulary): TokenizerParts {
 function sentencePieceBpe(metadata: Metadata, { tokens, types, ids }: Vocabulary): TokenizerParts {
   const scores = metadata.need('numbers', 'tokenizer.ggml.scores');
   if (scores.length !== tokens.length) {
-    metadata.fail('tokenizer.ggml.scores', `${scores.length} entries for ${tokens.length} tokens`);
+    metadata.fail(
+      'tokenizer.ggml.scores',
+      `expected ${tokens.length} entries, one for each token, got ${scores.length}`,
+    );
   }
   const isMergeable = (id: number) => types.length === 0 || types[id] === TYPE.normal;
   for (const [id, token] of tokens.entries()) {
     if (types[id] === TYPE.byte && !/^<0x[0-9A-F]{2}>$/.test(token)) {
-      metadata.fail(TOKENS, `token ${id} is typed as a byte and named ${quote(token)}`);
+      metadata.fail(TOKENS, `token ${id} has the type of a byte: expected a name such as <0x0A>, got ${quote(token)}`);
     }
     if (isMergeable(id) && token.length > MAX_PIECE)
-      metadata.fail(TOKENS, `token ${id} is longer than ${MAX_PIECE}: ${quote(token)}`);
+      metadata.fail(TOKENS, `token ${id}: expected at most ${MAX_PIECE} characters, got ${quote(token)}`);
   }
   const addSpace = metadata.get('flag', 'tokenizer.ggml.add_space_prefix') ?? true;
   const unknown = metadata.get('integer', 'tokenizer.ggml.unknown_token_id') ?? types.indexOf(TYPE.unknown);
@@ -161,7 +172,7 @@ function sentencePieceBpe(metadata: Metadata, { tokens, types, ids }: Vocabulary
       vocab: Object.fromEntries(ids),
       merges:
         mergesFromScores(ids, scores, isMergeable) ??
-        metadata.fail(TOKENS, 'there are more ways to join two of them to a third than in any published vocabulary'),
+        metadata.fail(TOKENS, 'expected no more merges than published vocabularies have, got more'),
     },
     addBos: true,
   };
@@ -177,7 +188,7 @@ const BPE_DEFAULTS = {
   ignore_merges: false,
 };
 
-/** Tokens that are found in a text before anything else: control tokens, which are special, and those of users. */
+/** Tokens that are found in a text before other tokens: control and unknown tokens, which are special, and user-defined ones. */
 function addedTokens({ tokens, types }: Vocabulary): Json[] {
   return types.flatMap((type, id) =>
     type === TYPE.control || type === TYPE.unknown || type === TYPE.userDefined
@@ -203,20 +214,23 @@ interface SpecialToken {
 
 type SpecialTokens = ReadonlyMap<string, SpecialToken>;
 
-/** `bos`, `eos`, `pad` and `unk`, as far as the file names them. */
+/** The tokens of `bos`, `eos`, `pad` and `unk`, where the file states their ids. */
 function specialTokens(metadata: Metadata, tokens: readonly string[]): SpecialTokens {
   const found = new Map<string, SpecialToken>();
   for (const [name, key] of Object.entries({ bos: 'bos', eos: 'eos', pad: 'padding', unk: 'unknown' })) {
     const id = metadata.get('integer', `tokenizer.ggml.${key}_token_id`);
     if (id === undefined) continue;
     if (id >= tokens.length)
-      metadata.fail(`tokenizer.ggml.${key}_token_id`, `${id} is none of ${tokens.length} tokens`);
+      metadata.fail(
+        `tokenizer.ggml.${key}_token_id`,
+        `expected an id below ${tokens.length}, the number of tokens, got ${id}`,
+      );
     found.set(name, { id, token: tokens[id] });
   }
   return found;
 }
 
-/** Puts BOS before and EOS after a text where the file asks for it; null where it does not. */
+/** The post-processor that puts BOS before or EOS after a text; null where the file asks for neither. */
 function postProcessor(metadata: Metadata, special: SpecialTokens, addBos: boolean): Json | null {
   const bos = (metadata.get('flag', 'tokenizer.ggml.add_bos_token') ?? addBos) ? special.get('bos') : undefined;
   const eos = metadata.get('flag', 'tokenizer.ggml.add_eos_token') ? special.get('eos') : undefined;

@@ -29,7 +29,7 @@ import { q8_k } from '../../tensor/formats/q8_k.ts';
 import { tq1_0 } from '../../tensor/formats/tq1_0.ts';
 import { tq2_0 } from '../../tensor/formats/tq2_0.ts';
 
-/** A storage type of GGUF tensors. Those without a `format` are only measured, so that a file's layout can be checked. */
+/** A storage type of GGUF tensors. A type without a `format` cannot be decoded; its sizes serve to check the layout of a file. */
 export interface GgmlType {
   readonly name: string;
   readonly blockSize: number;
@@ -45,7 +45,7 @@ const decoded = (format: Format): GgmlType => ({
 });
 const measured = (name: string, blockSize: number, blockBytes: number): GgmlType => ({ name, blockSize, blockBytes });
 
-/** By the number that the file uses (ggml's `ggml_type`; sizes from GGML_QUANT_SIZES of the package `gguf`). */
+/** The storage types by their numbers in the file, ggml's `ggml_type`; sizes from GGML_QUANT_SIZES of the Python package gguf. */
 export const GGML_TYPES: ReadonlyMap<number, GgmlType> = new Map([
   [0, decoded(f32)],
   [1, decoded(f16)],
@@ -83,7 +83,7 @@ export const GGML_TYPES: ReadonlyMap<number, GgmlType> = new Map([
   [41, decoded(q1_0)],
 ]);
 
-/** Numbers that llama.cpp has given up. */
+/** The names of types that llama.cpp has removed, by their numbers. */
 export const REMOVED_TYPES: ReadonlyMap<number, string> = new Map([
   [4, 'Q4_2'],
   [5, 'Q4_3'],
@@ -95,5 +95,5 @@ export const REMOVED_TYPES: ReadonlyMap<number, string> = new Map([
   [38, 'IQ4_NL_8_8'],
 ]);
 
-/** The names of the types that can be read. */
+/** The names of the types that can be decoded. */
 export const READABLE_TYPES: readonly string[] = [...GGML_TYPES.values()].filter((t) => t.format).map((t) => t.name);

@@ -1,6 +1,6 @@
-/** The largest published vocabulary has 580,000. */
+/** The largest number of merges; the largest published vocabulary has 580,000. */
 const MAX_MERGES = 3 * 2 ** 18;
-/** Characters that are looked at, which for a token is the square of its length: 16 million there. */
+/** The largest sum of squared token lengths, which is the time that it takes: 16 million for that vocabulary. */
 const MAX_WORK = 2 ** 26;
 
 interface Candidate {
@@ -11,10 +11,11 @@ interface Candidate {
 }
 
 /**
- * The merges that SentencePiece's scores imply, best first: every way to split a token into two others, in the order of
- * the whole token's score, then of the halves' lengths, then of their ids (as transformers' `generate_merges` orders them).
+ * The merges that SentencePiece's scores imply, best first: every way to split a token into two others, ordered by the score of
+ * the token, then by the lengths of the two, then by their ids. Source: `generate_merges` of transformers.
  *
- * @returns undefined where there are more than any published vocabulary has
+ * @param isMergeable Whether the token with this id may be split, or be one of the two.
+ * @returns undefined where there would be more than in any published vocabulary
  */
 export function mergesFromScores(
   ids: ReadonlyMap<string, number>,

@@ -1,9 +1,9 @@
 import type { Cursor } from './cursor.ts';
 
-/** A metadata value. 64-bit integers are numbers where a number holds them. */
+/** A metadata value. A 64-bit integer is a number where it is below 2^53, else a bigint. */
 export type GgufValue = number | bigint | boolean | string | GgufArray;
 
-/** Items are decoded when they are gone through: an array that nobody asks for costs no more than its bytes. */
+/** An array whose items are decoded when it is iterated, so that an unused array takes no more memory than its bytes. */
 export interface GgufArray extends Iterable<GgufValue> {
   readonly length: number;
 }
@@ -11,13 +11,16 @@ export interface GgufArray extends Iterable<GgufValue> {
 const MAX_DEPTH = 4;
 
 interface ValueType {
-  /** The least bytes that a value takes; all of them, unless `skip` says how to pass over `count` values. */
+  /**
+   * Bytes of a value; of the shortest one where `skip` is given, which skips `count` values of different lengths or checks
+   * them.
+   */
   readonly bytes: number;
   readonly read: (cursor: Cursor, what: string) => GgufValue;
   readonly skip?: (cursor: Cursor, what: string, count: number) => void;
 }
 
-/** In the order of the numbers that the file uses. */
+/** The value types; the index is the number in the file. */
 const TYPES: readonly ValueType[] = [
   { bytes: 1, read: (cursor, what) => cursor.u8(what) },
   { bytes: 1, read: (cursor, what) => cursor.i8(what) },
@@ -47,31 +50,31 @@ const TYPES: readonly ValueType[] = [
 ];
 const ARRAY = 9;
 
-/** Reads a value of the type with this number. @throws GgufError where there is no such type, or the value is malformed. */
+/** Reads a value of the type with this number. @throws {GgufError} when there is no such type, or the value is malformed */
 export const readValue = (cursor: Cursor, what: string, type: number): GgufValue =>
   typeOf(cursor, what, type).read(cursor, what);
 
 function typeOf(cursor: Cursor, what: string, type: number): ValueType {
-  if (type >= TYPES.length) cursor.fail(what, `there is no value type ${type}`);
+  if (type >= TYPES.length) cursor.fail(what, `expected a value type below ${TYPES.length}, got ${type}`);
   return TYPES[type];
 }
 
-/** An array in the bytes of the header, whose items have been checked. */
+/** An array that stays in the bytes of the header; its items are checked when it is made. */
 class PackedArray implements GgufArray {
   readonly length: number;
-  private readonly items: Cursor;
-  private readonly what: string;
-  private readonly type: ValueType;
+  readonly #items: Cursor;
+  readonly #what: string;
+  readonly #type: ValueType;
 
-  /** @param cursor At the array; then behind it. */
+  /** @param cursor At the array; afterwards behind it. */
   constructor(cursor: Cursor, what: string, depth = 1) {
-    if (depth > MAX_DEPTH) cursor.fail(what, `arrays are nested more than ${MAX_DEPTH} deep`);
+    if (depth > MAX_DEPTH) cursor.fail(what, `expected at most ${MAX_DEPTH} levels of nested arrays, got more`);
     const typeNumber = cursor.u32(what);
-    this.type = typeOf(cursor, what, typeNumber);
+    this.#type = typeOf(cursor, what, typeNumber);
     this.length = cursor.size(what);
-    this.what = what;
-    this.items = cursor.copy();
-    const { bytes, skip } = this.type;
+    this.#what = what;
+    this.#items = cursor.copy();
+    const { bytes, skip } = this.#type;
     cursor.expect(this.length, bytes, what);
     if (typeNumber === ARRAY) for (let left = this.length; left > 0; left--) new PackedArray(cursor, what, depth + 1);
     else if (skip === undefined) cursor.skip(what, this.length * bytes);
@@ -79,7 +82,7 @@ class PackedArray implements GgufArray {
   }
 
   *[Symbol.iterator](): Generator<GgufValue> {
-    const cursor = this.items.copy();
-    for (let left = this.length; left > 0; left--) yield this.type.read(cursor, this.what);
+    const cursor = this.#items.copy();
+    for (let left = this.length; left > 0; left--) yield this.#type.read(cursor, this.#what);
   }
 }

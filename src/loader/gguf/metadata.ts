@@ -2,10 +2,10 @@ import { quote } from '../../quote.ts';
 import { GgufError } from './gguf-error.ts';
 import type { GgufArray, GgufValue } from './metadata-values.ts';
 
-/** The kinds of value that are asked for. */
+/** The kinds of value that callers ask for, and their types. */
 interface Kinds {
   readonly text: string;
-  /** Also an array of equal ones, which says the same of every layer. */
+  /** From 0 on. An array of equal integers, one for each layer, counts as one integer. */
   readonly integer: number;
   readonly number: number;
   readonly flag: boolean;
@@ -31,7 +31,7 @@ const CHECKS: Record<keyof Kinds, (value: GgufValue) => boolean> = {
 
 const NAMES: Record<keyof Kinds, string> = {
   text: 'a string',
-  integer: 'a whole number that is not negative',
+  integer: 'a whole number from 0 on',
   number: 'a finite number',
   flag: 'a boolean',
   texts: 'an array of strings',
@@ -39,49 +39,55 @@ const NAMES: Record<keyof Kinds, string> = {
   flags: 'an array of booleans',
 };
 
-/** Of an array that is asked for. The largest published one, of merges, has 580,000; an item costs a hundred times its bytes. */
+/**
+ * The largest array that is decoded. The largest published one, of merges, has 580,000 items; decoded, an item takes a hundred
+ * times its bytes.
+ */
 const MAX_ITEMS = 3 * 2 ** 18;
 
-/** The metadata of a GGUF file, asked for by key and kind. */
+/** The metadata of a GGUF file by key and kind. It records which keys were asked for. */
 export class Metadata {
+  /** The path of the file, for errors. */
   readonly file: string;
-  private readonly values: ReadonlyMap<string, GgufValue>;
-  private readonly asked = new Set<string>();
+  readonly #values: ReadonlyMap<string, GgufValue>;
+  readonly #asked = new Set<string>();
 
   constructor(file: string, values: ReadonlyMap<string, GgufValue>) {
     this.file = file;
-    this.values = values;
+    this.#values = values;
   }
 
-  /** @throws GgufError when the value is of another kind */
+  /** The value of a key; undefined where there is none. @throws {GgufError} when the value is of another kind */
   get<K extends keyof Kinds>(kind: K, key: string): Kinds[K] | undefined {
-    this.asked.add(key);
-    const stored = this.values.get(key);
+    this.#asked.add(key);
+    const stored = this.#values.get(key);
     if (stored === undefined) return undefined;
-    const value = isArray(stored) ? this.unpack(kind, key, stored) : stored;
+    const value = isArray(stored) ? this.#unpack(kind, key, stored) : stored;
     if (!CHECKS[kind](value)) this.fail(key, `expected ${NAMES[kind]}, got ${describe(stored)}`);
     return value as Kinds[K];
   }
 
-  /** @throws GgufError when there is none, or the value is of another kind */
+  /** The value of a key. @throws {GgufError} when there is none, or it is of another kind */
   need<K extends keyof Kinds>(kind: K, key: string): Kinds[K] {
     return this.get(kind, key) ?? this.fail(key, `expected ${NAMES[kind]}, and there is none`);
   }
 
+  /** Whether the value of a key is an array. */
   isArray(key: string): boolean {
-    return typeof this.values.get(key) === 'object';
+    return typeof this.#values.get(key) === 'object';
   }
 
-  /** The keys with this beginning that nobody has asked for. */
+  /** The keys with this prefix that were not asked for. */
   unread(prefix: string): string[] {
-    return [...this.values.keys()].filter((key) => key.startsWith(prefix) && !this.asked.has(key));
+    return [...this.#values.keys()].filter((key) => key.startsWith(prefix) && !this.#asked.has(key));
   }
 
+  /** Throws a GgufError about a key. */
   fail(key: string, problem: string, remedy = 'Convert the model again with a current llama.cpp.'): never {
     throw new GgufError(`${this.file}: metadata key ${quote(key)}: ${problem}. ${remedy}`);
   }
 
-  private unpack(kind: keyof Kinds, key: string, array: GgufArray): GgufValue {
+  #unpack(kind: keyof Kinds, key: string, array: GgufArray): GgufValue {
     if (array.length > MAX_ITEMS)
       this.fail(key, `expected at most ${MAX_ITEMS} items, got ${array.length}`, 'Is it the right file?');
     const items = [...array];

@@ -1,10 +1,12 @@
 import type { Json } from '../../json.ts';
-import type { ConfigFacts } from './architectures.ts';
+import { gptOssBias, gptOssExperts, latentKeysAndValues } from './compositions.ts';
+import type { ConfigFacts, GgufArchitecture } from './gguf-architecture.ts';
+import { BLOCK, TENSORS } from './tensor-names.ts';
 
-/** `expert_gating_func`: how the router's scores become weights. 0 is what the architecture has. */
+/** `expert_gating_func`: the function from the router's scores to weights. 0 stands for the architecture's default. */
 const GATING = { softmax: 1, sigmoid: 2, softmaxOfChosen: 3 } as const;
 
-/** Refuses what the published architecture does not do with the weights of experts. */
+/** Throws where the file routes otherwise than the published architecture: by another function, or with scaled weights. */
 function expectRouting({ number, fail }: ConfigFacts, gating: number): void {
   const stored = number('expert_gating_func') ?? 0;
   if (stored !== 0 && stored !== gating) fail('expert_gating_func', `expected ${gating} or none, got ${stored}`);
@@ -12,8 +14,8 @@ function expectRouting({ number, fail }: ConfigFacts, gating: number): void {
   if (scale !== 0 && scale !== 1) fail('expert_weights_scale', `expected 1 or none, got ${scale}`);
 }
 
-/** What config.json says of the experts of Mixtral. */
-export function mixtralConfig(facts: ConfigFacts): Json {
+/** Mixtral's fields of config.json. */
+function mixtralConfig(facts: ConfigFacts): Json {
   const { number } = facts;
   expectRouting(facts, GATING.softmax);
   return {
@@ -23,8 +25,8 @@ export function mixtralConfig(facts: ConfigFacts): Json {
   };
 }
 
-/** Qwen3 MoE. llama.cpp always divides the weights of the chosen experts by their sum. */
-export function qwen3MoeConfig(facts: ConfigFacts): Json {
+/** Qwen3 MoE's fields. llama.cpp always divides the weights of the chosen experts by their sum. */
+function qwen3MoeConfig(facts: ConfigFacts): Json {
   const { number, flag, has, sizes } = facts;
   expectRouting(facts, GATING.softmax);
   return {
@@ -39,8 +41,8 @@ export function qwen3MoeConfig(facts: ConfigFacts): Json {
   };
 }
 
-/** gpt-oss. What all published models have in common is not in the file. */
-export function gptOssConfig(facts: ConfigFacts): Json {
+/** The fields of gpt-oss. Those in which all published models agree are not in the file. */
+function gptOssConfig(facts: ConfigFacts): Json {
   const { number, typeOf, sizes, ropeScaling } = facts;
   expectRouting(facts, GATING.softmaxOfChosen);
   const packed = ['gate', 'up', 'down'].every((name) => typeOf(`blk.0.ffn_${name}_exps.weight`) === 'MXFP4');
@@ -67,14 +69,14 @@ export function gptOssConfig(facts: ConfigFacts): Json {
   };
 }
 
-/** Groups of experts of the published models, which older conversions do not write, by the number of experts. */
+/** Groups of experts in the published models by the number of experts: older conversions leave them out. */
 const GROUPS = new Map([
   [160, { count: 8, kept: 3 }],
   [256, { count: 8, kept: 4 }],
 ]);
 
-/** DeepSeek-V2 and V3, which llama.cpp calls alike. */
-export function deepseekConfig({ number, flag, has, fail, sizes, ropeScaling }: ConfigFacts): Json {
+/** The fields of DeepSeek-V2 and V3, which have one name in llama.cpp. */
+function deepseekConfig({ number, flag, has, fail, sizes, ropeScaling }: ConfigFacts): Json {
   const { layers, heads } = sizes;
   const ropeDim = number('rope.dimension_count') ?? 64;
   const firstDense = number('leading_dense_block_count') ?? 0;
@@ -113,11 +115,11 @@ export function deepseekConfig({ number, flag, has, fail, sizes, ropeScaling }: 
   };
 }
 
-/** YaRN with DeepSeek's factor on the scores; its magnitude on the angles cancels in all published models. */
+/** YaRN with DeepSeek's factor on the attention scores; the factor on cos and sin is 1 in all published models. */
 function deepseekScaling(number: ConfigFacts['number'], fail: ConfigFacts['fail'], scaling: Json | null): Json | null {
   if (scaling?.rope_type !== 'yarn') return scaling;
   if (scaling.attention_factor !== undefined) fail('rope.scaling.attn_factor', 'expected 1 or none');
-  // llama.cpp keeps a tenth of it, as f32.
+  // llama.cpp stores a tenth of it in f32.
   const magnitude = Number(((number('rope.scaling.yarn_log_multiplier') ?? 0.1) * 10).toPrecision(6));
   const { factor, beta_fast = 32, beta_slow = 1, original_max_position_embeddings = 4096 } = scaling;
   return {
@@ -130,3 +132,102 @@ function deepseekScaling(number: ConfigFacts['number'], fail: ConfigFacts['fail'
     original_max_position_embeddings,
   };
 }
+
+const EXPERT_STACKS = {
+  ffn_gate_exps: 'mlp.experts.*.gate_proj',
+  ffn_up_exps: 'mlp.experts.*.up_proj',
+  ffn_down_exps: 'mlp.experts.*.down_proj',
+};
+
+/** Mixtral, which llama.cpp stores as a `llama` with experts. */
+export const MIXTRAL: GgufArchitecture = {
+  modelType: 'mixtral',
+  className: 'MixtralForCausalLM',
+  tensors: TENSORS,
+  block: { ...BLOCK, ffn_gate_inp: 'block_sparse_moe.gate' },
+  interleavedRope: true,
+  stacks: {
+    ffn_gate_exps: 'block_sparse_moe.experts.*.w1',
+    ffn_down_exps: 'block_sparse_moe.experts.*.w2',
+    ffn_up_exps: 'block_sparse_moe.experts.*.w3',
+  },
+  config: mixtralConfig,
+};
+
+/** The mixtures of experts, by `general.architecture`. */
+export const MIXTURES: Readonly<Record<string, GgufArchitecture>> = {
+  qwen3moe: {
+    modelType: 'qwen3_moe',
+    className: 'Qwen3MoeForCausalLM',
+    tensors: TENSORS,
+    block: {
+      ...BLOCK,
+      attn_q_norm: 'self_attn.q_norm',
+      attn_k_norm: 'self_attn.k_norm',
+      ffn_gate_inp: 'mlp.gate',
+    },
+    interleavedRope: false,
+    stacks: EXPERT_STACKS,
+    config: qwen3MoeConfig,
+  },
+  'gpt-oss': {
+    modelType: 'gpt_oss',
+    className: 'GptOssForCausalLM',
+    tensors: TENSORS,
+    block: {
+      ...BLOCK,
+      post_attention_norm: 'post_attention_layernorm',
+      ffn_gate_inp: 'mlp.router',
+    },
+    whole: { 'attn_sinks.weight': 'self_attn.sinks' },
+    interleavedRope: false,
+    parts: ['gate', 'up', 'down'].flatMap((name) => [`ffn_${name}_exps.weight`, `ffn_${name}_exps.bias`]),
+    compose: (inner, from, published) => {
+      const [gate, up, down] = ['gate', 'up', 'down'].map((name) => `${from}ffn_${name}_exps`);
+      const [gateUp, downward] = ['gate_up_proj', 'down_proj'].map((name) => `${published}mlp.experts.${name}`);
+      return [
+        ...gptOssExperts(inner, gateUp, [`${gate}.weight`, `${up}.weight`]),
+        gptOssBias(inner, `${gateUp}_bias`, [`${gate}.bias`, `${up}.bias`]),
+        ...gptOssExperts(inner, downward, [`${down}.weight`]),
+        gptOssBias(inner, `${downward}_bias`, [`${down}.bias`]),
+      ];
+    },
+    config: gptOssConfig,
+  },
+  deepseek2: {
+    modelType: 'deepseek_v2',
+    className: 'DeepseekV2ForCausalLM',
+    tensors: TENSORS,
+    block: {
+      ...BLOCK,
+      attn_q_a: 'self_attn.q_a_proj',
+      attn_q_a_norm: 'self_attn.q_a_layernorm',
+      attn_q_b: 'self_attn.q_b_proj',
+      attn_kv_a_mqa: 'self_attn.kv_a_proj_with_mqa',
+      attn_kv_a_norm: 'self_attn.kv_a_layernorm',
+      attn_kv_b: 'self_attn.kv_b_proj',
+      ffn_gate_inp: 'mlp.gate',
+      ffn_gate_shexp: 'mlp.shared_experts.gate_proj',
+      ffn_up_shexp: 'mlp.shared_experts.up_proj',
+      ffn_down_shexp: 'mlp.shared_experts.down_proj',
+    },
+    whole: { 'exp_probs_b.bias': 'mlp.gate.e_score_correction_bias' },
+    interleavedRope: false,
+    rotates: 'part',
+    stacks: EXPERT_STACKS,
+    // Newer conversions store kv_b as two tensors.
+    parts: ['attn_k_b.weight', 'attn_v_b.weight'],
+    compose: (inner, from, published) =>
+      inner.tensors.has(`${from}attn_k_b.weight`)
+        ? [
+            latentKeysAndValues(
+              inner,
+              `${published}self_attn.kv_b_proj.weight`,
+              `${from}attn_k_b.weight`,
+              `${from}attn_v_b.weight`,
+            ),
+          ]
+        : [],
+    config: deepseekConfig,
+  },
+};

@@ -1,34 +1,37 @@
-import type { LinkOptions } from '../model-folder.ts';
+import type { LinkOptions } from '../files/model-folder.ts';
 import { f32 } from '../../tensor/formats/f32.ts';
 import type { ModelFiles } from '../model-files.ts';
 import { quote } from '../../quote.ts';
-import { ARCHITECTURES, MIXTRAL, publishedName, type GgufArchitecture } from './architectures.ts';
+import { ARCHITECTURES } from './architectures.ts';
+import { type GgufArchitecture, publishedName } from './gguf-architecture.ts';
+import { MIXTRAL } from './mixtures.ts';
 import { GgufCheckpoint, type NamedTensor } from './gguf-checkpoint.ts';
-import { ComposedCheckpoint } from './composed.ts';
+import { ComposedCheckpoint } from './composed-checkpoint.ts';
 import { dimensions, ggufConfig, ggufGenerationConfig, type TensorFacts } from './gguf-config.ts';
 import { GgufError } from './gguf-error.ts';
 import type { Metadata } from './metadata.ts';
 import { type GgufParts, type LocatedTensor, openParts } from './gguf-parts.ts';
-import { transposeBack } from './restore.ts';
+import { transpose } from './restore.ts';
 import { ggufTokenizer } from './gguf-tokenizer.ts';
 import { noteOnUnknownKeys } from './unknown-keys.ts';
 
-/** Divisors of the rotary frequencies: they become `rope_scaling` in the configuration. */
+/** Divisors of the rotary frequencies, which become `rope_scaling` in config.json. */
 const ROPE_DIVISORS = 'rope_freqs.weight';
 
-/** No published model has so many experts: of a stack, and of all. */
+/** LongRoPE's divisors for long and for short texts, which become `rope_scaling` as well. */
+const ROPE_FACTORS = { long: 'rope_factors_long.weight', short: 'rope_factors_short.weight' };
+
+/** The largest number of matrices in a stack of experts, and in all stacks; published models have far fewer. */
 const MAX_MEMBERS = 4096;
 const MAX_ALL_MEMBERS = 2 ** 18;
 
-/** Its factors for short and long texts: they too become `rope_scaling`. */
-const ROPE_FACTORS = { long: 'rope_factors_long.weight', short: 'rope_factors_short.weight' };
-
 /**
- * Opens a GGUF file, or all parts of a model that one of them is named of, as a model with the names, shapes and configuration
- * under which its weights were first published. Only headers are read; weights are read, decoded and put in order one by one when
- * the checkpoint is asked for them.
+ * Opens a GGUF file, or all parts of a model, with the tensor names, shapes and config.json of the published model. Only headers
+ * are read here; the checkpoint reads tensors one by one, decodes them and restores the published order of rows.
  *
- * @throws GgufError for a malformed file, a missing part, an architecture, a tensor or a tokenizer that is not known
+ * @param path The file, or any of the parts.
+ * @throws {GgufError} when a file is malformed or a part is missing, and when the architecture, a tensor or the tokenizer is not
+ *   supported
  */
 export async function openGguf(path: string, links: LinkOptions = {}): Promise<ModelFiles> {
   const parts = await openParts(path, links);
@@ -36,8 +39,12 @@ export async function openGguf(path: string, links: LinkOptions = {}): Promise<M
     const { metadata, tensors } = parts;
     const architecture = architectureOf(metadata);
     const embedding = tensors.get('token_embd.weight')?.shape;
-    if (embedding?.length !== 2)
-      throw new GgufError(`${metadata.file}: it has no tensor "token_embd.weight" of two dimensions.`);
+    if (embedding?.length !== 2) {
+      const got = embedding === undefined ? 'none' : `[${embedding.join(', ')}]`;
+      throw new GgufError(
+        `${metadata.file}: expected a tensor "token_embd.weight" of two dimensions, got ${got}. Convert the model again.`,
+      );
+    }
     const config = ggufConfig(metadata, {
       architecture,
       has: (name) => tensors.has(name),
@@ -68,10 +75,11 @@ function architectureOf(metadata: Metadata): GgufArchitecture {
   return metadata.fail(
     'general.architecture',
     `expected one of ${known}, got ${quote(name)}`,
-    'Take the safetensors version of the model if its architecture is one that Vitrine runs.',
+    'Use the safetensors version of the model if Vitrine supports its architecture.',
   );
 }
 
+/** The published name of each tensor, and the changes to undo. Throws for a tensor that the architecture does not have. */
 function namedTensors({ metadata, tensors }: GgufParts, row: GgufArchitecture): NamedTensor[] {
   const { heads, kvHeads } = dimensions(metadata);
   const interleaved = row.interleavedRope ? { attn_q: heads, attn_k: kvHeads } : {};
@@ -81,20 +89,21 @@ function namedTensors({ metadata, tensors }: GgufParts, row: GgufArchitecture): 
   return [...tensors].flatMap(([stored, tensor]) => {
     const { path } = tensor.file;
     if ([ROPE_DIVISORS, ROPE_FACTORS.long, ROPE_FACTORS.short].includes(stored)) return [];
-    const own = stored.replace(/^blk\.\d+\./, '');
-    // Under its own name: others are made of it.
-    const name = row.parts?.includes(own) ? stored : publishedName(row, stored);
+    const inBlock = stored.replace(/^blk\.\d+\./, '');
+    // Parts keep their stored names, by which `compose` finds them.
+    const name = row.parts?.includes(inBlock) ? stored : publishedName(row, stored);
     if (name === undefined) {
       throw new GgufError(
-        `${path}: tensor ${quote(stored)} is no part of the architecture ${row.modelType}. ` +
-          `Take the safetensors version of the model.`,
+        `${path}: tensor ${quote(stored)} does not belong to the architecture ${row.modelType}. ` +
+          `Use the safetensors version of the model.`,
       );
     }
     const part = stored.split('.')[2] as string | undefined;
     const interleavedHeads = isRotated(part) ? interleaved[part]! : 0;
     if (interleavedHeads > 0 && tensor.shape[0] % (2 * interleavedHeads) !== 0) {
       throw new GgufError(
-        `${path}: tensor ${quote(stored)}: ${tensor.shape[0]} rows are no whole number of pairs for each of ${interleavedHeads} heads.`,
+        `${path}: tensor ${quote(stored)}: expected an even number of rows for each of ${interleavedHeads} ` +
+          `heads, got ${tensor.shape[0]} rows.`,
       );
     }
     if (name.includes('*')) {
@@ -103,19 +112,20 @@ function namedTensors({ metadata, tensors }: GgufParts, row: GgufArchitecture): 
         throw new GgufError(`${path}: expected at most ${MAX_ALL_MEMBERS} matrices of experts in all layers.`);
       return membersOf(name, tensor);
     }
-    const transposed = row.transposed?.test(own) ?? false;
-    const restore = transposed ? transposeBack : row.restore?.(own, heads);
+    const transposed = row.transposed?.test(inBlock) ?? false;
+    const restore = transposed ? transpose : row.restore?.(inBlock, heads);
     const published = transposed ? { ...tensor, shape: tensor.shape.toReversed() } : tensor;
     return [{ name, tensor: published, interleavedHeads, restore }];
   });
 }
 
-/** Each member of a stack as a tensor of its own. */
+/** The members of a stack as tensors. */
 function membersOf(name: string, tensor: LocatedTensor): NamedTensor[] {
   const [count, ...shape] = tensor.shape;
   if (count > MAX_MEMBERS || shape.length !== 2)
     throw new GgufError(
-      `${tensor.file.path}: tensor of ${quote(name)}: expected a stack of up to ${MAX_MEMBERS} matrices, got [${tensor.shape.join(', ')}].`,
+      `${tensor.file.path}: stack of ${quote(name)}: expected a stack of up to ${MAX_MEMBERS} matrices, ` +
+        `got [${tensor.shape.join(', ')}].`,
     );
   const bytes = tensor.bytes / count;
   return Array.from({ length: count }, (_, index) => ({
@@ -148,13 +158,13 @@ async function readRopeFactors(parts: GgufParts): Promise<TensorFacts['ropeFacto
   return long && short && { long, short };
 }
 
-/** A vector of a number for each rotary frequency. */
+/** The divisors in a tensor, one for each rotary frequency; undefined where the file does not have it. */
 async function readDivisors({ tensors }: GgufParts, name: string): Promise<Float32Array | undefined> {
   const tensor = tensors.get(name);
   if (tensor === undefined) return undefined;
   const { file, type, bytes, position } = tensor;
   if (type.format !== f32) throw new GgufError(`${file.path}: tensor "${name}": expected F32, got ${type.name}.`);
-  // A divisor per pair of a head's dimensions: more than a page would be no such tensor.
+  // One divisor for each pair of a head's dimensions: 1,024 are more than any model has.
   if (bytes > 4096) throw new GgufError(`${file.path}: tensor "${name}": expected up to 4096 bytes, got ${bytes}.`);
   const divisors = new Float32Array(bytes / 4);
   await file.read(new Uint8Array(divisors.buffer), position);

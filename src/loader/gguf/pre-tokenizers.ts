@@ -1,10 +1,10 @@
-/** What the name in `tokenizer.ggml.pre` stands for in tokenizer.json. */
+/** The parts of tokenizer.json that a name in `tokenizer.ggml.pre` stands for. */
 export interface PreTokenizer {
   readonly normalizer: Readonly<Record<string, unknown>> | null;
   readonly preTokenizer: Readonly<Record<string, unknown>>;
-  /** A piece that is itself a token is not built by merges. */
+  /** Whether a piece of text that is a token is taken without merges. */
   readonly ignoreMerges: boolean;
-  /** Whether BOS is put before a text when the file does not say. */
+  /** Whether BOS precedes a text when the file does not say. */
   readonly addBos: boolean;
 }
 
@@ -22,7 +22,7 @@ const byteLevel = (useRegex: boolean) => ({
 });
 const sequence = (...pretokenizers: object[]) => ({ type: 'Sequence', pretokenizers });
 const split = (regex: string) => ({ type: 'Split', pattern: { Regex: regex }, behavior: 'Isolated', invert: false });
-/** Splits by one regex after another, then writes bytes as letters. */
+/** Splits by one regex after another, then maps bytes to letters. */
 const splits = (...regexes: string[]) => sequence(...regexes.map(split), byteLevel(false));
 
 /** The regex of OpenAI's cl100k_base with digits in groups of at most `digits`, as Qwen2 and Llama 3 use it. */
@@ -31,7 +31,7 @@ const cl100k = (digits: number) =>
     `${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}${digits === 1 ? '' : `{1,${digits}}`}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|${SPACES}`,
   );
 
-/** That of o200k_base, which splits words where capitals begin. */
+/** The regex of OpenAI's o200k_base, which splits words before capitals. */
 const o200k = (digits: string, contractions: string) =>
   splits(
     `[^\\r\\n\\p{L}\\p{N}]?${UPPER}*${LOWER}+${contractions}|[^\\r\\n\\p{L}\\p{N}]?${UPPER}+${LOWER}*${contractions}|` +
@@ -62,7 +62,7 @@ const DEEPSEEK_LETTERS =
   '\u1fbeῂ-ῄῆ-ῌῐ-\u1fd3ῖ-\u1fdbῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤ\u2126ℨ\u212a-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗ' +
   'Ａ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃';
 
-/** The published pre-tokenizers, by the names that llama.cpp's conversion gives them (convert_hf_to_gguf_update.py). */
+/** The published pre-tokenizers by their names in llama.cpp's conversion (convert_hf_to_gguf_update.py). */
 export const PRE_TOKENIZERS: ReadonlyMap<string, PreTokenizer> = new Map([
   ['default', gpt2],
   ['gpt-2', gpt2],

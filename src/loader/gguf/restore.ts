@@ -4,15 +4,15 @@ import { GgufError } from './gguf-error.ts';
 /** Undoes, in place, what llama.cpp's conversion did to a tensor; `shape` is the published one. */
 export type Restore = (bytes: Uint8Array, dtype: DType, shape: readonly number[]) => void;
 
-/** Gemma: the gains of norms have their 1 added already. They are stored and read as f32. */
-export const lessOne: Restore = (bytes, dtype) => {
-  if (dtype !== 'f32') throw new GgufError(`the gain of a norm: it can be read as f32, got ${dtype}.`);
+/** Gemma's norms: the published weight is the stored one less 1. They are stored and read as f32. */
+export const subtractOne: Restore = (bytes, dtype) => {
+  if (dtype !== 'f32') throw new GgufError(`the weight of a norm: it can be read as f32, got ${dtype}.`);
   const values = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
   values.forEach((x, i) => (values[i] = Math.fround(x - 1)));
 };
 
-/** GPT-2: matrices were transposed from `[in, out]` to `[out, in]`. */
-export const transposeBack: Restore = (bytes, _, [rows, columns]) => {
+/** GPT-2's matrices: the published layout is `[in, out]`, the stored one `[out, in]`. */
+export const transpose: Restore = (bytes, _, [rows, columns]) => {
   const transposed = bytes.slice();
   const width = bytes.length / (rows * columns);
   for (let row = 0; row < rows; row++) {
@@ -23,18 +23,18 @@ export const transposeBack: Restore = (bytes, _, [rows, columns]) => {
   }
 };
 
-/** GPT-NeoX: all rows of q, then of k, then of v were taken out of heads that hold q, k and v each. */
-export const byHead =
+/** GPT-NeoX's q, k and v: the published order of rows is head by head q, k, v; the stored one is all of q, then k, then v. */
+export const interleaveByHead =
   (heads: number): Restore =>
   (bytes, _, [rows]) => {
     if (rows % (3 * heads) !== 0)
-      throw new GgufError(`attention: expected rows of q, k and v for each of ${heads} heads, got ${rows} rows.`);
+      throw new GgufError(`attention: expected equal rows of q, k and v for each of ${heads} heads, got ${rows} rows.`);
     const sorted = bytes.slice();
-    const run = bytes.length / (3 * heads); // Bytes of a head's q.
+    const headBytes = bytes.length / (3 * heads); // of q in one head
     for (let head = 0; head < heads; head++) {
       for (let part = 0; part < 3; part++) {
-        const from = (part * heads + head) * run;
-        bytes.set(sorted.subarray(from, from + run), (head * 3 + part) * run);
+        const from = (part * heads + head) * headBytes;
+        bytes.set(sorted.subarray(from, from + headBytes), (head * 3 + part) * headBytes);
       }
     }
   };

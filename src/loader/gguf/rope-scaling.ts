@@ -1,37 +1,40 @@
 import type { Json } from '../../json.ts';
 import { quote } from '../../quote.ts';
 import type { Metadata } from './metadata.ts';
-import { shortest } from './shortest.ts';
+import { shortestDecimal } from './shortest-decimal.ts';
 
+/** `low_freq_factor` and `high_freq_factor` of all published models. */
 const LOW = 1;
 const HIGH = 4;
-/** Divisors are f32 and were computed in f32. */
+/** Relative; the divisors were computed in f32. */
 const TOLERANCE = 1e-4;
+/** `original_max_position_embeddings` of all published models. */
 const PUBLISHED_CONTEXT = 8192;
 
-/** What stretches the rotary frequencies, beside the metadata. */
+/** The facts beside the metadata that the scaling of the rotary frequencies depends on. */
 export interface RopeFacts {
+  /** The base of the frequencies. */
   readonly theta: number;
   readonly headDim: number;
-  /** `rope_freqs.weight`: by what each frequency is divided. */
+  /** `rope_freqs.weight`: a divisor of each rotary frequency. */
   readonly divisors: Float32Array | undefined;
-  /** Whether the architecture takes its divisors for short and long texts from tensors: LongRoPE. */
+  /** Whether the file has LongRoPE's divisors as tensors. */
   readonly hasFactors: boolean;
 }
 
 /**
- * The `rope_scaling` of config.json: from the divisors, or from the keys `rope.scaling.*` and the older `rope.scale_linear`, which mean
- * here what they mean to llama.cpp. A factor without a type is linear.
+ * `rope_scaling` of config.json from the divisors, or from the keys `rope.scaling.*` and the older `rope.scale_linear`, read as
+ * llama.cpp reads them. A factor without a type is linear. Null where there is no scaling.
  *
- * @throws GgufError for scaling that config.json has no words for
+ * @throws {GgufError} when config.json cannot express the scaling
  */
 export function ropeScaling(metadata: Metadata, facts: RopeFacts): Json | null {
   const prefix = metadata.need('text', 'general.architecture');
   const key = (name: string) => `${prefix}.rope.scaling.${name}`;
-  const number = (name: string) => shortest(metadata.get('number', key(name)));
+  const number = (name: string) => shortestDecimal(metadata.get('number', key(name)));
   const original = metadata.get('integer', key('original_context_length'));
   const type = metadata.get('text', key('type')) ?? 'linear';
-  const factor = number('factor') ?? shortest(metadata.get('number', `${prefix}.rope.scale_linear`)) ?? 0;
+  const factor = number('factor') ?? shortestDecimal(metadata.get('number', `${prefix}.rope.scale_linear`)) ?? 0;
   if (factor < 0) metadata.fail(key('factor'), `expected a number that is not negative, got ${factor}`);
   const scales = type !== 'none' && factor !== 0 && factor !== 1;
 
@@ -39,7 +42,7 @@ export function ropeScaling(metadata: Metadata, facts: RopeFacts): Json | null {
   if (facts.divisors !== undefined && divided === undefined)
     metadata.fail(
       'rope_freqs.weight',
-      'its divisors follow no llama3 scaling with low_freq_factor 1 and high_freq_factor 4',
+      'expected the divisors of llama3 scaling with low_freq_factor 1 and high_freq_factor 4, got others',
       REMEDY,
     );
   if (divided) {
@@ -61,11 +64,11 @@ export function ropeScaling(metadata: Metadata, facts: RopeFacts): Json | null {
 }
 
 function yarn(metadata: Metadata, key: (name: string) => string, factor: number, original: number | undefined): Json {
-  const number = (name: string) => shortest(metadata.get('number', key(name)));
-  if (factor === 0) metadata.fail(key('factor'), 'expected the factor of yarn, and there is none');
-  const mixed = number('yarn_ext_factor') ?? 1;
-  if (mixed !== 1) metadata.fail(key('yarn_ext_factor'), `expected 1 or none, got ${mixed}`, REMEDY);
-  // To llama.cpp it multiplies what YaRN itself puts on cos and sin; to config.json it is the product.
+  const number = (name: string) => shortestDecimal(metadata.get('number', key(name)));
+  if (factor === 0) metadata.fail(key('factor'), 'expected the factor of yarn, got none');
+  const extrapolation = number('yarn_ext_factor') ?? 1;
+  if (extrapolation !== 1) metadata.fail(key('yarn_ext_factor'), `expected 1 or none, got ${extrapolation}`, REMEDY);
+  // llama.cpp multiplies YaRN's own factor on cos and sin by it; config.json states the product.
   const attention = (number('attn_factor') ?? 1) * (number('yarn_attn_factor') ?? 1);
   const optional = {
     original_max_position_embeddings: original,
@@ -77,16 +80,16 @@ function yarn(metadata: Metadata, key: (name: string) => string, factor: number,
   return { rope_type: 'yarn', factor, ...Object.fromEntries(given) };
 }
 
-const REMEDY = 'Take the safetensors version of the model.';
+const REMEDY = 'Use the safetensors version of the model.';
 
 /**
- * The `rope_scaling` of config.json from the divisors that llama.cpp stores for Llama 3.1 and later.
+ * `rope_scaling` of config.json from the divisors that llama.cpp stores for Llama 3.1 and later.
  *
  * For a frequency f of wavelength w = 2π/f, with the original context O, llama3 scaling divides f by 1 where w < O/high,
  * by `factor` where w > O/low, and between them by 1 / ((1 − s)/factor + s), s = (O/w − low)/(high − low).
- * The divisors tell `factor`, and from the blended ones O; low = 1 and high = 4 are those of every published model.
+ * `factor` is the largest divisor, and O follows from a divisor between 1 and `factor`.
  *
- * @returns undefined when the divisors do not follow this formula; null when they scale nothing
+ * @returns undefined when the divisors do not follow this formula; null when all of them are 1
  */
 function llama3Scaling(
   divisors: Float32Array,

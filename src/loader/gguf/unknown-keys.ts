@@ -1,7 +1,7 @@
 import { quote } from '../../quote.ts';
 import type { Metadata } from './metadata.ts';
 
-/** Keys of an architecture that no result depends on, or that say what the shapes of the tensors say. */
+/** Keys of an architecture that do not affect results, or that the shapes of the tensors state as well. */
 const HARMLESS = new Set([
   'vocab_size',
   'attention.value_length',
@@ -17,13 +17,11 @@ const HARMLESS = new Set([
 
 const SHOWN = 8;
 
-/** A note on the keys that may mean something to llama.cpp, and that nothing here has asked for. */
+/** A note that names the architecture's keys that were not read, and that may change results in llama.cpp; else no note. */
 export function noteOnUnknownKeys(metadata: Metadata): string[] {
   const prefix = `${metadata.need('text', 'general.architecture')}.`;
   const unknown = metadata.unread(prefix).filter((key) => !HARMLESS.has(key.slice(prefix.length)));
   if (unknown.length === 0) return [];
   const more = unknown.length > SHOWN ? ` and ${unknown.length - SHOWN} more` : '';
-  return [
-    `metadata keys that are not known here are ignored: ${unknown.slice(0, SHOWN).map(quote).join(', ')}${more}.`,
-  ];
+  return [`metadata keys that are not supported are ignored: ${unknown.slice(0, SHOWN).map(quote).join(', ')}${more}.`];
 }

@@ -5,30 +5,23 @@ import { dirname } from 'node:path';
 
 import type { Response } from 'undici';
 
-import { blobHasher, hashFile } from '../hash-file.ts';
-import { isFile } from './hub-cache.ts';
+import { blobHasher, hashFile } from '../files/hash-file.ts';
+import { isFile } from '../files/is-file.ts';
 import type { HubClient } from './client.ts';
 import { HubError } from './hub-error.ts';
+import type { HubFile } from './hub-file.ts';
 import { claimPartial, freePartial, leftPartials } from './partial-download.ts';
 import { TransientError } from './retry.ts';
 
-/** What an attempt must bring to count as progress: a server that sends a byte at a time is given up. */
+/** The bytes that an attempt must receive to count as progress, so that a server that sends single bytes is given up. */
 const LEAST_PROGRESS = 16_384;
 
-/** What the hub says about a file at a commit. */
-export interface HubFile {
-  readonly name: string;
-  /** Bytes. */
-  readonly size: number;
-  /** SHA-256 of a large file (LFS, Xet), git's SHA-1 of a small one; the name of its blob. */
-  readonly hash: string;
-}
-
 /**
- * Downloads `file` from `url`, which must name a commit, to `path`, where it appears once its hash is right. What came
- * before an interruption is kept in a partial beside `path` and continued by the next call.
- * @param onBytes - bytes of this file that are there, now and then.
- * @throws HubError when the contents are not those of the hash.
+ * Downloads `file` from `url`, which must name a commit, to `path`, where it appears once its hash is right. The bytes received
+ * before an interruption are kept in a partial download beside `path`, which the next call continues.
+ * @param onBytes Called with the bytes of this file received so far, at each piece.
+ * @throws {HubError} when the contents have another hash, or the disk is full
+ * @throws {HubUnreachableError} when the server is given up
  */
 export async function downloadBlob(
   client: HubClient,
@@ -40,12 +33,12 @@ export async function downloadBlob(
 ): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const partial = await claimPartial(path);
-  // O_CREAT without O_TRUNC: what is there is continued.
+  // O_CREAT without O_TRUNC keeps the bytes of an interrupted download.
   const handle = await open(partial, constants.O_RDWR | constants.O_CREAT, 0o644);
   try {
     const { size } = await handle.stat();
     let isVerified = await receive(client, url, file, handle, partial, onBytes, signal);
-    // A partial may have rotted; what comes afresh must be right.
+    // The kept bytes may be damaged; a whole download decides.
     if (!isVerified && size > 0) {
       await handle.truncate();
       isVerified = await receive(client, url, file, handle, partial, onBytes, signal);
@@ -56,24 +49,24 @@ export async function downloadBlob(
     if (!isVerified) {
       await rm(partial, { force: true });
       throw new HubError(
-        `${file.name}: the ${file.size} bytes received have another checksum than ${file.hash}, which the hub states. ` +
-          'They were thrown away. Try again; if it happens again, a proxy or mirror changes the file.',
+        `${file.name}: expected the checksum ${file.hash} that the hub states, got another one for the ${file.size} bytes received. ` +
+          'They were deleted. Try again; if it happens again, a proxy or mirror changes the file.',
       );
     }
     await rename(partial, path).catch(async (error: unknown) => {
-      // Another process may have taken over a partial that it thought abandoned, and finished it.
+      // Another process may have taken the partial download for abandoned, and finished it.
       if (!(await isFile(path, file.size))) throw error;
     });
   } catch (error) {
     const { size } = await handle.stat().catch(() => ({ size: 0 }));
     await handle.close().catch(() => undefined);
-    // What came is kept for the next call. The path may be another's by now, or the disk gone.
+    // Received bytes are kept for the next call. Errors are ignored: another process may have renamed the file.
     await (size > 0 ? rename(partial, freePartial(path)) : rm(partial, { force: true })).catch(() => undefined);
     throw error;
   }
 }
 
-/** Bytes of a blob that an interrupted download left, and that the next one need not fetch. */
+/** Bytes of a blob that an interrupted download left, which the next one continues; 0 where there are none. */
 export async function bytesLeftOf(path: string, size: number): Promise<number> {
   const furthest = (await leftPartials(path)).at(0);
   return furthest === undefined || furthest.size > size ? 0 : furthest.size;
@@ -81,8 +74,8 @@ export async function bytesLeftOf(path: string, size: number): Promise<number> {
 
 const hasherOf = ({ hash, size }: HubFile): Hash => blobHasher(hash.length, size);
 
-/** Whether a file's contents are those that the hub states. */
-export async function isRight(
+/** Whether a file has the size and the hash that the hub states. @param onBytes Called with the bytes hashed so far. */
+export async function hasRightHash(
   path: string,
   file: HubFile,
   onBytes?: (bytes: number) => void,
@@ -94,7 +87,7 @@ export async function isRight(
   return bytes === file.size && hash.digest('hex') === file.hash;
 }
 
-/** Fills the partial to its full size. Returns whether its hash is right. */
+/** Downloads the rest of a partial download. Returns whether the hash of the whole file is right. */
 async function receive(
   client: HubClient,
   url: string,
@@ -115,19 +108,19 @@ async function receive(
   onBytes(position);
   if (position > 0) await hashFile(partial, [hash], { signal });
 
-  // A server that starts anew each time and breaks at the same place makes no progress, however many bytes it sends.
+  // A server that restarts and breaks at the same place each time makes no progress, however many bytes it sends.
   let furthest = position;
   await client.retry(async () => {
     if (position === file.size) return;
     const headers: Record<string, string> = { 'accept-encoding': 'identity' };
     if (position > 0) headers.range = `bytes=${position}-`;
-    // No If-Range: the URL names a commit, and the content store behind the hub has ETags of its own.
+    // No If-Range: the URL names a commit, and the ETags of the store behind the hub are not the file's hash.
     const response = await client.get(url, headers, [416]);
     const announced = announcedSize(response);
     if (announced !== undefined && announced !== file.size) {
       await response.body?.cancel();
       throw new HubError(
-        `${file.name}: expected ${file.size} bytes, as the hub lists it; the server has ${announced}. ` +
+        `${file.name}: expected ${file.size} bytes, as the hub lists, got ${announced} from the server. ` +
           'Check HF_ENDPOINT, or try again.',
       );
     }
@@ -137,7 +130,7 @@ async function receive(
         const isFirst = position === 0;
         await restart();
         if (isFirst)
-          throw new HubError(`${file.name}: unexpected answer, status ${response.status}. Check HF_ENDPOINT.`);
+          throw new HubError(`${file.name}: expected status 200, got ${response.status}. Check HF_ENDPOINT.`);
         throw new TransientError(`${file.name}: the server cannot continue the download`);
       }
       await restart();
@@ -175,13 +168,13 @@ async function receive(
   return hash.digest('hex') === file.hash;
 }
 
-/** Whether an answer's body begins at `position`. */
+/** Whether the body of a response begins at byte `position` of a file of `size` bytes. */
 function continues({ status, headers }: Response, position: number, size: number): boolean {
   if (status === 200) return position === 0;
   return status === 206 && headers.get('content-range') === `bytes ${position}-${size - 1}/${size}`;
 }
 
-/** The size of the whole file, where an answer that begins at its start says it. */
+/** The size of the file that a response with the whole of it states; undefined where it states none. */
 function announcedSize({ status, headers }: Response): number | undefined {
   const length = headers.get('content-length');
   return status !== 200 || length === null || headers.has('content-encoding') ? undefined : Number(length);

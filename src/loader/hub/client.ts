@@ -8,88 +8,98 @@ import { type HubSettings, isSafeUrl } from './settings.ts';
 
 const CONNECT_MS = 5_000;
 const MAX_REDIRECTS = 5;
-/** What a body must bring within `silenceMs`; at the usual 10 s, 1 kB/s. */
+/** The bytes of a body that must arrive within `silenceMs`: 1 kB/s at the default of 10 s. */
 const LEAST_BYTES = 10_000;
-/** Of a description or a page of a listing; the hub's own pages have some 300 kB. */
+/** The largest description, or page of a listing; the hub's own pages have some 300 kB. */
 const MAX_TEXT_BYTES = 16_000_000;
 
+/** Error codes of connections that were dropped, after which another attempt is worthwhile. */
 const DROPPED = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
 
+/** How to stop and observe a client. */
 export interface ClientOptions {
+  /** Ends requests that run, and refuses further ones. */
   readonly signal?: AbortSignal | undefined;
-  /** Hears of each failure after which there is another attempt, in one line. */
+  /** Called with a line about each failure before another attempt. */
   readonly onRetry?: (text: string) => void;
 }
 
-/** HTTP to one hub: the token, redirects, proxies, time limits, and answers turned into errors that say what to do. */
+/** An HTTP client for one hub, with token, redirects, proxies and time limits. Its errors say what to do. */
 export class HubClient {
+  /** The address of the hub, without a slash at its end. */
   readonly endpoint: string;
-  private readonly settings: HubSettings;
-  private readonly agent: EnvHttpProxyAgent;
-  private readonly signal: AbortSignal | undefined;
-  private readonly onRetry: (text: string) => void;
+  readonly #settings: HubSettings;
+  readonly #agent: EnvHttpProxyAgent;
+  readonly #signal: AbortSignal | undefined;
+  readonly #onRetry: (text: string) => void;
 
   constructor(settings: HubSettings, { signal, onRetry = () => undefined }: ClientOptions = {}) {
     this.endpoint = settings.endpoint;
-    this.settings = settings;
-    this.signal = signal;
-    this.onRetry = onRetry;
-    this.agent = new EnvHttpProxyAgent({
+    this.#settings = settings;
+    this.#signal = signal;
+    this.#onRetry = onRetry;
+    this.#agent = new EnvHttpProxyAgent({
       ...settings.proxies,
       connect: { timeout: CONNECT_MS },
       headersTimeout: settings.answerMs,
-      bodyTimeout: 0, // `read` is stricter.
+      bodyTimeout: 0, // `read` has a stricter limit
     });
   }
 
+  /** Closes all connections. */
   close(): Promise<void> {
-    return this.agent.destroy();
+    return this.#agent.destroy();
   }
 
-  /** @throws HubUnreachableError when it is given up. */
+  /** Repeats an attempt that fails with TransientError. @throws {HubUnreachableError} when it is given up */
   retry<T>(attempt: () => Promise<T>): Promise<T> {
-    const { signal, onRetry } = this;
-    const { answerMs, silenceMs } = this.settings;
-    return retry(attempt, { answerMs: Math.max(answerMs, silenceMs), signal, onRetry });
+    const { answerMs, silenceMs } = this.#settings;
+    return retry(attempt, {
+      answerMs: Math.max(answerMs, silenceMs),
+      signal: this.#signal,
+      onRetry: this.#onRetry,
+    });
   }
 
   /**
-   * One GET, without retries. Redirects are followed here, because the token must go to the hub only and never over http:.
-   * @returns the answer where its status is 200 to 299, or one of `accept`.
+   * One GET, without retries. Redirects are followed here, so that the token is sent to the hub only, and never over http:.
+   * @returns The response, if its status is 200 to 299 or one of `accept`.
+   * @throws {HubError} for other statuses
+   * @throws {TransientError} when another attempt may succeed
    */
   async get(address: string, headers: Record<string, string> = {}, accept: readonly number[] = []): Promise<Response> {
     let url = new URL(address);
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-      this.refuseUnsafe(url);
-      const { token } = this.settings;
-      const authorization = this.isHub(url) && token !== undefined ? { authorization: `Bearer ${token}` } : {};
+      this.#refuseUnsafe(url);
+      const { token } = this.#settings;
+      const authorization = this.#isHub(url) && token !== undefined ? { authorization: `Bearer ${token}` } : {};
       const response = await fetch(url, {
         headers: { 'user-agent': 'vitrine', ...headers, ...authorization },
         redirect: 'manual',
-        dispatcher: this.agent,
-        signal: this.signal ?? null,
+        dispatcher: this.#agent,
+        signal: this.#signal ?? null,
       }).catch((error: unknown) => {
         throw this.failure(error, url);
       });
       if (response.ok || accept.includes(response.status)) return response;
       await response.body?.cancel();
       const location = response.headers.get('location');
-      if (response.status < 300 || response.status > 399 || location === null) throw this.refusal(response, url);
+      if (response.status < 300 || response.status > 399 || location === null) throw this.#refusal(response, url);
       if (!URL.canParse(location, url.href))
-        throw new HubError(`${url.host} redirects to ${quote(location)}, which is no address. Check HF_ENDPOINT.`);
+        throw new HubError(`${url.host} redirects to ${quote(location)}, which is not an address. Check HF_ENDPOINT.`);
       url = new URL(location, url);
     }
     throw new HubError(`${quote(address)}: more than ${MAX_REDIRECTS} redirects. Check HF_ENDPOINT.`);
   }
 
   /**
-   * The body of an answer as it comes, which ends with TransientError when it brings next to nothing for a while. The time
-   * that the caller takes for a piece does not count.
+   * The pieces of a response's body as they arrive. The time that the caller takes for a piece does not count.
+   * @throws {TransientError} when too few bytes arrive within `silenceMs`
    */
-  async *read(answer: Response, { host }: { readonly host: string }): AsyncGenerator<Uint8Array, void, undefined> {
-    if (answer.body === null) return;
-    const reader = answer.body.getReader();
-    const { silenceMs } = this.settings;
+  async *read(response: Response, { host }: { readonly host: string }): AsyncGenerator<Uint8Array, void, undefined> {
+    if (response.body === null) return;
+    const reader = response.body.getReader();
+    const { silenceMs } = this.#settings;
     let waited = 0;
     let bytes = 0;
     try {
@@ -118,7 +128,7 @@ export class HubClient {
     }
   }
 
-  /** A GET, with retries until all of its (short) body is there. */
+  /** A GET of a short body, with retries until all of it has arrived. */
   async getText(address: string): Promise<Response> {
     const url = new URL(address);
     return this.retry(async () => {
@@ -130,7 +140,9 @@ export class HubClient {
           pieces.push(piece);
           bytes += piece.length;
           if (bytes > MAX_TEXT_BYTES)
-            throw new HubError(`an answer of ${url.host} is longer than ${formatBytes(MAX_TEXT_BYTES)}`);
+            throw new HubError(
+              `${url.host}: expected an answer of at most ${formatBytes(MAX_TEXT_BYTES)}, got a longer one. Check HF_ENDPOINT.`,
+            );
         }
       } catch (error) {
         if (error instanceof HubError || error instanceof TransientError) throw error;
@@ -140,9 +152,12 @@ export class HubClient {
     });
   }
 
-  /** What a connection that broke means: dropped ones are worth another attempt, refused and unresolvable ones are not. */
+  /**
+   * The error of a broken connection: TransientError where it was dropped, HubUnreachableError where it was refused or not
+   * resolved.
+   */
   failure(error: unknown, { host }: { readonly host: string }, progressed = false): Error {
-    if (this.signal?.aborted === true) return this.signal.reason as Error;
+    if (this.#signal?.aborted === true) return this.#signal.reason as Error;
     const { cause = error } = error as Error;
     const { code = '', message } = cause as NodeJS.ErrnoException;
     if (DROPPED.has(code)) {
@@ -155,12 +170,12 @@ export class HubClient {
     );
   }
 
-  private isHub({ origin }: URL): boolean {
+  #isHub({ origin }: URL): boolean {
     return origin === new URL(this.endpoint).origin;
   }
 
-  /** A hub elsewhere has no business with what listens on this machine. */
-  private refuseUnsafe(url: URL): void {
+  /** Refuses addresses over http:, and those on this machine unless the hub itself is there. */
+  #refuseUnsafe(url: URL): void {
     const mayBeHere = new URL(this.endpoint).protocol === 'http:';
     if (isSafeUrl(url) && (url.protocol === 'https:' || mayBeHere)) return;
     throw new HubError(
@@ -168,7 +183,7 @@ export class HubClient {
     );
   }
 
-  private refusal({ status, headers }: Response, url: URL): Error {
+  #refusal({ status, headers }: Response, url: URL): Error {
     const { host } = url;
     if (status === 429 || status >= 500) {
       const after = headers.get('retry-after') ?? '';
@@ -180,8 +195,8 @@ export class HubClient {
     }
     const code = headers.get('x-error-code');
     const token =
-      this.settings.token === undefined ? 'without a token' : 'with the token of HF_TOKEN or the token file';
-    if (!this.isHub(url)) return new HubError(`${host} answered with status ${status}.`);
+      this.#settings.token === undefined ? 'without a token' : 'with the token of HF_TOKEN or the token file';
+    if (!this.#isHub(url)) return new HubError(`${host} answered with status ${status}.`);
     if (code === 'GatedRepo' || status === 403) {
       return new HubError(
         `access is restricted (status ${status}, ${token}). Accept the model's conditions on its page, and set HF_TOKEN ` +

@@ -3,23 +3,29 @@ import { mkdir, statfs } from 'node:fs/promises';
 import { formatBytes } from '../../format-bytes.ts';
 import { quote } from '../../quote.ts';
 import type { OnProgress } from '../progress.ts';
-import { bytesLeftOf, downloadBlob, type HubFile, isRight } from './blob.ts';
-import { CachedModel, isFile } from './hub-cache.ts';
+import { isFile } from '../files/is-file.ts';
+import { bytesLeftOf, downloadBlob, hasRightHash } from './blob.ts';
+import { CachedModel } from './hub-cache.ts';
 import { HubClient } from './client.ts';
 import { HubError, HubUnreachableError } from './hub-error.ts';
+import type { HubFile } from './hub-file.ts';
 import { describe, isSafePath } from './listing.ts';
 import { type HubSettings, readSettings } from './settings.ts';
 
+/** How to download a model from the hub. */
 export interface DownloadOptions {
   /** Branch, tag or commit. Default `main`. */
   readonly revision?: string | undefined;
-  /** Hash what the cache has, too, and fetch again what is not as the hub says. Default false: it was hashed as it came. */
+  /**
+   * Hash the files in the cache as well, and download those again whose hashes are wrong. Default false: files are hashed once,
+   * when downloaded.
+   */
   readonly verify?: boolean | undefined;
-  /** Where HF_HOME, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE and their kin are read. Default `process.env`. */
+  /** The environment with HF_HOME, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE and so on. Default `process.env`. */
   readonly env?: NodeJS.ProcessEnv;
-  /** Bytes of all files of the model together; the label is the file that is coming, or why it is tried again. */
+  /** Bytes of all files of the model; the label is the file that is downloaded, or the reason of another attempt. */
   readonly onProgress?: OnProgress | undefined;
-  /** Stops at once; what has come is kept, and the next call goes on from there. */
+  /** Stops at once. The bytes received are kept, and the next call continues from them. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -28,12 +34,13 @@ const FULL = ['ENOSPC', 'EDQUOT'];
 const NOT_WRITABLE = ['EROFS', 'EACCES', 'EPERM'];
 
 /**
- * Brings a model of the Hugging Face hub (config, tokenizer, safetensors) into the cache that all Hugging Face libraries
- * share, and returns the folder of its snapshot. What the cache has is not fetched again, and nothing is written where it
- * has all. Where the hub gives no answer, or HF_HUB_OFFLINE is set, a complete snapshot in the cache will do.
- * @param repo - `org/name`
- * @throws HubUnreachableError when the hub gives no answer (within seconds where it is refused or cannot be found) and the
- * cache has no complete snapshot; HubError otherwise; the signal's reason when aborted.
+ * Downloads a model of the Hugging Face hub (config, tokenizer, safetensors) into the cache that all Hugging Face libraries
+ * share, and returns the folder of its snapshot. Files in the cache are not downloaded again, and nothing is written where the
+ * snapshot is complete. Where the hub does not answer, or HF_HUB_OFFLINE is set, a complete snapshot in the cache is returned.
+ * @param repo `org/name`
+ * @throws {HubUnreachableError} when the hub does not answer (within seconds where its name or port is wrong) and the cache has
+ *   no complete snapshot
+ * @throws {HubError} for all other failures; the signal's reason when it is aborted
  */
 export async function downloadModel(repo: string, options: DownloadOptions = {}): Promise<string> {
   const { revision = 'main', env = process.env, signal } = options;
@@ -56,7 +63,7 @@ export async function downloadModel(repo: string, options: DownloadOptions = {})
   }
 }
 
-/** What to do where the system refuses to write; its own message names the path. */
+/** The advice for an error of the file system, whose message names the path; '' for other errors. */
 function adviceFor(error: unknown): string {
   const { code = '' } = error as NodeJS.ErrnoException;
   if (FULL.includes(code)) return '. Make room, or set HF_HUB_CACHE to a folder on another disk.';
@@ -86,12 +93,14 @@ async function fromHub(
   const client = new HubClient(settings, { signal, onRetry });
   try {
     const description = await describe(client, repo, revision).catch(async (cause: unknown) => {
-      // Only where the hub does not say what the revision is: a newer one that breaks off is not passed over in silence.
+      // Only where the commit is unknown. A failed download of a known, newer commit stays an error.
       const known = cause instanceof HubUnreachableError ? await cached.readRef(revision) : undefined;
       if (known !== undefined && (await cached.missing(known)).length === 0) return cached.snapshot(known);
       if (cause instanceof HubError) throw cause;
-      const advice = 'Check HF_ENDPOINT, and whether the network wants you to log in first.';
-      throw new HubError(`the answer is not that of a hub (${(cause as Error).message}). ${advice}`, { cause });
+      const advice = 'Check HF_ENDPOINT, and whether the network asks for a login.';
+      throw new HubError(`expected an answer of a hub, got another one (${(cause as Error).message}). ${advice}`, {
+        cause,
+      });
     });
     if (typeof description === 'string') return description;
     const { commit, files } = description;
@@ -123,9 +132,9 @@ async function fromHub(
       await downloadBlob(client, url, file, cached.blob(file.hash), onBytes, signal);
       here.set(file, file.size);
     }
-    // Only now, and config.json last: a snapshot that has it is whole.
+    // Links come last, and config.json last of them, so that a snapshot with config.json is complete.
     for (const file of absent) await cached.link(commit, file.name, file.hash);
-    if (revision !== commit) await remember(cached, revision, commit);
+    if (revision !== commit) await writeRef(cached, revision, commit);
     await cached.clearLeftovers();
     onProgress?.({ label: repo, loaded: total, total });
     return cached.snapshot(commit);
@@ -134,7 +143,7 @@ async function fromHub(
   }
 }
 
-/** Hashes of the files whose blobs are there and are not what their names say. */
+/** The hashes of the files whose blobs are in the cache with other contents. */
 async function wrongBlobs(
   cached: CachedModel,
   files: readonly HubFile[],
@@ -147,14 +156,14 @@ async function wrongBlobs(
     const path = cached.blob(file.hash);
     const report = (bytes: number): void =>
       onProgress?.({ label: 'Verifying', loaded: loaded + bytes, total: sumOf(files) });
-    if ((await isFile(path)) && !(await isRight(path, file, report, signal))) wrong.add(file.hash);
+    if ((await isFile(path)) && !(await hasRightHash(path, file, report, signal))) wrong.add(file.hash);
     loaded += file.size;
   }
   return wrong;
 }
 
-/** A cache that cannot be written and has the snapshot serves as it is; only HF_HUB_OFFLINE will miss the newer commit. */
-async function remember(cached: CachedModel, revision: string, commit: string): Promise<void> {
+/** Stores the commit of a revision. A cache that cannot be written is no error: only HF_HUB_OFFLINE needs the entry. */
+async function writeRef(cached: CachedModel, revision: string, commit: string): Promise<void> {
   if ((await cached.readRef(revision)) === commit) return;
   await cached.writeRef(revision, commit).catch((error: unknown) => {
     if (![...NOT_WRITABLE, ...FULL].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
@@ -165,17 +174,17 @@ const sumOf = (files: readonly HubFile[]): number => files.reduce((sum, { size }
 
 async function refuseFullDisk(folder: string, bytes: number): Promise<void> {
   await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
-    // On a disk that is read-only, Node says that the parent is missing.
+    // On a read-only disk, Node's message says that the parent is missing.
     throw new HubError(
       `${folder} cannot be made (${(cause as Error).message}). Set HF_HUB_CACHE to a folder that can be written.`,
       { cause },
     );
   });
   const { bavail, bsize } = await statfs(folder);
-  // Some network file systems state no free space at all.
+  // Some network file systems always state 0 free bytes.
   if (bavail === 0 || bytes <= bavail * bsize) return;
   throw new HubError(
-    `needs ${bytes} bytes (${formatBytes(bytes)}) in ${folder}, which has ${bavail * bsize} left. ` +
+    `expected ${bytes} bytes (${formatBytes(bytes)}) free in ${folder}, got ${bavail * bsize}. ` +
       'Make room, or set HF_HUB_CACHE to another disk.',
   );
 }

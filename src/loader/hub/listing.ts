@@ -2,17 +2,16 @@ import { listFiles, type ListFileEntry, modelInfo } from '@huggingface/hub';
 
 import { quote } from '../../quote.ts';
 import { INDEX_NAME, SINGLE_NAME } from '../safetensors/shards.ts';
-import type { HubFile } from './blob.ts';
-import { isCommit } from './hub-cache.ts';
 import type { HubClient } from './client.ts';
 import { HubError } from './hub-error.ts';
+import { type HubFile, isCommit } from './hub-file.ts';
 
-/** A page has up to 1,000 entries; repositories that hold one model have a page or two. */
+/** The largest number of pages, of up to 1,000 entries each; the repository of one model has a page or two. */
 const MAX_PAGES = 100;
 const LISTING_MS = 120_000;
-/** The largest published models have some 200 files. */
+/** The largest number of files; the largest published models have some 200. */
 const MAX_FILES = 2_000;
-/** Of a part of a path, as most file systems have it, and of a whole one. */
+/** The longest part of a path, which is the limit of most file systems, and the longest path. */
 const MAX_NAME_BYTES = 255;
 const MAX_PATH_BYTES = 1_000;
 
@@ -23,8 +22,8 @@ const SHARD = /^model-\d+-of-\d+\.safetensors$/;
 const isWanted = (path: string): boolean => DESCRIPTION.test(path) || WEIGHTS.test(path);
 
 /**
- * The commit that a revision is now, and the files of it that make the model, config.json last.
- * @throws HubError where the listing is not one of a hub, has no end, or holds names that no folder should have.
+ * The current commit of a revision, and those of its files that belong to the model, config.json last.
+ * @throws {HubError} when the listing is malformed or endless, or has names that could lead out of the model's folder
  */
 export async function describe(
   client: HubClient,
@@ -32,7 +31,7 @@ export async function describe(
   revision: string,
 ): Promise<{ commit: string; files: HubFile[] }> {
   const transport = { hubUrl: client.endpoint, fetch: pageReader(client) };
-  // The library checks nothing of what it reads.
+  // The library does not check the types of the answer.
   const { sha: commit } = (await modelInfo({ name: repo, revision, additionalFields: ['sha'], ...transport })) as {
     sha?: unknown;
   };
@@ -57,20 +56,21 @@ export async function describe(
 }
 
 /**
- * What the library calls for each page. The client adds the token itself: the library would take no token that does not
- * begin with hf_, and would send it wherever a Link header points.
+ * A `fetch` that the library calls for each page. The client adds the token: the library would refuse a token that does not
+ * begin with hf_, and would send it to any address in a Link header.
  */
 function pageReader(client: HubClient): typeof fetch {
   const seen = new Set<string>();
   const start = performance.now();
   const read = (address: string): ReturnType<HubClient['getText']> => {
     if (new URL(address).origin !== new URL(client.endpoint).origin)
-      throw new HubError(`the listing goes on at another host, ${quote(address)}. Check HF_ENDPOINT.`);
-    if (seen.has(address)) throw new HubError(`the listing leads back to a page of its own, ${quote(address)}.`);
+      throw new HubError(`the listing continues at another host, ${quote(address)}. Check HF_ENDPOINT.`);
+    if (seen.has(address))
+      throw new HubError(`the listing leads back to an earlier page, ${quote(address)}. Check HF_ENDPOINT.`);
     seen.add(address);
-    if (seen.size > MAX_PAGES) throw new HubError(`the listing has more than ${MAX_PAGES} pages.`);
+    if (seen.size > MAX_PAGES) throw new HubError(`expected a listing of at most ${MAX_PAGES} pages, got more.`);
     if (performance.now() - start > LISTING_MS)
-      throw new HubError(`the listing took longer than ${LISTING_MS / 1000} s.`);
+      throw new HubError(`expected a listing within ${LISTING_MS / 1000} s, and it took longer. Try again later.`);
     return client.getText(address);
   };
   return read as unknown as typeof fetch;
@@ -95,7 +95,7 @@ function checked({ path, size, oid, lfs }: ListFileEntry): HubFile {
 }
 
 function add(wanted: Map<string, HubFile>, file: HubFile): void {
-  // As file systems that ignore case, or how a letter is composed, take it.
+  // File systems may ignore case, and how letters with accents are encoded.
   const key = file.name.normalize('NFC').toLowerCase();
   const known = wanted.get(key);
   if (known !== undefined && (known.name !== file.name || known.hash !== file.hash || known.size !== file.size))
@@ -104,7 +104,7 @@ function add(wanted: Map<string, HubFile>, file: HubFile): void {
   if (wanted.size > MAX_FILES) throw new HubError(`the hub lists more than ${MAX_FILES} files of a model.`);
 }
 
-/** Of a repository's files those that make the model; some hold the same weights twice, in one more layout. */
+/** The files that belong to the model. A repository may have the same weights in several layouts: one is chosen. */
 function choose(wanted: ReadonlyMap<string, HubFile>, others: readonly string[]): HubFile[] {
   const listed = new Map([...wanted.values()].map((file) => [file.name, file]));
   const names = [...listed.keys()];
@@ -114,7 +114,8 @@ function choose(wanted: ReadonlyMap<string, HubFile>, others: readonly string[])
   if (listed.has(SINGLE_NAME)) weights = [SINGLE_NAME];
   else if (listed.has(INDEX_NAME)) weights = [...names.filter(isShard), INDEX_NAME];
   else throw new HubError(withoutWeights([...names.filter((name) => WEIGHTS.test(name)), ...others]));
-  if (!listed.has('config.json')) throw new HubError('the repository has no config.json, so it is no whole model.');
+  if (!listed.has('config.json'))
+    throw new HubError('the repository has no config.json, so it is not a complete model. Check the name.');
 
   const descriptions = names.filter((name) => DESCRIPTION.test(name) && name !== 'config.json');
   return [...weights, ...descriptions, 'config.json'].map((name) => listed.get(name)!);
@@ -136,7 +137,7 @@ function withoutWeights(names: readonly string[]): string {
   return `${problem}; it has ${names.length === 0 ? 'no files' : some(names)}. Check the name.`;
 }
 
-/** Leads nowhere but down from the folder that it is joined to, under the rules of any system. */
+/** Whether a relative path, joined to a folder, stays within it on every operating system. */
 export function isSafePath(path: string): boolean {
   return !/[\p{Cc}\\:]/u.test(path) && path.split('/').every((part) => !['', '.', '..'].includes(part));
 }

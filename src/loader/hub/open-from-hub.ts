@@ -1,17 +1,18 @@
 import { realpath } from 'node:fs/promises';
 
-import type { LinkOptions } from '../model-folder.ts';
+import type { LinkOptions } from '../files/model-folder.ts';
 import type { ModelFiles } from '../model-files.ts';
 import { convertedModelFolder, DEFAULT_MODEL, defaultModelFolder } from '../default-model.ts';
-import { openFolder } from '../open-folder.ts';
-import { describeVerified, verifyFolder } from '../verify.ts';
+import { openFolder } from '../folder/open-folder.ts';
+import { describeVerified, verifyFolder } from '../verify/verify-folder.ts';
 import { downloadModel, type DownloadOptions } from './download.ts';
 import { HubUnreachableError } from './hub-error.ts';
 
 /**
- * Opens `org/name` from the cache of the Hugging Face libraries, downloaded where it is missing. Where the hub cannot be
- * asked, the default model that the set-up brought answers to its name, unless a revision is named.
- * @throws HubError, LoadError
+ * Opens `org/name` from the cache of the Hugging Face libraries, after downloading it where it is missing. Where the hub does not
+ * answer, the default model is opened from the copy of the set-up, unless a revision is given.
+ * @throws {HubError} when the model cannot be downloaded
+ * @throws {LoadError} when a file is malformed or, with `verify`, has another checksum
  */
 export async function openFromHub(
   repo: string,
@@ -19,7 +20,7 @@ export async function openFromHub(
 ): Promise<ModelFiles> {
   const { verify = false, onProgress, signal } = options;
   const notes: string[] = [];
-  // What is wrong is refused here, and healed only by a caller who asks `downloadModel` for it.
+  // With `verify`, a wrong file is an error here; `downloadModel` would download it again.
   const folder = await downloadModel(repo, { ...options, verify: false }).catch(async (error: unknown) => {
     const installed = await installedCopy(repo, options.revision, error);
     if (installed === undefined) throw error;
@@ -31,7 +32,7 @@ export async function openFromHub(
   return { ...files, notes: [...(files.notes ?? []), ...notes] };
 }
 
-/** What the set-up brought, where it is the model that was asked for and the hub gave no answer. */
+/** The copy of the set-up and a note, if the default model was asked for and the hub did not answer. */
 async function installedCopy(
   repo: string,
   revision: string | undefined,
@@ -41,6 +42,6 @@ async function installedCopy(
   const target = await realpath(defaultModelFolder()).catch(() => undefined);
   if (target === undefined) return undefined;
   const isConverted = target === (await realpath(convertedModelFolder()).catch(() => undefined));
-  const what = isConverted ? 'the copy made of 4-bit weights, which the set-up brought,' : 'what the set-up brought';
-  return { folder: target, note: `${what} serves as ${repo}: ${error.message.replace(`${repo} (main): `, '')}` };
+  const copy = isConverted ? 'a copy made of 4-bit weights, from the set-up,' : 'the copy of the set-up';
+  return { folder: target, note: `${copy} is used for ${repo}: ${error.message.replace(`${repo} (main): `, '')}` };
 }

@@ -2,21 +2,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { HubUnreachableError } from './hub-error.ts';
 
-/** Attempts one after another that bring nothing, and attempts in all. */
+/** The largest number of attempts without progress in between, and of attempts in all. */
 const FRUITLESS_ATTEMPTS = 5;
 const ATTEMPTS = 100;
-/** Time spent in attempts that bring nothing, as a multiple of the time that an answer may take. */
+/** The longest time in attempts without progress, as a multiple of the time that an answer may take. */
 const PATIENCE = 3;
 const FIRST_DELAY_MS = 300;
-/** Waits that a server asks for: one, and all since the last progress. */
+/** The longest wait that a server may ask for, and the longest sum of waits since the last progress. */
 const LONGEST_WAIT_MS = 60_000;
 const WAITS_MS = 120_000;
 
-/** A failure after which another attempt may well succeed. */
+/** A failure after which another attempt may succeed. */
 export class TransientError extends Error {
-  /** How long the server wants us to wait. */
+  /** The wait that the server asks for; undefined where it asks for none. */
   readonly waitMs: number | undefined;
-  /** Whether the attempt brought something, so that the next one has less to do. */
+  /** Whether the attempt received bytes that the next one need not. */
   readonly progressed: boolean;
 
   constructor(message: string, { waitMs, progressed = false }: { waitMs?: number; progressed?: boolean } = {}) {
@@ -26,18 +26,19 @@ export class TransientError extends Error {
   }
 }
 
+/** How to retry. */
 export interface RetryOptions {
-  /** How long an attempt may take without bringing anything. */
+  /** The time that an attempt may take without progress. */
   readonly answerMs: number;
   readonly signal: AbortSignal | undefined;
-  /** Hears of each failure after which there is another attempt, in one line. */
+  /** Called with a line about each failure before another attempt. */
   readonly onRetry: (text: string) => void;
 }
 
 /**
- * Repeats `attempt` while it throws TransientError: at growing intervals, or when the server says; as often as it makes
- * progress, up to a hundred times, and five times without.
- * @throws HubUnreachableError when it is given up, with the last failure.
+ * Repeats `attempt` while it throws {@link TransientError}, at growing intervals or after the wait that the server asks for: up
+ * to five times without progress, and a hundred times in all.
+ * @throws {HubUnreachableError} with the last failure, when it is given up
  */
 export async function retry<T>(attempt: () => Promise<T>, { answerMs, signal, onRetry }: RetryOptions): Promise<T> {
   let failures = 0;

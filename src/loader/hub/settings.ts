@@ -4,26 +4,29 @@ import { join } from 'node:path';
 
 import { HubError } from './hub-error.ts';
 
-/** What the environment says about the hub, read as Python's huggingface_hub reads it. */
+/** The hub's settings in the environment, read as Python's huggingface_hub reads them. */
 export interface HubSettings {
-  /** Without a slash at its end. */
+  /** The address of the hub, without a slash at its end. */
   readonly endpoint: string;
+  /** The access token; undefined where there is none. */
   readonly token: string | undefined;
-  /** The folder that holds `models--org--name`. */
+  /** The folder of the cache, which holds `models--org--name`. */
   readonly cache: string;
-  /** Only the cache may be used. */
+  /** Whether only the cache may be used. */
   readonly offline: boolean;
-  /** How long to wait for an answer to begin; HF_HUB_ETAG_TIMEOUT in seconds. */
+  /** The longest wait for the beginning of an answer, in ms; HF_HUB_ETAG_TIMEOUT in seconds. */
   readonly answerMs: number;
-  /** How long a body may bring next to nothing; HF_HUB_DOWNLOAD_TIMEOUT in seconds. */
+  /** The time within which a body must make progress, in ms; HF_HUB_DOWNLOAD_TIMEOUT in seconds. */
   readonly silenceMs: number;
   readonly proxies: { readonly httpProxy: string; readonly httpsProxy: string; readonly noProxy: string };
 }
 
 /**
- * HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME or XDG_CACHE_HOME for the cache; HF_TOKEN or the file HF_TOKEN_PATH or
- * `HF_HOME/token`; HF_ENDPOINT; HF_HUB_OFFLINE; HF_HUB_ETAG_TIMEOUT, HF_HUB_DOWNLOAD_TIMEOUT; and the usual proxy variables. An empty variable counts as unset.
- * https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
+ * Reads HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME or XDG_CACHE_HOME for the cache; HF_TOKEN, or the file HF_TOKEN_PATH or
+ * `HF_HOME/token`; HF_ENDPOINT; HF_HUB_OFFLINE; HF_HUB_ETAG_TIMEOUT, HF_HUB_DOWNLOAD_TIMEOUT; and the usual proxy variables. An
+ * empty variable counts as unset.
+ * Source: https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
+ * @throws {HubError} when a variable is malformed, or the token's file cannot be read
  */
 export async function readSettings(env: NodeJS.ProcessEnv): Promise<HubSettings> {
   const first = (...names: string[]): string =>
@@ -47,7 +50,7 @@ export async function readSettings(env: NodeJS.ProcessEnv): Promise<HubSettings>
   };
 }
 
-/** Of a time in seconds; 10 s where there is none, as in huggingface_hub. */
+/** Milliseconds of a time in seconds. Default 10 s, as in huggingface_hub. */
 function milliseconds(seconds: string): number {
   const parsed = Number(seconds);
   return seconds !== '' && parsed > 0 ? Math.min(parsed, 3600) * 1000 : 10_000;
@@ -62,7 +65,7 @@ function checkedEndpoint(text: string): string {
   );
 }
 
-/** What is sent over http: can be read and changed on its way, except within one machine. */
+/** Whether an address is encrypted, or on this machine, where http: is safe. */
 export const isSafeUrl = (url: URL): boolean =>
   url.protocol === 'https:' || (url.protocol === 'http:' && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname));
 
@@ -80,7 +83,8 @@ async function readToken(path: string): Promise<string> {
 
 function checkedToken(text: string): string | undefined {
   const token = text.trim();
-  // The token itself must never come into a message.
-  if (/[^\x21-\x7e]/.test(token)) throw new HubError('HF_TOKEN (or the token file) holds more than one plain word.');
+  // The token must not appear in a message.
+  if (/[^\x21-\x7e]/.test(token))
+    throw new HubError('HF_TOKEN (or the token file): expected one word of ASCII characters, got more. Correct it.');
   return token === '' ? undefined : token;
 }

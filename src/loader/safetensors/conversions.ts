@@ -5,10 +5,10 @@ import { f32 } from '../../tensor/formats/f32.ts';
 import { f64 } from '../../tensor/formats/f64.ts';
 import type { Format } from '../../tensor/formats/format.ts';
 import { f8E4m3, f8E5m2 } from '../../tensor/formats/fp8.ts';
-import { floatConversion, type Conversion } from '../decode.ts';
+import { floatConversion, type Conversion } from '../files/decode-blocks.ts';
 import type { SafetensorsDType } from './dtypes.ts';
 
-/** The stored dtypes that decode to f32. */
+/** The formats of the stored dtypes that decode to f32. */
 export const FLOAT_FORMATS: Partial<Record<SafetensorsDType, Format>> = {
   F64: f64,
   F32: f32,
@@ -44,7 +44,7 @@ const NATURAL: Partial<Record<SafetensorsDType, DType>> = {
   F8_E5M2: 'f8_e5m2',
   BOOL: 'u8',
   U8: 'u8',
-  F8_E8M0: 'u8', // scales: the byte is the exponent, factor 2^(byte - 127)
+  F8_E8M0: 'u8', // a scale 2^(byte - 127)
   I8: 'i32',
   U16: 'i32',
   I16: 'i32',
@@ -54,16 +54,16 @@ const NATURAL: Partial<Record<SafetensorsDType, DType>> = {
   I64: 'i32',
 };
 
-/** The dtype that holds the values of a stored one; undefined where there is none. */
+/** The dtype that holds the values of a stored dtype without loss; undefined where there is none. */
 export const naturalDType = (stored: SafetensorsDType): DType | undefined => NATURAL[stored];
 
-/** True when the stored bytes are those of `dtype`, so that nothing needs decoding. */
+/** Whether the stored bytes are already those of `dtype`, so that nothing needs decoding. */
 export const isSameFormat = (stored: SafetensorsDType, dtype: DType): boolean =>
   NATURAL[stored] === dtype && (dtype !== 'i32' || stored === 'I32') && stored !== 'F64';
 
 /**
- * How to make `dtype` of a stored dtype; undefined where that makes no sense.
- * @param fail - called with what is wrong when a value does not fit.
+ * The conversion from a stored dtype to `dtype`; undefined where there is none, as from integers to floats.
+ * @param fail Throws the error that is given as text when a value does not fit `dtype`.
  */
 export function conversionTo(
   stored: SafetensorsDType,

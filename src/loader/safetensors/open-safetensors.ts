@@ -1,6 +1,6 @@
 import { checkArgument, instanceOf, PATH, SIGNAL, TEXT } from '../../options.ts';
-import type { StoredBytes } from '../decode.ts';
-import { InputFile } from '../input-file.ts';
+import type { StoredBytes } from '../files/decode-blocks.ts';
+import { InputFile } from '../files/input-file.ts';
 import type { SafetensorsDType } from './dtypes.ts';
 import { SafetensorsError } from './safetensors-error.ts';
 import { FLOAT_FORMATS } from './conversions.ts';
@@ -19,18 +19,18 @@ export type SafetensorsData =
   | Uint32Array
   | BigUint64Array;
 
-/** A tensor read from a file; `writeSafetensors` takes it as it is. */
+/** A tensor read from a file; `writeSafetensors` accepts it as it is. */
 export interface SafetensorsTensor {
   readonly dtype: SafetensorsDType;
   readonly shape: readonly number[];
   /**
-   * The stored elements: Float32Array for F32, BigInt64Array for I64 and so on; the bits in a Uint16Array for F16 and BF16; the
-   * bytes in a Uint8Array for the dtypes that JavaScript has no array for.
+   * The stored elements: Float32Array for F32, BigInt64Array for I64 and so on. F16 and BF16 are given as bits in a Uint16Array,
+   * and the other dtypes without a JavaScript array as bytes in a Uint8Array.
    */
   readonly data: SafetensorsData;
   /**
    * The values as f32: exact for F32, F16, BF16, F8_E4M3, F8_E5M2 and small integers, rounded for the wider dtypes.
-   * @throws SafetensorsError for the dtypes that are not decoded (F4, F6, F8_E8M0, the FNUZ variants, C64).
+   * @throws {SafetensorsError} when the dtype is not decoded (F4, F6, F8_E8M0, the FNUZ variants, C64)
    */
   toFloat32(): Float32Array;
 }
@@ -52,28 +52,29 @@ const ARRAYS = {
 /** An open safetensors file whose header has been checked; tensors are read one by one. */
 export class SafetensorsFile {
   readonly path: string;
-  /** By name, in the order of the header. */
+  /** Tensors by name, in the order of the header. */
   readonly tensors: ReadonlyMap<string, SafetensorsEntry>;
   /** The file's `__metadata__`; empty where there is none. */
   readonly metadata: ReadonlyMap<string, string>;
   /** Bytes of the header. */
   readonly headerBytes: number;
-  private readonly input: InputFile;
+  readonly #input: InputFile;
 
   constructor(input: InputFile, header: SafetensorsHeader) {
     this.path = input.path;
     this.headerBytes = header.bytes;
-    this.input = input;
+    this.#input = input;
     this.tensors = header.tensors;
     this.metadata = header.metadata;
   }
 
   /**
    * Reads a whole tensor.
-   * @throws SafetensorsError when there is no tensor of this name; LoadError when the file was cut short meanwhile.
+   * @throws {SafetensorsError} when there is no tensor of this name
+   * @throws {LoadError} when the file was written to since it was opened
    */
   async read(name: string, signal?: AbortSignal): Promise<SafetensorsTensor> {
-    const { dtype, shape, bytes } = this.entry(name);
+    const { dtype, shape, bytes } = this.#entry(name);
     const stored = new Uint8Array(bytes);
     await this.readInto(name, stored, signal);
     const toFloat32 = (): Float32Array => {
@@ -86,11 +87,13 @@ export class SafetensorsFile {
   }
 
   /**
-   * Reads the stored bytes of a tensor into `target`, which may lie in shared memory. Tensors of any size are read in parts of
-   * 64 MiB, between which an aborted signal ends the reading.
+   * Reads the stored bytes of a tensor into `target`, which may be a view of shared memory. The tensor is read in parts of 64 MiB,
+   * and an aborted signal stops the reading between two of them.
+   * @throws {SafetensorsError} when there is no tensor of this name, or `target` has another length
+   * @throws {LoadError} when the file was written to since it was opened
    */
   async readInto(name: string, target: Uint8Array, signal?: AbortSignal): Promise<void> {
-    const { position, bytes } = this.entry(name);
+    const { position, bytes } = this.#entry(name);
     checkArgument('readInto', 'target', target, instanceOf(Uint8Array, 'a Uint8Array'));
     if (signal !== undefined) checkArgument('read', 'signal', signal, SIGNAL);
     if (target.length !== bytes) {
@@ -101,20 +104,20 @@ export class SafetensorsFile {
         name,
       );
     }
-    await this.input.read(target, position, signal);
+    await this.#input.read(target, position, signal);
   }
 
-  /** Where the bytes of a tensor lie, for a reader that decodes them. */
+  /** The place of a tensor's bytes, for a reader that decodes them. */
   locate(name: string): StoredBytes {
-    const { position, bytes } = this.entry(name);
-    return { file: this.input, position, bytes };
+    const { position, bytes } = this.#entry(name);
+    return { file: this.#input, position, bytes };
   }
 
   close(): Promise<void> {
-    return this.input.close();
+    return this.#input.close();
   }
 
-  private entry(name: string): SafetensorsEntry {
+  #entry(name: string): SafetensorsEntry {
     checkArgument('read', 'the name', name, TEXT);
     const entry = this.tensors.get(name);
     if (entry === undefined) {
@@ -130,21 +133,22 @@ export class SafetensorsFile {
 }
 
 /**
- * Opens a safetensors file and checks its whole header; no tensor is read yet.
+ * Opens a safetensors file and checks its whole header. Tensors are read later, one by one.
  *
  * ```ts
  * const file = await openSafetensors('model.safetensors');
  * const { shape, data } = await file.read('model.norm.weight');
  * await file.close();
  * ```
- * @throws LoadError when it cannot be opened or is no regular file; SafetensorsError when it breaks a rule of the format.
+ * @throws {LoadError} when it cannot be opened or is not a regular file
+ * @throws {SafetensorsError} when it breaks a rule of the format
  */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   checkArgument('openSafetensors', 'the path', path, PATH);
   return readSafetensors(await InputFile.open(path));
 }
 
-/** The same of a file that is open; it is closed on an error. */
+/** Does the same with a file that is open already, and closes it on an error. */
 export async function readSafetensors(input: InputFile): Promise<SafetensorsFile> {
   try {
     return new SafetensorsFile(input, await readHeader(input));

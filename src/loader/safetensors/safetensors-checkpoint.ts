@@ -1,7 +1,7 @@
 import { elements, byteSize, type DType } from '../../tensor/dtype.ts';
 import { show } from '../../tensor/shape.ts';
 import type { Checkpoint, StoredTensor } from '../model-files.ts';
-import { readConverted } from '../decode.ts';
+import { readConverted } from '../files/decode-blocks.ts';
 import { LoadError } from '../load-error.ts';
 import { quote } from '../../quote.ts';
 import { conversionTo, isSameFormat, naturalDType } from './conversions.ts';
@@ -18,28 +18,28 @@ interface Located {
 /** The weights of a model in one or many safetensors files. */
 export class SafetensorsCheckpoint implements Checkpoint {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
-  private readonly files: readonly SafetensorsFile[];
-  private readonly located = new Map<string, Located>();
+  readonly #files: readonly SafetensorsFile[];
+  readonly #located = new Map<string, Located>();
 
-  /** @param fileOf The index, where there is one: which file each tensor is to be taken from. */
+  /** @param fileOf The file to take each tensor from, as the index states it; undefined where there is no index. */
   constructor(files: readonly SafetensorsFile[], fileOf?: ReadonlyMap<string, SafetensorsFile>) {
-    this.files = files;
+    this.#files = files;
     const tensors = new Map<string, StoredTensor>();
     for (const file of files) {
       for (const [name, entry] of file.tensors) {
         const listed = fileOf?.get(name);
-        if (listed !== undefined && listed !== file) continue; // A copy that is not meant.
+        if (listed !== undefined && listed !== file) continue; // The index takes this tensor from another file.
         const unlisted = fileOf !== undefined && listed === undefined;
         const { dtype: format, shape, bytes } = entry;
         tensors.set(name, { format, shape, bytes, file: file.path, ...(unlisted && { unlisted }) });
-        this.located.set(name, { file, entry });
+        this.#located.set(name, { file, entry });
       }
     }
     this.tensors = tensors;
   }
 
   naturalDType(name: string): DType {
-    const { file, entry } = this.find(name);
+    const { file, entry } = this.#find(name);
     const dtype = naturalDType(entry.dtype);
     if (dtype === undefined) {
       throw new SafetensorsError(file.path, 'UnsupportedDType', `cannot decode ${entry.dtype}`, name);
@@ -48,7 +48,7 @@ export class SafetensorsCheckpoint implements Checkpoint {
   }
 
   async read(name: string, dtype: DType, target: Uint8Array, signal?: AbortSignal, first?: number): Promise<void> {
-    const { file, entry } = this.find(name);
+    const { file, entry } = this.#find(name);
     const count = target.length / byteSize(dtype);
     const all = elements(entry.shape);
     if (first === undefined ? count !== all : !Number.isInteger(count) || first + count > all) {
@@ -71,13 +71,13 @@ export class SafetensorsCheckpoint implements Checkpoint {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.files.map((file) => file.close()));
+    await Promise.all(this.#files.map((file) => file.close()));
   }
 
-  private find(name: string): Located {
-    const located = this.located.get(name);
+  #find(name: string): Located {
+    const located = this.#located.get(name);
     if (located === undefined)
-      throw new LoadError(`no tensor ${quote(name)} in ${this.files.map((f) => f.path).join(', ')}`);
+      throw new LoadError(`no tensor ${quote(name)} in ${this.#files.map((f) => f.path).join(', ')}`);
     return located;
   }
 }

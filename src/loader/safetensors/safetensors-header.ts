@@ -1,47 +1,47 @@
 import { isUtf8 } from 'node:buffer';
 
-import type { InputFile } from '../input-file.ts';
+import type { InputFile } from '../files/input-file.ts';
 import { show } from '../../tensor/shape.ts';
 import { byteLength, type SafetensorsDType } from './dtypes.ts';
 import { SafetensorsError, type SafetensorsRule } from './safetensors-error.ts';
-import { HeaderSyntaxError, scanHeader, type HeaderEntry, type ScannedHeader } from './scan.ts';
+import { HeaderSyntaxError, scanHeader, type HeaderEntry, type ScannedHeader } from './scan-header.ts';
 
-/** The limit of the format's own reader. */
+/** The largest header in bytes: the limit of the format's own reader. */
 export const MAX_HEADER_BYTES = 100_000_000;
 
-/** The one key of the header that is no tensor. */
-export const METADATA_KEY = '__metadata__';
-
-/** Where a tensor lies in its file. */
+/** A tensor of a file: what it is, and where its bytes are. */
 export interface SafetensorsEntry {
   readonly dtype: SafetensorsDType;
   readonly shape: readonly number[];
-  /** First byte and byte after the last, counted from the end of the header, as the file says it. */
+  /** First byte and byte after the last, counted from the end of the header, as the file states them. */
   readonly dataOffsets: readonly [number, number];
   /** First byte, counted from the start of the file. */
   readonly position: number;
+  /** Length in the file. */
   readonly bytes: number;
 }
 
+/** The header of a file, checked. */
 export interface SafetensorsHeader {
   /** In the order of the header. */
   readonly tensors: ReadonlyMap<string, SafetensorsEntry>;
+  /** `__metadata__`; empty where there is none. */
   readonly metadata: ReadonlyMap<string, string>;
-  /** Bytes of the header itself. */
+  /** Length of the header itself. */
   readonly bytes: number;
 }
 
 type Fail = (rule: SafetensorsRule, problem: string, tensor?: string) => never;
 
 /**
- * Reads the header of a file and holds it against the format: https://github.com/huggingface/safetensors (README, and
- * `Metadata::validate` of its reader). Afterwards the tensors are known to cover the file without holes or overlaps.
+ * Reads the header of a file and checks it against the format: https://github.com/huggingface/safetensors (README, and
+ * `Metadata::validate` of its reader). The tensors of a valid file cover its data without holes or overlaps.
  *
- * Stricter than that reader, where the text of the format asks for it or JavaScript cannot follow: a name that comes
- * twice (also in the metadata), an entry written as an array, a number above 2^53 - 1, and more of something than
- * `HEADER_LIMITS` allows.
+ * Four things that the format's reader accepts are refused, because the text of the format forbids them or JavaScript cannot
+ * represent them: a name that occurs twice (also in the metadata), an entry written as an array, a number above 2^53 - 1, and
+ * more tensors, dimensions or metadata than `HEADER_LIMITS` allows.
  *
- * @throws SafetensorsError naming the file, the tensor and the broken rule.
+ * @throws {SafetensorsError} when the header breaks a rule; it names the file, the tensor and the rule
  */
 export async function readHeader(file: InputFile): Promise<SafetensorsHeader> {
   const fail: Fail = (rule, problem, tensor) => {
@@ -83,7 +83,7 @@ export async function readHeader(file: InputFile): Promise<SafetensorsHeader> {
 async function scan(file: InputFile, length: number, fail: Fail): Promise<ScannedHeader> {
   const bytes = Buffer.from(new ArrayBuffer(length));
   await file.read(bytes, 8);
-  if (!isUtf8(bytes)) fail('InvalidHeader', 'expected a header in UTF-8, got bytes that are none');
+  if (!isUtf8(bytes)) fail('InvalidHeader', 'expected a header in UTF-8, got bytes that are not');
   try {
     return scanHeader(bytes);
   } catch (error) {
@@ -92,7 +92,7 @@ async function scan(file: InputFile, length: number, fail: Fail): Promise<Scanne
   }
 }
 
-/** Every byte of data belongs to one tensor, and each tensor has the bytes that its shape and dtype need. */
+/** Checks that every byte of data belongs to one tensor, and that each tensor has the bytes of its shape and dtype. */
 function checkLayout(entries: ReadonlyMap<string, HeaderEntry>, dataBytes: number, fail: Fail): void {
   const inOrder = [...entries].sort(([, { dataOffsets: a }], [, { dataOffsets: b }]) => a[0] - b[0] || a[1] - b[1]);
   let previousEnd = 0;

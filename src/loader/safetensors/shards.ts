@@ -1,33 +1,34 @@
 import { join } from 'node:path';
 
 import { isObject } from '../../json.ts';
-import type { ModelFolder } from '../model-folder.ts';
+import type { ModelFolder } from '../files/model-folder.ts';
 import { LoadError } from '../load-error.ts';
 import { quote } from '../../quote.ts';
 import { readSafetensors, type SafetensorsFile } from './open-safetensors.ts';
 
-/** The file that holds the weights of a model in one piece. */
+/** The name of the file with all weights of a model. */
 export const SINGLE_NAME = 'model.safetensors';
-/** The file that says which file holds which tensor, where there are several. */
+/** The name of the index, which says which of several files holds each tensor. */
 export const INDEX_NAME = 'model.safetensors.index.json';
 
-/** Twice the largest that is published; as an object in memory, an index takes ten times its bytes. */
+/** Twice the largest published index; as an object in memory, an index takes ten times its bytes. */
 const MAX_INDEX_BYTES = 32_000_000;
 const MAX_SHARDS = 10_000;
-/** Of all shards together: twice what the index may have. */
+/** The largest sum of all shards' headers: twice that of the index. */
 const MAX_HEADERS_BYTES = 64_000_000;
 const SHARD_NAME = /^[A-Za-z0-9._-]{1,243}\.safetensors$/;
 
-/** The files of a model, and which of them the index gives for a tensor. */
+/** The open files of a model, and the file that the index states for each tensor. */
 export interface Shards {
   readonly files: readonly SafetensorsFile[];
   readonly fileOf: ReadonlyMap<string, SafetensorsFile>;
 }
 
 /**
- * Opens the files that `model.safetensors.index.json` names and holds them against it.
- * @throws LoadError for a file name that could lead out of the folder (before anything of that name is opened), for shards
- * that are missing, and for a tensor that is not in the shard that the index names.
+ * Opens the files that `model.safetensors.index.json` names, and checks that each holds the tensors that the index states.
+ * @param present The names of the files in the folder.
+ * @throws {LoadError} when a file name could lead out of the folder (before a file of that name is opened), when a shard is
+ *   missing, and when a tensor is not in the shard that the index names
  */
 export async function openShards(folder: ModelFolder, present: readonly string[]): Promise<Shards> {
   const indexPath = join(folder.path, INDEX_NAME);
@@ -37,7 +38,8 @@ export async function openShards(folder: ModelFolder, present: readonly string[]
   if (missing.length > 0) {
     const some = missing.slice(0, 5).join(', ') + (missing.length > 5 ? ', …' : '');
     throw new LoadError(
-      `${indexPath}: expected ${names.length} files of weights, ${missing.length} of them are missing: ${some}. Fetch them as well.`,
+      `${indexPath}: expected ${names.length} files of weights, ${missing.length} of them are missing: ${some}. ` +
+        'Fetch them as well.',
     );
   }
   const files = new Map<string, SafetensorsFile>();
@@ -57,7 +59,7 @@ export async function openShards(folder: ModelFolder, present: readonly string[]
       const file = files.get(name)!;
       if (!file.tensors.has(tensor)) {
         throw new LoadError(
-          `${indexPath}: expected tensor ${quote(tensor)} in ${name}, which does not hold it. ` +
+          `${indexPath}: expected tensor ${quote(tensor)} in ${name}, which does not have it. ` +
             'The files belong to different models or versions: fetch the folder again.',
         );
       }
@@ -70,7 +72,7 @@ export async function openShards(folder: ModelFolder, present: readonly string[]
   }
 }
 
-/** The tensors of `model.safetensors.index.json` and the files that hold them, every name of a file checked. */
+/** The file name of each tensor in `model.safetensors.index.json`. @throws {LoadError} when a name is not that of a plain file */
 export async function readWeightMap(folder: ModelFolder): Promise<ReadonlyMap<string, string>> {
   const indexPath = join(folder.path, INDEX_NAME);
   const { weight_map: weightMap } = await folder.readJson(INDEX_NAME, MAX_INDEX_BYTES);

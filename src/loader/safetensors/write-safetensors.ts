@@ -1,16 +1,20 @@
-import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 
 import { type Check, checkArgument, isRecord, OBJECT, PATH, show } from '../../options.ts';
-import { withSpace } from '../disk-space.ts';
-import { temporaryBeside } from '../temporary.ts';
+import { withSpace } from '../files/disk-space.ts';
+import { replaceComplete } from '../files/make-complete.ts';
 import { byteLength, isSafetensorsDType, SAFETENSORS_DTYPES, type SafetensorsDType } from './dtypes.ts';
 import { SafetensorsError } from './safetensors-error.ts';
-import { MAX_HEADER_BYTES, METADATA_KEY } from './safetensors-header.ts';
+import { MAX_HEADER_BYTES } from './safetensors-header.ts';
+import { METADATA_KEY } from './scan-header.ts';
 
 /** The bytes of a tensor: row-major, little-endian, in the dtype's own size. */
 export type TensorBytes = Uint8Array | ArrayBufferView;
 
-/** A tensor to be written. `data` may be a function, called when its turn has come, so that one tensor is held at a time. */
+/**
+ * A tensor to be written. Where `data` is a function, it is called when its bytes are due, so that one tensor is in memory at a
+ * time.
+ */
 export interface TensorToWrite {
   readonly dtype: SafetensorsDType;
   readonly shape: readonly number[];
@@ -31,17 +35,18 @@ const PAIR: Check = {
   holds: (value) => Array.isArray(value) && typeof value[0] === 'string',
 };
 
-/** Bytes in one call of write: far below what Node can take, 2^31. */
+/** Bytes in one call of `write`; Node's limit is 2^31. */
 const CHUNK = 64 * 2 ** 20;
 
 /**
- * Writes a safetensors file: to a temporary name beside `path`, synced, then renamed; after an error nothing is left.
- * Tensors lie in the order of the Python library (by falling alignment of the dtype, then by name), so that equal
- * content gives equal bytes; data functions are called in that order.
+ * Writes a safetensors file under a temporary name beside `path`, flushes it to disk and renames it; after an error nothing is
+ * left. Tensors are written in the order of the Python library (by falling alignment of the dtype, then by name), so that equal
+ * contents give equal bytes; data functions are called in that order.
  *
- * @param tensors - names with tensors: a Map, any iterable of pairs, or a plain object.
- * @param metadata - the file's `__metadata__`; Python's readers of models expect `{ format: 'pt' }`.
- * @throws SafetensorsError when a name, shape, dtype or number of bytes cannot be written; LoadError when the disk is full.
+ * @param tensors Tensors by name: a Map, any iterable of pairs, or a plain object.
+ * @param metadata The file's `__metadata__`; Python's readers of models expect `{ format: 'pt' }`.
+ * @throws {SafetensorsError} when a name, shape, dtype or number of bytes cannot be written
+ * @throws {LoadError} when the disk is full
  */
 export async function writeSafetensors(
   path: string,
@@ -53,10 +58,9 @@ export async function writeSafetensors(
   if (metadata !== undefined) checkArgument('writeSafetensors', 'metadata', metadata, OBJECT);
   const placed = place(path, Symbol.iterator in tensors ? tensors : Object.entries(tensors));
   const header = headerBytes(path, placed, metadata);
-  const temporary = await temporaryBeside(path);
   const total = placed.reduce((sum, { bytes }) => sum + bytes, header.length);
-  try {
-    await withSpace(path, total, async () => {
+  await replaceComplete(path, (temporary) =>
+    withSpace(path, total, async () => {
       const handle = await open(temporary, 'wx');
       try {
         await writeAll(handle, header);
@@ -65,15 +69,11 @@ export async function writeSafetensors(
       } finally {
         await handle.close();
       }
-    });
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
+    }),
+  );
 }
 
-/** Checks the tensors and puts them in the order of the file. */
+/** Checks the tensors and sorts them in the order of the file. */
 function place(path: string, tensors: Iterable<readonly [string, TensorToWrite]>): PlacedTensor[] {
   const placed = new Map<string, PlacedTensor>();
   for (const entry of tensors as Iterable<unknown>) {
@@ -87,7 +87,7 @@ function place(path: string, tensors: Iterable<readonly [string, TensorToWrite]>
     const { dtype, shape, data } = tensor as unknown as TensorToWrite;
     if (typeof data !== 'function' && !ArrayBuffer.isView(data))
       refuse(`expected data that is a typed array or a function, got ${show(data)}`);
-    if (name === METADATA_KEY) refuse('this name belongs to the metadata of the file');
+    if (name === METADATA_KEY) refuse('expected another name: this one is reserved for the metadata of the file');
     if (/\p{Surrogate}/u.test(name)) refuse('expected a name of whole Unicode characters, got half a surrogate pair');
     if (placed.has(name)) refuse('expected each name once, got it twice');
     if (typeof dtype !== 'string' || !isSafetensorsDType(dtype))
@@ -108,7 +108,7 @@ function place(path: string, tensors: Iterable<readonly [string, TensorToWrite]>
   );
 }
 
-/** The length of the header and the header, padded with spaces so that the data begins at a multiple of 8. */
+/** The header with its length before it, padded with spaces so that the data begins at a multiple of 8. */
 function headerBytes(path: string, placed: PlacedTensor[], metadata?: Readonly<Record<string, string>>): Uint8Array {
   let offset = 0;
   const entries = placed.map(({ name, dtype, shape, bytes }) => {
@@ -143,8 +143,8 @@ async function writeTensor(
   { name, data, dtype, shape, bytes }: PlacedTensor,
 ): Promise<void> {
   const given = await (typeof data === 'function' ? data() : data);
-  const refuse = (came: string): never => {
-    const problem = `expected ${bytes} bytes for ${dtype} [${shape.join(', ')}], got ${came}`;
+  const refuse = (got: string): never => {
+    const problem = `expected ${bytes} bytes for ${dtype} [${shape.join(', ')}], got ${got}`;
     throw new SafetensorsError(path, 'InvalidTensorView', problem, name);
   };
   let written = 0;

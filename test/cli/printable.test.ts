@@ -6,10 +6,10 @@ it.each([
   ['\x1b[2J\x1b]0;title\x07', '\ufffd[2J\ufffd]0;title\ufffd'],
   ['seen\rhidden\r\n', 'seenhidden\n'],
   ['\x9b31m\x7f\0', '\ufffd31m\ufffd\ufffd'],
-])('%j cannot drive a terminal', (text, shown) => {
+])('%j cannot control a terminal', (text, shown) => {
   expect(printable(text)).toBe(shown);
 });
 
-it('puts a message in one line', () => {
+it('prints a message in one line', () => {
   expect(oneLine(' a\n\n  b\r\n\x1bc ')).toBe('a b \ufffdc');
 });

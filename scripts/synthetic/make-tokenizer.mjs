@@ -1,4 +1,4 @@
-// A tokenizer of a published size: bytes, pairs and fours of letters, special tokens by their published ids.
+// Tokenizers of a published size: bytes, pairs and quadruples of letters, and special tokens with their published ids.
 
 const LETTERS = 26;
 const PAIRS = LETTERS ** 2;
@@ -7,11 +7,11 @@ const PAIRS = LETTERS ** 2;
 /** @typedef {{ normalizer: object | null, preTokenizer: object, ignoreMerges: boolean, addBos: boolean }} PreTokenizer */
 
 /**
- * tokenizer.json and tokenizer_config.json. Text is cut as the published tokenizer cuts it; every text can be encoded, and
- * every id below `size` has a text.
+ * tokenizer.json and tokenizer_config.json. Text is split as by the published tokenizer; every text can be encoded, and every id
+ * below `size` decodes to a text.
  *
  * @param {TokenizerShape} shape
- * @param {number} size Tokens, special ones included: the rows of the embedding.
+ * @param {number} size The number of tokens, special ones included: the rows of the embedding.
  * @param {PreTokenizer} pre
  * @param {number} maxLength
  */
@@ -44,7 +44,15 @@ export function tokenizerFiles({ special, bos, eos, chatTemplate }, size, pre, m
     padding: null,
     added_tokens: added
       .sort(([x], [y]) => x - y)
-      .map(([id, content]) => ({ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: !/think>/.test(content) })), // prettier-ignore
+      .map(([id, content]) => ({
+        id,
+        content,
+        single_word: false,
+        lstrip: false,
+        rstrip: false,
+        normalized: false,
+        special: !/think>/.test(content),
+      })),
     normalizer: pre.normalizer,
     pre_tokenizer: pre.preTokenizer,
     post_processor: pre.addBos ? postProcessor : null,
@@ -74,7 +82,8 @@ export function tokenizerFiles({ special, bos, eos, chatTemplate }, size, pre, m
 }
 
 /**
- * The 256 bytes as GPT-2 writes them, pairs of letters, pairs after a space, fours of letters; each but the first by a merge.
+ * The tokens in order, and the merges that make them: the 256 bytes in GPT-2's letters, which need no merge, then pairs of
+ * letters, pairs after a space, and quadruples.
  * @returns {Generator<{ word: string, merge?: [string, string] }, never, undefined>}
  */
 function* wordsAndMerges() {
@@ -87,10 +96,10 @@ function* wordsAndMerges() {
     const [before, after] = [pair(i % PAIRS), pair((Math.floor(i / PAIRS) + 7 * i) % PAIRS)];
     yield { word: before + after, merge: [before, after] };
   }
-  throw new Error('a vocabulary of this size is not provided for');
+  throw new Error(`expected a vocabulary of at most ${256 + 2 * PAIRS + PAIRS ** 2} tokens, got more`);
 }
 
-/** Bytes that print stand for themselves, the others for the characters from U+0100 on. */
+/** GPT-2's letters for bytes: a printable byte is the character itself, the others are the characters from U+0100 on. */
 function byteLetters() {
   let next = 256;
   const prints = (/** @type {number} */ byte) => (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);

@@ -1,13 +1,13 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
-import { isObject } from '../json.ts';
-import { byteSize, elements } from '../tensor/dtype.ts';
-import type { Checkpoint, ModelFiles } from './model-files.ts';
-import { withSpace } from './disk-space.ts';
-import { openGguf } from './gguf/open-gguf.ts';
-import { LoadError } from './load-error.ts';
-import { quote } from '../quote.ts';
+import { isObject } from '../../json.ts';
+import { byteSize, elements } from '../../tensor/dtype.ts';
+import type { Checkpoint, ModelFiles } from '../model-files.ts';
+import { withSpace } from '../files/disk-space.ts';
+import { openGguf } from '../gguf/open-gguf.ts';
+import { LoadError } from '../load-error.ts';
+import { quote } from '../../quote.ts';
 import {
   CALLBACK,
   type Check,
@@ -19,18 +19,18 @@ import {
   oneOf,
   PATH,
   SIGNAL,
-} from '../options.ts';
-import type { OnProgress } from './progress.ts';
-import { writeSafetensors, type TensorToWrite } from './safetensors/write-safetensors.ts';
-import { formerBeside, temporaryBeside } from './temporary.ts';
+} from '../../options.ts';
+import type { OnProgress } from '../progress.ts';
+import { writeSafetensors, type TensorToWrite } from '../safetensors/write-safetensors.ts';
+import { replaceComplete } from '../files/make-complete.ts';
 
-/** How to write a model. */
+/** How to convert a model. */
 export interface ConvertOptions {
   /** The dtype of every tensor that is written; MXFP4 stays as it is. Default `bf16`. */
   readonly dtype?: 'bf16' | 'f16' | 'f32';
-  /** Bytes of weights written and to be written. */
+  /** Bytes of weights written so far and in all. */
   readonly onProgress?: OnProgress;
-  /** Ends the conversion between two reads; nothing is left behind. */
+  /** Stops the conversion between two reads; nothing is left behind. */
   readonly signal?: AbortSignal;
   /** Bytes of tensors above which a further safetensors file is begun. Default 5 GB, as on the hub. */
   readonly maxFileBytes?: number;
@@ -43,14 +43,14 @@ const CHECKS: Checks<ConvertOptions> = {
   maxFileBytes: numbers('a number of bytes above 0', (x) => x > 0),
 };
 const SOURCE: Check = {
-  words: 'the path of a GGUF file, or what openModel gives',
+  words: 'the path of a GGUF file, or a result of openModel',
   holds: (value) => PATH.holds(value) || (isRecord(value) && isRecord(value.config) && isRecord(value.checkpoint)),
 };
 
 const STORED = { bf16: 'BF16', f16: 'F16', f32: 'F32', u8: 'U8' } as const;
 const TORCH = { bf16: 'bfloat16', f16: 'float16', f32: 'float32' } as const;
 
-/** In config.json: marks a folder as an output, which a later conversion may replace. */
+/** The key in config.json that marks a folder as an output, which a later conversion may replace. */
 const MARK = 'vitrine_converted_from';
 const OUTPUTS =
   /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens)\.json$|^model.*\.safetensors(\.index\.json)?$|^chat_template\.jinja$|^additional_chat_templates$/;
@@ -59,10 +59,11 @@ const OUTPUTS =
  * Writes a model as a Hugging Face folder: config.json, generation_config.json, model.safetensors (several with an index
  * where it is large), tokenizer.json, tokenizer_config.json, chat_template.jinja and
  * additional_chat_templates/tool_use.jinja.
- * One tensor is held in memory at a time. The folder appears when it is complete; after an error or an abort nothing does.
+ * One tensor is in memory at a time. The folder appears when it is complete; after an error or an abort nothing does.
  *
- * @param source the path of a GGUF file, or an opened model, which stays open
- * @throws LoadError when the folder holds anything but an earlier output of this function, or a tensor cannot be written
+ * @param source The path of a GGUF file, or an opened model, which stays open.
+ * @param outFolder A folder that is missing, empty, or an earlier output of this function, which is replaced.
+ * @throws {LoadError} when the folder holds other files, or a tensor cannot be written
  */
 export async function convert(
   source: string | ModelFiles,
@@ -73,39 +74,35 @@ export async function convert(
   checkArgument('convert', 'outFolder', outFolder, PATH);
   checkOptions('convert', options, CHECKS);
   const out = resolve(outFolder);
-  await refuseForeignFolder(out);
+  await refuseOtherFiles(out);
   const model = typeof source === 'string' ? await openGguf(source) : source;
-  let temporary: string | undefined;
   try {
     if (hasScales(model.config)) {
       throw new LoadError(
-        `convert ${model.source}: expected plain weights, got weights with scales of their own ` +
+        `convert ${model.source}: expected weights that are not quantised, or MXFP4, got weights with scales ` +
           `(quantization_config in config.json). Load the model as it is.`,
       );
     }
     await mkdir(dirname(out), { recursive: true });
-    const folder = (temporary = await temporaryBeside(out));
-    await withSpace(out, weightBytes(model, options), async () => {
-      await mkdir(folder);
-      await writeDescription(model, folder, TORCH[options.dtype ?? 'bf16']);
-      await writeWeights(model, folder, options);
+    await replaceComplete(out, async (folder) => {
+      await withSpace(out, weightBytes(model, options), async () => {
+        await mkdir(folder);
+        await writeDescription(model, folder, TORCH[options.dtype ?? 'bf16']);
+        await writeWeights(model, folder, options);
+      });
+      options.signal?.throwIfAborted();
     });
-    options.signal?.throwIfAborted();
-    await replaceFolder(out, folder);
-  } catch (error) {
-    if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
-    throw error;
   } finally {
     if (typeof source === 'string') await model.checkpoint.close();
   }
 }
 
-/** MXFP4 is bytes that can be written again. */
+/** Whether the weights have scales that could not be written; MXFP4's codes and scales are written as bytes. */
 function hasScales({ quantization_config: quantisation }: ModelFiles['config']): boolean {
   return quantisation !== undefined && !(isObject(quantisation) && quantisation.quant_method === 'mxfp4');
 }
 
-async function refuseForeignFolder(folder: string): Promise<void> {
+async function refuseOtherFiles(folder: string): Promise<void> {
   const entries = await readdir(folder).catch((error: unknown) => {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return [];
@@ -143,15 +140,15 @@ async function writeDescription(
   }
 }
 
-/** What tensors become. */
-function written(checkpoint: Checkpoint, { dtype = 'bf16' }: ConvertOptions) {
+/** The dtype and the bytes of each tensor as it is written. */
+function outputOf(checkpoint: Checkpoint, { dtype = 'bf16' }: ConvertOptions) {
   const dtypeOf = (name: string) => (checkpoint.naturalDType(name) === 'u8' ? 'u8' : dtype);
   const bytesOf = (name: string) => elements(checkpoint.tensors.get(name)!.shape) * byteSize(dtypeOf(name));
   return { dtypeOf, bytesOf };
 }
 
 function weightBytes({ checkpoint }: ModelFiles, options: ConvertOptions): number {
-  const { bytesOf } = written(checkpoint, options);
+  const { bytesOf } = outputOf(checkpoint, options);
   return [...checkpoint.tensors.keys()].reduce((sum, name) => sum + bytesOf(name), 0);
 }
 
@@ -161,10 +158,10 @@ async function writeWeights(
   options: ConvertOptions,
 ): Promise<void> {
   const { onProgress, signal, maxFileBytes = 5e9 } = options;
-  const { dtypeOf, bytesOf } = written(checkpoint, options);
+  const { dtypeOf, bytesOf } = outputOf(checkpoint, options);
   const names = [...checkpoint.tensors.keys()].sort();
   const total = names.reduce((sum, name) => sum + bytesOf(name), 0);
-  // The writer is done with a tensor's bytes before it asks for the next one's.
+  // One buffer for all: the writer has written a tensor before it asks for the next one.
   const buffer = new Uint8Array(Math.max(0, ...names.map(bytesOf)));
   let loaded = 0;
 
@@ -175,7 +172,9 @@ async function writeWeights(
       const bytes = buffer.subarray(0, bytesOf(name));
       await checkpoint.read(name, dtypeOf(name), bytes, signal);
       if (dtypeOf(name) === 'f16' && hasInfinity(bytes)) {
-        throw new LoadError(`convert ${source}: tensor ${quote(name)} has values beyond f16. Choose bf16 or f32.`);
+        throw new LoadError(
+          `convert ${source}: tensor ${quote(name)} has values beyond the range of f16. Choose bf16 or f32.`,
+        );
       }
       onProgress?.({ label: 'weights', loaded: (loaded += bytes.length), total });
       return bytes;
@@ -217,23 +216,4 @@ function divide(names: readonly string[], bytesOf: (name: string) => number, lim
 function hasInfinity(halves: Uint8Array): boolean {
   for (let i = 0; i < halves.length; i += 2) if ((halves[i + 1] & 0x7f) === 0x7c && halves[i] === 0) return true;
   return false;
-}
-
-/** Puts the finished folder in place of an earlier one, which is kept until then. */
-async function replaceFolder(out: string, finished: string): Promise<void> {
-  const former = formerBeside(finished);
-  const hadFormer = await rename(out, former).then(
-    () => true,
-    (error: unknown) => {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-      throw error;
-    },
-  );
-  try {
-    await rename(finished, out);
-  } catch (error) {
-    if (hadFormer) await rename(former, out);
-    throw error;
-  }
-  if (hadFormer) await rm(former, { recursive: true, force: true });
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openSafetensors, writeSafetensors } from '../../src/index.ts';
 
-/** The npm package `safetensors`: it has no types, and reads files without `__metadata__`. */
+/** The npm package `safetensors`, which has no types, and reads only files without `__metadata__`. */
 interface OtherReader {
   readonly SafeTensor: new (file: Uint8Array) => {
     readonly metadata: ReadonlyMap<string, { readonly dtype: string; readonly shape: number[] }>;
@@ -14,7 +14,7 @@ interface OtherReader {
 }
 const { SafeTensor } = createRequire(import.meta.url)('safetensors') as OtherReader;
 
-test('the npm package safetensors reads what we write as we read it', async () => {
+test('the npm package safetensors reads written files as openSafetensors does', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'vitrine-second-'));
   const path = join(folder, 'model.safetensors');
   await writeSafetensors(path, {

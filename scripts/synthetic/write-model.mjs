@@ -2,26 +2,26 @@ import { randomBytes } from 'node:crypto';
 import { access, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { bytesOf, filesOf } from './models.mjs';
-import { tokenizerFiles } from './tokenizer.mjs';
-import { createFiller } from './weights.mjs';
+import { tokenizerFiles } from './make-tokenizer.mjs';
+import { createFiller } from './fill-weights.mjs';
 
 /** @typedef {import('./models.mjs').SyntheticModel} SyntheticModel */
 /**
- * What it takes of Vitrine's own modules.
- * @typedef {import('./weights.mjs').Engine & {
+ * The functions of Vitrine that it calls, from src/ or dist/.
+ * @typedef {import('./fill-weights.mjs').Engine & {
  *   writeSafetensors: typeof import('../../src/loader/safetensors/write-safetensors.ts').writeSafetensors,
- *   preTokenizers: ReadonlyMap<string, import('./tokenizer.mjs').PreTokenizer> }} Parts
+ *   preTokenizers: ReadonlyMap<string, import('./make-tokenizer.mjs').PreTokenizer> }} Parts
  */
 
 /**
  * Writes a model as a Hugging Face folder. The folder appears when it is complete; after an error or an abort nothing does.
- * No more than a few MB of weights are held at a time.
+ * A few MB of weights are in memory at a time.
  *
  * @param {SyntheticModel} model
  * @param {string} folder Must not exist.
- * @param {{ seed?: number, parts: Parts, signal?: AbortSignal, onProgress?: (progress: { label: string, loaded: number, total: number }) => void }} options
+ * @param {{ seed?: number, period?: number, parts: Parts, signal?: AbortSignal, onProgress?: (progress: { label: string, loaded: number, total: number }) => void }} options
  */
-export async function writeModel(model, folder, { seed = 0, parts, signal, onProgress }) {
+export async function writeModel(model, folder, { seed = 0, period, parts, signal, onProgress }) {
   const out = resolve(folder);
   if (
     await access(out).then(
@@ -29,7 +29,6 @@ export async function writeModel(model, folder, { seed = 0, parts, signal, onPro
       () => false,
     )
   )
-    // prettier-ignore
     throw new Error(`${out} exists. Remove it, or choose another folder.`);
   const temporary = `${out}.${randomBytes(6).toString('hex')}.tmp`;
   await mkdir(dirname(out), { recursive: true });
@@ -37,7 +36,7 @@ export async function writeModel(model, folder, { seed = 0, parts, signal, onPro
   try {
     await writeDescription(model, temporary, parts.preTokenizers);
     const total = model.tensors.reduce((sum, tensor) => sum + bytesOf(tensor), 0);
-    const fill = createFiller(seed, parts);
+    const fill = createFiller(seed, parts, period);
     let loaded = 0;
     const onWritten = (/** @type {number} */ bytes) => {
       signal?.throwIfAborted();

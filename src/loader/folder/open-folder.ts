@@ -1,23 +1,23 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
-import { readTokenizerFiles } from '../tokenizer/tokenizer-files.ts';
-import type { ModelFiles } from './model-files.ts';
-import { isGgufName } from './gguf/find-gguf.ts';
-import { LoadError } from './load-error.ts';
-import { type LinkOptions, ModelFolder } from './model-folder.ts';
-import { SafetensorsCheckpoint } from './safetensors/safetensors-checkpoint.ts';
-import { readSafetensors } from './safetensors/open-safetensors.ts';
-import { INDEX_NAME, openShards, SINGLE_NAME } from './safetensors/shards.ts';
+import { readTokenizerFiles } from '../../tokenizer/tokenizer-files.ts';
+import type { ModelFiles } from '../model-files.ts';
+import { isGgufName } from '../gguf/find-gguf.ts';
+import { LoadError } from '../load-error.ts';
+import { type LinkOptions, ModelFolder } from '../files/model-folder.ts';
+import { SafetensorsCheckpoint } from '../safetensors/safetensors-checkpoint.ts';
+import { readSafetensors } from '../safetensors/open-safetensors.ts';
+import { INDEX_NAME, openShards, SINGLE_NAME } from '../safetensors/shards.ts';
 
 const MAX_CONFIG_BYTES = 4_000_000;
 const PICKLE = /\.(bin|pt|pth|pkl)$/;
 
 /**
  * Opens a model folder in the layout of the Hugging Face hub: config.json, generation_config.json, the tokenizer's files, and the
- * weights in model.safetensors or, where that is missing, in the files that model.safetensors.index.json names. Nothing in the
- * folder is ever executed.
- * @throws LoadError naming the file and what to do.
+ * weights in model.safetensors or, where that is missing, in the files that model.safetensors.index.json names. No code in the
+ * folder is executed.
+ * @throws {LoadError} when a file is missing, malformed or a link that leads out of the folder; it names the file
  */
 export async function openFolder(path: string, options: LinkOptions = {}): Promise<ModelFiles> {
   const names = await listFolder(path);
@@ -31,7 +31,7 @@ export async function openFolder(path: string, options: LinkOptions = {}): Promi
   const tokenizer = await readTokenizerFiles(folder);
   const checkpoint = await openWeights(folder, names);
   const notes: string[] = [];
-  if ('auto_map' in config) notes.push('config.json names code of its own (auto_map); it is not executed.');
+  if ('auto_map' in config) notes.push('config.json refers to Python code (auto_map), which is not executed.');
   if (names.includes(SINGLE_NAME) && names.includes(INDEX_NAME))
     notes.push(`${INDEX_NAME} is ignored: ${SINGLE_NAME} is there.`);
   return { source: path, config, generationConfig, tokenizer, checkpoint, notes: [...notes, ...folder.notes] };
@@ -52,16 +52,14 @@ async function listFolder(path: string): Promise<string[]> {
     const { code, message } = cause as NodeJS.ErrnoException;
     if (code === 'ENOENT') throw new LoadError(`${path}: no such folder.${await similarTo(path)}`, { cause });
     if (code !== 'ENOTDIR') throw new LoadError(`${path}: ${message}`, { cause });
-    const what = path.endsWith('.safetensors')
-      ? `Weights alone are no model: load their folder, ${dirname(path)}.`
-      : '';
-    throw new LoadError(`${path}: expected a model folder or a .gguf file, got another file. ${what}`.trimEnd(), {
+    const advice = path.endsWith('.safetensors') ? `It holds weights only: load its folder, ${dirname(path)}.` : '';
+    throw new LoadError(`${path}: expected a model folder or a .gguf file, got another file. ${advice}`.trimEnd(), {
       cause,
     });
   }
 }
 
-/** A neighbour whose name begins or ends as the missing one does, or differs in case. */
+/** A question that names the entry beside the missing one with the longest common beginning; '' where none shares half of it. */
 async function similarTo(path: string): Promise<string> {
   const wanted = basename(path).toLowerCase();
   const siblings = await readdir(dirname(path)).catch(() => []);

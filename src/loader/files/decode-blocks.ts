@@ -1,32 +1,33 @@
-import type { DType } from '../tensor/dtype.ts';
-import type { Format } from '../tensor/formats/format.ts';
-import { FLOAT_FORMATS } from '../tensor/formats/float-formats.ts';
+import type { DType } from '../../tensor/dtype.ts';
+import type { Format } from '../../tensor/formats/format.ts';
+import { FLOAT_FORMATS } from '../../tensor/formats/float-formats.ts';
 import type { InputFile } from './input-file.ts';
 
-/** How stored blocks become elements of a dtype. */
+/** A conversion of stored blocks to elements of a dtype. */
 export interface Conversion {
   /** Bytes of one block in the file. */
   readonly sourceBytes: number;
-  /** Bytes that one block becomes. */
+  /** Bytes of one block after the conversion. */
   readonly targetBytes: number;
   /** Converts whole blocks; `target` is 4-byte aligned. */
   readonly convert: (source: Uint8Array, target: Uint8Array) => void;
 }
 
-/** Where the bytes of a tensor lie. */
+/** The place of a tensor's bytes in a file. */
 export interface StoredBytes {
   readonly file: InputFile;
+  /** First byte, counted from the start of the file. */
   readonly position: number;
   readonly bytes: number;
 }
 
-/** Bytes of stored blocks held at a time while they are decoded. */
+/** Bytes of stored blocks that are decoded at a time. */
 const SCRATCH = 2 ** 20;
 
 const floats = (bytes: Uint8Array): Float32Array =>
   new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / Float32Array.BYTES_PER_ELEMENT);
 
-/** From a format to a float dtype, through f32; undefined when the dtype is not a float. */
+/** The conversion from a format to a float dtype, through f32; undefined when the dtype is not a float. */
 export function floatConversion(format: Format, dtype: DType): Conversion | undefined {
   const writable = FLOAT_FORMATS[dtype];
   if (writable === undefined) return undefined;
@@ -53,7 +54,11 @@ export function floatConversion(format: Format, dtype: DType): Conversion | unde
   };
 }
 
-/** Reads a tensor and converts it part by part into `target`, whose length is that of the whole result. */
+/**
+ * Reads the blocks of a tensor and converts them into `target`, some at a time.
+ * @param target Has the length of the whole result.
+ * @throws {LoadError} when the file was written to since it was opened; the signal's reason when it is aborted
+ */
 export async function readConverted(
   { file, position, bytes }: StoredBytes,
   { sourceBytes, targetBytes, convert }: Conversion,
@@ -63,7 +68,7 @@ export async function readConverted(
   const blocks = bytes / sourceBytes;
   const blocksAtATime = Math.max(1, Math.floor(SCRATCH / sourceBytes));
   const source = new Uint8Array(Math.min(blocks, blocksAtATime) * sourceBytes);
-  // Typed arrays cannot look at an odd address, so such a target is filled through an aligned copy.
+  // A typed array must begin at a multiple of its element size, so other targets are filled through an aligned copy.
   const aligned =
     target.byteOffset % 4 === 0 && targetBytes % 4 === 0 ? undefined : new Uint8Array(blocksAtATime * targetBytes);
   for (let first = 0; first < blocks; first += blocksAtATime) {

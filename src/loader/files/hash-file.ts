@@ -1,11 +1,15 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 
-/** The hash by which the hub names a blob of `size` bytes: SHA-256 for 64 digits, else git's SHA-1. */
+/** The hash function by which the hub names a blob of `size` bytes: SHA-256 where names have 64 digits, else git's SHA-1. */
 export const blobHasher = (digits: number, size: number): Hash =>
   digits === 64 ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
 
-/** Feeds a file's bytes to the hashers. `onBytes` hears how many came, after each MiB. Returns how many there were. */
+/**
+ * Updates the hashers with the bytes of a file.
+ * @param options `onBytes` is called with the number of bytes after each part, of 1 MiB at most.
+ * @returns The number of bytes in the file.
+ */
 export async function hashFile(
   path: string,
   hashers: readonly Hash[],

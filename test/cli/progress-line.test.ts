@@ -3,7 +3,7 @@ import { expect, test, vi } from 'vitest';
 import { progressPrinter } from '../../src/cli/progress-line.ts';
 import type { Progress } from '../../src/loader/progress.ts';
 
-/** What is printed for these reports, of which one comes per second. */
+/** The output for reports of which one is made each second. */
 function printed(isTTY: boolean, reports: Progress[]): string {
   vi.useFakeTimers({ toFake: ['performance'] });
   const stream = Object.assign(new PassThrough({ encoding: 'utf8' }), { isTTY, columns: 40 });
@@ -23,7 +23,7 @@ const download = (megabytes: number, total?: number): Progress => ({
   ...(total !== undefined && { total: total * 1e6 }),
 });
 
-test('in a log, each step has a line at its start, at its end, and every ten seconds', () => {
+test('writes a line to a log at the start and the end of a step, and every ten seconds', () => {
   const reports = Array.from({ length: 14 }, (_, second) => download(2 * second, 26));
   expect(printed(false, [...reports, { label: 'Compiling', loaded: 0 }]).split('\n')).toEqual([
     'Downloading a model ...',
@@ -34,7 +34,7 @@ test('in a log, each step has a line at its start, at its end, and every ten sec
   ]);
 });
 
-test('on a terminal, one line is drawn again and again, is never wider than the terminal, and goes', () => {
+test('replaces one line on a terminal, which is never wider than the terminal, and removes it at the end', () => {
   const text = printed(true, [download(0), download(3), download(3, 40)]);
   const lines = text.split('\x1b[2K\x1b[1G'); // erase the line, go to its start
   expect(lines.slice(0, 3)).toEqual(['', 'Downloading a model ...', 'Downloading a model: 3.0 MB, 3.0 MB/s']);

@@ -1,25 +1,25 @@
 import { lstat, realpath } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 
-import { isObject, type Json, parseJson } from '../json.ts';
+import { isObject, type Json, parseJson } from '../../json.ts';
 import { InputFile } from './input-file.ts';
-import { LoadError } from './load-error.ts';
-import { quote } from '../quote.ts';
+import { LoadError } from '../load-error.ts';
+import { quote } from '../../quote.ts';
 
-/** How links in a folder are taken. */
+/** How symbolic links in a model folder are handled. */
 export interface LinkOptions {
-  /** Follows links that lead out of the model's folder, with a note for each. Default false: they are refused. */
+  /** Follow links that lead out of the model's folder, with a note for each. Default false: such a link is an error. */
   readonly allowLinks?: boolean | undefined;
 }
 
 /**
- * A model's folder, whose files are untrusted. Links may lead to files of the same folder or, as the Hugging Face cache
- * lays them out (`models--org--name/snapshots/COMMIT/file`), to the `blobs/` of the same repository; elsewhere only where
- * that is allowed.
+ * A model folder, whose files are not trusted. Links may lead to files of the same folder and, in the layout of the Hugging
+ * Face cache (`models--org--name/snapshots/COMMIT/file`), to the `blobs/` of the same repository; to other places only with
+ * `allowLinks`.
  */
 export class ModelFolder {
   readonly path: string;
-  /** The links that led elsewhere, a line each. */
+  /** A line for each link that was followed out of the folder. */
   readonly notes: string[] = [];
   readonly #allowLinks: boolean;
 
@@ -28,16 +28,16 @@ export class ModelFolder {
     this.#allowLinks = allowLinks;
   }
 
-  /** @throws LoadError for a link that leads elsewhere, or when there is no such regular file. */
+  /** Opens a file by its name. @throws {LoadError} when a link leads out of the folder, or there is no such regular file */
   async open(name: string): Promise<InputFile> {
     const path = join(this.path, name);
     const real = await this.#resolve(path);
-    // What was looked at may be another file by now, so what was opened is looked at as well.
+    // The path may have changed since it was resolved, so the opened file is checked as well.
     const file = await InputFile.open(path, real);
     try {
       if (!(await file.is(real)) || (await this.#resolve(path)) !== real)
         throw new LoadError(
-          `open ${path}: it was replaced while it was opened. Load it again when nothing writes to it.`,
+          `open ${path}: it was replaced while it was opened. Load it again when no program writes to it.`,
         );
       return file;
     } catch (error) {
@@ -48,8 +48,8 @@ export class ModelFolder {
 
   /**
    * The bytes of a file.
-   * @param maxBytes A larger file is refused before it is read: it is not what it is taken for.
-   * @throws LoadError as `open`.
+   * @param maxBytes A larger file is refused before it is read.
+   * @throws {LoadError} as `open` does, and when the file is larger
    */
   async read(name: string, maxBytes: number): Promise<Uint8Array> {
     const file = await this.open(name);
@@ -67,7 +67,7 @@ export class ModelFolder {
     }
   }
 
-  /** The same; undefined where there is no file of this name. */
+  /** As `read`; undefined where there is no file of this name. */
   async readIfThere(name: string, maxBytes: number): Promise<Uint8Array | undefined> {
     const there = await lstat(join(this.path, name)).then(
       () => true,
@@ -79,7 +79,7 @@ export class ModelFolder {
     return there ? this.read(name, maxBytes) : undefined;
   }
 
-  /** A file that holds one JSON object. */
+  /** The JSON object that a file holds. @throws {LoadError} as `read` does, and when the file is not a JSON object in UTF-8 */
   async readJson(name: string, maxBytes: number): Promise<Json> {
     const path = join(this.path, name);
     const bytes = await this.read(name, maxBytes);
@@ -87,14 +87,14 @@ export class ModelFolder {
     try {
       value = parseJson(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
     } catch (cause) {
-      const problem = cause instanceof TypeError ? 'bytes that are no UTF-8' : (cause as Error).message;
+      const problem = cause instanceof TypeError ? 'got bytes that are not UTF-8' : (cause as Error).message;
       throw new LoadError(`${path}: expected JSON in UTF-8: ${problem}. Correct it or fetch it again.`, { cause });
     }
     if (!isObject(value)) throw new LoadError(`${path}: expected a JSON object { ... }. Correct it or fetch it again.`);
     return value;
   }
 
-  /** The real path of a file, if links lead where they may. */
+  /** The path that links lead to. @throws {LoadError} when it is a place where they may not lead */
   async #resolve(path: string): Promise<string> {
     let real: string;
     let root: string;
@@ -121,7 +121,10 @@ function cacheBlobs(root: string): string | undefined {
   return repository && join(repository, 'blobs');
 }
 
-/** The folder of the repository, for `models--ORG--NAME/snapshots/COMMIT` of the Hugging Face cache; undefined for other folders. */
+/**
+ * The repository's folder of a snapshot in the Hugging Face cache, `models--ORG--NAME/snapshots/COMMIT`; undefined for other
+ * folders.
+ */
 export function repositoryOfSnapshot(folder: string): string | undefined {
   const snapshots = dirname(folder);
   const repository = dirname(snapshots);

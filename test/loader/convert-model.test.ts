@@ -7,9 +7,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ModelFiles } from '../../src/loader/model-files.ts';
-import { convert } from '../../src/loader/convert-model.ts';
+import { convert } from '../../src/loader/convert/convert-model.ts';
 import { openGguf } from '../../src/loader/gguf/open-gguf.ts';
-import { temporaryBeside } from '../../src/loader/temporary.ts';
+import { makeComplete } from '../../src/loader/files/make-complete.ts';
+import { ownerName } from '../../src/platform/owner.ts';
 import { tensorDigests } from './tensor-digests.ts';
 
 const fixtures = fileURLToPath(new URL('../fixtures/gguf/', import.meta.url));
@@ -30,7 +31,7 @@ afterEach(() => {
 });
 const readOut = (name: string) => JSON.parse(readFileSync(join(out, name), 'utf8')) as Record<string, unknown>;
 
-test('as f32 every tensor keeps its values, in one file or several', async () => {
+test('writes every tensor as f32 with its values, in one file or several', async () => {
   const { tensors } = expected['llama-bf16'];
   const wanted = Object.fromEntries(
     Object.entries(tensors).map(([name, { shape, sha256 }]) => [name, { dtype: 'F32', shape, sha256 }]),
@@ -45,7 +46,7 @@ test('as f32 every tensor keeps its values, in one file or several', async () =>
   expect(existsSync(join(out, 'model.safetensors'))).toBe(false);
 });
 
-test('the folder holds what transformers looks for', async () => {
+test('writes the files that transformers reads', async () => {
   const progress: number[] = [];
   await convert(llama, out, { onProgress: ({ loaded, total }) => progress.push(loaded / total!) });
   expect(readdirSync(out).sort()).toEqual([
@@ -62,7 +63,7 @@ test('the folder holds what transformers looks for', async () => {
   expect(readdirSync(work)).toEqual(['model']);
 });
 
-test('a folder that is no earlier output is left alone', async () => {
+test('refuses a folder with files that it has not written', async () => {
   mkdirSync(out);
   writeFileSync(join(out, 'config.json'), '{}');
   await expect(convert(llama, out)).rejects.toThrow(/earlier output of convert/);
@@ -75,7 +76,7 @@ test('a folder that is no earlier output is left alone', async () => {
   expect(existsSync(join(out, 'notes.txt'))).toBe(true);
 });
 
-test('an abort or an error leaves nothing behind, and an earlier output as it was', async () => {
+test('leaves nothing behind after an abort or an error, and does not change an earlier output', async () => {
   const abort = new AbortController();
   const aborted = convert(llama, out, {
     signal: abort.signal,
@@ -108,10 +109,10 @@ test('an abort or an error leaves nothing behind, and an earlier output as it wa
   expect(digest()).toBe(before);
 });
 
-test('what a killed run left is cleared by the next one, and nothing else', async () => {
+test('removes the temporary folders of killed processes, and no others', async () => {
   const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);
   const ended = once(child, 'exit');
-  const own = await temporaryBeside(out);
+  const own = `${out}.${ownerName()}.tmp`;
   const startOf = (pid: number) => readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)!.split(' ')[19];
   const name = (pid: number, start: string, host = hostname()) => `${out}.${host}-${pid}-${start}-0123456789ab.tmp`;
   const alive = name(child.pid!, startOf(child.pid!));
@@ -131,15 +132,15 @@ test('what a killed run left is cleared by the next one, and nothing else', asyn
   expect(existsSync(alive)).toBe(false);
 });
 
-test('an earlier output that a killed run had put aside comes back', async () => {
+test('restores the earlier output that a killed process had renamed', async () => {
   const former = `${out}.${hostname()}-${2 ** 22 + 1}-5-0123456789ab.tmp.former`;
   await convert(llama, former);
-  await temporaryBeside(out);
+  await expect(makeComplete(out, () => Promise.reject(new Error('the disk is full')))).rejects.toThrow('disk is full');
   expect(readdirSync(work)).toEqual(['model']);
   expect(readOut('config.json')).toHaveProperty('vitrine_converted_from');
 });
 
-test('a disk that is too full is told before anything is written', async () => {
+test('reports a disk that is too full before it writes anything', async () => {
   const opened = await openGguf(llama);
   const large = new Map([['huge.weight', { format: 'BF16', shape: [2 ** 26, 2 ** 26], bytes: 2 ** 53, file: 'x' }]]);
   const read = () => Promise.reject(new Error('was read'));

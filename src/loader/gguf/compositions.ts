@@ -1,60 +1,15 @@
 import { byteSize, type DType, elements } from '../../tensor/dtype.ts';
 import { sameShape } from '../../tensor/shape.ts';
-import type { Checkpoint, StoredTensor } from '../model-files.ts';
+import type { StoredTensor } from '../model-files.ts';
 import { quote } from '../../quote.ts';
+import type { Composed } from './composed-checkpoint.ts';
 import type { GgufCheckpoint } from './gguf-checkpoint.ts';
 import { GgufError } from './gguf-error.ts';
 
-/** A published tensor that llama.cpp's conversion took apart: made again of several, one member of it at a time. */
-export interface Composed {
-  readonly name: string;
-  readonly stored: StoredTensor;
-  readonly naturalDType: DType;
-  /** Equal parts, one after the other, such as the experts of a stack. */
-  readonly members: number;
-  readonly readMember: (index: number, dtype: DType, target: Uint8Array, signal?: AbortSignal) => Promise<void>;
-}
-
-/** The tensors of a GGUF file, where some of them are parts of the published ones. */
-export class ComposedCheckpoint implements Checkpoint {
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
-  private readonly inner: GgufCheckpoint;
-  private readonly composed: ReadonlyMap<string, Composed>;
-
-  /** @param parts Tensors of `inner` that are no published ones. */
-  constructor(inner: GgufCheckpoint, composed: readonly Composed[], parts: ReadonlySet<string>) {
-    this.inner = inner;
-    this.composed = new Map(composed.map((it) => [it.name, it]));
-    const own = [...inner.tensors].filter(([name]) => !parts.has(name));
-    this.tensors = new Map([...own, ...composed.map((it) => [it.name, it.stored] as const)]);
-  }
-
-  naturalDType(name: string): DType {
-    return this.composed.get(name)?.naturalDType ?? this.inner.naturalDType(name);
-  }
-
-  async read(name: string, dtype: DType, target: Uint8Array, signal?: AbortSignal, first?: number): Promise<void> {
-    const found = this.composed.get(name);
-    if (found === undefined) return this.inner.read(name, dtype, target, signal, first);
-    const { stored, members, readMember } = found;
-    const memberBytes = (elements(stored.shape) / members) * byteSize(dtype);
-    const [from, count] = [((first ?? 0) * byteSize(dtype)) / memberBytes, target.length / memberBytes];
-    const fits = first === undefined ? count === members : from + count <= members;
-    if (!fits || !Number.isInteger(from) || !Number.isInteger(count))
-      throw new GgufError(
-        `${stored.file}: tensor ${quote(name)}: it can be read in ${members} parts of ${memberBytes} bytes, ` +
-          `got ${target.length} bytes from element ${first ?? 0} on.`,
-      );
-    for (let i = 0; i < count; i++)
-      await readMember(from + i, dtype, target.subarray(i * memberBytes, (i + 1) * memberBytes), signal);
-  }
-
-  close(): Promise<void> {
-    return this.inner.close();
-  }
-}
-
-/** A stored stack of matrices or, with two dimensions, of vectors; those of `like` must have its shape. */
+/**
+ * A stored stack of matrices or, with two dimensions, of vectors.
+ * @throws {GgufError} when the file lacks it, or it has another number of dimensions, or another shape than `like`
+ */
 function stack(inner: GgufCheckpoint, name: string, dimensions: number, like?: StoredTensor): StoredTensor {
   const stored = inner.tensors.get(name);
   const fits = stored?.shape.length === dimensions && (like === undefined || sameShape(stored.shape, like.shape));
@@ -78,8 +33,8 @@ async function member(
   return bytes;
 }
 
-/** Takes a row of each in turn: gate and up of gpt-oss. */
-function alternate(parts: readonly Uint8Array[], rowBytes: number, target: Uint8Array): void {
+/** Writes the first row of each part, then the second of each, and so on. */
+function interleaveRows(parts: readonly Uint8Array[], rowBytes: number, target: Uint8Array): void {
   const rows = target.length / rowBytes;
   for (let row = 0; row < rows; row++) {
     const from = Math.floor(row / parts.length) * rowBytes;
@@ -87,7 +42,7 @@ function alternate(parts: readonly Uint8Array[], rowBytes: number, target: Uint8
   }
 }
 
-/** `[rows, columns]` of `width` bytes each, the other way round. */
+/** Transposes a matrix `[rows, columns]` of elements of `width` bytes. */
 function transpose(from: Uint8Array, rows: number, columns: number, width: number, target: Uint8Array): void {
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
@@ -98,11 +53,11 @@ function transpose(from: Uint8Array, rows: number, columns: number, width: numbe
 }
 
 /**
- * gpt-oss: a projection of all experts, whose rows come from `parts` in turn. In MXFP4 it is codes and factors, in numbers
- * `[in, out]`.
+ * A projection of all experts of gpt-oss, whose rows are taken from `parts` in turn. In MXFP4 it is two tensors, codes `[E, out,
+ * in / 32, 16]` and scales `[E, out, in / 32]`; else one of numbers, `[E, in, out]`.
  *
- * @param published Its name without a suffix.
- * @param parts Stored stacks `[E, out, in]`.
+ * @param published The published name without a suffix.
+ * @param parts The names of stored stacks `[E, out, in]`.
  */
 export function gptOssExperts(inner: GgufCheckpoint, published: string, parts: readonly string[]): Composed[] {
   const stored = stack(inner, parts[0], 3);
@@ -118,26 +73,26 @@ export function gptOssExperts(inner: GgufCheckpoint, published: string, parts: r
         naturalDType: inner.naturalDType(parts[0]),
         members: E,
         readMember: async (index, dtype, target, signal) => {
-          const own = await Promise.all(parts.map((part) => member(inner, part, index, dtype, signal)));
+          const members = await Promise.all(parts.map((part) => member(inner, part, index, dtype, signal)));
           const joined = new Uint8Array(target.length);
-          alternate(own, columns * byteSize(dtype), joined);
+          interleaveRows(members, columns * byteSize(dtype), joined);
           transpose(joined, O, columns, byteSize(dtype), target);
         },
       },
     ];
-  // Factors are asked for right after the codes of the same expert, and lie between them in the file.
+  // The scales of an expert are read right after its codes, and lie between them in the file.
   let last: { index: number; blocks: Promise<Uint8Array> } | undefined;
   const blocksOf = (index: number, signal?: AbortSignal): Promise<Uint8Array> => {
-    if (last?.index !== index) last = { index, blocks: alternated(index, signal) };
+    if (last?.index !== index) last = { index, blocks: readBlocks(index, signal) };
     return last.blocks;
   };
   const rowBytes = (columns / 32) * MXFP4_BYTES;
-  const alternated = async (index: number, signal?: AbortSignal): Promise<Uint8Array> => {
+  const readBlocks = async (index: number, signal?: AbortSignal): Promise<Uint8Array> => {
     const own = parts.map(() => new Uint8Array(rows * rowBytes));
     for (const [i, part] of parts.entries()) await inner.readStored(part, index * rows * rowBytes, own[i], signal);
     if (own.length === 1) return own[0];
     const blocks = new Uint8Array(O * rowBytes);
-    alternate(own, rowBytes, blocks);
+    interleaveRows(own, rowBytes, blocks);
     return blocks;
   };
   const make = (
@@ -155,13 +110,13 @@ export function gptOssExperts(inner: GgufCheckpoint, published: string, parts: r
       take(await blocksOf(index, signal), target);
     },
   });
-  return [make('blocks', [16], takeCodes), make('scales', [], takeFactors)];
+  return [make('blocks', [16], takeCodes), make('scales', [], takeScales)];
 }
 
-/** A factor and the codes of 32 numbers. */
+/** Bytes of a block: a scale, then the codes of 32 numbers. */
 const MXFP4_BYTES = 17;
 
-/** ggml has number j beside number j + 16 in a byte, the published files 2j beside 2j + 1. */
+/** A byte holds the codes of numbers j and j + 16 in ggml's files, and of 2j and 2j + 1 in the published ones. */
 function takeCodes(blocks: Uint8Array, target: Uint8Array): void {
   for (let at = 1, o = 0; at < blocks.length; at += MXFP4_BYTES, o += 16) {
     for (let j = 0; j < 8; j++) {
@@ -172,11 +127,11 @@ function takeCodes(blocks: Uint8Array, target: Uint8Array): void {
   }
 }
 
-function takeFactors(blocks: Uint8Array, target: Uint8Array): void {
+function takeScales(blocks: Uint8Array, target: Uint8Array): void {
   for (let i = 0; i < target.length; i++) target[i] = blocks[i * MXFP4_BYTES];
 }
 
-/** gpt-oss: the biases of gate and up, number by number. */
+/** The biases of a projection of all experts of gpt-oss, whose numbers are taken from `parts` in turn. */
 export function gptOssBias(inner: GgufCheckpoint, published: string, parts: readonly string[]): Composed {
   const stored = stack(inner, parts[0], 2);
   for (const part of parts) stack(inner, part, 2, stored);
@@ -187,13 +142,17 @@ export function gptOssBias(inner: GgufCheckpoint, published: string, parts: read
     naturalDType: inner.naturalDType(parts[0]),
     members: E,
     readMember: async (index, dtype, target, signal) => {
-      const own = await Promise.all(parts.map((part) => member(inner, part, index, dtype, signal)));
-      alternate(own, byteSize(dtype), target);
+      const members = await Promise.all(parts.map((part) => member(inner, part, index, dtype, signal)));
+      interleaveRows(members, byteSize(dtype), target);
     },
   };
 }
 
-/** DeepSeek: `kv_b`, head by head the rows that make keys and those that make values; keys are stored `[H, rank, nope]`. */
+/**
+ * DeepSeek's `kv_b_proj`, `[H * (nope + v), rank]`: in each head first the rows for keys, then those for values.
+ * @param k The name of the stored keys, `[H, rank, nope]`.
+ * @param v The name of the stored values, `[H, v, rank]`.
+ */
 export function latentKeysAndValues(inner: GgufCheckpoint, published: string, k: string, v: string): Composed {
   const [keys, values] = [stack(inner, k, 3), stack(inner, v, 3)];
   const [H, rank, nope] = keys.shape;

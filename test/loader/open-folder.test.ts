@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
-import { openFolder } from '../../src/loader/open-folder.ts';
+import { openFolder } from '../../src/loader/folder/open-folder.ts';
 import { writeSafetensors, type TensorToWrite } from '../../src/loader/safetensors/write-safetensors.ts';
 
 let parent: string;
@@ -24,7 +24,7 @@ const write = (name: string, ...names: string[]): Promise<void> =>
 const index = (map: Record<string, string>): Promise<void> =>
   writeFile(join(folder, 'model.safetensors.index.json'), JSON.stringify({ weight_map: map }));
 
-it('reads parts of a tensor, as stored and converted', async () => {
+it('reads parts of a tensor in the stored dtype and in another', async () => {
   const data = Float32Array.from({ length: 12 }, (_, i) => i - 4);
   const codes = Uint8Array.from({ length: 12 }, (_, i) => 0x30 + i);
   await writeSafetensors(join(folder, 'model.safetensors'), {
@@ -45,7 +45,7 @@ it('reads parts of a tensor, as stored and converted', async () => {
   await checkpoint.close();
 });
 
-it('reads weights as stored and converted', async () => {
+it('reads tensors in the stored dtype and in another', async () => {
   await writeSafetensors(join(folder, 'model.safetensors'), {
     f: one,
     i: { dtype: 'I64', shape: [2], data: BigInt64Array.of(-1n, 7n) },
@@ -69,13 +69,27 @@ it('reads weights as stored and converted', async () => {
   await checkpoint.close();
 });
 
-const UNSAFE = ['../x', 'a/../../x', '/etc/passwd', 'C:\\x', '\\\\host\\s', '..\\x', '%2e%2e/x', '%252e%252e/x', './x', '', '.',
-  'x\0y', 'https:x', '//host/x']; // prettier-ignore
+const UNSAFE = [
+  '../x',
+  'a/../../x',
+  '/etc/passwd',
+  'C:\\x',
+  '\\\\host\\s',
+  '..\\x',
+  '%2e%2e/x',
+  '%252e%252e/x',
+  './x',
+  '',
+  '.',
+  'x\0y',
+  'https:x',
+  '//host/x',
+];
 it.each(
   UNSAFE.flatMap((name) => [name, `${name}.safetensors`]).filter(
     (name) => name !== '..safetensors' && name !== '.safetensors',
   ),
-)('refuses the shard name %j', async (name) => {
+)('refuses an index with the shard name %j', async (name) => {
   await index({ a: name });
   await expect(openFolder(folder)).rejects.toThrow(/expected the plain name of a \.safetensors file/);
 });
@@ -103,7 +117,7 @@ it('follows the links of the Hugging Face cache', async () => {
   await checkpoint.close();
 });
 
-it('holds shards against their index', async () => {
+it('checks that shards have the tensors that the index states', async () => {
   await write('x.safetensors', 'a');
   await write('y.safetensors', 'b');
   await index({ a: 'x.safetensors', b: 'y.safetensors' });
@@ -124,7 +138,7 @@ it('holds shards against their index', async () => {
   await single.checkpoint.close();
 });
 
-it('says what is missing and what was probably meant', async () => {
+it('says which file is missing, and suggests a similar path', async () => {
   await expect(openFolder(join(parent, 'modle'))).rejects.toThrow(/no such folder\. Did you mean .*model\?/);
   await expect(openFolder(parent)).rejects.toThrow(/no config\.json\. Did you mean .*model\?/);
   await expect(openFolder(join(folder, 'config.json'))).rejects.toThrow(/expected a model folder/);

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
-import { describe, expect, it } from 'vitest';
-import { load, type GenerateOptions, type GeneratedToken } from '../../src/index.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { load, type GenerateOptions, type GeneratedToken, type Model } from '../../src/index.ts';
 import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
 import { liveTensors } from '../../src/tensor/tensor.ts';
 import { MODEL, runCli, runJson } from './run-cli.ts';
 
-/** Prompts, tokens and text as transformers gives them. */
+/** Prompts with the tokens and text that transformers generates. */
 const { cases } = JSON.parse(readFileSync('test/fixtures/expected/llama_gqa_tied/e2e.json', 'utf8')) as {
   cases: {
     messages: { content: string }[];
@@ -67,6 +67,14 @@ describe.each(BACKEND_NAMES)('vitrine generate on %s', (backend) => {
 
 describe('vitrine generate', () => {
   const { messages, prompt, generated_ids } = cases[0];
+  let model: Model;
+  beforeAll(async () => {
+    model = await load(MODEL, { backend: 'reference' });
+  });
+  afterAll(() => {
+    model.dispose();
+  });
+
   const on = ['-m', MODEL, '--backend', 'reference', '--json'];
 
   it('gives the model a --raw prompt without the template', async () => {
@@ -75,7 +83,7 @@ describe('vitrine generate', () => {
     expect(speed.promptTokens).toBe(cases[0].prompt_ids.length);
   });
 
-  it('reads the prompt - from stdin', async () => {
+  it('reads the prompt from stdin where it is -', async () => {
     const { tokens } = (await runJson(['generate', '-', ...on, ...GREEDY], { stdin: messages[0].content })) as Answer;
     expect(tokens).toEqual(generated_ids);
   });
@@ -102,12 +110,10 @@ describe('vitrine generate', () => {
       ['--temperature', '0', '--repetition-penalty', '1', '--stop', 'zzz', '--stop', 'k', '--stop', 'yyy'],
       { temperature: 0, repetitionPenalty: 1, stop: ['zzz', 'k', 'yyy'] },
     ],
-  ])('%j reach the model', async (flags, options) => {
-    const model = await load(MODEL, { backend: 'reference' });
+  ])('passes %j to the model', async (flags, options) => {
     const expected: GeneratedToken[] = [];
     const conversation = [{ role: 'system', content: 'Be brief.' }, ...messages] as never;
     for await (const token of model.generate(conversation, { ...options, maxTokens: 24 })) expected.push(token);
-    model.dispose();
     const args = ['generate', messages[0].content, '--system', 'Be brief.', '--max-tokens', '24', ...on, ...flags];
     const { text, tokens, finishReason } = (await runJson(args)) as Answer;
     expect(tokens).toEqual(expected.map(({ token }) => token));
@@ -115,12 +121,12 @@ describe('vitrine generate', () => {
     expect(finishReason).toBe(expected.at(-1)?.finishReason);
   });
 
-  it('ends with 130 on Ctrl-C while it waits for stdin', async () => {
+  it('ends with exit code 130 at Ctrl-C while it waits for stdin', async () => {
     const silent = new Readable({ read: () => void setImmediate(() => process.emit('SIGINT')) });
     expect(await runCli(['generate', '-', ...on], { stdin: silent })).toEqual({ code: 130, stdout: '', stderr: '' });
   });
 
-  it('ends with 130 on Ctrl-C, after what came so far, and leaves nothing behind', async () => {
+  it('ends with exit code 130 at Ctrl-C, after the text so far, and leaves no tensor behind', async () => {
     const before = { tensors: liveTensors(), listeners: process.listenerCount('SIGINT') };
     let pieces = 0;
     const { code, stdout, stderr } = await runCli(
