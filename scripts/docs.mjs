@@ -10,8 +10,8 @@ const PAGES = join(SITE, '.pages');
 const at = (path) => relative(root, path);
 const isFile = (path) => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 
-/** Types in the signatures of public classes that only the engine makes or reads. */
-const INTERNAL_TYPES = ['SlotPlan', 'LayerStore', 'CacheUse', 'LoadedNetwork', 'ChatTurns', 'InputFile'];
+/** Named in signatures of the public surface, but made or read by the engine only. */
+const INTERNAL_TYPES = ['BACKENDS', 'SlotPlan', 'LayerStore', 'CacheUse', 'LoadedNetwork', 'ChatTurns', 'InputFile'];
 
 /** The pages by the path of the file that each shows: title, group in the site, and Markdown. */
 const pages = new Map();

@@ -32,7 +32,7 @@ export function rowsOf(run: CaseRun, options: RunOptions, limits: Limits): Row[]
     const flops = suiteOf(suite).flops(sizes);
     const cold = spec.coldBytes > 0 && read > 0;
     const least = Math.max(flops / limits.flops, cold ? read / limits.memory : (read + rest) / limits.cache);
-    const attained = seconds && least / seconds.median;
+    const attained = seconds === undefined ? undefined : least / seconds.median;
     return {
       suite,
       model: model.name,
