@@ -1,12 +1,8 @@
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { DecodeStream } from '../../src/tokenizer/token-stream.ts';
-<<<<<<< HEAD:test/tokenizer/token-stream.test.ts
-import { loadTokenizer } from '../../src/loader/load-tokenizer.ts';
-import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
-=======
 import { loadTokenizer } from '../../src/loader/folder/load-tokenizer.ts';
->>>>>>> refs/heads/loaders:test/tokenizer/stream.test.ts
+import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
 
 const loaded = new Map<string, Promise<Tokenizer>>();
 /** A tokenizer of the fixtures, loaded once. */

@@ -7,7 +7,7 @@ export const blobHasher = (digits: number, size: number): Hash =>
 
 /**
  * Updates the hashers with the bytes of a file.
- * @param options `onBytes` is called with the number of bytes after each part, of 1 MiB at most.
+ * `onBytes` is called with the number of bytes after each part, of 1 MiB at most.
  * @returns The number of bytes in the file.
  */
 export async function hashFile(

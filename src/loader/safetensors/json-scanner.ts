@@ -29,8 +29,7 @@ export class JsonScanner {
   }
 
   /**
-   * An object: `member` is called at each key.
-   * @param limit The largest number of members, and what they are called in the error. Default: no limit.
+   * An object: `member` is called at each key. `most` is the largest number of members, and `what` their name in the error.
    */
   object(member: () => void, { most, what }: { most: number; what: string } = { most: Infinity, what: '' }): void {
     let count = 0;
@@ -147,7 +146,8 @@ export class JsonScanner {
       if (byte !== BACKSLASH) continue;
       hasEscapes = true;
       if (this.#bytes[this.#at] === LETTER_U) {
-        for (let end = this.#at++ + 5; this.#at < end; this.#at++)
+        const end = this.#at++ + 5;
+        for (; this.#at < end; this.#at++)
           if (!isHexadecimal(this.#bytes[this.#at])) this.fail('expected 4 hexadecimal digits');
       } else if (this.#isNext('"\\/bfnrt')) this.#at++;
       else this.fail('expected an escape of JSON');

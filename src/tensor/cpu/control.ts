@@ -25,9 +25,10 @@ export const WORD = {
   ARGUMENTS: 9,
 } as const;
 
+/** Words of the control block. */
 export const WORDS = 16;
 
-/** In the order of their numbers in a job. */
+/** The kernels, in the order of their numbers in a job. */
 export const KERNELS = [
   'linearBf16',
   'linearF32',
@@ -40,13 +41,17 @@ export const KERNELS = [
   'linearFp8',
   'decodeFp8',
 ] as const;
+/** The name of a kernel. */
 export type KernelName = (typeof KERNELS)[number];
 
 /** Four addresses and three sizes, whose meaning is the kernel's; then the units to do, `from..to`. */
 export type Kernel = (...numbers: [...arguments_: Arguments, from: number, to: number]) => void;
+/** Four addresses and three sizes. */
 export type Arguments = [number, number, number, number, number, number, number];
+/** The kernels of an instance. */
 export type Kernels = Record<KernelName, Kernel>;
 
+/** An instance of the module on a memory. */
 export const instantiate = (module: WasmModule, memory: WasmMemory): Kernels =>
   new Wasm.Instance(module, { env: { memory } }).exports as Kernels;
 

@@ -36,7 +36,7 @@ export function hasBf16Instructions({ arch, cpuinfo, env } = thisProcessor()): b
  * Whether products with bf16 weights round their activations and results to bf16 where nobody asks for a dtype: as the
  * processor does it best or, so that every path can be run on every machine, as the variable `VITRINE_BF16_PRODUCTS` says (0 or 1).
  *
- * @throws VitrineError for another value of the variable.
+ * @throws {VitrineError} for another value of the variable.
  */
 export function prefersBf16Products(processor = thisProcessor()): boolean {
   const forced = processor.env.VITRINE_BF16_PRODUCTS ?? '';

@@ -3,6 +3,7 @@ import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from '
 import { instantiate, type Kernels, WORD, work } from './control.ts';
 import type { WasmMemory, WasmModule } from './wasm.ts';
 
+/** The data that a thread of the pool starts with. */
 export interface WorkerData {
   readonly control: Int32Array;
   readonly module: WasmModule;

@@ -11,6 +11,7 @@ export function toBf16(x: number): number {
   return (u + 0x7fff + ((u >>> 16) & 1)) >>> 16;
 }
 
+/** The number that 16 bits of bf16 stand for. */
 export function fromBf16(half: number): number {
   bits[0] = half << 16;
   return float[0];

@@ -20,6 +20,7 @@ export function toF16(x: number): number {
   return sign | ((magnitude - 0x3800_0000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
 }
 
+/** The number that 16 bits of IEEE half precision stand for. */
 export function fromF16(half: number): number {
   const exponent = (half >>> 10) & 0x1f;
   const mantissa = half & 0x3ff;

@@ -4,8 +4,11 @@
  */
 function grid(numbers: readonly number[], hexadecimal: string): () => Float32Array {
   let decoded: Float32Array | undefined;
-  return () => (decoded ??= unpack(numbers, Buffer.from(hexadecimal, 'hex')));
+  return () => (decoded ??= unpack(numbers, fromHexadecimal(hexadecimal)));
 }
+
+const fromHexadecimal = (text: string): Uint8Array =>
+  Uint8Array.from({ length: text.length / 2 }, (_, i) => parseInt(text.slice(2 * i, 2 * i + 2), 16));
 
 function unpack(numbers: readonly number[], bytes: Uint8Array): Float32Array {
   const bits = numbers.length <= 4 ? 2 : 4;
@@ -16,6 +19,7 @@ function unpack(numbers: readonly number[], bytes: Uint8Array): Float32Array {
   );
 }
 
+/** The grid of IQ2_XXS: rows of 8 numbers. */
 export const IQ2_XXS_GRID = grid(
   [8, 25, 43],
   '00000200050008000a00110014002000220028002a00410044005000580061006400800082008a00a2000101040110011501400184019801' +
@@ -30,6 +34,7 @@ export const IQ2_XXS_GRID = grid(
     '00a218a450a804a9',
 );
 
+/** The grid of IQ2_XS: rows of 8 numbers. */
 export const IQ2_XS_GRID = grid(
   [8, 25, 43],
   '00000200050008000a0011001400160019002000220025002800410044004600490050005200550058006100640080008200850088009100' +
@@ -53,6 +58,7 @@ export const IQ2_XS_GRID = grid(
     'a8a804a984a986a928aa2aaa91aaaaaa',
 );
 
+/** The grid of IQ2_S: rows of 8 numbers. */
 export const IQ2_S_GRID = grid(
   [8, 25, 43],
   '00000200050008000a0011001400160019002000220025002800410044004600490050005200550058006100640066006900800082008500' +
@@ -94,6 +100,7 @@ export const IQ2_S_GRID = grid(
     'a4a400a519a551a60aa828a8a2a854a986a908aa0aaa20aa22aa28aa88aaaaaa',
 );
 
+/** The grid of IQ3_XXS: rows of 4 numbers. */
 export const IQ3_XXS_GRID = grid(
   [4, 12, 20, 28, 36, 44, 52, 62],
   '0000020004001100130017002000220031004200730075000101030110011201210125013001320141015401700100020202040211022002' +
@@ -108,6 +115,7 @@ export const IQ3_XXS_GRID = grid(
     '0075027524753076',
 );
 
+/** The grid of IQ3_S: rows of 4 numbers. */
 export const IQ3_S_GRID = grid(
   [1, 3, 5, 7, 9, 11, 13, 15],
   '0000010002000500070010001100120014001600200021002500330040004200450047005100530060006200710074007700000101010201' +
@@ -131,6 +139,7 @@ export const IQ3_S_GRID = grid(
     '13742074507422754275027631760077',
 );
 
+/** The grid of IQ1_S and IQ1_M: rows of 8 numbers. */
 export const IQ1_GRID = grid(
   [-1, 0, 1],
   '00000200050008000a00110015002000220028002a00450051005400560065008000820088008a009500a000a200a800aa00040105011101' +

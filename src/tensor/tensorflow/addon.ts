@@ -70,6 +70,7 @@ export interface Addon {
   isUsingGpuDevice(): boolean;
 }
 
+/** Settings that TensorFlow takes once per process. */
 export interface AddonOptions {
   /** Threads inside one operation; default: as many as the machine has cores. */
   threads?: number | undefined;

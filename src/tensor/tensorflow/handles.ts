@@ -31,9 +31,10 @@ export class Handle {
   }
 }
 
+/** An operand whose handle is ours. */
 export type Value = Operand<Handle>;
 
-/** What TensorFlow keeps for each dtype. */
+/** The dtype in which TensorFlow holds each of ours. */
 export const TF_DTYPE: Record<DType, number> = {
   f32: TF.float,
   f16: TF.half,
@@ -44,8 +45,11 @@ export const TF_DTYPE: Record<DType, number> = {
   u8: TF.uint8,
 };
 
+/** An attribute that names a dtype. */
 export const typeAttr = (name: string, dtype: number): OpAttr => ({ name, type: TF_ATTR.type, value: dtype });
+/** An attribute that is an integer. */
 export const intAttr = (name: string, value: number): OpAttr => ({ name, type: TF_ATTR.int, value });
+/** An attribute that is a boolean. */
 export const boolAttr = (name: string, value: boolean): OpAttr => ({ name, type: TF_ATTR.bool, value });
 
 /**

@@ -15,6 +15,7 @@ export const NATIVE_BUILDS = {
   prebuilt: { tensorflow: '2.9.1', addon: 'lib/napi-v8/tfjs_binding.node' },
 } as const;
 
+/** The name of a native build. */
 export type NativeBuild = keyof typeof NATIVE_BUILDS;
 
 /** The folder of one native build. It exists only when it is complete: it is made elsewhere and renamed. */

@@ -39,7 +39,7 @@ export class HostPacked implements PackedStore {
   readonly #matrix: PackedMatrix;
   readonly #placed: PlacedCodes;
 
-  /** @throws VitrineError where the codes are not in memory that the kernels reach. */
+  /** @throws {VitrineError} where the codes are not in memory that the kernels reach. */
   constructor(executor: Executor, kernels: CpuKernels, matrix: PackedMatrix, place: Place | undefined) {
     if (place === undefined)
       throw new VitrineError(`uploadPacked: no shared memory for a matrix of ${matrix.codes.length} bytes.`);

@@ -29,6 +29,7 @@ export interface SmallKernels extends FusedKernels {
   split(row: Value, sizes: readonly number[]): Handle[] | undefined;
 }
 
+/** The kernels that read and write host memory. */
 export function smallKernels(executor: Executor, kernels: CpuKernels): SmallKernels {
   const read = (value: Value): Float32Array => executor.read(value);
   const make = (values: Float32Array, shape: Shape): Handle => executor.made(values, shape);

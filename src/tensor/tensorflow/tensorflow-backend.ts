@@ -48,6 +48,7 @@ const FEW_CACHED_ROWS = 16;
  */
 const FEW_ROWS = 8;
 
+/** Settings of the backend and of TensorFlow. */
 export interface TensorflowOptions extends AddonOptions {
   /** Where the KV cache and packed weights live: host memory (default on CPU) or TensorFlow's own (default on CUDA). */
   variables?: 'host' | 'device';
@@ -80,7 +81,7 @@ export class TensorflowBackend implements Backend {
   readonly #kernels: CpuKernels | undefined;
   readonly #small: SmallKernels | undefined;
 
-  /** @throws AddonError when TensorFlow's native part cannot be loaded. */
+  /** @throws {AddonError} when TensorFlow's native part cannot be loaded. */
   constructor(options: TensorflowOptions = {}) {
     this.#addon = loadAddon(options);
     const gpu = this.#addon.isUsingGpuDevice();

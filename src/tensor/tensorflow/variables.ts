@@ -19,7 +19,7 @@ export class HostVariable implements VariableStore {
   readonly #values: Float32Array;
   readonly #handle: Handle;
 
-  /** @throws VitrineError where the system has no memory for it. */
+  /** @throws {VitrineError} where the system has no memory for it. */
   constructor(executor: Executor, memories: SharedMemories, shape: Shape) {
     const size = elements(shape);
     const place = memories.allocate(size * 4);

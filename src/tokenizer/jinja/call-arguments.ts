@@ -9,17 +9,14 @@ export const NO_ARGUMENTS: Arguments = { positional: [], named: new Map() };
  * Binds arguments to a function's parameters, as Python does.
  *
  * @param name The function, for messages.
+ * @param given The arguments of the call.
  * @param parameters The names of the parameters.
  * @param required How many of the parameters need an argument. Default: none.
  * @returns the arguments in the order of the parameters; undefined for those not given.
  * @throws {TemplateFault} when the arguments do not fit the parameters.
  */
-export function bindArguments(
-  name: string,
-  { positional, named }: Arguments,
-  parameters: readonly string[],
-  required = 0,
-) {
+export function bindArguments(name: string, given: Arguments, parameters: readonly string[], required = 0) {
+  const { positional, named } = given;
   if (positional.length > parameters.length) {
     const most = `${parameters.length} argument${parameters.length === 1 ? '' : 's'}`;
     throw new TemplateFault(`${name}() takes at most ${most} (${positional.length} given)`);
