@@ -70,15 +70,7 @@ export {
   type BackendName,
   type BackendStatus,
 } from './tensor/backends.ts';
-export type {
-  Backend,
-  BinaryOp,
-  FusedKernels,
-  HostArray,
-  Operand,
-  ReduceOp,
-  UnaryOp,
-} from './tensor/backend.ts';
+export type { Backend, BinaryOp, FusedKernels, HostArray, Operand, ReduceOp, UnaryOp } from './tensor/backend.ts';
 export type { Shape } from './tensor/shape.ts';
 export type { Activation } from './tensor/ops/activation.ts';
 export type { ClampedSwigluOptions } from './tensor/ops/clamped-swiglu.ts';
