@@ -236,18 +236,23 @@ export class Weights {
 
 /** The row of blocks of each row. Blocks start again in each part, and the rows of a part may be in another order. */
 function arrangedBlockRows(format: PackedFormat, parts: readonly WeightPart[]): Int32Array {
-  let first = 0;
-  const rows = parts.map(({ shape, arrangement }) => {
+  const all = new Int32Array(parts.reduce((sum, { shape }) => sum + shape[0], 0));
+  let [at, firstBlock] = [0, 0];
+  for (const { shape, arrangement } of parts) {
     const [storedRows] = arrangement?.storedShape(shape) ?? shape;
+    const first = firstBlock;
     const stored = blockRows(format, storedRows).map((row) => row + first);
-    first += Math.ceil(storedRows / format.blockRows);
-    if (arrangement === undefined) return stored;
-    const arranged = new Int32Array(shape[0]);
-    arrangement.arrange(new Uint8Array(stored.buffer), new Uint8Array(arranged.buffer), [shape[0]], 4);
-    return arranged;
-  });
-  return Int32Array.from(rows.flatMap((part) => [...part]));
+    const own = all.subarray(at, at + shape[0]);
+    if (arrangement === undefined) own.set(stored);
+    else arrangement.arrange(bytesOf(stored), bytesOf(own), [shape[0]], Int32Array.BYTES_PER_ELEMENT);
+    at += shape[0];
+    firstBlock += Math.ceil(storedRows / format.blockRows);
+  }
+  return all;
 }
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Int32Array): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, byteLength);
 
 const some = (names: readonly string[]): string =>
   names.slice(0, 5).map(short).join(', ') + (names.length > 5 ? ', …' : '');
