@@ -7,7 +7,7 @@ const QUICK = ['test/*.test.ts', 'test/sampling/*.test.ts'];
 const BOTH_PATHS = [
   'test/bench/experts.test.ts',
   'test/bench/suites.test.ts',
-  'test/engine/{generate,model}.test.ts',
+  'test/engine/{generate/generate,model}.test.ts',
   'test/hooks/run.test.ts',
   'test/real/model.test.ts',
   'test/tensor/conformance.test.ts',

@@ -2,18 +2,18 @@ import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { planNetwork } from '../../src/engine/load/plan-network.ts';
-import type { Checkpoint, StoredTensor } from '../../src/loader/model-files.ts';
-import { openFolder } from '../../src/loader/folder/open-folder.ts';
-import { openSafetensors, type SafetensorsTensor } from '../../src/loader/safetensors/open-safetensors.ts';
-import { writeSafetensors } from '../../src/loader/safetensors/write-safetensors.ts';
-import { ConfigError } from '../../src/model/config/config-error.ts';
-import type { Mixture } from '../../src/model/parts/mixture.ts';
-import { PackedParameter } from '../../src/tensor/packed-parameter.ts';
-import { scope } from '../../src/tensor/scope.ts';
-import { observe } from '../../src/tensor/tap.ts';
-import { Tensor } from '../../src/tensor/tensor.ts';
-import { BACKENDS } from '../support/tested-backends.ts';
+import { planNetwork } from '../../../src/engine/load/plan-network.ts';
+import type { Checkpoint, StoredTensor } from '../../../src/loader/model-files.ts';
+import { openFolder } from '../../../src/loader/folder/open-folder.ts';
+import { openSafetensors, type SafetensorsTensor } from '../../../src/loader/safetensors/open-safetensors.ts';
+import { writeSafetensors } from '../../../src/loader/safetensors/write-safetensors.ts';
+import { ConfigError } from '../../../src/model/config/config-error.ts';
+import type { Mixture } from '../../../src/model/parts/mixture.ts';
+import { PackedParameter } from '../../../src/tensor/packed-parameter.ts';
+import { scope } from '../../../src/tensor/scope.ts';
+import { observe } from '../../../src/tensor/tap.ts';
+import { Tensor } from '../../../src/tensor/tensor.ts';
+import { BACKENDS } from '../../support/tested-backends.ts';
 import {
   expectNear,
   MIXTURES,
@@ -22,7 +22,7 @@ import {
   readExpected,
   readMeta,
   Runner,
-} from '../support/fixtures.ts';
+} from '../../support/fixtures.ts';
 
 const LOGITS = 3e-4;
 const LATENT = MIXTURES.filter((name) => name.startsWith('deepseek'));

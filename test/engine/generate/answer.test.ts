@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { Answer, type AnswerStep } from '../../src/engine/generate/answer.ts';
-import { type GeneratedToken, load, loadTokenizer, type Model, type Prompt, Tokenizer } from '../../src/index.ts';
-import { ModelFolder } from '../../src/loader/files/model-folder.ts';
-import { readTokenizerFiles } from '../../src/tokenizer/tokenizer-files.ts';
-import { joinSpans } from '../../src/tokenizer/channels/spans.ts';
-import { modelFolder } from '../support/fixtures.ts';
-import { publishedTemplate, ReasoningModels, saying } from '../support/reasoning-models.ts';
+import { Answer, type AnswerStep } from '../../../src/engine/generate/answer.ts';
+import { type GeneratedToken, load, loadTokenizer, type Model, type Prompt, Tokenizer } from '../../../src/index.ts';
+import { ModelFolder } from '../../../src/loader/files/model-folder.ts';
+import { readTokenizerFiles } from '../../../src/tokenizer/tokenizer-files.ts';
+import { joinSpans } from '../../../src/tokenizer/channels/spans.ts';
+import { modelFolder } from '../../support/fixtures.ts';
+import { publishedTemplate, ReasoningModels, saying } from '../../support/reasoning-models.ts';
 
 const folders = new ReasoningModels();
 afterAll(() => {

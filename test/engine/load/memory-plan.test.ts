@@ -13,12 +13,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
-import { availableMemory } from '../../src/platform/available-memory.ts';
-import { load } from '../../src/engine/load/load.ts';
-import { planNetwork } from '../../src/engine/load/plan-network.ts';
-import { admit, assess, memoryNeed, type PlannedMemory } from '../../src/engine/load/memory-plan.ts';
-import { openFolder } from '../../src/loader/folder/open-folder.ts';
-import { modelFolder } from '../support/fixtures.ts';
+import { availableMemory } from '../../../src/platform/available-memory.ts';
+import { load } from '../../../src/engine/load/load.ts';
+import { planNetwork } from '../../../src/engine/load/plan-network.ts';
+import { admit, assess, memoryNeed, type PlannedMemory } from '../../../src/engine/load/memory-plan.ts';
+import { openFolder } from '../../../src/loader/folder/open-folder.ts';
+import { modelFolder } from '../../support/fixtures.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'vitrine-memory-'));
 afterAll(() => {

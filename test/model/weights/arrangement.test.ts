@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Arrangement, plus, rows, transposed } from '../../src/model/weights/arrangement.ts';
+import { type Arrangement, plus, rows, transposed } from '../../../src/model/weights/arrangement.ts';
 
 /** Arranges the numbers of a stored tensor; the result has the shape `wanted`. */
 function arranged(arrangement: Arrangement, stored: Float32Array | Uint16Array, wanted: number[]): number[] {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type GenerateOptions, load, type Model } from '../../src/index.ts';
-import { expectNothingLeft } from '../support/tested-backends.ts';
-import { modelFolder } from '../support/fixtures.ts';
+import { type GenerateOptions, load, type Model } from '../../../src/index.ts';
+import { expectNothingLeft } from '../../support/tested-backends.ts';
+import { modelFolder } from '../../support/fixtures.ts';
 
 const text = (length: number): number[] => Array.from({ length }, (_, i) => (i * 37 + (i >> 5) + 5) % 500);
 const OPTIONS = { temperature: 0, repetitionPenalty: 1, ignoreEos: true, logprobs: 3 } satisfies GenerateOptions;

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { loadNetwork } from '../../src/engine/load/load-network.ts';
-import { planNetwork } from '../../src/engine/load/plan-network.ts';
-import type { Checkpoint, ModelFiles } from '../../src/loader/model-files.ts';
-import { openFolder } from '../../src/loader/folder/open-folder.ts';
-import { ConfigError } from '../../src/model/config/config-error.ts';
-import type { DecoderConfig } from '../../src/model/config/decoder-config.ts';
-import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
-import { expectNear, modelFolder, readExpected, Runner } from '../support/fixtures.ts';
+import { loadNetwork } from '../../../src/engine/load/load-network.ts';
+import { planNetwork } from '../../../src/engine/load/plan-network.ts';
+import type { Checkpoint, ModelFiles } from '../../../src/loader/model-files.ts';
+import { openFolder } from '../../../src/loader/folder/open-folder.ts';
+import { ConfigError } from '../../../src/model/config/config-error.ts';
+import type { DecoderConfig } from '../../../src/model/config/decoder-config.ts';
+import { ReferenceBackend } from '../../../src/tensor/reference/reference-backend.ts';
+import { expectNear, modelFolder, readExpected, Runner } from '../../support/fixtures.ts';
 
 type Changes = Record<string, unknown>;
 

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type GenerateOptions, type GeneratedToken, load, type Model, type Prompt } from '../../src/index.ts';
-import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
-import { expectNothingLeft } from '../support/tested-backends.ts';
-import { modelFolder } from '../support/fixtures.ts';
+import { type GenerateOptions, type GeneratedToken, load, type Model, type Prompt } from '../../../src/index.ts';
+import { BACKEND_NAMES } from '../../../src/tensor/backends.ts';
+import { expectNothingLeft } from '../../support/tested-backends.ts';
+import { modelFolder } from '../../support/fixtures.ts';
 
 interface Conversation {
   readonly messages: { role: string; content: string }[];
@@ -12,7 +12,7 @@ interface Conversation {
   readonly generated_text_skip_special: string;
 }
 const { cases } = JSON.parse(
-  readFileSync(new URL('../fixtures/expected/llama_gqa_tied/e2e.json', import.meta.url), 'utf8'),
+  readFileSync(new URL('../../fixtures/expected/llama_gqa_tied/e2e.json', import.meta.url), 'utf8'),
 ) as { cases: Conversation[] };
 
 /** Its generation_config.json asks for sampling and a repetition penalty; the expected tokens are greedy. */

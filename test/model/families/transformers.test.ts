@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { observe } from '../../src/tensor/tap.ts';
-import { liveTensors, Tensor } from '../../src/tensor/tensor.ts';
-import { BACKENDS, expectNothingLeft } from '../support/tested-backends.ts';
+import { observe } from '../../../src/tensor/tap.ts';
+import { liveTensors, Tensor } from '../../../src/tensor/tensor.ts';
+import { BACKENDS, expectNothingLeft } from '../../support/tested-backends.ts';
 import {
   type Expected,
   expectNear,
@@ -11,7 +11,7 @@ import {
   readExpected,
   readMeta,
   Runner,
-} from '../support/fixtures.ts';
+} from '../../support/fixtures.ts';
 
 /** Largest differences in f32 from transformers' f32, whose own noise is 3e-5; the smallest real mistake gives 1.5e-3. */
 const LOGITS = 3e-4;

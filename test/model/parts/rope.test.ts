@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { ConfigError } from '../../src/model/config/config-error.ts';
-import { parseRope } from '../../src/model/config/rope-config.ts';
-import { inverseFrequencies, ropeBorder, rotationTables } from '../../src/model/parts/rope.ts';
+import { ConfigError } from '../../../src/model/config/config-error.ts';
+import { parseRope } from '../../../src/model/config/rope-config.ts';
+import { inverseFrequencies, ropeBorder, rotationTables } from '../../../src/model/parts/rope.ts';
 
 const defaults = { theta: 10000, headDim: 128, maxPositions: 8192, partial: true };
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { StopStrings } from '../../src/engine/generate/stop-strings.ts';
-import { createRandom } from '../../src/sampling/random.ts';
+import { StopStrings } from '../../../src/engine/generate/stop-strings.ts';
+import { createRandom } from '../../../src/sampling/random.ts';
 
 /** All that is shown of `pieces`, and the stop string found. */
 function show(stops: readonly string[], pieces: Iterable<string>): { text: string; stopped: string | undefined } {

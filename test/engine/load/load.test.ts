@@ -3,9 +3,9 @@ import { cp, mkdtemp, open, readdir, readFile, rename, rm, symlink, writeFile } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { load } from '../../src/engine/load/load.ts';
-import { openModel } from '../../src/loader/open/open-model.ts';
-import { MODEL, runCli } from '../cli/run-cli.ts';
+import { load } from '../../../src/engine/load/load.ts';
+import { openModel } from '../../../src/loader/open/open-model.ts';
+import { MODEL, runCli } from '../../cli/run-cli.ts';
 
 let parent: string;
 let folder: string;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { planSlots } from '../../src/model/cache/slots.ts';
+import { planSlots } from '../../../src/model/cache/slots.ts';
 
 /** Step lengths: one by one, all at once, at and around a window's length, and mixtures. */
 const SCRIPTS = [

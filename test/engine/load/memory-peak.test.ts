@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { runPass } from '../../src/engine/passes.ts';
-import { loadNetwork } from '../../src/engine/load/load-network.ts';
-import { planNetwork } from '../../src/engine/load/plan-network.ts';
-import { memoryNeed } from '../../src/engine/load/memory-plan.ts';
-import { openFolder } from '../../src/loader/folder/open-folder.ts';
-import { KvCache } from '../../src/model/cache/kv-cache.ts';
-import type { Backend } from '../../src/tensor/backend.ts';
-import { attention, type AttentionOptions } from '../../src/tensor/ops/attention.ts';
-import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
-import { scope } from '../../src/tensor/scope.ts';
-import { Tensor } from '../../src/tensor/tensor.ts';
-import { modelFolder } from '../support/fixtures.ts';
+import { runPass } from '../../../src/engine/passes.ts';
+import { loadNetwork } from '../../../src/engine/load/load-network.ts';
+import { planNetwork } from '../../../src/engine/load/plan-network.ts';
+import { memoryNeed } from '../../../src/engine/load/memory-plan.ts';
+import { openFolder } from '../../../src/loader/folder/open-folder.ts';
+import { KvCache } from '../../../src/model/cache/kv-cache.ts';
+import type { Backend } from '../../../src/tensor/backend.ts';
+import { attention, type AttentionOptions } from '../../../src/tensor/ops/attention.ts';
+import { ReferenceBackend } from '../../../src/tensor/reference/reference-backend.ts';
+import { scope } from '../../../src/tensor/scope.ts';
+import { Tensor } from '../../../src/tensor/tensor.ts';
+import { modelFolder } from '../../support/fixtures.ts';
 
 /** The reference backend, and the most bytes that its handles and variables had at once: the numbers that a pass really holds. */
 function measured(): {

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { KvCache } from '../../src/model/cache/kv-cache.ts';
-import { DisposedError, VitrineError } from '../../src/errors.ts';
-import { Step } from '../../src/model/parts/step.ts';
-import { scope } from '../../src/tensor/scope.ts';
-import { observe } from '../../src/tensor/tap.ts';
-import { Tensor } from '../../src/tensor/tensor.ts';
-import { BACKENDS, expectNothingLeft } from '../support/tested-backends.ts';
-import { expectNear, randomTokens, Runner } from '../support/fixtures.ts';
+import { KvCache } from '../../../src/model/cache/kv-cache.ts';
+import { DisposedError, VitrineError } from '../../../src/errors.ts';
+import { Step } from '../../../src/model/parts/step.ts';
+import { scope } from '../../../src/tensor/scope.ts';
+import { observe } from '../../../src/tensor/tap.ts';
+import { Tensor } from '../../../src/tensor/tensor.ts';
+import { BACKENDS, expectNothingLeft } from '../../support/tested-backends.ts';
+import { expectNear, randomTokens, Runner } from '../../support/fixtures.ts';
 
 const NEAR = 3e-4;
 const WINDOW = 8;

@@ -2,11 +2,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { endIds } from '../../src/engine/generate/end-of-text.ts';
-import { load } from '../../src/index.ts';
-import type { Json } from '../../src/json.ts';
-import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
-import { publishedTemplate, ReasoningModels } from '../support/reasoning-models.ts';
+import { endIds } from '../../../src/engine/generate/end-of-text.ts';
+import { load } from '../../../src/index.ts';
+import type { Json } from '../../../src/json.ts';
+import { Tokenizer } from '../../../src/tokenizer/tokenizer.ts';
+import { publishedTemplate, ReasoningModels } from '../../support/reasoning-models.ts';
 
 interface Vocabulary {
   /** Tokens that are found whole in a text, and special where they do not end with `?`. */

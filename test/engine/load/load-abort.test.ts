@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { load } from '../../src/index.ts';
-import { loadNetwork } from '../../src/engine/load/load-network.ts';
-import type { ModelFiles } from '../../src/loader/model-files.ts';
-import { openFolder } from '../../src/loader/folder/open-folder.ts';
-import type { Backend } from '../../src/tensor/backend.ts';
-import { BACKEND_NAMES, createBackend } from '../../src/tensor/backends.ts';
-import { liveTensors } from '../../src/tensor/tensor.ts';
-import { modelFolder } from '../support/fixtures.ts';
+import { load } from '../../../src/index.ts';
+import { loadNetwork } from '../../../src/engine/load/load-network.ts';
+import type { ModelFiles } from '../../../src/loader/model-files.ts';
+import { openFolder } from '../../../src/loader/folder/open-folder.ts';
+import type { Backend } from '../../../src/tensor/backend.ts';
+import { BACKEND_NAMES, createBackend } from '../../../src/tensor/backends.ts';
+import { liveTensors } from '../../../src/tensor/tensor.ts';
+import { modelFolder } from '../../support/fixtures.ts';
 
 /** The backend, and how many bytes `allocate` gave that neither `upload` took nor `discard` gave back. */
 function counting(backend: Backend): { backend: Backend; open: () => number } {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type GenerateOptions, resolveOptions } from '../../src/engine/generate/generate-options.ts';
-import { ConfigError } from '../../src/model/config/config-error.ts';
+import { type GenerateOptions, resolveOptions } from '../../../src/engine/generate/generate-options.ts';
+import { ConfigError } from '../../../src/model/config/config-error.ts';
 
 const resolved = (generationConfig: object, options: GenerateOptions = {}) =>
   resolveOptions(options, {

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { loadNetwork } from '../../src/engine/load/load-network.ts';
-import type { Checkpoint, StoredTensor } from '../../src/loader/model-files.ts';
-import { openFolder } from '../../src/loader/folder/open-folder.ts';
-import { CheckpointError } from '../../src/model/weights/checkpoint-error.ts';
-import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
-import { expectNothingLeft } from '../support/tested-backends.ts';
-import { modelFolder } from '../support/fixtures.ts';
+import { loadNetwork } from '../../../src/engine/load/load-network.ts';
+import type { Checkpoint, StoredTensor } from '../../../src/loader/model-files.ts';
+import { openFolder } from '../../../src/loader/folder/open-folder.ts';
+import { CheckpointError } from '../../../src/model/weights/checkpoint-error.ts';
+import { ReferenceBackend } from '../../../src/tensor/reference/reference-backend.ts';
+import { expectNothingLeft } from '../../support/tested-backends.ts';
+import { modelFolder } from '../../support/fixtures.ts';
 
 const backend = new ReferenceBackend();
 const Q = 'model.layers.1.self_attn.q_proj.weight';
