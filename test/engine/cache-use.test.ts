@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { type GenerateOptions, KvCache, liveTensors, load, type Model } from '../../src/index.ts';
 import { DisposedError } from '../../src/errors.ts';
 import { BACKEND_NAMES, isReference } from '../../src/tensor/backends.ts';
@@ -15,9 +15,9 @@ describe.each(BACKEND_NAMES)('a cache in use on %s', (backend) => {
   let model: Model;
   beforeAll(async () => {
     model = await load(modelFolder('llama_gqa_tied'), { backend });
-  });
-  afterAll(() => {
-    model.dispose();
+    return () => {
+      model.dispose();
+    };
   });
 
   describe('with a model', () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { type KvCache, load, type Model } from '../../src/index.ts';
 import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
 import { expectNothingLeft } from '../support/tested-backends.ts';
@@ -14,9 +14,9 @@ describe.each(BACKEND_NAMES)('longrope on %s', (backend) => {
   beforeAll(async () => {
     model = await load(modelFolder('phi3_longrope_short'), { backend, weights: 'f32' });
     expected = await readExpected('phi3_longrope_short');
-  });
-  afterAll(() => {
-    model.dispose();
+    return () => {
+      model.dispose();
+    };
   });
 
   describe('with a model', () => {

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync, cpSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { liveTensors, load, type Model } from '../../src/index.ts';
 import { BACKEND_NAMES, backendStatus } from '../../src/tensor/backends.ts';
 import { expectNothingLeft } from '../support/tested-backends.ts';
@@ -11,9 +11,9 @@ describe.each(BACKEND_NAMES)('a model on %s', (backend) => {
   let model: Model;
   beforeAll(async () => {
     model = await load(modelFolder('llama_gqa_tied'), { backend, weights: 'f32' });
-  });
-  afterAll(() => {
-    model.dispose();
+    return () => {
+      model.dispose();
+    };
   });
 
   describe('with a model', () => {
@@ -75,9 +75,9 @@ describe('load', () => {
   let folder: string;
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'vitrine-load-'));
-  });
-  afterAll(() => {
-    rmSync(folder, { recursive: true });
+    return () => {
+      rmSync(folder, { recursive: true });
+    };
   });
 
   /** A copy of a small model with changes in its config.json. */

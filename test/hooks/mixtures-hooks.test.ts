@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { load, type Model } from '../../src/index.ts';
 import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
 import { MIXTURES, modelFolder } from '../support/fixtures.ts';
@@ -32,9 +32,9 @@ describe.each(BACKEND_NAMES)('run on %s', (backend) => {
       const run = model.run(TOKENS, { capture: model.hooks });
       acts = Object.fromEntries(Object.entries(run.acts).map(([hook, value]) => [hook, { shape: value.shape, data: value.data() }])); // prettier-ignore
       run.dispose();
-    });
-    afterAll(() => {
-      model.dispose();
+      return () => {
+        model.dispose();
+      };
     });
     const at = (layer: number, hook: string): Float32Array => acts[`blocks.${layer}.${hook}`].data;
     const mixtures = (): number[] => model.config.experts!.layers.flatMap((is, layer) => (is ? [layer] : []));

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { load, type Model, Tensor } from '../../src/index.ts';
 import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
 import { expectNothingLeft } from '../support/tested-backends.ts';
@@ -13,9 +13,9 @@ describe.each(BACKEND_NAMES)('run on %s', (backend) => {
     let model: Model;
     beforeAll(async () => {
       model = await load(modelFolder(name), { backend, weights: 'f32' });
-    });
-    afterAll(() => {
-      model.dispose();
+      return () => {
+        model.dispose();
+      };
     });
 
     describe('with a model', () => {

@@ -10,6 +10,8 @@ import { KvCache } from '../../src/model/cache/kv-cache.ts';
 import type { Decoder } from '../../src/model/parts/decoder.ts';
 import type { NewTokens } from '../../src/model/parts/step.ts';
 import type { Backend } from '../../src/tensor/backend.ts';
+import { observe } from '../../src/tensor/tap.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
 
 const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
 
@@ -53,6 +55,17 @@ export const MIXTURES = [
   'deepseek_v3_fp8',
   'deepseek_v3_fp8_aligned',
 ] as const;
+
+/** Models whose caches hold different things: all keys, a ring of them, keys that are computed anew, latents. */
+export const CACHE_KINDS: readonly string[] = [
+  'llama_gqa_tied',
+  'llama_rope_dynamic',
+  'mistral_sliding',
+  'gemma2',
+  'phi3_longrope_short',
+  'deepseek_v3',
+  'deepseek_v3_noqlora',
+];
 
 /** The folder of a fixture by its name; a path of its own stays what it is. */
 export const modelFolder = (name: string): string => resolve(FIXTURES, 'models', name);
@@ -125,16 +138,23 @@ export class Runner {
     }
   }
 
-  /** All logits `[T, V]` of tokens that continue a cache, in steps of `chunk` tokens. */
-  run(tokens: readonly number[], cache: KvCache, chunk = tokens.length): Float32Array {
-    const parts: Float32Array[] = [];
-    for (let i = 0; i < tokens.length; i += chunk)
-      parts.push(this.step([{ tokens: Int32Array.from(tokens.slice(i, i + chunk)), cache }], 'all'));
-    return Float32Array.from(parts.flatMap((part) => [...part]));
+  /** All logits `[T, V]` of tokens that continue a cache, in steps of `chunk` tokens, or of as many as a function says at a position. */
+  run(
+    tokens: readonly number[],
+    cache: KvCache,
+    chunk: number | ((position: number) => number) = tokens.length,
+  ): Float32Array {
+    const logits = new Float32Array(tokens.length * this.network.config.vocabSize);
+    for (let i = 0, end = i; i < tokens.length; i = end) {
+      end = i + (typeof chunk === 'number' ? chunk : chunk(i));
+      const part = this.step([{ tokens: Int32Array.from(tokens.slice(i, end)), cache }], 'all');
+      logits.set(part, i * this.network.config.vocabSize);
+    }
+    return logits;
   }
 
   /** All logits of a text of its own. */
-  fresh(tokens: readonly number[], chunk = tokens.length): Float32Array {
+  fresh(tokens: readonly number[], chunk?: Parameters<Runner['run']>[2]): Float32Array {
     using cache = this.newCache();
     return this.run(tokens, cache, chunk);
   }
@@ -149,13 +169,101 @@ export function randomTokens(count: number, vocabSize: number, seed = 1): number
   });
 }
 
-/** Holds two arrays together within `tolerance`, largest difference. */
-export function expectNear(actual: Float32Array, expected: Float32Array, tolerance: number, what: string): void {
-  expect(actual.length, what).toBe(expected.length);
+/** The largest difference between the numbers of two arrays; NaN where one of them has no number. */
+function largestDifference(actual: Float32Array, expected: Float32Array): number {
   let worst = 0;
   for (let i = 0; i < actual.length; i++) {
     const difference = actual[i] === expected[i] ? 0 : Math.abs(actual[i] - expected[i]);
-    if (!(difference <= worst)) worst = difference; // NaN too
+    if (Number.isNaN(difference)) return NaN;
+    worst = Math.max(worst, difference);
   }
-  expect(worst, what).toBeLessThan(tolerance);
+  return worst;
+}
+
+/** Holds two arrays together within `tolerance`, largest difference. */
+export function expectNear(actual: Float32Array, expected: Float32Array, tolerance: number, what: string): void {
+  expect(actual.length, what).toBe(expected.length);
+  expect(largestDifference(actual, expected), what).toBeLessThan(tolerance);
+}
+
+/** What a pass computes at each hook that it taps; of several steps, their rows one after the other. */
+function recorded(run: () => Float32Array): { logits: Float32Array; seen: Map<string, Float32Array> } {
+  const steps = new Map<string, Float32Array[]>();
+  const visit = (hook: string, value: Tensor): undefined => {
+    steps.set(hook, [...(steps.get(hook) ?? []), value.data()]);
+  };
+  const logits = observe([{ wants: () => true, visit }], run);
+  const join = (parts: Float32Array[]): Float32Array =>
+    parts.length === 1 ? parts[0] : Float32Array.from(parts.flatMap((part) => [...part]));
+  return { logits, seen: new Map([...steps].map(([hook, parts]) => [hook, join(parts)])) };
+}
+
+/** Largest differences in f32 from transformers' f32, whose own noise is 3e-5; the smallest real mistake gives 1.5e-3. */
+export const LOGITS = 3e-4;
+const ATTENTIONS = 1e-4;
+
+/**
+ * Holds the pass over the text of a fixture to what transformers computed: hidden states, the patterns of the first and the last layer,
+ * and the logits, which it returns. They are compared in the order of the pass, so that the first hook that differs is named.
+ */
+export function expectAsTransformers(
+  model: Runner,
+  expected: (tensor: string) => Expected,
+  chunk?: number,
+): Float32Array {
+  const ids = [...expected('input_ids').data];
+  const { logits, seen } = recorded(() => model.fresh(ids, chunk));
+  const { shape, data } = expected('hidden_states');
+  const [layers, T, D] = [shape[0] - 1, shape[1], shape[2]];
+  const wanted = new Map<string, readonly [numbers: Float32Array, tolerance: number]>();
+  for (let layer = 0; layer <= layers; layer++) {
+    const last = layer === layers ? 'ln_final.hook_out' : `blocks.${layer - 1}.hook_resid_post`;
+    const hook = layer === 0 ? 'blocks.0.hook_resid_pre' : last;
+    wanted.set(hook, [data.subarray(layer * T * D, (layer + 1) * T * D), LOGITS]);
+  }
+  // The patterns of a text that goes in steps have rows of several widths.
+  if (chunk === undefined)
+    for (const [layer, name] of [
+      [0, 'attentions_first'],
+      [layers - 1, 'attentions_last'],
+    ] as const)
+      // prettier-ignore
+      wanted.set(`blocks.${layer}.attn.hook_pattern`, [expected(name).data, ATTENTIONS]);
+  const listed = model.network.hooks.map(({ name }) => name);
+  expect(listed, 'the hooks that are compared').toEqual(expect.arrayContaining([...wanted.keys()]));
+  for (const hook of listed.filter((name) => wanted.has(name))) {
+    const [numbers, tolerance] = wanted.get(hook)!;
+    expectNear(seen.get(hook) ?? expect.fail(`${hook} is listed, but was not tapped`), numbers, tolerance, hook);
+  }
+  expectNear(logits, expected('logits').data, LOGITS, 'logits, of which all hooks before are as expected');
+  return logits;
+}
+
+/**
+ * Holds the logits of a text that goes in steps to those of one pass over it (`whole`), from row `from` on. Where they differ, both are
+ * computed again, to name the first hook, in the order of the pass, whose rows differ.
+ */
+export function expectSameInSteps(
+  model: Runner,
+  text: readonly number[],
+  chunk: Parameters<Runner['run']>[2],
+  { whole = model.fresh(text), from = 0 }: { whole?: Float32Array; from?: number } = {},
+): void {
+  const tail = (logits: Float32Array): Float32Array => logits.subarray(from * model.network.config.vocabSize);
+  const worst = largestDifference(tail(model.fresh(text, chunk)), tail(whole));
+  if (worst < LOGITS) return;
+  const [{ seen: one }, { seen: other }] = [
+    recorded(() => model.fresh(text, chunk)),
+    recorded(() => model.fresh(text)),
+  ];
+  const differs = (hook: string): boolean => {
+    const [rows, others] = [one.get(hook), other.get(hook)];
+    if (rows === undefined || others?.length !== rows.length) return true;
+    const width = rows.length / text.length;
+    return !(largestDifference(rows.subarray(from * width), others.subarray(from * width)) < LOGITS);
+  };
+  // Only these have a row for each token, whatever the steps.
+  const byRow = model.network.hooks.filter(({ name, axes }) => axes.startsWith('p ') && !name.includes('.experts.'));
+  const first = byRow.find(({ name }) => differs(name))?.name ?? 'none before the logits';
+  expect.fail(`logits in steps differ by ${worst}; the first hook that differs: ${first}`);
 }

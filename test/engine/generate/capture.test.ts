@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { type GenerateOptions, load, type Model } from '../../../src/index.ts';
 import { expectNothingLeft } from '../../support/tested-backends.ts';
 import { modelFolder } from '../../support/fixtures.ts';
@@ -24,9 +24,9 @@ describe.each([
   let model: Model;
   beforeAll(async () => {
     model = await load(modelFolder(name), { backend, weights: 'bf16', compute: 'bf16' });
-  });
-  afterAll(() => {
-    model.dispose();
+    return () => {
+      model.dispose();
+    };
   });
 
   describe(name, () => {
@@ -48,9 +48,9 @@ describe.each(['llama_gqa_tied', 'mistral_sliding', 'gpt_oss', 'qwen3_moe', 'dee
   let model: Model;
   beforeAll(async () => {
     model = await load(modelFolder(name), { backend: 'tensorflow', weights: 'f32' });
-  });
-  afterAll(() => {
-    model.dispose();
+    return () => {
+      model.dispose();
+    };
   });
 
   describe('with a model', () => {

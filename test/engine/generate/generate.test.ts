@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { type GenerateOptions, type GeneratedToken, load, type Model, type Prompt } from '../../../src/index.ts';
 import { BACKEND_NAMES } from '../../../src/tensor/backends.ts';
 import { expectNothingLeft } from '../../support/tested-backends.ts';
@@ -31,9 +31,9 @@ describe.each(BACKEND_NAMES)('generate on %s', (backend) => {
   let model: Model;
   beforeAll(async () => {
     model = await load(modelFolder('llama_gqa_tied'), { backend, weights: 'f32' });
-  });
-  afterAll(() => {
-    model.dispose();
+    return () => {
+      model.dispose();
+    };
   });
 
   describe('with a model', () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { KvCache } from '../../../src/model/cache/kv-cache.ts';
 import { DisposedError, VitrineError } from '../../../src/errors.ts';
 import { Step } from '../../../src/model/parts/step.ts';
@@ -23,10 +23,10 @@ describe.each(BACKENDS)('%s', (_, create) => {
     full = await Runner.load('llama_gqa_tied', backend);
     vocabSize = sliding.network.config.vocabSize;
     text = randomTokens(60, vocabSize);
-  });
-  afterAll(() => {
-    sliding.dispose();
-    full.dispose();
+    return () => {
+      sliding.dispose();
+      full.dispose();
+    };
   });
   expectNothingLeft(() => backend);
 
