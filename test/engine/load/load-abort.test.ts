@@ -68,7 +68,7 @@ describe.each(BACKEND_NAMES)('a load that ends in the middle, on %s', (name) => 
       const base = [liveTensors(), backend.liveHandles(), open()];
       expect(open()).toBe(0);
       expect(all.reads()).toBeGreaterThan(10);
-      const step = Math.max(1, Math.floor(all.reads() / 40));
+      const step = Math.max(1, Math.floor(all.reads() / 13));
       for (let n = 0; n < all.reads(); n += step) {
         const failing = failingAt(whole, n, () => {
           throw new Error(`read ${n}`);

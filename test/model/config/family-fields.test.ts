@@ -7,7 +7,7 @@ import { openFolder } from '../../../src/loader/folder/open-folder.ts';
 import { ConfigError } from '../../../src/model/config/config-error.ts';
 import type { DecoderConfig } from '../../../src/model/config/decoder-config.ts';
 import { ReferenceBackend } from '../../../src/tensor/reference/reference-backend.ts';
-import { expectNear, modelFolder, readExpected, Runner } from '../../support/fixtures.ts';
+import { expectAsTransformers, expectNear, LOGITS, modelFolder, readExpected, Runner } from '../../support/fixtures.ts';
 
 type Changes = Record<string, unknown>;
 
@@ -163,7 +163,7 @@ describe('a trunk is found where the checkpoint has it', () => {
     const loaded = await loadNetwork(renamed(files, name, files.config), backend, { weights: 'f32' });
     const expected = await readExpected(model);
     const runner = Runner.of(backend, loaded);
-    expectNear(runner.fresh([...expected('input_ids').data]), expected('logits').data, 3e-4, 'logits');
+    expectAsTransformers(runner, expected);
     expect(loaded.notes).toEqual([
       expect.stringMatching(/^[12] tensors? outside of the language model not used: .*vision_tower \(1\)/),
     ]);
@@ -188,7 +188,7 @@ describe('the text half of a model that also sees', () => {
     const loaded = await loadNetwork(renamed(files, (name) => `language_model.${name}`, change(files.config)), backend, { weights: 'f32' });
     const expected = await readExpected(model);
     const runner = Runner.of(backend, loaded);
-    expectNear(runner.fresh([...expected('input_ids').data]), expected('logits').data, 3e-4, 'logits');
+    expectAsTransformers(runner, expected);
     runner.dispose();
     await files.checkpoint.close();
   }); // prettier-ignore
@@ -217,7 +217,7 @@ describe('fields that a family of transformers applies, and those that it does n
     const runner = Runner.of(backend, await loadNetwork({ ...files, config }, backend, { weights: 'f32' }));
     const all = runner.fresh([...(await readExpected(model))('input_ids').data]);
     const last = all.slice(-runner.network.config.vocabSize).slice(0, logits.length);
-    expectNear(last, Float32Array.from(logits), 3e-4, 'logits of the last row');
+    expectNear(last, Float32Array.from(logits), LOGITS, 'logits of the last row');
     runner.dispose();
     await files.checkpoint.close();
   });

@@ -93,30 +93,36 @@ describe.each(BACKENDS)('%s', (backendName, create) => {
       for (const cache of [...caches, joining]) cache.dispose();
     });
 
-    describe('however the text is cut', () => {
-      // Past max_position_embeddings, dynamic scaling rotates each step by another base, and GPT-2 has learned no more.
-      const usable = (tokens: number[]): number[] =>
-        name === 'llama_rope_dynamic' || name.startsWith('gpt2')
-          ? tokens.slice(0, model.network.config.maxPositions)
-          : tokens;
+    // Past max_position_embeddings, dynamic scaling rotates each step by another base, and GPT-2 has learned no more.
+    const usable = (tokens: number[]): number[] =>
+      name === 'llama_rope_dynamic' || name.startsWith('gpt2')
+        ? tokens.slice(0, model.network.config.maxPositions)
+        : tokens;
 
-      let whole: Float32Array | undefined;
-      // One by one where the text begins, rings turn and the cache grows.
-      const singly = (position: number): number => (position < 2 ? 1 : position < 56 ? 56 - position : 1);
-      it.each([
-        ['one by one', singly],
-        ['by sevens', 7],
-        ['by sixty-fours', 64],
-      ] as const)('gives the same logits for tokens that come %s', (_, chunk) => {
-        const text = usable(randomTokens(72, vocabSize));
+    // What an architecture does with its cache is tried on the backend whose sums are in f64; a backend, with each kind of cache.
+    const hasKindOfCache = CACHE_KINDS.includes(name);
+    if (backendName === 'reference' || hasKindOfCache) {
+      it('gives the same logits whatever the steps that a text comes in', () => {
+        const text = usable(randomTokens(70, vocabSize));
+        // Single tokens where the text begins, and where rings turn and the cache grows beyond 64 slots; steps that are shorter and
+        // longer than a window, into an empty cache and a full one.
+        const steps = (position: number): number =>
+          position < 2 ? 1 : position < 16 ? 7 : position < 57 ? 57 - position : position < 66 ? 1 : 7;
         // Rows before longrope's border were computed when the text was short, and rotated otherwise.
         const from = Number.isFinite(model.network.ropeBorder) ? model.network.ropeBorder : 0;
-        whole ??= model.fresh(text);
-        expectSameInSteps(model, text, chunk, { whole, from });
+        expectSameInSteps(model, text, steps, { from });
+      });
+    }
+
+    if (hasKindOfCache) {
+      it('gives the same logits when a text longer than its caches comes in one step', () => {
+        const text = usable(randomTokens(70, vocabSize));
+        const from = Number.isFinite(model.network.ropeBorder) ? model.network.ropeBorder : 0;
+        expectSameInSteps(model, text, 64, { from });
       });
 
       it('lets a fork and its original go on by themselves', () => {
-        const text = usable(randomTokens(30, vocabSize));
+        const text = usable(randomTokens(20, vocabSize));
         const half = text.length >> 1;
         const [head, one] = [text.slice(0, half), text.slice(half)];
         const other = randomTokens(one.length, vocabSize, 2);
@@ -131,7 +137,7 @@ describe.each(BACKENDS)('%s', (backendName, create) => {
 
       it('forgets what a truncated cache no longer holds', () => {
         const window = Math.min(...model.network.config.windows);
-        const text = usable(randomTokens(Math.min(20, window), vocabSize));
+        const text = usable(randomTokens(Math.min(12, window), vocabSize));
         using cache = model.newCache();
         model.run(text, cache);
         for (const kept of [text.length - 1, 3, 0]) {
@@ -140,19 +146,17 @@ describe.each(BACKENDS)('%s', (backendName, create) => {
           const wanted = model.fresh([...text.slice(0, kept), ...other]).slice(-other.length * vocabSize);
           expectNear(model.run(other, cache), wanted, LOGITS, `after ${kept}`);
           cache.truncate(kept);
-          model.run(text.slice(kept), cache);
+          if (kept > 0) model.run(text.slice(kept), cache);
         }
         expect(() => {
-          cache.truncate(text.length + 1);
+          cache.truncate(cache.length + 1);
         }).toThrow(/KvCache\.truncate: length must be a whole number from 0 to \d+, got/);
       });
-    });
+    }
 
     it('taps the hooks that it lists, in that order, and being observed at every one changes no bit', () => {
-      const run = (): Float32Array[] => {
-        using cache = model.newCache();
-        return [model.run(ids, cache, 11), model.run([9], cache)];
-      };
+      // A step that is longer than a window, and one of a single token.
+      const run = (): Float32Array => model.fresh(ids.slice(0, 13), 12);
       const plain = run();
       const names = new Set<string>();
       for (const answer of [(): undefined => undefined, (value: Tensor): Tensor => value]) {
