@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { liveTensors, load, type Model } from '../../src/index.ts';
 import { BACKEND_NAMES, backendStatus } from '../../src/tensor/backends.ts';
-import { expectNothingLeft } from '../support/tested-backends.ts';
+import { expectNothingLeft, TESTED_BACKENDS } from '../support/tested-backends.ts';
 import { modelFolder, readExpected, readMeta } from '../support/fixtures.ts';
 
-describe.each(BACKEND_NAMES)('a model on %s', (backend) => {
+describe.each(TESTED_BACKENDS)('a model on %s', (backend) => {
   let model: Model;
   beforeAll(async () => {
     model = await load(modelFolder('llama_gqa_tied'), { backend, weights: 'f32' });

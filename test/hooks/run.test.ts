@@ -1,14 +1,13 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { load, type Model, Tensor } from '../../src/index.ts';
-import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
-import { expectNothingLeft } from '../support/tested-backends.ts';
+import { expectNothingLeft, TESTED_BACKENDS } from '../support/tested-backends.ts';
 import { modelFolder } from '../support/fixtures.ts';
 
 const TOKENS = Array.from({ length: 12 }, (_, i) => (i * 37 + 5) % 500);
 const difference = (a: Float32Array, b: Float32Array): number =>
   a.reduce((max, x, i) => Math.max(max, Math.abs(x - b[i])), 0);
 
-describe.each(BACKEND_NAMES)('run on %s', (backend) => {
+describe.each(TESTED_BACKENDS)('run on %s', (backend) => {
   describe.each(['llama_gqa_tied', 'mistral_sliding', 'qwen3'])('%s', (name) => {
     let model: Model;
     beforeAll(async () => {

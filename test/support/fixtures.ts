@@ -145,10 +145,11 @@ export class Runner {
     chunk: number | ((position: number) => number) = tokens.length,
   ): Float32Array {
     const logits = new Float32Array(tokens.length * this.network.config.vocabSize);
-    for (let i = 0, end = i; i < tokens.length; i = end) {
-      end = i + (typeof chunk === 'number' ? chunk : chunk(i));
+    for (let i = 0; i < tokens.length;) {
+      const end = i + (typeof chunk === 'number' ? chunk : chunk(i));
       const part = this.step([{ tokens: Int32Array.from(tokens.slice(i, end)), cache }], 'all');
       logits.set(part, i * this.network.config.vocabSize);
+      i = end;
     }
     return logits;
   }

@@ -1,12 +1,22 @@
 import { afterEach, beforeEach, expect } from 'vitest';
 import type { Backend } from '../../src/tensor/backend.ts';
-import { BACKEND_NAMES, createBackend } from '../../src/tensor/backends.ts';
+import { BACKEND_NAMES, backendStatus, createBackend } from '../../src/tensor/backends.ts';
 import { liveTensors } from '../../src/tensor/tensor.ts';
+
+/** Whether these are the tests of `npm run test:quick`: on the backends that can be used here, and of one model for each kind. */
+export const isQuick = process.env.VITRINE_TESTS === 'quick';
+
+/** The names of all backends. */
+export const TESTED_BACKENDS = isQuick
+  ? backendStatus().flatMap(({ name, backend }) => (backend === undefined ? [] : [name]))
+  : BACKEND_NAMES;
 
 /** All backends, and TensorFlow with the store for variables that it has on CUDA, which works on every device. */
 export const BACKENDS: readonly (readonly [name: string, create: () => Backend])[] = [
-  ...BACKEND_NAMES.map((name) => [name, () => createBackend(name)] as const),
-  ['tensorflow, device variables', () => createBackend('tensorflow', { variables: 'device' })],
+  ...TESTED_BACKENDS.map((name) => [name, () => createBackend(name)] as const),
+  ...(TESTED_BACKENDS.includes('tensorflow')
+    ? [['tensorflow, device variables', () => createBackend('tensorflow', { variables: 'device' })] as const]
+    : []),
 ];
 
 /**

@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type GenerateOptions, type GeneratedToken, load, type Model, type Prompt } from '../../../src/index.ts';
-import { BACKEND_NAMES } from '../../../src/tensor/backends.ts';
-import { expectNothingLeft } from '../../support/tested-backends.ts';
+import { expectNothingLeft, TESTED_BACKENDS } from '../../support/tested-backends.ts';
 import { modelFolder } from '../../support/fixtures.ts';
 
 interface Conversation {
@@ -27,7 +26,7 @@ const collect = async (model: Model, prompt: Prompt, options: GenerateOptions = 
 const ids = (tokens: readonly GeneratedToken[]): number[] => tokens.map(({ token }) => token);
 const textOf = (tokens: readonly GeneratedToken[]): string => tokens.map(({ text }) => text).join('');
 
-describe.each(BACKEND_NAMES)('generate on %s', (backend) => {
+describe.each(TESTED_BACKENDS)('generate on %s', (backend) => {
   let model: Model;
   beforeAll(async () => {
     model = await load(modelFolder('llama_gqa_tied'), { backend, weights: 'f32' });

@@ -1,7 +1,7 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { observe } from '../../../src/tensor/tap.ts';
 import { liveTensors, Tensor } from '../../../src/tensor/tensor.ts';
-import { BACKENDS, expectNothingLeft } from '../../support/tested-backends.ts';
+import { BACKENDS, expectNothingLeft, isQuick } from '../../support/tested-backends.ts';
 import {
   CACHE_KINDS,
   type Expected,
@@ -18,7 +18,7 @@ import {
 } from '../../support/fixtures.ts';
 
 const NLL = 1e-3;
-const ALL = [...MODELS, ...MIXTURES];
+const ALL = isQuick ? ['gemma2', 'deepseek_v3'] : [...MODELS, ...MIXTURES];
 /** With variables of the device, only the caches are stored otherwise. */
 const modelsOn = (backend: string): readonly string[] =>
   backend.includes('device') ? ALL.filter((name) => CACHE_KINDS.includes(name)) : ALL;
