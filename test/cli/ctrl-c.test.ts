@@ -79,7 +79,8 @@ describe('Ctrl-C', () => {
   });
 
   it('interrupts work under a deadline, as rendering a template is, and then calls the listener', async () => {
-    const { child, printed, output } = run(`import { withDeadline } from ${JSON.stringify(dist('platform/deadline.js'))};
+    const { child, printed, output } =
+      run(`import { withDeadline } from ${JSON.stringify(dist('platform/deadline.js'))};
       ${listening('setTimeout(render);')}
       ctrlC.listen(say('heard'));
       function render() {
