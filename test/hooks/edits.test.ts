@@ -5,7 +5,7 @@ import { expectNothingLeft } from '../support/tested-backends.ts';
 import { expectNear, modelFolder } from '../support/fixtures.ts';
 
 const TOKENS = [5, 42, 79];
-/** Each family, and what it has in more than one form; the form of latent attention and that of the weights do not touch. */
+/** Each family, and what it has in more than one form; how weights are stored has no part in the form of latent attention. */
 const NAMES =
   'llama_gqa_tied llama_bias mistral_sliding qwen2 qwen3 gemma2 gemma3_text phi3 smollm3 granite olmo2 gpt2 gpt_neox \
 gpt_neox_sequential mixtral qwen3_moe gpt_oss gpt_oss_mxfp4 deepseek_v2 deepseek_v2_group deepseek_v3 deepseek_v3_noqlora \
