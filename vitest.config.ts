@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 /** The test files of `npm run test:quick` (`vitest run --mode quick`): some of each folder, in under 45 s. */
@@ -56,6 +57,8 @@ export default defineConfig(({ mode }) => ({
   test: {
     // The addon lives in the process, so each test file gets a process of its own.
     pool: 'forks',
+    // vitest leaves one core to itself, which on two is half of them.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     // Far above what any test takes: they end tests that hang, also on a machine with much else to do.
     testTimeout: 600_000,
     hookTimeout: 600_000,
