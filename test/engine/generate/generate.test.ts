@@ -59,6 +59,19 @@ describe.each(TESTED_BACKENDS)('generate on %s', (backend) => {
       expect(await collect(model, PROMPT, { seed: 3, maxTokens: 60 })).toEqual(all);
     });
 
+    it('penalises tokens of the cache, of the prompt and of its own answer', async () => {
+      const wanted = [21, 22, 23]; // In the cache, in the prompt, in neither; by the bias the only ones to choose from.
+      const logitBias = Object.fromEntries(wanted.map((id, i) => [id, 1e6 - 1e3 * i]));
+      const chosen = async (presencePenalty: number): Promise<number[]> => {
+        using cache = model.newCache();
+        model.forward([5, 21], { cache }).dispose();
+        const options = { ...GREEDY, cache, logitBias, presencePenalty, maxTokens: 3 };
+        return ids(await collect(model, [22, 6], options));
+      };
+      expect(await chosen(0)).toEqual([21, 21, 21]);
+      expect(await chosen(1e4)).toEqual([23, 21, 21]);
+    });
+
     it('stops at a token id and at a string across tokens, and shows neither', async () => {
       const free = await collect(model, PROMPT, GREEDY);
       const byId = await collect(model, PROMPT, { ...GREEDY, stop: free[4].token });

@@ -101,6 +101,17 @@ describe.each(BACKENDS)('%s', (_, create) => {
     });
   });
 
+  it("takes another cache's contents over, and leaves that one empty and of use", () => {
+    using cache = full.newCache();
+    using other = full.newCache();
+    full.run(text.slice(0, 3), cache);
+    full.run(text.slice(0, 20), other);
+    cache.replaceWith(other);
+    expect([cache.tokens, other.tokens]).toEqual([text.slice(0, 20), []]);
+    expectNear(full.run(text.slice(20), cache), full.fresh(text).slice(20 * vocabSize), NEAR, 'going on');
+    expectNear(full.run(text.slice(0, 9), other), full.fresh(text.slice(0, 9)), NEAR, 'from the start');
+  });
+
   describe('an interrupted step', () => {
     it('leaves the tokens of before', () => {
       using cache = full.newCache();
