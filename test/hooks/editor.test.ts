@@ -53,6 +53,13 @@ describe('an edit', () => {
     expect(edited('rows', Int32Array.of(1), () => Float32Array.of(most))).toEqual(Float32Array.of(most));
   });
 
+  it('of ids gives integers, also where a tensor of floats was given back', () => {
+    using ids = Tensor.from(backend, Int32Array.of(1, 2), [2]);
+    using floats = Tensor.from(backend, Float32Array.of(3, 4), [2]);
+    using used = new Editor({ ids: () => floats }, HOOKS).visit('ids', ids);
+    expect([used?.dtype, ...(used?.data() ?? [])]).toEqual(['i32', 3, 4]);
+  });
+
   it('is made after another of the same activation, in the order of their keys', () => {
     const edits = { ou: (x: Tensor) => x.mul(0), 'o*': (x: Tensor) => x.mul(10), out: (x: Tensor) => x.add(1) };
     const { 'o*': wide, out } = edits;

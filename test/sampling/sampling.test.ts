@@ -120,6 +120,7 @@ describe('probabilities', () => {
     [{ logitBias: { x1: 1 } }, /logitBias .* got \{x1: 1\}/],
     [{ logitBias: { '1x': 1 } }, /logitBias/],
     [{ logitBias: { '1.5': 1 } }, /logitBias/],
+    [{ logitBias: { 1: 1, 4: 1 } }, /logitBias .* got \{1: 1, 4: 1\}/],
     [{ logitBias: { 1: Infinity } }, /logitBias .* got \{1: Infinity\}/],
     [{ logitBias: { 1: '2' } }, /logitBias .* got \{1: "2"\}/],
     [{ logitBias: { 1: Number.NaN } }, /logitBias must be an object of finite numbers or -Infinity .* got \{1: NaN\}/],
@@ -198,6 +199,15 @@ describe('sampleFrom', () => {
   test('a token has the numbers from the sum before it up to its own, without that one', () => {
     const p = Float32Array.of(0.25, 0.25, 0.5);
     expect([0, 0.2, 0.25, 0.49, 0.5, 0.99].map((x) => sampleFrom(p, () => x))).toEqual([0, 0, 1, 1, 2, 2]);
+    // The same where the sum is not 1.
+    const weights = p.map((x) => 8 * x);
+    expect([0, 0.2, 0.25, 0.49, 0.5, 0.99].map((x) => sampleFrom(weights, () => x))).toEqual([0, 0, 1, 1, 2, 2]);
+  });
+
+  test('a token of probability 0 is not drawn, even where sums are rounded', () => {
+    // Each of the small ones rounds the sum up by more than it has, so that what is left never falls below 0.
+    const small = 3 * 2 ** -54;
+    expect(sampleFrom(Float32Array.of(1, small, small, small, small, 0), () => 1 - 2 ** -53)).toBe(4);
   });
 
   test('refuses what is no distribution', () => {

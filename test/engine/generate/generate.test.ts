@@ -47,6 +47,11 @@ describe.each(TESTED_BACKENDS)('generate on %s', (backend) => {
       expect(tokens.slice(0, -1).every(({ finishReason }) => finishReason === undefined)).toBe(true);
     });
 
+    it('reads a text as the tokenizer does, and token ids as they are', () => {
+      expect(model.tokensOf('Hello, you!')).toEqual(model.tokenizer.encode('Hello, you!'));
+      expect(model.tokensOf(Int32Array.from(PROMPT))).toEqual(PROMPT);
+    });
+
     it('gives the same tokens for the same seed, and others for another', async () => {
       const sample = async (seed: number) => ids(await collect(model, PROMPT, { temperature: 1, seed, maxTokens: 24, ignoreEos: true })); // prettier-ignore
       expect(await sample(7)).toEqual(await sample(7));

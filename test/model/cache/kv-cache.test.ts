@@ -101,6 +101,20 @@ describe.each(BACKENDS)('%s', (_, create) => {
     });
   });
 
+  it('is used by one call at a time, and given free by the one that uses it', () => {
+    using cache = full.newCache();
+    const layout = full.network.cacheLayout;
+    const first = cache.use('one', layout);
+    expect(() => cache.use('other', layout)).toThrow(/^other: one is using the cache\./);
+    cache.release(first);
+    const second = cache.use('two', layout);
+    cache.release(first);
+    expect(() => { cache.truncate(0); }).toThrow(/^KvCache\.truncate: two is using the cache\./); // prettier-ignore
+    cache.release(second);
+    cache.truncate(0);
+    expect(() => cache.use('last', [...layout])).toThrow(/^last: the cache was made by another model/);
+  });
+
   it("takes another cache's contents over, and leaves that one empty and of use", () => {
     using cache = full.newCache();
     using other = full.newCache();

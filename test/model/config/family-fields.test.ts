@@ -153,7 +153,13 @@ describe('what a config leaves out is what transformers assumes', () => {
     expect((await resolved('granite', { attention_multiplier: undefined })).attentionScale).toBe(1);
   });
 
-  it('GPT-2: an MLP four times as wide, and the scale by layer', async () => {
+  it('Qwen3-MoE: the number of experts by either of its names', async () => {
+    const config = await resolved('qwen3_moe', { num_experts: undefined, num_local_experts: 8 });
+    expect(config.experts?.count).toBe(8);
+    await expect(resolved('qwen3_moe', { num_experts: undefined, num_local_experts: 4 })).rejects.toThrow(/mlp\.gate\.weight: expected \[4, /); // prettier-ignore
+  });
+
+  it('GPT-2: an MLP four times as wide', async () => {
     expect((await resolved('gpt2', {})).mlpDim).toBe(256);
     await expect(resolved('gpt2', { n_inner: 128 })).rejects.toThrow(/c_fc\.weight: expected \[64, 128\]/);
   });
