@@ -2,7 +2,7 @@
 // place at a time (a condition, an operator, a block) and sees whether a test notices. docs/testing.md says what it tells.
 import { appendFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensurePackages, fail, root, StepFailed } from './bootstrap.mjs';
 
@@ -11,7 +11,7 @@ const FOLDERS = ['src/model', 'src/sampling', 'src/engine', 'src/hooks'];
 /** The tests that are to notice. */
 const TESTS = [...FOLDERS.map((folder) => folder.replace('src', 'test')), 'test/options.test.ts'];
 /** They collect garbage or run many long passes, too slow to be run for each mutant. */
-const SLOW = ['capture', 'edits', 'forgotten', 'load-abort', 'memory-peak', 'mixtures-hooks'];
+const SLOW = ['capture', 'forgotten', 'load-abort', 'memory-peak', 'mixtures-hooks'];
 /** They mock modules or hold a file to a snapshot, which only vitest itself does. */
 const BY_VITEST = ['load', 'hooks-page'];
 const LEFT_OUT = [...SLOW, ...BY_VITEST];
@@ -85,8 +85,8 @@ function printScores(folders, totals, verdicts) {
 /** @param {string} path of a test or a folder of tests */
 function testFiles(path) {
   if (path.endsWith('.ts')) return [path];
-  return readdirSync(join(root, path))
-    .filter((name) => name.endsWith('.test.ts') && !LEFT_OUT.includes(name.slice(0, -'.test.ts'.length)))
+  return readdirSync(join(root, path), { recursive: true })
+    .filter((name) => name.endsWith('.test.ts') && !LEFT_OUT.includes(basename(name, '.test.ts')))
     .sort()
     .map((name) => `${path}/${name}`);
 }

@@ -1,6 +1,6 @@
 // Which mutants are tried: all that Stryker's instrumenter makes of the source, and a sample of each folder.
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInstrumenter } from '@stryker-mutator/instrumenter';
 
@@ -92,11 +92,8 @@ class Injector {
   }
 }
 
-function typescriptFiles(root, folder) {
-  return readdirSync(join(root, folder))
+const typescriptFiles = (root, folder) =>
+  readdirSync(join(root, folder), { recursive: true })
+    .filter((name) => name.endsWith('.ts'))
     .sort()
-    .map((name) => `${folder}/${name}`)
-    .flatMap((path) =>
-      statSync(join(root, path)).isDirectory() ? typescriptFiles(root, path) : path.endsWith('.ts') ? [path] : [],
-    );
-}
+    .map((name) => `${folder}/${name}`);

@@ -91,7 +91,7 @@ export class Process {
   }
 
   #start() {
-    const child = fork(CHILD, this.#args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    const child = fork(CHILD, this.#args, { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
     return new Promise((resolve, reject) => {
       child.once('message', () => {
         child.removeAllListeners('exit');

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { sortUnused, type Trunk } from '../../src/model/weights/unused-tensors.ts';
+import { sortUnused, type Trunk } from '../../../src/model/weights/unused-tensors.ts';
 
 const HEAD = { head: 'lm_head', layers: 'layers', nLayers: 2 };
 const NESTED: Trunk = { ...HEAD, path: 'model.text_model' };
