@@ -11,10 +11,10 @@ import { modelFolder } from '../support/fixtures.ts';
 
 const TOKENS = Array.from({ length: 8 }, (_, i) => (i * 37 + 5) % 500);
 
-/** A fixture of which one stored tensor is changed as it is read, in f32. */
+/** A fixture of which stored tensors are changed as they are read, in f32. */
 async function broken(
   name: string,
-  tensor: string,
+  tensor: string | readonly string[],
   change: (numbers: Float32Array) => unknown,
   options: WeightOptions = {},
   backend: Backend = new ReferenceBackend(),
@@ -26,7 +26,7 @@ async function broken(
     naturalDType: (asked) => checkpoint.naturalDType(asked),
     read: async (asked, dtype, target, ...rest) => {
       await checkpoint.read(asked, dtype, target, ...rest);
-      if (asked !== tensor) return;
+      if (![tensor].flat().includes(asked)) return;
       expect(dtype).toBe('f32');
       change(new Float32Array(target.buffer, target.byteOffset, target.length / 4));
     },
@@ -110,6 +110,12 @@ describe('Infinity', () => {
     expect(message).toContain(`Weights there that are not finite: ${stored}`);
     model.dispose();
     expect(liveTensors()).toBe(before);
+  });
+
+  it('in two blocks is told of the one where it is met first', async () => {
+    const weights = [0, 1].map((layer) => `model.layers.${layer}.mlp.down_proj.weight`);
+    using model = await broken('llama_untied', weights, (numbers) => numbers.fill(Infinity));
+    expect(await errorOf(model)).toMatch(/is blocks\.0\.mlp\.hook_out .*not finite: model\.layers\.0\.mlp\.down_proj\.weight\. Get the file anew\.$/); // prettier-ignore
   });
 
   it('where finite weights overflow, is no fault of theirs', async () => {

@@ -212,6 +212,7 @@ describe.each(BACKEND_NAMES)('edits on %s', (backend) => {
       ['a fraction for an id', 'hook_tokens', (x) => x.data().map((id) => id + 0.5), /hook_tokens: expected whole numbers from 0 to 511, got 5\.5/], // prettier-ignore
       ['NaN for an id', 'hook_tokens', (x) => x.data().fill(NaN), /whole numbers.*NaN/],
       ['an id beyond the last', 'hook_tokens', (x) => Int32Array.from(x.data()).fill(512), /from 0 to 511, got 512/],
+      ['an id beyond 32 bits', 'hook_tokens', (x) => new Float32Array(x.shape[0]).fill(2 ** 31), /from 0 to 511, got 2147483648/], // prettier-ignore
       ['an expert that there is none of', 'blocks.0.mlp.hook_expert_indices', (x) => x.data().fill(-1), /hook_expert_indices: expected whole numbers from 0 to 7, got -1/], // prettier-ignore
     ])('give back %s: an error that says so', (_, hook, edit, message) => {
       const attempt = (): unknown => logitsOf(model, { [hook]: edit });

@@ -49,12 +49,27 @@ describe('probabilities', () => {
     ['frequency counts each time', { frequencyPenalty: Math.LN2 }, [0, 0], [1 / 5, 2 / 5, 1 / 5, 1 / 5]],
     ['bias', { logitBias: { 2: Math.LN2, 0: -Infinity } }, [], [0, 2 / 5, 2 / 5, 1 / 5]],
     ['no token may follow as before', { noRepeatNgramSize: 2 }, [1, 0, 2, 1], [0, 1 / 2, 1 / 4, 1 / 4]],
+    ['runs of one token: none may come twice', { noRepeatNgramSize: 1 }, [0, 2], [0, 2 / 3, 0, 1 / 3]],
+    ['a text shorter than a run forbids nothing', { noRepeatNgramSize: 4 }, [0, 0], [1 / 2, 1 / 4, 1 / 8, 1 / 8]],
+    [
+      'min-p 1 keeps what is as likely as the best',
+      { minP: 1, logitBias: { 0: -Infinity, 1: -Infinity } },
+      [],
+      [0, 0, 1 / 2, 1 / 2],
+    ],
+    ['top-k of all tokens keeps all', { topK: 4 }, [], [1 / 2, 1 / 4, 1 / 8, 1 / 8]],
   ];
   test.each(cases)('%s', (_, options, previous, expected) => {
     const got = probabilities(dyadic, options, previous);
     expected.forEach((p, i) => {
       expect(got[i]).toBeCloseTo(p, 6);
     });
+  });
+
+  test.each([-1e4, 1e4])('are the same %d higher, whatever truncates them', (shift) => {
+    const even = Float32Array.of(3, 2, 2, -9);
+    for (const options of [{}, { topP: 0.7 }, { minP: 0.3 }, { typicalP: 0.5 }, { topK: 2 }])
+      expect(probabilities(even.map((x) => x + shift), options)).toEqual(probabilities(even, options)); // prettier-ignore
   });
 
   test('selection agrees with a full sort over a large vocabulary with many ties', () => {
@@ -94,10 +109,39 @@ describe('probabilities', () => {
     [{ noRepeatNgramSize: -1 }, /noRepeatNgramSize .* got -1/],
     [{ seed: 0.5 }, /seed must be a whole number below 2\^53 in size, got 0\.5/],
     [{ logitBias: { 4: 1 } }, /logitBias must be .* token ids, which are whole numbers from 0 to 3, got \{4: 1\}/],
+    [{ temperature: Infinity }, /temperature .* got Infinity/],
+    [{ topP: -0.1 }, /topP .* got -0\.1/],
+    [{ minP: 1.5 }, /minP .* got 1\.5/],
+    [{ minP: -0.1 }, /minP .* got -0\.1/],
+    [{ typicalP: 1.5 }, /typicalP .* got 1\.5/],
+    [{ repetitionPenalty: Infinity }, /repetitionPenalty .* got Infinity/],
+    [{ frequencyPenalty: Number.NaN }, /frequencyPenalty must be a finite number, got NaN/],
+    [{ seed: 2 ** 53 }, /seed .* got 9007199254740992/],
+    [{ logitBias: { x1: 1 } }, /logitBias .* got \{x1: 1\}/],
+    [{ logitBias: { '1x': 1 } }, /logitBias/],
+    [{ logitBias: { '1.5': 1 } }, /logitBias/],
+    [{ logitBias: { 1: 1, 4: 1 } }, /logitBias .* got \{1: 1, 4: 1\}/],
+    [{ logitBias: { 1: Infinity } }, /logitBias .* got \{1: Infinity\}/],
+    [{ logitBias: { 1: '2' } }, /logitBias .* got \{1: "2"\}/],
     [{ logitBias: { 1: Number.NaN } }, /logitBias must be an object of finite numbers or -Infinity .* got \{1: NaN\}/],
   ])('refuses %j', (options, message) => {
     expect(() => probabilities(dyadic, options)).toThrow(message);
     expect(() => probabilities(dyadic, options)).toThrow(OptionError);
+  });
+
+  test.each<SamplingOptions>([
+    { temperature: 0 },
+    { topK: 0 },
+    { topP: 0 },
+    { topP: 1 },
+    { minP: 0 },
+    { minP: 1 },
+    { typicalP: 1 },
+    { seed: 2 ** 53 - 1 },
+    { seed: 1 - 2 ** 53 },
+    { logitBias: { 3: -1 } },
+  ])('takes the bound itself: %j', (options) => {
+    expect(() => probabilities(dyadic, options)).not.toThrow();
   });
 
   test.each([
@@ -114,7 +158,9 @@ describe('probabilities', () => {
   });
 
   test('previous tokens outside the vocabulary are refused', () => {
-    expect(() => probabilities(dyadic, { repetitionPenalty: 2 }, [4])).toThrow(/ids from 0 to 3, got 4/);
+    for (const options of [{ repetitionPenalty: 2 }, { presencePenalty: 1 }, { frequencyPenalty: 1 }])
+      for (const id of [4, -1])
+        expect(() => probabilities(dyadic, options, [3, id])).toThrow(new RegExp(`ids from 0 to 3, got ${id}`));
   });
 });
 
@@ -150,6 +196,20 @@ describe('sampleFrom', () => {
     expect(sampleFrom(p, () => 1 - 2 ** -53)).toBe(2);
   });
 
+  test('a token has the numbers from the sum before it up to its own, without that one', () => {
+    const p = Float32Array.of(0.25, 0.25, 0.5);
+    expect([0, 0.2, 0.25, 0.49, 0.5, 0.99].map((x) => sampleFrom(p, () => x))).toEqual([0, 0, 1, 1, 2, 2]);
+    // The same where the sum is not 1.
+    const weights = p.map((x) => 8 * x);
+    expect([0, 0.2, 0.25, 0.49, 0.5, 0.99].map((x) => sampleFrom(weights, () => x))).toEqual([0, 0, 1, 1, 2, 2]);
+  });
+
+  test('a token of probability 0 is not drawn, even where sums are rounded', () => {
+    // Each of the small ones rounds the sum up by more than it has, so that what is left never falls below 0.
+    const small = 3 * 2 ** -54;
+    expect(sampleFrom(Float32Array.of(1, small, small, small, small, 0), () => 1 - 2 ** -53)).toBe(4);
+  });
+
   test('refuses what is no distribution', () => {
     for (const p of [[], [0, 0], [Number.NaN, 1]]) {
       expect(() => sampleFrom(Float32Array.from(p), () => 0.5)).toThrow(NonFiniteLogitsError);
@@ -182,5 +242,6 @@ describe('log-probabilities', () => {
     expect(describeBroken(Float32Array.of(1, Infinity, -Infinity))).toBe('the logit of token 1 is Infinity');
     expect(describeBroken(Float32Array.of(-Infinity, -Infinity))).toBe('every logit is -Infinity');
     expect(describeBroken(Float32Array.of(-Infinity, 3))).toBeUndefined();
+    expect(describeBroken(Float32Array.of())).toBe('every logit is -Infinity');
   });
 });

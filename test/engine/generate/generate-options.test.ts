@@ -90,3 +90,62 @@ describe('values of generation_config.json', () => {
     expect(sampling).toMatchObject({ temperature: 0.7, topK: 0, topP: 0.8, repetitionPenalty: 1.1, seed: 3 });
   });
 });
+
+describe('what ends a text', () => {
+  const ending = (options: GenerateOptions) => {
+    const { stopIds, stopStrings } = resolveOptions(options, { ends: [7, 9], vocabSize: 100 });
+    return { ids: [...stopIds], strings: [...stopStrings] };
+  };
+
+  it.each<[GenerateOptions, number[], string[]]>([
+    [{}, [7, 9], []],
+    [{ stop: 'END' }, [7, 9], ['END']],
+    [{ stop: 3 }, [7, 9, 3], []],
+    [{ stop: ['a', 0, 'b', 99] }, [7, 9, 0, 99], ['a', 'b']],
+    [{ stop: [] }, [7, 9], []],
+    [{ stop: [9, 'x'], ignoreEos: true }, [9], ['x']],
+    [{ ignoreEos: true }, [], []],
+  ])('%j', (options, ids, strings) => {
+    expect(ending(options)).toEqual({ ids, strings });
+  });
+
+  it.each([-1, 100, 1.5, '', null, ['a', ''], [3, -1]])('%j is refused as a stop', (stop) => {
+    expect(() => ending({ stop: stop as string })).toThrow(
+      /^generate: stop must be stop strings of at least one character, or token ids from 0 to 99: .* got/,
+    );
+  });
+});
+
+describe('numbers of options', () => {
+  it('are the most that may be asked for, and no more', () => {
+    expect(resolved({}, { logprobs: 100, maxTokens: 0 })).toMatchObject({ logprobs: 100, maxTokens: 0 });
+    expect(() => resolved({}, { logprobs: 101 })).toThrow(/logprobs must be a whole number from 0 to 100, got 101/);
+    expect(() => resolved({}, { maxTokens: -1 })).toThrow(/maxTokens must be a whole number from 0, got -1/);
+  });
+
+  it('without any, greedy and 512 tokens', () => {
+    expect(resolved({})).toMatchObject({ maxTokens: 512, logprobs: 0, sampling: { temperature: 0 } });
+  });
+
+  it('a value of generation_config.json at its bound is used', () => {
+    const fields = { do_sample: true, temperature: 0.5, top_k: 1, top_p: 0.9, min_p: 0.1, typical_p: 0.8 };
+    expect(resolved({ ...fields, repetition_penalty: 1.3, no_repeat_ngram_size: 2, max_new_tokens: 1 })).toMatchObject({
+      sampling: {
+        temperature: 0.5,
+        topK: 1,
+        topP: 0.9,
+        minP: 0.1,
+        typicalP: 0.8,
+        repetitionPenalty: 1.3,
+        noRepeatNgramSize: 2,
+      },
+      maxTokens: 1,
+    });
+  });
+
+  it('penalties of the file act without sampling too, since they change the most likely token', () => {
+    const { sampling } = resolved({ do_sample: false, top_k: 5, repetition_penalty: 1.3, no_repeat_ngram_size: 2 });
+    expect(sampling).toMatchObject({ temperature: 0, repetitionPenalty: 1.3, noRepeatNgramSize: 2 });
+    expect(sampling.topK).toBeUndefined();
+  });
+});

@@ -47,6 +47,11 @@ describe.each(TESTED_BACKENDS)('generate on %s', (backend) => {
       expect(tokens.slice(0, -1).every(({ finishReason }) => finishReason === undefined)).toBe(true);
     });
 
+    it('reads a text as the tokenizer does, and token ids as they are', () => {
+      expect(model.tokensOf('Hello, you!')).toEqual(model.tokenizer.encode('Hello, you!'));
+      expect(model.tokensOf(Int32Array.from(PROMPT))).toEqual(PROMPT);
+    });
+
     it('gives the same tokens for the same seed, and others for another', async () => {
       const sample = async (seed: number) => ids(await collect(model, PROMPT, { temperature: 1, seed, maxTokens: 24, ignoreEos: true })); // prettier-ignore
       expect(await sample(7)).toEqual(await sample(7));
@@ -57,6 +62,19 @@ describe.each(TESTED_BACKENDS)('generate on %s', (backend) => {
       const explicit = { temperature: 0.7, topP: 0.8, topK: 20, repetitionPenalty: 1.05, stop: [508, 506] };
       const all = await collect(model, PROMPT, { ...explicit, ignoreEos: true, seed: 3, maxTokens: 60 });
       expect(await collect(model, PROMPT, { seed: 3, maxTokens: 60 })).toEqual(all);
+    });
+
+    it('penalises tokens of the cache, of the prompt and of its own answer', async () => {
+      const wanted = [21, 22, 23]; // In the cache, in the prompt, in neither; by the bias the only ones to choose from.
+      const logitBias = Object.fromEntries(wanted.map((id, i) => [id, 1e6 - 1e3 * i]));
+      const chosen = async (presencePenalty: number): Promise<number[]> => {
+        using cache = model.newCache();
+        model.forward([5, 21], { cache }).dispose();
+        const options = { ...GREEDY, cache, logitBias, presencePenalty, maxTokens: 3 };
+        return ids(await collect(model, [22, 6], options));
+      };
+      expect(await chosen(0)).toEqual([21, 21, 21]);
+      expect(await chosen(1e4)).toEqual([23, 21, 21]);
     });
 
     it('stops at a token id and at a string across tokens, and shows neither', async () => {

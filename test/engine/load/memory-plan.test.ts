@@ -90,6 +90,18 @@ describe('what a model needs', () => {
     expect(need.total).toBe(need.weights + need.cache + need.working);
   });
 
+  it('counts MXFP4 experts as they are stored, and in f32 what is held in it', async () => {
+    const files = await openFolder(modelFolder('gpt_oss_mxfp4'));
+    const stored = [...files.checkpoint.tensors];
+    await files.checkpoint.close();
+    const sum = (tensors: typeof stored): number => tensors.reduce((all, [, { bytes }]) => all + bytes, 0);
+    // Vectors, the router and the biases of experts are stored in bf16.
+    const widened = stored.filter(
+      ([name, { shape }]) => shape.length === 1 || /router\.weight$|_proj_bias$/.test(name),
+    );
+    expect(planNetwork(files, { weights: 'auto' }).weightBytes).toBe(sum(stored) + sum(widened));
+  });
+
   it('has scores of a block of queries at a time, which get shorter in a long text', async () => {
     const plan = await planned('llama_gqa_tied');
     const layer = memoryNeed(plan, 2 ** 20).cache / 2;
@@ -136,6 +148,21 @@ describe('what a model needs', () => {
       await expect(load(source, { context })).rejects.toThrow(/^load: context must be a whole number from 1, got/);
     for (const maxMemory of [0, -1, NaN])
       await expect(load(source, { maxMemory })).rejects.toThrow(/^load: maxMemory must be a number of bytes above 0/);
+  });
+});
+
+describe('advice to raise maxMemory', () => {
+  it.each<[advised: boolean, when: string, available: number, maxMemory?: number]>([
+    [true, 'what the machine has left suffices, and nine tenths of it do not', 1 / 0.95],
+    [false, 'the machine has too little left', 0.99],
+    [true, 'nine tenths of what the machine has left suffice', 1 / 0.89, 0.99],
+    [false, 'more than nine tenths would be needed', 1 / 0.95, 0.99],
+  ])('is given (%s) where %s', async (advised, _, available, maxMemory) => {
+    const plan = await planned('llama_gqa_tied');
+    const need = memoryNeed(plan, 512).total;
+    const limits = { available: available * need, maxMemory: maxMemory && maxMemory * need };
+    const advice = advised ? /--max-memory/ : /^((?!--max-memory).)*$/;
+    expect(() => admit('it', plan, limits)).toThrow(advice);
   });
 });
 

@@ -101,6 +101,31 @@ describe.each(BACKENDS)('%s', (_, create) => {
     });
   });
 
+  it('is used by one call at a time, and given free by the one that uses it', () => {
+    using cache = full.newCache();
+    const layout = full.network.cacheLayout;
+    const first = cache.use('one', layout);
+    expect(() => cache.use('other', layout)).toThrow(/^other: one is using the cache\./);
+    cache.release(first);
+    const second = cache.use('two', layout);
+    cache.release(first);
+    expect(() => { cache.truncate(0); }).toThrow(/^KvCache\.truncate: two is using the cache\./); // prettier-ignore
+    cache.release(second);
+    cache.truncate(0);
+    expect(() => cache.use('last', [...layout])).toThrow(/^last: the cache was made by another model/);
+  });
+
+  it("takes another cache's contents over, and leaves that one empty and of use", () => {
+    using cache = full.newCache();
+    using other = full.newCache();
+    full.run(text.slice(0, 3), cache);
+    full.run(text.slice(0, 20), other);
+    cache.replaceWith(other);
+    expect([cache.tokens, other.tokens]).toEqual([text.slice(0, 20), []]);
+    expectNear(full.run(text.slice(20), cache), full.fresh(text).slice(20 * vocabSize), NEAR, 'going on');
+    expectNear(full.run(text.slice(0, 9), other), full.fresh(text.slice(0, 9)), NEAR, 'from the start');
+  });
+
   describe('an interrupted step', () => {
     it('leaves the tokens of before', () => {
       using cache = full.newCache();

@@ -66,5 +66,19 @@ it('a long text copies its cache seldom', () => {
   expect(capacity).toBeLessThan(4096 * 1.3 + 64);
 });
 
+it.each<[what: string, args: Parameters<typeof planSlots>, capacity: number]>([
+  ['a new cache begins with 64 slots', [0, 1, 0, Infinity], 64],
+  ['as many as a long prompt has', [0, 1000, 0, Infinity], 1000],
+  ['it stays while there is room', [63, 1, 64, Infinity], 64],
+  ['then a quarter more, in steps of 64', [64, 1, 64, Infinity], 128],
+  ['a quarter of a long one', [1024, 1, 1024, Infinity], 1280],
+  ['no more than the window', [0, 1, 0, 10], 10],
+  ['no more than the text will have', [0, 1, 0, Infinity, 10], 10],
+  ['no more than the text will have, also when it grows', [64, 1, 64, Infinity, 70], 70],
+  ['but what is needed', [0, 20, 0, Infinity, 10], 20],
+])('%s', (_, args, capacity) => {
+  expect(planSlots(...args).capacity).toBe(capacity);
+});
+
 const range = (from: number, to: number): number[] =>
   Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);

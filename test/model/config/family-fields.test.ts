@@ -69,6 +69,38 @@ describe('a field that changes the computation', () => {
 });
 
 describe('what a config leaves out is what transformers assumes', () => {
+  // By the classes of transformers 5.24: CONFIG_MAPPING[model_type]().
+  // prettier-ignore
+  it.each<[name: string, epsilon: number, positions: number | undefined, tied: boolean, activation: string, theta: number | undefined]>([
+    ['llama_untied', 1e-6, 2048, false, 'silu', 10000],
+    ['mistral_sliding', 1e-6, 131072, false, 'silu', 10000],
+    ['qwen2', 1e-6, 32768, false, 'silu', 10000],
+    ['qwen3', 1e-6, 32768, false, 'silu', 10000],
+    ['granite', 1e-6, 2048, false, 'silu', 10000],
+    ['olmo2', 1e-5, 2048, false, 'silu', 10000],
+    ['phi3', 1e-5, 4096, false, 'silu', 10000],
+    ['smollm3', 1e-6, 32768, true, 'silu', 2e6],
+    ['gemma2', 1e-6, 8192, true, 'gelu_tanh', 10000],
+    ['gemma3_text', 1e-6, 131072, true, 'gelu_tanh', 1e4],
+    ['gpt2', 1e-5, undefined, true, 'gelu_tanh', undefined],
+    ['gpt_neox', 1e-5, 2048, false, 'gelu', 10000],
+    ['mixtral', 1e-5, 131072, false, 'silu', 1e6],
+    ['qwen3_moe', 1e-6, 32768, false, 'silu', 10000],
+    ['gpt_oss', 1e-5, 131072, false, 'silu', 150000],
+    ['deepseek_v2', 1e-6, 2048, false, 'silu', 10000],
+    ['deepseek_v3', 1e-6, 4096, false, 'silu', 10000],
+  ])('%s: epsilon %d, %d positions, tied %s, %s, theta %d', async (name, epsilon, positions, tied, activation, theta) => {
+    const fields = ['rms_norm_eps', 'layer_norm_eps', 'layer_norm_epsilon', 'max_position_embeddings', 'hidden_act', 'hidden_activation', 'activation_function', 'rope_theta', 'rope_parameters', 'rotary_emb_base', 'rope_local_base_freq'];
+    const config = await resolved(name, Object.fromEntries(fields.map((field) => [field, undefined])));
+    expect(config).toMatchObject({ normEpsilon: epsilon, activation });
+    if (positions !== undefined) expect(config.maxPositions).toBe(positions);
+    expect(config.ropes[0]?.theta).toBe(theta);
+    const untold = await resolved(name, { tie_word_embeddings: undefined }).catch((error: unknown) => error);
+    // A file without a head fits a tied model only.
+    if (untold instanceof Error) expect([tied, untold.message]).toEqual([false, expect.stringMatching(/^lm_head\.weight: expected/)]);
+    else expect(untold).toMatchObject({ tieEmbeddings: tied });
+  });
+
   it('Gemma 2: every second layer slides, caps and scale of the class', async () => {
     const absent = { attn_logit_softcapping: undefined, sliding_window: undefined, query_pre_attn_scalar: undefined };
     const config = await resolved('gemma2', absent);
@@ -121,7 +153,13 @@ describe('what a config leaves out is what transformers assumes', () => {
     expect((await resolved('granite', { attention_multiplier: undefined })).attentionScale).toBe(1);
   });
 
-  it('GPT-2: an MLP four times as wide, and the scale by layer', async () => {
+  it('Qwen3-MoE: the number of experts by either of its names', async () => {
+    const config = await resolved('qwen3_moe', { num_experts: undefined, num_local_experts: 8 });
+    expect(config.experts?.count).toBe(8);
+    await expect(resolved('qwen3_moe', { num_experts: undefined, num_local_experts: 4 })).rejects.toThrow(/mlp\.gate\.weight: expected \[4, /); // prettier-ignore
+  });
+
+  it('GPT-2: an MLP four times as wide', async () => {
     expect((await resolved('gpt2', {})).mlpDim).toBe(256);
     await expect(resolved('gpt2', { n_inner: 128 })).rejects.toThrow(/c_fc\.weight: expected \[64, 128\]/);
   });

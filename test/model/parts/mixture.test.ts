@@ -327,6 +327,8 @@ describe('config.json', () => {
     ['mixtral', { quantization_config: 'fp8' }, 'quantization_config must be an object or null, got "fp8"'],
     ['deepseek_v3_fp8', { quantization_config: { ...fp8, fmt: 'e5m2' } }, 'quantization_config.fmt must be "e4m3", got "e5m2"'],
     ['deepseek_v3_fp8', { quantization_config: { ...fp8, weight_block_size: [64, 128] } }, 'quantization_config.weight_block_size must be [128, 128], got [64, 128]'],
+    ['deepseek_v3_fp8', { quantization_config: { ...fp8, weight_block_size: [128, 64] } }, 'quantization_config.weight_block_size must be [128, 128], got [128, 64]'],
+    ['deepseek_v3_fp8', { quantization_config: { ...fp8, weight_block_size: [128, 128, 1] } }, 'quantization_config.weight_block_size must be [128, 128], got [128, 128, 1]'],
     ['deepseek_v3_fp8', { quantization_config: { ...fp8, weight_block_size: null } }, 'quantization_config.weight_block_size must be [128, 128], got null'],
     ['deepseek_v3_fp8', { quantization_config: { ...fp8, activation_scheme: 'static' } }, 'quantization_config.activation_scheme must be "dynamic", got "static"'],
     ['deepseek_v3_fp8', { quantization_config: { ...fp8, scale_fmt: 'log' } }, 'quantization_config.scale_fmt must be "ue8m0" or nothing, got "log"'],

@@ -148,6 +148,11 @@ describe('parseRope', () => {
     ],
     ['original length defaults to the maximum', { rope_scaling: yarn }, { scaling: { originalMaxPositions: 8192 } }],
     [
+      'both bounds of yarn may be one',
+      { rope_scaling: { ...yarn, beta_fast: 4, beta_slow: 4 } },
+      { scaling: { betaFast: 4, betaSlow: 4 } },
+    ],
+    [
       'null yarn factor is the ratio of the lengths',
       { rope_scaling: { ...yarn, factor: null, original_max_position_embeddings: 2048 } },
       { scaling: { factor: 4 } },

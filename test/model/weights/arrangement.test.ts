@@ -42,6 +42,13 @@ describe('arrangements', () => {
     expect(arranged(odd, Uint16Array.of(1, 2, 3, 4, 5, 6, 7, 8), [2, 2])).toEqual([3, 4, 7, 8]);
   });
 
+  it('rows of two bytes may lie anywhere in memory', () => {
+    const [stored, target] = [[9, 1, 2, 3], [0, 0, 0, 0]].map((numbers) => Uint16Array.from(numbers)); // prettier-ignore
+    const behindFirst = ({ buffer }: Uint16Array): Uint8Array => new Uint8Array(buffer, 2);
+    rows(Int32Array.of(2, 0, 1)).arrange(behindFirst(stored), behindFirst(target), [3, 1], 2);
+    expect([...target]).toEqual([0, 3, 1, 2]);
+  });
+
   it('plus adds in f32', () => {
     expect(plus(1).storedShape([3])).toEqual([3]);
     expect(arranged(plus(1), Float32Array.of(0, -0.5, 2 ** -20), [3])).toEqual([1, 0.5, 1 + 2 ** -20]);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { loadNetwork } from '../../../src/engine/load/load-network.ts';
+import { planNetwork } from '../../../src/engine/load/plan-network.ts';
 import type { Checkpoint, StoredTensor } from '../../../src/loader/model-files.ts';
 import { openFolder } from '../../../src/loader/folder/open-folder.ts';
 import { CheckpointError } from '../../../src/model/weights/checkpoint-error.ts';
@@ -70,7 +71,7 @@ describe('weights', () => {
     ['halves that see and hear', 'llama_untied', {}, ['vision_tower.a.weight', 'vision_tower.b.weight', 'model.visual.patch_embed.proj.weight', 'audio.x'], ['4 tensors outside of the language model not used: vision_tower (2), model.visual (1), audio (1).']],
     ['factors of a cache in 8 bits', 'llama_untied', {}, ['model.layers.0.self_attn.k_scale', 'model.layers.1.self_attn.v_proj.v_scale'], ['2 tensors with factors of a quantised cache not used: the cache is f32.']],
     ['buffers that old exports wrote along', 'llama_untied', {}, ['model.layers.0.self_attn.rotary_emb.inv_freq', 'model.rotary_emb.inv_freq'], []],
-    ['the causal mask', 'gpt2', {}, ['h.0.attn.bias', 'h.1.attn.masked_bias'], []],
+    ['the causal mask', 'gpt2', {}, ['h.0.attn.bias', 'h.1.attn.masked_bias', 'transformer.h.11.attn.bias'], []],
   ])('%s: not used, and told', async (_, name, config, extra, notes) => {
     const read = await load(name, (tensors) => { for (const tensor of extra) tensors.set(tensor, stored(1)); }, { config });
     expect(read.notes).toEqual(notes);
@@ -93,6 +94,18 @@ describe('weights', () => {
     const loaded = await loadNetwork({ ...files, config: { ...files.config, tie_word_embeddings: true } }, backend);
     expect(loaded.network.lmHead.weight).not.toBe(loaded.network.embed);
     loaded.dispose();
+    await files.checkpoint.close();
+  });
+
+  it("GPT-2's head of its own is used, where the file has one", async () => {
+    const files = await openFolder(modelFolder('gpt2'));
+    const embed = files.checkpoint.tensors.get('wte.weight')!;
+    const tensors = new Map([...files.checkpoint.tensors, ['lm_head.weight', embed] as const]);
+    const { network } = planNetwork({
+      ...files,
+      checkpoint: { ...files.checkpoint, tensors, naturalDType: () => 'f32' },
+    });
+    expect(network.lmHead.weight).toMatchObject({ name: 'lm_head.weight' });
     await files.checkpoint.close();
   });
 
