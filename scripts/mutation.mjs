@@ -4,7 +4,7 @@ import { appendFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ensurePackages, fail, root, StepFailed } from './bootstrap.mjs';
+import { ensurePackages, reportFailure, root, StepFailed } from './bootstrap.mjs';
 
 /** The folders whose code is changed. */
 const FOLDERS = ['src/model', 'src/sampling', 'src/engine', 'src/hooks'];
@@ -36,7 +36,7 @@ try {
   const tests = (positionals.length > 0 ? positionals : TESTS).flatMap(testFiles);
   await tryMutants({ folders, tests, count, seed: values.seed, seconds, workers, report: values.report });
 } catch (error) {
-  fail(error);
+  reportFailure(error);
 }
 
 /**
