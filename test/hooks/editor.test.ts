@@ -86,7 +86,8 @@ describe('an edit', () => {
     expect(attempt).toThrow(message);
   }); // prettier-ignore
 
-  it('may give back 0 where there was a number', () => {
+  it('may change or clear what is not 0', () => {
+    expect(edited('blocks.2.weights', Float32Array.of(0, 1), () => Float32Array.of(0, 2))).toEqual(Float32Array.of(0, 2)); // prettier-ignore
     expect(edited('blocks.2.weights', Float32Array.of(0, 1), () => Float32Array.of(0, 0))).toEqual(Float32Array.of(0, 0)); // prettier-ignore
   });
 
