@@ -30,6 +30,26 @@ const BOTH_PATHS = [
   'test/tensor/conformance.test.ts',
 ];
 
+/**
+ * Test files that share processes, which spares each the start of one: they neither measure their process nor replace modules. The
+ * others have a process of their own.
+ */
+const SHARED = [
+  'test/*.test.ts',
+  'test/bench/{model-hash,report-rows,statistics}.test.ts',
+  'test/cli/{info,printable,progress-line}.test.ts',
+  'test/engine/generate/{answer,end-of-text,generate-options,stop-strings}.test.ts',
+  'test/engine/load/{load,memory-plan}.test.ts',
+  'test/engine/model.test.ts',
+  'test/hooks/{editor,families-hooks,hooks-page,match,mixtures-hooks,non-finite-finder,recorder,run}.test.ts',
+  'test/loader/{gguf-*,model-folder,open-folder,safetensors-package}.test.ts',
+  'test/model/{cache,config,parts,weights}/*.test.ts',
+  'test/sampling/*.test.ts',
+  'test/tensor/{backends,errors,formats,formats-quantised,tap}.test.ts',
+  'test/tensor/cpu/*.test.ts',
+  'test/tokenizer/{channel-parser,chat-template,pipeline-steps,reference-cases,token-stream,tokenizer,tool-calls}.test.ts',
+];
+
 const F32_PRODUCTS = { VITRINE_BF16_PRODUCTS: '0' };
 
 const QUICK_PROJECT = {
@@ -43,9 +63,14 @@ const PROJECTS = [
     test: {
       name: 'f32 products',
       include: ['test/**/*.test.ts'],
+      exclude: SHARED,
       env: F32_PRODUCTS,
       globalSetup: 'test/support/print-paths.ts',
     },
+  },
+  {
+    extends: true as const,
+    test: { name: 'f32 products, shared process', include: SHARED, isolate: false, env: F32_PRODUCTS },
   },
   {
     extends: true as const,
@@ -55,7 +80,6 @@ const PROJECTS = [
 
 export default defineConfig(({ mode }) => ({
   test: {
-    // The addon lives in the process, so each test file gets a process of its own.
     pool: 'forks',
     // vitest leaves one core to itself, which on two is half of them.
     maxWorkers: Math.max(2, availableParallelism() - 1),
