@@ -2,7 +2,7 @@
 import { fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
-const CHILD = new URL('child.mjs', import.meta.url);
+const CHILD = new URL('mutant-child.mjs', import.meta.url);
 /** A process is replaced after so many jobs, or at this size: every job leaves modules behind. */
 const JOBS = 40;
 const MEGABYTES = 1500;
@@ -55,9 +55,9 @@ export class Process {
   }
 
   /**
-   * @param {import('./child.mjs').Job} job
+   * @param {import('./mutant-child.mjs').Job} job
    * @param {number} seconds of processor time that it may take
-   * @returns {Promise<import('./child.mjs').Outcome | 'timeout' | 'crash'>}
+   * @returns {Promise<import('./mutant-child.mjs').Outcome | 'timeout' | 'crash'>}
    */
   async run(job, seconds) {
     this.#child ??= await this.#start();

@@ -1,6 +1,6 @@
 import { NonFiniteFinder, type NonFinite } from '../hooks/non-finite-finder.ts';
 import type { Editor } from '../hooks/editor.ts';
-import { registryOf } from '../hooks/registry.ts';
+import { registryOf } from '../hooks/hook-registry.ts';
 import type { Hook } from '../tensor/hook-point.ts';
 import { KvCache } from '../model/cache/kv-cache.ts';
 import type { Decoder } from '../model/parts/decoder.ts';

@@ -1,7 +1,7 @@
 import type { ModelFiles } from '../loader/model-files.ts';
 import { type Hooks, observersFor } from '../hooks/observers.ts';
 import type { Activations, Recorder } from '../hooks/recorder.ts';
-import { type HookRegistry, registryOf } from '../hooks/registry.ts';
+import { type HookRegistry, registryOf } from '../hooks/hook-registry.ts';
 import { KvCache } from '../model/cache/kv-cache.ts';
 import type { DecoderConfig } from '../model/config/decoder-config.ts';
 import { describeBroken, logprobOf } from '../sampling/logits.ts';

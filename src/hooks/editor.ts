@@ -7,7 +7,7 @@ import type { Hook } from '../tensor/hook-point.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { HookError } from './hook-error.ts';
 import { matchHooks } from './match.ts';
-import type { HookRegistry } from './registry.ts';
+import type { HookRegistry } from './hook-registry.ts';
 
 /**
  * Changes an activation: gives back what replaces it (a tensor, or its numbers), or nothing to leave it.

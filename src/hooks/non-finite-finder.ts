@@ -1,7 +1,7 @@
 import type { Hook } from '../tensor/hook-point.ts';
 import type { Observer } from '../tensor/tap.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { HookRegistry } from './registry.ts';
+import type { HookRegistry } from './hook-registry.ts';
 
 /** A number of an activation that is NaN or infinite. */
 export interface NonFinite {

@@ -1,7 +1,7 @@
 import type { Observer } from '../tensor/tap.ts';
 import { type Edit, Editor } from './editor.ts';
 import { Recorder } from './recorder.ts';
-import type { HookRegistry } from './registry.ts';
+import type { HookRegistry } from './hook-registry.ts';
 
 /** Which activations of a pass are captured, and which are edited. */
 export interface Hooks {

@@ -5,7 +5,7 @@ import { concat, type Tensor } from '../tensor/tensor.ts';
 import { HookError } from './hook-error.ts';
 import { joinParts, jointOf, partOf } from './join.ts';
 import { type HookGroup, matchHooks } from './match.ts';
-import type { HookRegistry } from './registry.ts';
+import type { HookRegistry } from './hook-registry.ts';
 
 /** Activations by the names that were asked for. They are the caller's: `dispose()` frees them all. */
 export type Activations = Readonly<Record<string, Tensor>>;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Edit, Editor } from '../../src/hooks/editor.ts';
 import { HookError } from '../../src/hooks/hook-error.ts';
-import { registryOf } from '../../src/hooks/registry.ts';
+import { registryOf } from '../../src/hooks/hook-registry.ts';
 import type { Hook, HookPoint } from '../../src/tensor/hook-point.ts';
 import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
 import { scope } from '../../src/tensor/scope.ts';

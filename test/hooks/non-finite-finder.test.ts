@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { NonFiniteFinder } from '../../src/hooks/non-finite-finder.ts';
-import { registryOf } from '../../src/hooks/registry.ts';
+import { registryOf } from '../../src/hooks/hook-registry.ts';
 import type { Hook } from '../../src/tensor/hook-point.ts';
 import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
 import type { Observer } from '../../src/tensor/tap.ts';

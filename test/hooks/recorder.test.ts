@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Recorder } from '../../src/hooks/recorder.ts';
-import { registryOf } from '../../src/hooks/registry.ts';
+import { registryOf } from '../../src/hooks/hook-registry.ts';
 import type { Hook, HookPoint } from '../../src/tensor/hook-point.ts';
 import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';

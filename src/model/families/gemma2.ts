@@ -3,7 +3,7 @@ import { plus } from '../weights/arrangement.ts';
 import { type DecoderConfig, type Family, readDecoderConfig } from '../config/decoder-config.ts';
 import { above, fields, invalid } from '../config/config-fields.ts';
 import { slidingWindows } from '../config/layer-types.ts';
-import { type AttentionParts, llamaAttention } from '../parts/attention.ts';
+import { type AttentionParts, llamaAttention } from '../parts/grouped-query-attention.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { gatedMlp } from '../parts/mlp.ts';
 import { RmsNorm } from '../parts/norm.ts';

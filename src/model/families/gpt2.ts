@@ -2,7 +2,7 @@
 import { transposed } from '../weights/arrangement.ts';
 import { type DecoderConfig, readDecoderConfig, repeat } from '../config/decoder-config.ts';
 import { fields, invalid, upTo } from '../config/config-fields.ts';
-import { GroupedQueryAttention } from '../parts/attention.ts';
+import { GroupedQueryAttention } from '../parts/grouped-query-attention.ts';
 import { Block } from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { PlainMlp } from '../parts/mlp.ts';

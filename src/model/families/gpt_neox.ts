@@ -6,7 +6,7 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import { rows } from '../weights/arrangement.ts';
 import { type DecoderConfig, readDecoderConfig } from '../config/decoder-config.ts';
 import { fields, upToOne } from '../config/config-fields.ts';
-import { GroupedQueryAttention } from '../parts/attention.ts';
+import { GroupedQueryAttention } from '../parts/grouped-query-attention.ts';
 import { type Attention, Block, type FeedForward, type Layer, RESIDUAL_HOOKS } from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { PlainMlp } from '../parts/mlp.ts';

@@ -15,7 +15,7 @@ import {
 } from '../config/decoder-config.ts';
 import { above, fields, upTo } from '../config/config-fields.ts';
 import { slidingWindows } from '../config/layer-types.ts';
-import { llamaAttention } from '../parts/attention.ts';
+import { llamaAttention } from '../parts/grouped-query-attention.ts';
 import { Block } from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { Mixture } from '../parts/mixture.ts';

@@ -2,7 +2,7 @@
 import { type DecoderConfig, type Family, readDecoderConfig } from '../config/decoder-config.ts';
 import { above, atLeastZero, fields } from '../config/config-fields.ts';
 import { slidingLayers, slidingWindow, slidingWindows, windowsOf } from '../config/layer-types.ts';
-import { type AttentionParts, llamaAttention } from '../parts/attention.ts';
+import { type AttentionParts, llamaAttention } from '../parts/grouped-query-attention.ts';
 import { Block } from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { gatedMlp } from '../parts/mlp.ts';

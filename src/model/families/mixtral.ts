@@ -4,7 +4,7 @@ import type { Json } from '../../json.ts';
 import { type Family, LIMITS, readDecoderConfig, repeat } from '../config/decoder-config.ts';
 import { fields, upTo } from '../config/config-fields.ts';
 import { slidingWindow, windowsOf } from '../config/layer-types.ts';
-import { llamaAttention } from '../parts/attention.ts';
+import { llamaAttention } from '../parts/grouped-query-attention.ts';
 import { Block } from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { expertWeights, Mixture } from '../parts/mixture.ts';

@@ -4,7 +4,7 @@ import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { type DecoderConfig, readDecoderConfig } from '../config/decoder-config.ts';
 import { fields } from '../config/config-fields.ts';
-import { llamaAttention } from '../parts/attention.ts';
+import { llamaAttention } from '../parts/grouped-query-attention.ts';
 import { type Attention, type FeedForward, type Layer, RESIDUAL_HOOKS } from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { gatedMlp } from '../parts/mlp.ts';

@@ -2,7 +2,7 @@
 import { type DecoderConfig, readDecoderConfig, repeat } from '../config/decoder-config.ts';
 import { invalid } from '../config/config-fields.ts';
 import { slidingWindow } from '../config/layer-types.ts';
-import { GroupedQueryAttention } from '../parts/attention.ts';
+import { GroupedQueryAttention } from '../parts/grouped-query-attention.ts';
 import { Block } from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { GatedMlp } from '../parts/mlp.ts';

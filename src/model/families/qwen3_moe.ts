@@ -4,7 +4,7 @@ import { gated } from '../../tensor/ops/activation.ts';
 import { type ExpertsConfig, LIMITS, readDecoderConfig, repeat } from '../config/decoder-config.ts';
 import { fields, invalid, upTo } from '../config/config-fields.ts';
 import { slidingWindow } from '../config/layer-types.ts';
-import { llamaAttention } from '../parts/attention.ts';
+import { llamaAttention } from '../parts/grouped-query-attention.ts';
 import { Block, type FeedForward } from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { expertWeights, Mixture } from '../parts/mixture.ts';
