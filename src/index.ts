@@ -61,7 +61,7 @@ export type { TokenStream } from './tokenizer/token-stream.ts';
 export type { TokenizerFiles } from './tokenizer/tokenizer-files.ts';
 export { renderTemplate, type ChatMessage, type TemplateVariables } from './tokenizer/chat-template.ts';
 export { Tensor, concat, liveTensors } from './tensor/tensor.ts';
-export { keep, scope } from './tensor/scope.ts';
+export { keep, scope, type ScopedTensor } from './tensor/scope.ts';
 export { tap } from './tensor/tap.ts';
 export {
   BACKEND_NAMES,
