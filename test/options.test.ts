@@ -14,8 +14,52 @@ const sparse = Object.assign(new Array<number>(3), { 0: 1, 2: 3 });
 
 /** Values of every type that JavaScript has; which of them an option takes is for the option to say. */
 const anything = fc.oneof(
-  fc.constantFrom<unknown>(null, NaN, Infinity, -Infinity, -1, 0, 0.5, 1e9, 2 ** 53, 1n, -(2n ** 70n), '', '3', 'x', true, false, Symbol('s'), [], {}, [null], [[]], new Map([[1, 2]]), new Set([1]), new Date(NaN), /x/, () => undefined, new Float32Array(2), new BigInt64Array(1), new ArrayBuffer(8), new DataView(new ArrayBuffer(8)), Object.create(null), new Proxy({}, {}), new Array(3), Promise.resolve()), // prettier-ignore
-  fc.anything({ maxDepth: 2, withBigInt: true, withTypedArray: true, withDate: true, withMap: true, withSet: true, withSparseArray: true, withNullPrototype: true }), // prettier-ignore
+  fc.constantFrom<unknown>(
+    null,
+    NaN,
+    Infinity,
+    -Infinity,
+    -1,
+    0,
+    0.5,
+    1e9,
+    2 ** 53,
+    1n,
+    -(2n ** 70n),
+    '',
+    '3',
+    'x',
+    true,
+    false,
+    Symbol('s'),
+    [],
+    {},
+    [null],
+    [[]],
+    new Map([[1, 2]]),
+    new Set([1]),
+    new Date(NaN),
+    /x/,
+    () => undefined,
+    new Float32Array(2),
+    new BigInt64Array(1),
+    new ArrayBuffer(8),
+    new DataView(new ArrayBuffer(8)),
+    Object.create(null),
+    new Proxy({}, {}),
+    new Array(3),
+    Promise.resolve(),
+  ),
+  fc.anything({
+    maxDepth: 2,
+    withBigInt: true,
+    withTypedArray: true,
+    withDate: true,
+    withMap: true,
+    withSet: true,
+    withSparseArray: true,
+    withNullPrototype: true,
+  }),
   fc.string({ maxLength: 200 }),
 );
 
@@ -45,8 +89,39 @@ describe('public calls', () => {
     }
   }
 
-  const options = ['backend', 'threads', 'revision', 'weights', 'compute', 'mla', 'context', 'maxMemory', 'onProgress', 'signal']; // prettier-ignore
-  const generateOptions = ['temperature', 'topK', 'topP', 'minP', 'typicalP', 'repetitionPenalty', 'presencePenalty', 'frequencyPenalty', 'noRepeatNgramSize', 'logitBias', 'seed', 'maxTokens', 'stop', 'ignoreEos', 'logprobs', 'cache', 'signal', 'capture', 'edit']; // prettier-ignore
+  const options = [
+    'backend',
+    'threads',
+    'revision',
+    'weights',
+    'compute',
+    'mla',
+    'context',
+    'maxMemory',
+    'onProgress',
+    'signal',
+  ];
+  const generateOptions = [
+    'temperature',
+    'topK',
+    'topP',
+    'minP',
+    'typicalP',
+    'repetitionPenalty',
+    'presencePenalty',
+    'frequencyPenalty',
+    'noRepeatNgramSize',
+    'logitBias',
+    'seed',
+    'maxTokens',
+    'stop',
+    'ignoreEos',
+    'logprobs',
+    'cache',
+    'signal',
+    'capture',
+    'edit',
+  ];
   const cacheFor = async (use: (cache: vitrine.KvCache) => unknown): Promise<unknown> => {
     using cache = model.newCache();
     model.forward([1, 2, 3], { cache }).dispose();
@@ -69,13 +144,22 @@ describe('public calls', () => {
     // A string or an existing path is for the loader to judge.
     ['load', (value) => (typeof value === 'string' ? undefined : vitrine.load(value))],
     ['load options', (value) => vitrine.load(modelFolder('llama_gqa_tied'), value).then((made) => { made.dispose(); })], // prettier-ignore
-    ...options.map((name): [string, (value: never) => unknown] => [`load ${name}`, (value) => vitrine.load(modelFolder('qwen2'), { backend: 'reference', [name]: value }).then((made) => { made.dispose(); })]), // prettier-ignore
+    ...options.map((name): [string, (value: never) => unknown] => [
+      `load ${name}`,
+      (value) =>
+        vitrine.load(modelFolder('qwen2'), { backend: 'reference', [name]: value }).then((made) => {
+          made.dispose();
+        }),
+    ]),
     ['openModel options', (value) => vitrine.openModel(modelFolder('qwen2'), value).then(({ checkpoint }) => checkpoint.close())], // prettier-ignore
     ['loadTokenizer', (value) => (typeof value === 'string' ? undefined : vitrine.loadTokenizer(value))],
     ['generate', (value) => generate(value)],
     ['generate of a list', (value) => generate([value] as never)],
     ['generate options', async (value) => model.generate([1], value).next()],
-    ...generateOptions.map((name): [string, (value: never) => unknown] => [`generate ${name}`, (value) => generate([1, 2] as never, { maxTokens: 1, [name]: value })]), // prettier-ignore
+    ...generateOptions.map((name): [string, (value: never) => unknown] => [
+      `generate ${name}`,
+      (value) => generate([1, 2] as never, { maxTokens: 1, [name]: value }),
+    ]),
     ['forward', (value) => model.forward(value)],
     ['forward of a list', (value) => model.forward([value])],
     ['forward options', (value) => model.forward([1], value)],
@@ -246,7 +330,9 @@ describe('public calls', () => {
       /the prompt must be .* with a role each, got \[\{\}\]\.$/,
     ],
   ])('%s', async (_, call, message) => {
-    const attempt = (async () => { await call(); })(); // prettier-ignore
+    const attempt = (async () => {
+      await call();
+    })();
     await expect(attempt).rejects.toThrow(OptionError);
     await expect(attempt).rejects.toThrow(message);
   });
@@ -269,7 +355,9 @@ describe('public calls', () => {
       expect(same.data()).toEqual(whole.data());
       const run = model.run(type.of(1, 2, 3));
       run.dispose();
-      expect((await model.generate(type.of(1, 2, 3), { temperature: 0 }).next()).value).toMatchObject({ token: expect.any(Number) as number }); // prettier-ignore
+      expect((await model.generate(type.of(1, 2, 3), { temperature: 0 }).next()).value).toMatchObject({
+        token: expect.any(Number) as number,
+      });
     }
   });
 });
@@ -286,7 +374,17 @@ describe('show', () => {
   });
 
   it('runs nothing of the value', () => {
-    const trap = { get a(): never { throw new Error('ran'); }, toJSON: () => { throw new Error('ran'); }, toString: () => { throw new Error('ran'); } }; // prettier-ignore
+    const trap = {
+      get a(): never {
+        throw new Error('ran');
+      },
+      toJSON: () => {
+        throw new Error('ran');
+      },
+      toString: () => {
+        throw new Error('ran');
+      },
+    };
     expect(show(trap)).toMatch(/^\{a: undefined, toJSON: a function/);
   });
 });

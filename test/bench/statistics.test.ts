@@ -35,7 +35,13 @@ test('quantiles are linear between two values, as in numpy', () => {
 });
 
 test('the slope is that of the least-squares line', () => {
-  expect(slope([[0, 1], [1, 3], [2, 5]])).toBeCloseTo(2, 12); // prettier-ignore
+  expect(
+    slope([
+      [0, 1],
+      [1, 3],
+      [2, 5],
+    ]),
+  ).toBeCloseTo(2, 12);
 });
 
 test('a linear drift cancels in blocks of the order ABBA', () => {

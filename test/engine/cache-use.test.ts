@@ -110,7 +110,6 @@ describe.each(BACKEND_NAMES)('a cache in use on %s', (backend) => {
         },
       ],
     ])('is free again after %s', async (_, end) => {
-      // prettier-ignore
       using cache = model.newCache();
       await end(await begun(cache), cache);
       expect(cache.tokens).toEqual([1, 2, 3]);

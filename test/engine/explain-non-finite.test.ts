@@ -59,13 +59,38 @@ async function errorOf(
 }
 
 /** What first holds Infinity where these weights do, `L` and `E` for the layer and expert of the weight. */
-const TRUNK = { 'model.embed_tokens.weight': 'hook_embed', 'model.norm.weight': 'ln_final.hook_out', 'lm_head.weight': 'unembed.hook_out' }; // prettier-ignore
-const ATTENTION = { 'q_proj.weight': 'attn.hook_q', 'k_proj.weight': 'attn.hook_k', 'v_proj.weight': 'attn.hook_v', 'o_proj.weight': 'attn.hook_out' }; // prettier-ignore
-const BIASES = { 'q_proj.bias': 'attn.hook_q', 'k_proj.bias': 'attn.hook_k', 'v_proj.bias': 'attn.hook_v', 'o_proj.bias': 'attn.hook_out' }; // prettier-ignore
+const TRUNK = {
+  'model.embed_tokens.weight': 'hook_embed',
+  'model.norm.weight': 'ln_final.hook_out',
+  'lm_head.weight': 'unembed.hook_out',
+};
+const ATTENTION = {
+  'q_proj.weight': 'attn.hook_q',
+  'k_proj.weight': 'attn.hook_k',
+  'v_proj.weight': 'attn.hook_v',
+  'o_proj.weight': 'attn.hook_out',
+};
+const BIASES = {
+  'q_proj.bias': 'attn.hook_q',
+  'k_proj.bias': 'attn.hook_k',
+  'v_proj.bias': 'attn.hook_v',
+  'o_proj.bias': 'attn.hook_out',
+};
 const QK_NORMS = { 'self_attn.q_norm.weight': 'attn.hook_q_normed', 'self_attn.k_norm.weight': 'attn.hook_k_normed' };
 const PRE_NORMS = { 'input_layernorm.weight': 'hook_attn_in', 'post_attention_layernorm.weight': 'hook_mlp_in' };
-const MLP = { 'mlp.gate_proj.weight': 'mlp.hook_pre', 'mlp.up_proj.weight': 'mlp.hook_pre_linear', 'mlp.down_proj.weight': 'mlp.hook_out' }; // prettier-ignore
-const LATENT = { 'q_a_proj.weight': 'attn.hook_q_latent', 'q_a_layernorm.weight': 'attn.hook_q_latent', 'q_b_proj.weight': 'attn.hook_q_nope', 'kv_a_proj_with_mqa.weight': 'attn.hook_kv_latent', 'kv_a_layernorm.weight': 'attn.hook_kv_latent', 'o_proj.weight': 'attn.hook_out' }; // prettier-ignore
+const MLP = {
+  'mlp.gate_proj.weight': 'mlp.hook_pre',
+  'mlp.up_proj.weight': 'mlp.hook_pre_linear',
+  'mlp.down_proj.weight': 'mlp.hook_out',
+};
+const LATENT = {
+  'q_a_proj.weight': 'attn.hook_q_latent',
+  'q_a_layernorm.weight': 'attn.hook_q_latent',
+  'q_b_proj.weight': 'attn.hook_q_nope',
+  'kv_a_proj_with_mqa.weight': 'attn.hook_kv_latent',
+  'kv_a_layernorm.weight': 'attn.hook_kv_latent',
+  'o_proj.weight': 'attn.hook_out',
+};
 
 const HOOKS: readonly [name: string, options: WeightOptions, layer: string, hooks: Record<string, string>][] = [
   ['llama_bias', {}, 'model.layers.1.self_attn', { ...ATTENTION, ...BIASES }],
@@ -115,7 +140,9 @@ describe('Infinity', () => {
   it('in two blocks is told of the one where it is met first', async () => {
     const weights = [0, 1].map((layer) => `model.layers.${layer}.mlp.down_proj.weight`);
     using model = await broken('llama_untied', weights, (numbers) => numbers.fill(Infinity));
-    expect(await errorOf(model)).toMatch(/is blocks\.0\.mlp\.hook_out .*not finite: model\.layers\.0\.mlp\.down_proj\.weight\. Get the file anew\.$/); // prettier-ignore
+    expect(await errorOf(model)).toMatch(
+      /is blocks\.0\.mlp\.hook_out .*not finite: model\.layers\.0\.mlp\.down_proj\.weight\. Get the file anew\.$/,
+    );
   });
 
   it('where finite weights overflow, is no fault of theirs', async () => {
@@ -126,14 +153,20 @@ describe('Infinity', () => {
 
   it('in factors of packed weights is found', async () => {
     const weight = 'model.layers.1.self_attn.o_proj.weight';
-    using model = await broken('deepseek_v3_fp8', `${weight}_scale_inv`, (numbers) => numbers.fill(Infinity), { weights: 'auto' }); // prettier-ignore
-    expect(await errorOf(model)).toMatch(/is blocks\.1\.attn\.hook_out \(.*not finite: model\.layers\.1\.self_attn\.o_proj\.weight/); // prettier-ignore
+    using model = await broken('deepseek_v3_fp8', `${weight}_scale_inv`, (numbers) => numbers.fill(Infinity), {
+      weights: 'auto',
+    });
+    expect(await errorOf(model)).toMatch(
+      /is blocks\.1\.attn\.hook_out \(.*not finite: model\.layers\.1\.self_attn\.o_proj\.weight/,
+    );
   });
 
   it('that touches no logit goes unnoticed', async () => {
     using model = await broken('gpt_oss', 'model.layers.1.self_attn.sinks', (numbers) => numbers.fill(-Infinity));
     expect(await errorOf(model)).toBe('no error');
-    using clamped = await broken('gpt_oss', 'model.layers.1.mlp.experts.gate_up_proj_bias', (numbers) => numbers.fill(Infinity)); // prettier-ignore
+    using clamped = await broken('gpt_oss', 'model.layers.1.mlp.experts.gate_up_proj_bias', (numbers) =>
+      numbers.fill(Infinity),
+    );
     expect(await errorOf(clamped)).toBe('no error');
   });
 
@@ -145,17 +178,23 @@ describe('Infinity', () => {
     const prompt = [...Array.from({ length: before }, (_, i) => (i * 37) % 500), token, 7, 8];
     const at = before % 512;
     const where = before < 512 ? `\\[${at}, 0\\]\\)` : `\\[${at}, 0\\] of the pass over tokens 512 to ${before + 2}\\)`;
-    expect(await errorOf(model, prompt)).toMatch(new RegExp(`^generate: after ${before + 3} tokens .* hook_embed \\(Infinity at ${where}`)); // prettier-ignore
+    expect(await errorOf(model, prompt)).toMatch(
+      new RegExp(`^generate: after ${before + 3} tokens .* hook_embed \\(Infinity at ${where}`),
+    );
     // Masked rows of a pass see it too: 0 times Infinity is NaN.
-    expect(() => model.score(prompt)).toThrow(new RegExp(`^score: after \\d+ tokens .* hook_embed \\(Infinity at \\[${at}, 0\\]`)); // prettier-ignore
+    expect(() => model.score(prompt)).toThrow(
+      new RegExp(`^score: after \\d+ tokens .* hook_embed \\(Infinity at \\[${at}, 0\\]`),
+    );
     using logits = model.forward(prompt);
     expect(logits.data().every(Number.isNaN)).toBe(true);
   });
 });
 
 describe('an edit', () => {
-  const filled = (x: number, isDue: (rows: number) => boolean = () => true): Edit => (value) =>
-    isDue(value.shape[0]) ? value.data().fill(x) : undefined; // prettier-ignore
+  const filled =
+    (x: number, isDue: (rows: number) => boolean = () => true): Edit =>
+    (value) =>
+      isDue(value.shape[0]) ? value.data().fill(x) : undefined;
 
   it.each<[string, Record<string, Edit>, string, RegExp]>([
     ['NaN in the prompt', { 'blocks.1.hook_mlp_out': filled(NaN) }, '8 tokens the logit of token 0 is NaN', /blocks\.1\.hook_mlp_out \(NaN at \[0, 0\], put there by its edit\)\. Look at that edit/], // prettier-ignore

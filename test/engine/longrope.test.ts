@@ -42,7 +42,6 @@ describe.each(BACKEND_NAMES)('longrope on %s', (backend) => {
           ignoreEos: true,
           capture,
         })) {
-          // prettier-ignore
           got.push(token);
           // What is captured is of the new token, although those before it were computed once more.
           if (acts && got.length > 1) expect(acts['blocks.1.hook_resid_post'].shape[0]).toBe(1);
@@ -58,9 +57,17 @@ describe.each(BACKEND_NAMES)('longrope on %s', (backend) => {
       model.forward(text.slice(0, 60), { cache }).dispose();
       model.forward(text.slice(0, 20), { cache: other }).dispose();
       expectNear(last(text.slice(60, 63), cache), last(text.slice(0, 63)), NEAR, 'before');
-      const both = [{ tokens: text.slice(63, 66), cache }, { tokens: text.slice(20, 22), cache: other }]; // prettier-ignore
+      const both = [
+        { tokens: text.slice(63, 66), cache },
+        { tokens: text.slice(20, 22), cache: other },
+      ];
       using rows = model.forwardBatch(both);
-      expectNear(rows.data(), Float32Array.from([...last(text.slice(0, 66)), ...last(text.slice(0, 22))]), NEAR, 'crossing'); // prettier-ignore
+      expectNear(
+        rows.data(),
+        Float32Array.from([...last(text.slice(0, 66)), ...last(text.slice(0, 22))]),
+        NEAR,
+        'crossing',
+      );
       expect(cache.tokens).toEqual(text.slice(0, 66));
       expectNear(last(text.slice(66), cache), last(text), NEAR, 'after');
       cache.truncate(30);
@@ -89,7 +96,16 @@ describe.each(BACKEND_NAMES)('longrope on %s', (backend) => {
       abort.abort(new Error('enough'));
       const tokens = model.generate(text.slice(64, 66), { cache, signal: abort.signal, maxTokens: 1 });
       await expect(tokens.next()).rejects.toThrow('enough');
-      expect(() => model.run(text.slice(64, 66), { cache, edit: { 'blocks.1.hook_resid_post': () => { throw new Error('stop'); } } })).toThrow('stop'); // prettier-ignore
+      expect(() =>
+        model.run(text.slice(64, 66), {
+          cache,
+          edit: {
+            'blocks.1.hook_resid_post': () => {
+              throw new Error('stop');
+            },
+          },
+        }),
+      ).toThrow('stop');
       expect(cache.tokens).toEqual(text.slice(0, 64));
       cache.truncate(60);
       expectNear(last(text.slice(60, 63), cache), last(text.slice(0, 63)), NEAR, 'as before');

@@ -48,7 +48,10 @@ describe.each(TESTED_BACKENDS)('a model on %s', (backend) => {
 
     it('refuses one cache for two sequences', () => {
       const cache = model.newCache();
-      const twice = [{ tokens: [1], cache }, { tokens: [2], cache }]; // prettier-ignore
+      const twice = [
+        { tokens: [1], cache },
+        { tokens: [2], cache },
+      ];
       expect(() => model.forwardBatch(twice)).toThrow(/share a cache/);
       cache.dispose();
     });
@@ -84,7 +87,19 @@ describe('load', () => {
   const changed = (name: string, changes: object): string => {
     const copy = join(folder, name);
     cpSync(modelFolder('llama_bias'), copy, { recursive: true });
-    const config = { model_type: 'llama', hidden_size: 48, intermediate_size: 96, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 4, head_dim: 16, vocab_size: 512, attention_bias: true, mlp_bias: true, rms_norm_eps: 1e-5 }; // prettier-ignore
+    const config = {
+      model_type: 'llama',
+      hidden_size: 48,
+      intermediate_size: 96,
+      num_hidden_layers: 2,
+      num_attention_heads: 4,
+      num_key_value_heads: 4,
+      head_dim: 16,
+      vocab_size: 512,
+      attention_bias: true,
+      mlp_bias: true,
+      rms_norm_eps: 1e-5,
+    };
     writeFileSync(join(copy, 'config.json'), JSON.stringify({ ...config, ...changes }));
     return copy;
   };

@@ -9,7 +9,13 @@ import { Tensor } from '../../src/tensor/tensor.ts';
 import { expectNothingLeft } from '../support/tested-backends.ts';
 
 const backend = new ReferenceBackend();
-const hook = (name: string, layer?: number, more: Partial<HookPoint> = {}): Hook => ({ name, axes: 'p', meaning: '', layer, ...more }); // prettier-ignore
+const hook = (name: string, layer?: number, more: Partial<HookPoint> = {}): Hook => ({
+  name,
+  axes: 'p',
+  meaning: '',
+  layer,
+  ...more,
+});
 const HOOKS = registryOf([
   hook('out'),
   hook('ids', undefined, { idsBelow: 10 }),
@@ -72,23 +78,69 @@ describe('an edit', () => {
   });
 
   it.each<[string, string, Float32Array | Int32Array, Edit, string]>([
-    ['too many numbers', 'out', ONE_TWO, () => new Float32Array(3), 'edit of out: expected f32 [2] in return, got f32 [3].'],
-    ['another shape', 'out', ONE_TWO, (x) => x.reshape([2, 1]), 'edit of out: expected f32 [2] in return, got f32 [2, 1].'],
+    [
+      'too many numbers',
+      'out',
+      ONE_TWO,
+      () => new Float32Array(3),
+      'edit of out: expected f32 [2] in return, got f32 [3].',
+    ],
+    [
+      'another shape',
+      'out',
+      ONE_TWO,
+      (x) => x.reshape([2, 1]),
+      'edit of out: expected f32 [2] in return, got f32 [2, 1].',
+    ],
     ['integers', 'out', ONE_TWO, () => new Int32Array(2), 'edit of out: expected f32 [2] in return, got i32 [2].'],
-    ['an id that is none', 'ids', Int32Array.of(1, 2), () => Int32Array.of(1, 10), 'edit of ids: expected whole numbers from 0 to 9, got 10 (number 1).'],
-    ['a negative id', 'ids', Int32Array.of(1, 2), () => Float32Array.of(-1, 2), 'edit of ids: expected whole numbers from 0 to 9, got -1 (number 0).'],
-    ['half an id', 'ids', Int32Array.of(1, 2), () => Float32Array.of(1, 0.5), 'edit of ids: expected whole numbers from 0 to 9, got 0.5 (number 1).'],
-    ['a row beyond 32 bits', 'rows', Int32Array.of(1), () => Float32Array.of(2 ** 31), 'edit of rows: expected whole numbers from 0 to 2147483647, got 2147483648 (number 0).'],
-    ['a number where there was 0', 'blocks.2.weights', Float32Array.of(0, 1), () => Float32Array.of(3, 1), 'edit of blocks.2.weights: expected 0 where it was 0, got 3 (number 0). To choose otherwise, edit blocks.2.chosen or blocks.2.scores.'],
+    [
+      'an id that is none',
+      'ids',
+      Int32Array.of(1, 2),
+      () => Int32Array.of(1, 10),
+      'edit of ids: expected whole numbers from 0 to 9, got 10 (number 1).',
+    ],
+    [
+      'a negative id',
+      'ids',
+      Int32Array.of(1, 2),
+      () => Float32Array.of(-1, 2),
+      'edit of ids: expected whole numbers from 0 to 9, got -1 (number 0).',
+    ],
+    [
+      'half an id',
+      'ids',
+      Int32Array.of(1, 2),
+      () => Float32Array.of(1, 0.5),
+      'edit of ids: expected whole numbers from 0 to 9, got 0.5 (number 1).',
+    ],
+    [
+      'a row beyond 32 bits',
+      'rows',
+      Int32Array.of(1),
+      () => Float32Array.of(2 ** 31),
+      'edit of rows: expected whole numbers from 0 to 2147483647, got 2147483648 (number 0).',
+    ],
+    [
+      'a number where there was 0',
+      'blocks.2.weights',
+      Float32Array.of(0, 1),
+      () => Float32Array.of(3, 1),
+      'edit of blocks.2.weights: expected 0 where it was 0, got 3 (number 0). To choose otherwise, edit blocks.2.chosen or blocks.2.scores.',
+    ],
   ])('that gives back %s is refused', (_, name, numbers, edit, message) => {
     const attempt = () => edited(name, numbers, edit);
     expect(attempt).toThrow(HookError);
     expect(attempt).toThrow(message);
-  }); // prettier-ignore
+  });
 
   it('may change or clear what is not 0', () => {
-    expect(edited('blocks.2.weights', Float32Array.of(0, 1), () => Float32Array.of(0, 2))).toEqual(Float32Array.of(0, 2)); // prettier-ignore
-    expect(edited('blocks.2.weights', Float32Array.of(0, 1), () => Float32Array.of(0, 0))).toEqual(Float32Array.of(0, 0)); // prettier-ignore
+    expect(edited('blocks.2.weights', Float32Array.of(0, 1), () => Float32Array.of(0, 2))).toEqual(
+      Float32Array.of(0, 2),
+    );
+    expect(edited('blocks.2.weights', Float32Array.of(0, 1), () => Float32Array.of(0, 0))).toEqual(
+      Float32Array.of(0, 0),
+    );
   });
 
   it('that gives back a tensor of elsewhere, or a freed one, is refused', () => {
@@ -99,7 +151,9 @@ describe('an edit', () => {
       copy.dispose();
       return copy;
     };
-    expect(() => edited('out', ONE_TWO, freed)).toThrow('edit of out: expected f32 [2] in return, got a tensor that was freed.'); // prettier-ignore
+    expect(() => edited('out', ONE_TWO, freed)).toThrow(
+      'edit of out: expected f32 [2] in return, got a tensor that was freed.',
+    );
   });
 
   it('is refused where it could change nothing, before the pass', () => {
@@ -110,7 +164,9 @@ describe('an edit', () => {
     );
     expect(make('blocks.2.*')).toThrow(/^edit of blocks\.2\.entropy, which "blocks\.2\.\*" takes in: /);
     expect(make('total')).toThrow(/^edit of total: .*\. Edit out instead\.$/);
-    expect(() => new Editor({ out: 3 as unknown as Edit }, HOOKS)).toThrow('edit of out: expected a function of the activation, got number.'); // prettier-ignore
+    expect(() => new Editor({ out: 3 as unknown as Edit }, HOOKS)).toThrow(
+      'edit of out: expected a function of the activation, got number.',
+    );
   });
 
   it('of the sampler acts in no pass', () => {

@@ -121,19 +121,46 @@ describe.each(CASES)('edits of %s, %s', (name, mla) => {
       const editable = [...model.hookPoints.values()].filter(({ readOnly }) => readOnly === undefined);
       const all = (edit: Edit): Record<string, Edit> => Object.fromEntries(editable.map((hook) => [hook.name, edit]));
       const isInt = ({ dtype }: Tensor): boolean => dtype === 'i32';
-      expect(logitsOf(model, all(() => undefined))).toEqual(plain); // prettier-ignore
-      expect(logitsOf(model, all((value) => value))).toEqual(plain); // prettier-ignore
-      expect(logitsOf(model, all((value) => value.clone()))).toEqual(plain); // prettier-ignore
-      expect(logitsOf(model, all((value) => (isInt(value) ? value.data() : value.add(0))))).toEqual(plain); // prettier-ignore
-      expect(logitsOf(model, all((value) => value.data()))).toEqual(plain); // prettier-ignore
+      expect(
+        logitsOf(
+          model,
+          all(() => undefined),
+        ),
+      ).toEqual(plain);
+      expect(
+        logitsOf(
+          model,
+          all((value) => value),
+        ),
+      ).toEqual(plain);
+      expect(
+        logitsOf(
+          model,
+          all((value) => value.clone()),
+        ),
+      ).toEqual(plain);
+      expect(
+        logitsOf(
+          model,
+          all((value) => (isInt(value) ? value.data() : value.add(0))),
+        ),
+      ).toEqual(plain);
+      expect(
+        logitsOf(
+          model,
+          all((value) => value.data()),
+        ),
+      ).toEqual(plain);
     });
 
     it('of a head: its result at zero is its z at zero', () => {
       const { nHeads: H, nLayers } = model.config;
-      const withoutHead = (head: number): Edit => (value) => {
-        const width = value.shape[2];
-        return value.data().map((x, i) => (Math.floor(i / width) % H === head ? 0 : x));
-      }; // prettier-ignore
+      const withoutHead =
+        (head: number): Edit =>
+        (value) => {
+          const width = value.shape[2];
+          return value.data().map((x, i) => (Math.floor(i / width) % H === head ? 0 : x));
+        };
       for (let layer = 0; layer < nLayers; layer++) {
         const byZ = logitsOf(model, { [`blocks.${layer}.attn.hook_z`]: withoutHead(H - 1) });
         const byResult = logitsOf(model, { [`blocks.${layer}.attn.hook_result`]: withoutHead(H - 1) });
@@ -158,7 +185,9 @@ describe.each(BACKEND_NAMES)('edits on %s', (backend) => {
 
     it('through a glob are refused where one of its hooks cannot be edited', () => {
       const glob = (): unknown => logitsOf(model, { 'blocks.0.attn.*': (value) => value.mul(2) });
-      expect(glob).toThrow(/edit of blocks\.0\.attn\.hook_entropy, which "blocks\.0\.attn\.\*" takes in.*Edit blocks\.0\.attn\.hook_pattern instead/); // prettier-ignore
+      expect(glob).toThrow(
+        /edit of blocks\.0\.attn\.hook_entropy, which "blocks\.0\.attn\.\*" takes in.*Edit blocks\.0\.attn\.hook_pattern instead/,
+      );
     });
 
     it('are refused before the pass, and say what is possible', () => {
@@ -185,7 +214,10 @@ describe.each(BACKEND_NAMES)('edits on %s', (backend) => {
       });
       const ids = run.acts['blocks.0.mlp.hook_expert_indices'].data();
       const E = model.config.experts!.count;
-      const without = (expert: number): Edit => (value) => value.data().map((x, i) => (i % E === expert ? 0 : x)); // prettier-ignore
+      const without =
+        (expert: number): Edit =>
+        (value) =>
+          value.data().map((x, i) => (i % E === expert ? 0 : x));
       const byDense = logitsOf(model, { 'blocks.0.mlp.hook_expert_weights': without(ids[0]) });
       const bySlot = logitsOf(model, {
         'blocks.0.mlp.hook_topk_weights': (value) => value.data().map((x, i) => (ids[i] === ids[0] ? 0 : x)),
@@ -247,15 +279,26 @@ describe.each(BACKEND_NAMES)('edits on %s', (backend) => {
         for await (const { token } of model.generate(TOKENS, options)) ids.push(token);
         return ids;
       };
-      const only = (id: number): Edit => ({ shape }) => new Float32Array(shape[1]).fill(0).fill(1, id, id + 1); // prettier-ignore
+      const only =
+        (id: number): Edit =>
+        ({ shape }) =>
+          new Float32Array(shape[1]).fill(0).fill(1, id, id + 1);
       expect(await generate({ 'sampler.hook_logits': only(7) })).toEqual([7, 7]);
       expect(await generate({ 'sampler.hook_probs': only(8) })).toEqual([8, 8]);
       expect(await generate({ 'sampler.hook_token': () => Int32Array.of(9) })).toEqual([9, 9]);
       const nothing: Edit = ({ shape }) => new Float32Array(shape[1]);
-      await expect(generate({ 'sampler.hook_probs': nothing })).rejects.toThrow(/sampler\.hook_probs.*every probability is 0/); // prettier-ignore
-      await expect(generate({ 'sampler.hook_probs': (x) => x.add(-0.1) })).rejects.toThrow(/probability of token \d+ is -0\.1/); // prettier-ignore
-      await expect(generate({ 'sampler.hook_logits': (x) => x.data().fill(NaN) })).rejects.toThrow(/edit of sampler\.hook_logits.*token 0 is NaN/); // prettier-ignore
-      await expect(generate({ 'sampler.hook_token': () => Int32Array.of(512) })).rejects.toThrow(/hook_token: expected whole numbers from 0 to 511/); // prettier-ignore
+      await expect(generate({ 'sampler.hook_probs': nothing })).rejects.toThrow(
+        /sampler\.hook_probs.*every probability is 0/,
+      );
+      await expect(generate({ 'sampler.hook_probs': (x) => x.add(-0.1) })).rejects.toThrow(
+        /probability of token \d+ is -0\.1/,
+      );
+      await expect(generate({ 'sampler.hook_logits': (x) => x.data().fill(NaN) })).rejects.toThrow(
+        /edit of sampler\.hook_logits.*token 0 is NaN/,
+      );
+      await expect(generate({ 'sampler.hook_token': () => Int32Array.of(512) })).rejects.toThrow(
+        /hook_token: expected whole numbers from 0 to 511/,
+      );
     });
   });
 });

@@ -9,7 +9,10 @@ const TOKENS = Array.from({ length: 12 }, (_, i) => (i * 37 + 5) % 500);
 
 /** What each family has that not all do, and what it lacks; `blocks.1.` is left out. */
 const FAMILIES: Readonly<Record<string, { has: readonly string[]; lacks: readonly string[] }>> = {
-  gemma2: { has: ['ln1.hook_scale', 'ln1_post.hook_scale', 'ln2_post.hook_normalized'], lacks: ['attn.hook_q_normed', 'kv.hook_evict'] }, // prettier-ignore
+  gemma2: {
+    has: ['ln1.hook_scale', 'ln1_post.hook_scale', 'ln2_post.hook_normalized'],
+    lacks: ['attn.hook_q_normed', 'kv.hook_evict'],
+  },
   gemma3_text: { has: ['attn.hook_k_normed', 'ln2_post.hook_scale'], lacks: ['attn.hook_sink_logit'] },
   phi3: { has: ['kv.hook_evict', 'mlp.hook_pre_linear'], lacks: ['ln1_post.hook_scale'] },
   granite: { has: ['hook_resid_mid', 'ln2.hook_normalized'], lacks: ['ln2_post.hook_scale'] },
@@ -61,7 +64,9 @@ describe.each(BACKEND_NAMES)('hooks on %s', (backend) => {
         expect(model.hooks).toEqual(expect.arrayContaining(has.map((hook) => `blocks.1.${hook}`)));
         expect(model.hooks.includes('hook_pos_embed')).toBe(name === 'gpt2');
         for (const hook of lacks)
-          expect(() => model.run(TOKENS, { capture: [`blocks.1.${hook}`] })).toThrow(/no hook "blocks\.1\.[\w.]+"\. Nearest: blocks\./); // prettier-ignore
+          expect(() => model.run(TOKENS, { capture: [`blocks.1.${hook}`] })).toThrow(
+            /no hook "blocks\.1\.[\w.]+"\. Nearest: blocks\./,
+          );
       });
 
       it('holds the identities of the residual stream, norms, attention, MLP and head', () => {
@@ -74,10 +79,14 @@ describe.each(BACKEND_NAMES)('hooks on %s', (backend) => {
           const [first, ...rest] = hooks.map(value);
           return first.map((x, i) => rest.reduce((total, other) => total + other[i], x));
         };
-        const entry = model.hooks.includes('hook_pos_embed') ? sum('hook_embed', 'hook_pos_embed') : value('hook_embed'); // prettier-ignore
+        const entry = model.hooks.includes('hook_pos_embed')
+          ? sum('hook_embed', 'hook_pos_embed')
+          : value('hook_embed');
         for (let layer = 0; layer < nLayers; layer++) {
           const at = (hook: string): string => `blocks.${layer}.${hook}`;
-          expect(value(at('hook_resid_pre'))).toEqual(layer === 0 ? entry : value(`blocks.${layer - 1}.hook_resid_post`)); // prettier-ignore
+          expect(value(at('hook_resid_pre'))).toEqual(
+            layer === 0 ? entry : value(`blocks.${layer - 1}.hook_resid_post`),
+          );
           const added = sum(at('hook_resid_pre'), at('hook_attn_out'), at('hook_mlp_out'));
           expectNear(value(at('hook_resid_post')), added, 1e-5, 'resid_post');
           if (has('hook_resid_mid'))
@@ -114,7 +123,12 @@ describe.each(BACKEND_NAMES)('hooks on %s', (backend) => {
             return total;
           });
           const first = name.startsWith('gpt') ? bias.slice(0, D) : new Float32Array(D);
-          expectNear(bias, bias.map((_, i) => first[i % D]), 2e-5, 'sum of heads'); // prettier-ignore
+          expectNear(
+            bias,
+            bias.map((_, i) => first[i % D]),
+            2e-5,
+            'sum of heads',
+          );
 
           // Rows of the pattern are probabilities, of what the window shows; z mixes the values by them.
           const pattern = value(at('attn.hook_pattern')); // [H, T, T]
@@ -140,7 +154,8 @@ describe.each(BACKEND_NAMES)('hooks on %s', (backend) => {
         expect(value('hook_logits')).toEqual(logits.data());
         // What the head gives is what the sampler sees, but for a factor or a bound.
         const raw = value('unembed.hook_out');
-        const seen = name === 'gemma2' ? raw.map((x) => 6 * Math.tanh(x / 6)) : name === 'granite' ? raw.map((x) => x / 2.5) : raw; // prettier-ignore
+        const seen =
+          name === 'gemma2' ? raw.map((x) => 6 * Math.tanh(x / 6)) : name === 'granite' ? raw.map((x) => x / 2.5) : raw;
         expectNear(value('hook_logits'), seen, 1e-5, 'logits');
         dispose();
       });
@@ -160,7 +175,9 @@ describe.each(BACKEND_NAMES)('hooks on %s', (backend) => {
 
   it('a layer without positions has no rotated queries', async () => {
     using model = await load(modelFolder('smollm3'), { backend, weights: 'f32' });
-    expect(model.hooks.filter((hook) => hook.endsWith('hook_rot_q'))).toEqual([0, 1, 2].map((layer) => `blocks.${layer}.attn.hook_rot_q`)); // prettier-ignore
+    expect(model.hooks.filter((hook) => hook.endsWith('hook_rot_q'))).toEqual(
+      [0, 1, 2].map((layer) => `blocks.${layer}.attn.hook_rot_q`),
+    );
     expect(() => model.run(TOKENS, { capture: ['blocks.3.attn.hook_rot_q'] })).toThrow(/no hook/);
     const { acts, dispose } = model.run(TOKENS, { capture: ['blocks.3.attn.hook_k', 'blocks.3.kv.hook_write_k'] });
     expect(acts['blocks.3.kv.hook_write_k'].data()).toEqual(acts['blocks.3.attn.hook_k'].data());

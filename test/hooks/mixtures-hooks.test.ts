@@ -24,13 +24,14 @@ describe.each(BACKEND_NAMES)('run on %s', (backend) => {
           : [[name, 'absorbed']]) as [string, 'absorbed' | 'naive'][],
     ),
   )('%s, %s', (name, mla) => {
-    // prettier-ignore
     let model: Model;
     let acts: Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>;
     beforeAll(async () => {
       model = await load(modelFolder(name), { backend, weights: 'f32', mla });
       const run = model.run(TOKENS, { capture: model.hooks });
-      acts = Object.fromEntries(Object.entries(run.acts).map(([hook, value]) => [hook, { shape: value.shape, data: value.data() }])); // prettier-ignore
+      acts = Object.fromEntries(
+        Object.entries(run.acts).map(([hook, value]) => [hook, { shape: value.shape, data: value.data() }]),
+      );
       run.dispose();
       return () => {
         model.dispose();
@@ -73,7 +74,9 @@ describe.each(BACKEND_NAMES)('run on %s', (backend) => {
       const { dim: D, experts } = model.config;
       const { count: E, perToken: k, sharedDim } = experts!;
       for (const layer of mixtures()) {
-        const [ids, weights, out] = ['hook_expert_indices', 'hook_topk_weights', 'hook_expert_out'].map((hook) => at(layer, `mlp.${hook}`)); // prettier-ignore
+        const [ids, weights, out] = ['hook_expert_indices', 'hook_topk_weights', 'hook_expert_out'].map((hook) =>
+          at(layer, `mlp.${hook}`),
+        );
         const shared = sharedDim > 0 ? at(layer, 'mlp.shared.hook_out') : new Float32Array(T * D);
         const mixed = shared.map((x, i) => {
           const [row, column] = [Math.floor(i / D), i % D];
@@ -91,7 +94,9 @@ describe.each(BACKEND_NAMES)('run on %s', (backend) => {
         // Each expert's rows, and where their outputs went.
         for (let expert = 0; expert < E; expert++) {
           const rows = [...at(layer, `mlp.experts.${expert}.hook_token_index`)];
-          expect(rows).toEqual([...ids.keys()].filter((slot) => ids[slot] === expert).map((slot) => Math.floor(slot / k))); // prettier-ignore
+          expect(rows).toEqual(
+            [...ids.keys()].filter((slot) => ids[slot] === expert).map((slot) => Math.floor(slot / k)),
+          );
           const own = at(layer, `mlp.experts.${expert}.hook_out`);
           rows.forEach((row, i) => {
             const slot = row * k + [...ids.subarray(row * k, (row + 1) * k)].indexOf(expert);
@@ -113,8 +118,14 @@ describe.each(BACKEND_NAMES)('run on %s', (backend) => {
         const groups = (acts as Partial<typeof acts>)[`blocks.${layer}.mlp.router.hook_group_indices`];
         const groupSize = groups && E / (name === 'deepseek_v3_fp8' ? 2 : 4);
         for (let row = 0; row < T; row++) {
-          const open = (expert: number): boolean => groups === undefined || [...groups.data.subarray(row * groups.shape[1], (row + 1) * groups.shape[1])].includes(Math.floor(expert / groupSize!)); // prettier-ignore
-          const ranked = Array.from({ length: E }, (_, expert) => expert).filter(open).sort((a, b) => scores[row * E + b] - scores[row * E + a]); // prettier-ignore
+          const open = (expert: number): boolean =>
+            groups === undefined ||
+            [...groups.data.subarray(row * groups.shape[1], (row + 1) * groups.shape[1])].includes(
+              Math.floor(expert / groupSize!),
+            );
+          const ranked = Array.from({ length: E }, (_, expert) => expert)
+            .filter(open)
+            .sort((a, b) => scores[row * E + b] - scores[row * E + a]);
           expect([...at(layer, 'mlp.hook_expert_indices').subarray(row * k, (row + 1) * k)]).toEqual(
             ranked.slice(0, k),
           );
@@ -131,7 +142,9 @@ describe.each(BACKEND_NAMES)('run on %s', (backend) => {
       for (let layer = 0; layer < model.config.nLayers; layer++) {
         const pattern = at(layer, 'attn.hook_pattern');
         const sink = attentionSinks ? at(layer, 'attn.hook_sink_prob') : undefined;
-        const [q, k] = latent ? [at(layer, 'attn.hook_q'), at(layer, 'attn.hook_k')] : [at(layer, 'attn.hook_rot_q'), at(layer, 'attn.hook_rot_k')]; // prettier-ignore
+        const [q, k] = latent
+          ? [at(layer, 'attn.hook_q'), at(layer, 'attn.hook_k')]
+          : [at(layer, 'attn.hook_rot_q'), at(layer, 'attn.hook_rot_k')];
         const scores = at(layer, 'attn.hook_attn_scores');
         for (let row = 0; row < H * T; row++) {
           const [head, t] = [Math.floor(row / T), row % T];
@@ -156,7 +169,10 @@ describe.each(BACKEND_NAMES)('run on %s', (backend) => {
       const { rank: r, nopeDim: dn, ropeDim: dr, valueDim: dv, absorbed } = latent;
       for (let layer = 0; layer < model.config.nLayers; layer++) {
         const [q, nope, rope] = ['hook_q', 'hook_q_nope', 'hook_q_rope'].map((hook) => at(layer, `attn.${hook}`));
-        const joined = Array.from({ length: T * H }, (_, i) => [...nope.subarray(i * dn, (i + 1) * dn), ...rope.subarray(i * dr, (i + 1) * dr)]).flat(); // prettier-ignore
+        const joined = Array.from({ length: T * H }, (_, i) => [
+          ...nope.subarray(i * dn, (i + 1) * dn),
+          ...rope.subarray(i * dr, (i + 1) * dr),
+        ]).flat();
         expect([...q]).toEqual(joined);
         // z is the mixture of the shown values by the shown pattern.
         const [pattern, v, z] = ['hook_pattern', 'hook_v', 'hook_z'].map((hook) => at(layer, `attn.${hook}`));
@@ -167,12 +183,20 @@ describe.each(BACKEND_NAMES)('run on %s', (backend) => {
             for (let s = 0; s <= t; s++) sum += pattern[(head * T + t) * T + s] * value(s, head, i);
             return sum;
           });
-        expectClose(z, mix(dv, (s, head, i) => v[(s * H + head) * dv + i]), 'z'); // prettier-ignore
+        expectClose(
+          z,
+          mix(dv, (s, head, i) => v[(s * H + head) * dv + i]),
+          'z',
+        );
         if (!absorbed) continue;
         const cached = at(layer, 'kv.hook_latent');
         expect(cached).toEqual(at(layer, 'attn.hook_kv_latent'));
         expect(at(layer, 'kv.hook_rope')).toEqual(at(layer, 'attn.hook_k_rope'));
-        expectClose(at(layer, 'attn.hook_ctx_latent'), mix(r, (s, _, i) => cached[s * r + i]), 'ctx'); // prettier-ignore
+        expectClose(
+          at(layer, 'attn.hook_ctx_latent'),
+          mix(r, (s, _, i) => cached[s * r + i]),
+          'ctx',
+        );
         // q_absorbed . latent is q_nope . k_nope.
         const [taken, k] = [at(layer, 'attn.hook_q_absorbed'), at(layer, 'attn.hook_k')];
         for (let i = 0; i < T * H; i++) {

@@ -37,12 +37,27 @@ describe('the first number that is not finite', () => {
 
   it('is told by hook, value and place', () => {
     expect(found([['out', [2, 3], [0, 1, 2, 3, 4, 5]]])).toBeUndefined();
-    expect(found([['out', [2, 3], [0, 1, 2, 3, NaN, Infinity]]])).toEqual({ hook: 'out', value: NaN, at: [1, 1], byEdit: false }); // prettier-ignore
-    expect(found([['out', [2, 3], [0, 1, 2, 3, 4, -Infinity]], ['out', [1, 1], [NaN]]])).toEqual({ hook: 'out', value: -Infinity, at: [1, 2], byEdit: false }); // prettier-ignore
+    expect(found([['out', [2, 3], [0, 1, 2, 3, NaN, Infinity]]])).toEqual({
+      hook: 'out',
+      value: NaN,
+      at: [1, 1],
+      byEdit: false,
+    });
+    expect(
+      found([
+        ['out', [2, 3], [0, 1, 2, 3, 4, -Infinity]],
+        ['out', [1, 1], [NaN]],
+      ]),
+    ).toEqual({ hook: 'out', value: -Infinity, at: [1, 2], byEdit: false });
   });
 
   it('is not looked for in what is computed from other activations, nor in what the model does not have', () => {
-    expect(found([['entropy', [1, 1], [NaN]], ['other', [1, 1], [NaN]]])).toBeUndefined(); // prettier-ignore
+    expect(
+      found([
+        ['entropy', [1, 1], [NaN]],
+        ['other', [1, 1], [NaN]],
+      ]),
+    ).toBeUndefined();
   });
 
   // Two heads, the queries at positions 1 and 2, keys 0 to 2.

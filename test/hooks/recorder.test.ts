@@ -90,7 +90,13 @@ describe('an activation of a prompt in two chunks, of two rows and of one', () =
 describe('a recorder', () => {
   expectNothingLeft(() => backend);
 
-  const hooks = [0, 1].map((layer): Hook => ({ name: `blocks.${layer}.hook_a`, axes: 'n', meaning: '', layer, holdsRows: true })); // prettier-ignore
+  const hooks = [0, 1].map((layer): Hook => ({
+    name: `blocks.${layer}.hook_a`,
+    axes: 'n',
+    meaning: '',
+    layer,
+    holdsRows: true,
+  }));
 
   it('stacks the layers of a glob, and begins a new text when it has handed over', () => {
     const recorder = new Recorder(['blocks.*.hook_a', 'blocks.1.hook_a'], registryOf(hooks));

@@ -98,7 +98,10 @@ describe.each(TESTED_BACKENDS)('run on %s', (backend) => {
 
       it('goes on with what an edit gives back, as a tensor or as numbers', () => {
         const plain = model.run(TOKENS);
-        const silenced = model.run(TOKENS, { capture: ['blocks.1.hook_resid_mid', 'blocks.1.hook_resid_pre'], edit: { 'blocks.1.hook_attn_out': (x) => x.mul(0) } }); // prettier-ignore
+        const silenced = model.run(TOKENS, {
+          capture: ['blocks.1.hook_resid_mid', 'blocks.1.hook_resid_pre'],
+          edit: { 'blocks.1.hook_attn_out': (x) => x.mul(0) },
+        });
         expect(silenced.acts['blocks.1.hook_resid_mid'].data()).toEqual(
           silenced.acts['blocks.1.hook_resid_pre'].data(),
         );
@@ -122,10 +125,16 @@ describe.each(TESTED_BACKENDS)('run on %s', (backend) => {
       });
 
       it('refuses names it does not have, and edits of the wrong shape', () => {
-        expect(() => model.run(TOKENS, { capture: ['blocks.0.attn.hook_patern'] })).toThrow(/no hook "blocks\.0\.attn\.hook_patern".*blocks\.0\.attn\.hook_pattern/); // prettier-ignore
+        expect(() => model.run(TOKENS, { capture: ['blocks.0.attn.hook_patern'] })).toThrow(
+          /no hook "blocks\.0\.attn\.hook_patern".*blocks\.0\.attn\.hook_pattern/,
+        );
         expect(() => model.run(TOKENS, { capture: ['blocks.99.hook_resid_pre'] })).toThrow(/no hook/);
-        expect(() => model.run(TOKENS, { edit: { hook_embed: (x) => Tensor.from(x.backend, [1, 2]) } })).toThrow(/hook_embed.*\[2\]/); // prettier-ignore
-        const onlyQwen = () => { model.run(TOKENS, { capture: ['blocks.0.attn.hook_q_normed'] }).dispose(); }; // prettier-ignore
+        expect(() => model.run(TOKENS, { edit: { hook_embed: (x) => Tensor.from(x.backend, [1, 2]) } })).toThrow(
+          /hook_embed.*\[2\]/,
+        );
+        const onlyQwen = () => {
+          model.run(TOKENS, { capture: ['blocks.0.attn.hook_q_normed'] }).dispose();
+        };
         if (name === 'qwen3') onlyQwen();
         else expect(onlyQwen).toThrow(/no hook/);
       });

@@ -69,7 +69,12 @@ describe('probabilities', () => {
   test.each([-1e4, 1e4])('are the same %d higher, whatever truncates them', (shift) => {
     const even = Float32Array.of(3, 2, 2, -9);
     for (const options of [{}, { topP: 0.7 }, { minP: 0.3 }, { typicalP: 0.5 }, { topK: 2 }])
-      expect(probabilities(even.map((x) => x + shift), options)).toEqual(probabilities(even, options)); // prettier-ignore
+      expect(
+        probabilities(
+          even.map((x) => x + shift),
+          options,
+        ),
+      ).toEqual(probabilities(even, options));
   });
 
   test('selection agrees with a full sort over a large vocabulary with many ties', () => {

@@ -228,7 +228,6 @@ export function expectAsTransformers(
       [0, 'attentions_first'],
       [layers - 1, 'attentions_last'],
     ] as const)
-      // prettier-ignore
       wanted.set(`blocks.${layer}.attn.hook_pattern`, [expected(name).data, ATTENTIONS]);
   const listed = model.network.hooks.map(({ name }) => name);
   expect(listed, 'the hooks that are compared').toEqual(expect.arrayContaining([...wanted.keys()]));

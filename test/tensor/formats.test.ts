@@ -76,7 +76,11 @@ describe.each(DECODED)('format $name', (format, digest, overflow) => {
     const largest = positive.at(-1)!;
     const half = (largest - positive.at(-2)!) / 2;
     expect([...round(format, [NaN, Infinity, -Infinity, step(largest + half, -1), largest + half])]).toEqual([
-      NaN, overflow, -overflow, largest, format === f8E4m3 ? largest : overflow,
-    ]); // prettier-ignore
+      NaN,
+      overflow,
+      -overflow,
+      largest,
+      format === f8E4m3 ? largest : overflow,
+    ]);
   });
 });

@@ -51,7 +51,11 @@ describe('scope', () => {
   it('frees when the body throws, and the scope outside goes on', () => {
     scope('outer', () => {
       const mine = tensor(1);
-      expect(() => scope('inner', () => { throw new Error(String(tensor(2).data()[0])); })).toThrow('2'); // prettier-ignore
+      expect(() =>
+        scope('inner', () => {
+          throw new Error(String(tensor(2).data()[0]));
+        }),
+      ).toThrow('2');
       expect(mine.disposed).toBe(false);
       expect(liveTensors()).toBeGreaterThan(0);
       expect(tensor(3).disposed).toBe(false);
@@ -108,25 +112,55 @@ describe('scope', () => {
   });
 
   it.each<[string, (x: Tensor) => void, string]>([
-    ['a named scope', (x) => { scope('blocks.3', () => { scope('attn', () => void release(keep(x))); }); }, 'f32 [2] was freed at the end of scope "blocks.3.attn": return it from the scope, or keep() it.'],
-    ['a scope without a name', (x) => { scope('', () => void release(keep(x))); }, 'f32 [2] was freed at the end of an unnamed scope: return it from the scope, or keep() it.'],
-    ['dispose', (x) => { x.dispose(); x.dispose(); }, 'f32 [2] was freed by dispose().'],
+    [
+      'a named scope',
+      (x) => {
+        scope('blocks.3', () => {
+          scope('attn', () => void release(keep(x)));
+        });
+      },
+      'f32 [2] was freed at the end of scope "blocks.3.attn": return it from the scope, or keep() it.',
+    ],
+    [
+      'a scope without a name',
+      (x) => {
+        scope('', () => void release(keep(x)));
+      },
+      'f32 [2] was freed at the end of an unnamed scope: return it from the scope, or keep() it.',
+    ],
+    [
+      'dispose',
+      (x) => {
+        x.dispose();
+        x.dispose();
+      },
+      'f32 [2] was freed by dispose().',
+    ],
   ])('an error about a freed tensor says that %s freed it', (_, free, message) => {
     const x = tensor(1, 2);
     free(x);
-    const uses = [(): unknown => x.data(), (): unknown => x.add(1), (): unknown => x.reshape([1, 2]), (): unknown => x.integers()];
+    const uses = [
+      (): unknown => x.data(),
+      (): unknown => x.add(1),
+      (): unknown => x.reshape([1, 2]),
+      (): unknown => x.integers(),
+    ];
     for (const use of uses) {
       const error = caught(() => scope('', use));
       expect(error).toBeInstanceOf(DisposedError);
       expect(error.message).toBe(message);
     }
-  }); // prettier-ignore
+  });
 });
 
 describe('printing a tensor', () => {
   it.each<[string, Tensor, string]>([
     ['numbers', tensor(1, -2.5, 0.123456), 'Tensor f32 [3] min -2.5 max 1 mean -0.4588 NaN 0 | 1 -2.5 0.1235'],
-    ['more than fit', Tensor.from(backend, [1, 2, 3, 4, 5, 6], [2, 3]), 'Tensor f32 [2, 3] min 1 max 6 mean 3.5 NaN 0 | 1 2 3 4 …'],
+    [
+      'more than fit',
+      Tensor.from(backend, [1, 2, 3, 4, 5, 6], [2, 3]),
+      'Tensor f32 [2, 3] min 1 max 6 mean 3.5 NaN 0 | 1 2 3 4 …',
+    ],
     ['some NaN', tensor(NaN, 2, 4), 'Tensor f32 [3] min 2 max 4 mean 3 NaN 1 | NaN 2 4'],
     ['only NaN', tensor(NaN, NaN), 'Tensor f32 [2] NaN 2 | NaN NaN'],
     ['infinite', tensor(-Infinity, 1), 'Tensor f32 [2] min -Infinity max 1 mean -Infinity NaN 0 | -Infinity 1'],
@@ -140,7 +174,7 @@ describe('printing a tensor', () => {
     expect(inspect({ deep: [x] })).toContain(line);
     x.dispose();
     expect(inspect(x)).toMatch(/^Tensor \w+ \[[\d, ]*\] freed$/);
-  }); // prettier-ignore
+  });
 });
 
 function caught(body: () => unknown): Error {

@@ -198,7 +198,13 @@ describe('think', () => {
 describe('channelParser', () => {
   it('announces a message with an empty span when its header equals the last one', () => {
     const parser = channelParser('harmony');
-    const pieces = ['<|channel|>analysis<|mess', 'age|>', 'a', 'b<|end|><|start|>assistant<|channel|>analysis<|message|>c', 'd']; // prettier-ignore
+    const pieces = [
+      '<|channel|>analysis<|mess',
+      'age|>',
+      'a',
+      'b<|end|><|start|>assistant<|channel|>analysis<|message|>c',
+      'd',
+    ];
     expect(pieces.map((piece) => parser.push(piece))).toEqual([
       [],
       [analysis('')],
@@ -211,7 +217,12 @@ describe('channelParser', () => {
 
   it('holds back only text that may become a marker', () => {
     const parser = channelParser('think');
-    const shown = Array.from('a <b> <thin> ').map((piece) => parser.push(piece).map(({ content }) => content).join('')); // prettier-ignore
+    const shown = Array.from('a <b> <thin> ').map((piece) =>
+      parser
+        .push(piece)
+        .map(({ content }) => content)
+        .join(''),
+    );
     expect(shown).toEqual(['a', ' ', '', '<b', '>', ' ', '', '', '', '', '', '<thin>', ' ']);
   });
 

@@ -53,7 +53,8 @@ describe.each(TESTED_BACKENDS)('generate on %s', (backend) => {
     });
 
     it('gives the same tokens for the same seed, and others for another', async () => {
-      const sample = async (seed: number) => ids(await collect(model, PROMPT, { temperature: 1, seed, maxTokens: 24, ignoreEos: true })); // prettier-ignore
+      const sample = async (seed: number) =>
+        ids(await collect(model, PROMPT, { temperature: 1, seed, maxTokens: 24, ignoreEos: true }));
       expect(await sample(7)).toEqual(await sample(7));
       expect(await sample(7)).not.toEqual(await sample(8));
     });
@@ -117,7 +118,10 @@ describe.each(TESTED_BACKENDS)('generate on %s', (backend) => {
       for await (const { acts } of model.generate(PROMPT, options))
         shapes.push(Object.values(acts ?? {}).map(({ shape }) => shape));
       const { dim, vocabSize, nLayers } = model.config;
-      const step = [[nLayers, 1, dim], [1, vocabSize]]; // prettier-ignore
+      const step = [
+        [nLayers, 1, dim],
+        [1, vocabSize],
+      ];
       expect(shapes).toEqual([
         [
           [nLayers, PROMPT.length, dim],
@@ -130,12 +134,17 @@ describe.each(TESTED_BACKENDS)('generate on %s', (backend) => {
     });
 
     it('ends with an error that names the layer where NaN began', async () => {
-      const edit = { 'blocks.1.hook_mlp_out': ({ shape }: { shape: readonly number[] }) => new Float32Array(shape[0] * shape[1]).fill(NaN) }; // prettier-ignore
+      const edit = {
+        'blocks.1.hook_mlp_out': ({ shape }: { shape: readonly number[] }) =>
+          new Float32Array(shape[0] * shape[1]).fill(NaN),
+      };
       await expect(collect(model, PROMPT, { ...GREEDY, edit })).rejects.toThrow(/NaN.*blocks\.1\./);
     });
 
     it('stops on abort, at once and in the middle, and is right afterwards', async () => {
-      await expect(collect(model, PROMPT, { ...GREEDY, signal: AbortSignal.abort(new Error('gone')) })).rejects.toThrow('gone'); // prettier-ignore
+      await expect(collect(model, PROMPT, { ...GREEDY, signal: AbortSignal.abort(new Error('gone')) })).rejects.toThrow(
+        'gone',
+      );
       const controller = new AbortController();
       const seen: number[] = [];
       const run = async (): Promise<void> => {

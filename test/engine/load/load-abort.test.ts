@@ -89,7 +89,6 @@ describe.each(BACKEND_NAMES)('a load that ends in the middle, on %s', (name) => 
 
 describe('models of one process', () => {
   it.each(BACKEND_NAMES)('share a backend, so that activations go from one to another, on %s', async (backend) => {
-    // prettier-ignore
     using a = await load(modelFolder('llama_gqa_tied'), { backend });
     using b = await load(modelFolder('llama_gqa_tied'), { backend });
     expect(a.backend).toBe(b.backend);

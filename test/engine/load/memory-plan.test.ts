@@ -266,7 +266,15 @@ describe('hostile configurations', () => {
   });
 
   it('weights larger than the machine are refused before one is read', async () => {
-    const out = altered('sparse', { hidden_size: 2 ** 16, num_attention_heads: 2 ** 12, num_key_value_heads: 1, vocab_size: 2 ** 22, intermediate_size: 1, num_hidden_layers: 1, tie_word_embeddings: true }); // prettier-ignore
+    const out = altered('sparse', {
+      hidden_size: 2 ** 16,
+      num_attention_heads: 2 ** 12,
+      num_key_value_heads: 1,
+      vocab_size: 2 ** 22,
+      intermediate_size: 1,
+      num_hidden_layers: 1,
+      tie_word_embeddings: true,
+    });
     const D = 2 ** 16;
     const shapes: Record<string, number[]> = {
       'model.embed_tokens.weight': [2 ** 22, D],

@@ -72,7 +72,11 @@ describe.each(BACKENDS)('%s', (_, create) => {
       using cache = sliding.newCache();
       sliding.run(text.slice(0, 12), cache);
       for (const length of [1, 6, 11])
-        expect(() => { cache.truncate(length); }).toThrow(new RegExp(`truncate: the sliding window keeps 8 of 12 tokens, and what position ${length} sees is gone`)); // prettier-ignore
+        expect(() => {
+          cache.truncate(length);
+        }).toThrow(
+          new RegExp(`truncate: the sliding window keeps 8 of 12 tokens, and what position ${length} sees is gone`),
+        );
       cache.truncate(12);
       expectNear(
         sliding.run([5], cache),
@@ -94,7 +98,10 @@ describe.each(BACKENDS)('%s', (_, create) => {
           /append: a forward pass was interrupted while it overwrote the sliding window/,
         );
         expect(() => cache.fork()).toThrow(/fork: a forward pass was interrupted/);
-        for (const length of [3, done]) expect(() => { cache.truncate(length); }, `to ${length} of ${done}`).toThrow(VitrineError); // prettier-ignore
+        for (const length of [3, done])
+          expect(() => {
+            cache.truncate(length);
+          }, `to ${length} of ${done}`).toThrow(VitrineError);
         cache.truncate(0);
         expectNear(sliding.run(text, cache, 9), sliding.fresh(text), NEAR, 'from the start');
       }
@@ -109,7 +116,9 @@ describe.each(BACKENDS)('%s', (_, create) => {
     cache.release(first);
     const second = cache.use('two', layout);
     cache.release(first);
-    expect(() => { cache.truncate(0); }).toThrow(/^KvCache\.truncate: two is using the cache\./); // prettier-ignore
+    expect(() => {
+      cache.truncate(0);
+    }).toThrow(/^KvCache\.truncate: two is using the cache\./);
     cache.release(second);
     cache.truncate(0);
     expect(() => cache.use('last', [...layout])).toThrow(/^last: the cache was made by another model/);
@@ -145,7 +154,7 @@ describe.each(BACKENDS)('%s', (_, create) => {
       const cache = full.newCache();
       full.run(text.slice(0, 5), cache);
       const spoil = { wants: (at: string) => at.includes('hook_write'), visit: (_: string, value: Tensor): Tensor => value.mul(NaN) };
-      observe([spoil], () => { interrupt(full, text.slice(5, 20), cache); }); // prettier-ignore
+      observe([spoil], () => { interrupt(full, text.slice(5, 20), cache); });
       const going = recover(cache);
       const { length } = going;
       expectNear(full.run([9], going), full.fresh([...text.slice(0, length), 9]).slice(-vocabSize), NEAR, 'going on');
@@ -166,14 +175,14 @@ describe.each(BACKENDS)('%s', (_, create) => {
         cache.truncate(0);
       },
     ])
-      // prettier-ignore
       expect(use).toThrow(DisposedError);
     expect(() => cache.fork()).toThrow('KvCache.fork: the cache was disposed of. Make one with newCache().');
   });
 
   describe('a layer whose values are the first numbers of its keys', () => {
     const layout = { nKvHeads: 1, keyDim: 6, valueDim: 0, window: Infinity };
-    const rowsOf = (from: number, count: number): Float32Array => Float32Array.from({ length: count * 6 }, (_, i) => from * 6 + i); // prettier-ignore
+    const rowsOf = (from: number, count: number): Float32Array =>
+      Float32Array.from({ length: count * 6 }, (_, i) => from * 6 + i);
 
     /** Appends rows of tokens, and gives what is then attended to, `[length, 6]`. */
     const append = (cache: KvCache, count: number): number[] => {

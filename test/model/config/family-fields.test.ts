@@ -116,9 +116,19 @@ describe('what a config leaves out is what transformers assumes', () => {
     expect(config.windows).toEqual([8, 8, 8, 8]);
     const types = ['full_attention', 'sliding_attention', 'sliding_attention', 'full_attention'];
     const rope_scaling = { rope_type: 'linear', factor: 8 };
-    const mixed = await resolved('gemma3_text', { ...absent, sliding_window_pattern: 2, layer_types: types, rope_scaling }); // prettier-ignore
+    const mixed = await resolved('gemma3_text', {
+      ...absent,
+      sliding_window_pattern: 2,
+      layer_types: types,
+      rope_scaling,
+    });
     expect(mixed.windows).toEqual([Infinity, 8, 8, Infinity]);
-    expect(mixed.ropes.map((rope) => [rope?.theta, rope?.scaling.type])).toEqual([[1e6, 'linear'], [1e4, 'default'], [1e4, 'default'], [1e6, 'linear']]); // prettier-ignore
+    expect(mixed.ropes.map((rope) => [rope?.theta, rope?.scaling.type])).toEqual([
+      [1e6, 'linear'],
+      [1e4, 'default'],
+      [1e4, 'default'],
+      [1e6, 'linear'],
+    ]);
   });
 
   it('SmolLM3: every fourth layer does not turn, and only these slide', async () => {
@@ -127,14 +137,22 @@ describe('what a config leaves out is what transformers assumes', () => {
     expect(config.ropes.map((rope) => rope?.theta)).toEqual([2e6, 2e6, 2e6, undefined]);
     expect(config.windows).toEqual([Infinity, Infinity, Infinity, 8]);
     expect((await resolved('smollm3', { sliding_window: 8 })).windows).toEqual(new Array(4).fill(Infinity));
-    expect((await resolved('smollm3', { no_rope_layers: null, no_rope_layer_interval: 2 })).ropes.map((rope) => rope !== undefined)).toEqual([true, false, true, false]); // prettier-ignore
+    expect(
+      (await resolved('smollm3', { no_rope_layers: null, no_rope_layer_interval: 2 })).ropes.map(
+        (rope) => rope !== undefined,
+      ),
+    ).toEqual([true, false, true, false]);
   });
 
   it('Phi-3: older names of longrope, and 4096 as the original context', async () => {
     const factors = new Array<number>(8).fill(1);
     for (const type of ['longrope', 'su', 'yarn']) {
       const rope_scaling = { type, short_factor: factors, long_factor: factors };
-      const { ropes } = await resolved('phi3', { original_max_position_embeddings: undefined, max_position_embeddings: 131072, rope_scaling }); // prettier-ignore
+      const { ropes } = await resolved('phi3', {
+        original_max_position_embeddings: undefined,
+        max_position_embeddings: 131072,
+        rope_scaling,
+      });
       const { scaling } = ropes[0]!;
       expect(scaling).toMatchObject({ type: 'longrope', originalMaxPositions: 4096 });
       expect('attentionFactor' in scaling && scaling.attentionFactor).toBeCloseTo(1.190238071, 8);
@@ -156,7 +174,9 @@ describe('what a config leaves out is what transformers assumes', () => {
   it('Qwen3-MoE: the number of experts by either of its names', async () => {
     const config = await resolved('qwen3_moe', { num_experts: undefined, num_local_experts: 8 });
     expect(config.experts?.count).toBe(8);
-    await expect(resolved('qwen3_moe', { num_experts: undefined, num_local_experts: 4 })).rejects.toThrow(/mlp\.gate\.weight: expected \[4, /); // prettier-ignore
+    await expect(resolved('qwen3_moe', { num_experts: undefined, num_local_experts: 4 })).rejects.toThrow(
+      /mlp\.gate\.weight: expected \[4, /,
+    );
   });
 
   it('GPT-2: an MLP four times as wide', async () => {
@@ -168,7 +188,9 @@ describe('what a config leaves out is what transformers assumes', () => {
 /** The same files with other tensor names, and more tensors than the text model has. */
 function renamed(files: ModelFiles, name: (own: string) => string, config: Changes): ModelFiles {
   const own = new Map([...files.checkpoint.tensors.keys()].map((key) => [name(key), key]));
-  const extra = [...own.keys()].map((key) => key.startsWith('model.') ? 'model.vision_tower.layer.weight' : 'vision_tower.layer.weight'); // prettier-ignore
+  const extra = [...own.keys()].map((key) =>
+    key.startsWith('model.') ? 'model.vision_tower.layer.weight' : 'vision_tower.layer.weight',
+  );
   const entry = [...files.checkpoint.tensors.values()][0];
   const checkpoint: Checkpoint = {
     tensors: new Map([
@@ -215,27 +237,63 @@ describe('the text half of a model that also sees', () => {
   it.each<[string, string, (config: Changes) => Changes]>([
     ['gemma3', 'gemma3_text', (config) => ({ model_type: 'gemma3', ...nested(config) })],
     ['mistral3', 'mistral_sliding', (config) => ({ model_type: 'mistral3', ...nested(config) })],
-    ['llava, whose half has no type', 'llama_untied', (config) => ({ model_type: 'llava', ...nested({ ...config, model_type: undefined }) })],
+    [
+      'llava, whose half has no type',
+      'llama_untied',
+      (config) => ({ model_type: 'llava', ...nested({ ...config, model_type: undefined }) }),
+    ],
     ['a model that nobody knows', 'smollm3', (config) => ({ model_type: 'smolvlm9', ...nested(config) })],
-    ['Qwen2.5-VL', 'qwen2', (config) => ({ model_type: 'qwen2_5_vl', ...nested({ ...config, model_type: 'qwen2_5_vl_text', rope_scaling: { type: 'mrope', mrope_section: [2, 3, 3] } }) })],
-    ['Qwen2-VL as it was published, all fields at the top', 'qwen2', (config) => ({ ...config, model_type: 'qwen2_vl', vision_config: {}, rope_scaling: { type: 'mrope', mrope_section: [2, 3, 3] } })],
-    ['Qwen3-VL', 'qwen3', (config) => ({ model_type: 'qwen3_vl', ...nested({ ...config, model_type: 'qwen3_vl_text' }) })],
+    [
+      'Qwen2.5-VL',
+      'qwen2',
+      (config) => ({
+        model_type: 'qwen2_5_vl',
+        ...nested({
+          ...config,
+          model_type: 'qwen2_5_vl_text',
+          rope_scaling: { type: 'mrope', mrope_section: [2, 3, 3] },
+        }),
+      }),
+    ],
+    [
+      'Qwen2-VL as it was published, all fields at the top',
+      'qwen2',
+      (config) => ({
+        ...config,
+        model_type: 'qwen2_vl',
+        vision_config: {},
+        rope_scaling: { type: 'mrope', mrope_section: [2, 3, 3] },
+      }),
+    ],
+    [
+      'Qwen3-VL',
+      'qwen3',
+      (config) => ({ model_type: 'qwen3_vl', ...nested({ ...config, model_type: 'qwen3_vl_text' }) }),
+    ],
   ])('%s: gives the logits of %s', async (_, model, change) => {
     const backend = new ReferenceBackend();
     const files = await openFolder(modelFolder(model));
-    const loaded = await loadNetwork(renamed(files, (name) => `language_model.${name}`, change(files.config)), backend, { weights: 'f32' });
+    const loaded = await loadNetwork(
+      renamed(files, (name) => `language_model.${name}`, change(files.config)),
+      backend,
+      { weights: 'f32' },
+    );
     const expected = await readExpected(model);
     const runner = Runner.of(backend, loaded);
     expectAsTransformers(runner, expected);
     runner.dispose();
     await files.checkpoint.close();
-  }); // prettier-ignore
+  });
 
   it('takes the sizes of the class where text_config has none', async () => {
     const files = await openFolder(modelFolder('gemma3_text'));
     const config = { model_type: 'gemma3', text_config: { hidden_size: 64 } };
-    expect(() => planNetwork(renamed(files, (name) => `language_model.${name}`, config))).toThrow(/embed_tokens\.weight: expected \[262208, 64\]/); // prettier-ignore
-    expect(() => planNetwork({ ...files, config: { model_type: 'gemma3' } })).toThrow(/text_config must be an object, got nothing/); // prettier-ignore
+    expect(() => planNetwork(renamed(files, (name) => `language_model.${name}`, config))).toThrow(
+      /embed_tokens\.weight: expected \[262208, 64\]/,
+    );
+    expect(() => planNetwork({ ...files, config: { model_type: 'gemma3' } })).toThrow(
+      /text_config must be an object, got nothing/,
+    );
     await files.checkpoint.close();
   });
 });

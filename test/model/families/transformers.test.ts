@@ -52,7 +52,12 @@ describe.each(BACKENDS)('%s', (backendName, create) => {
 
     it('gives the hidden states, attention patterns, logits and perplexity of transformers', () => {
       const logits = expectAsTransformers(model, expected);
-      const nll = ids.slice(1).reduce((sum, id, i) => sum + negativeLogProbability(logits.subarray(i * vocabSize, (i + 1) * vocabSize), id), 0); // prettier-ignore
+      const nll = ids
+        .slice(1)
+        .reduce(
+          (sum, id, i) => sum + negativeLogProbability(logits.subarray(i * vocabSize, (i + 1) * vocabSize), id),
+          0,
+        );
       expect(Math.abs(nll - (readMeta(name).nll_sum as number))).toBeLessThan(NLL);
     });
 
@@ -77,7 +82,9 @@ describe.each(BACKENDS)('%s', (backendName, create) => {
       const { shape, data } = expected('batch_ids');
       const mask = expected('batch_mask').data;
       const width = shape[1];
-      const prompts = Array.from({ length: shape[0] }, (_, row) => [...data].slice(row * width, (row + 1) * width).filter((_, i) => mask[row * width + i] === 1)); // prettier-ignore
+      const prompts = Array.from({ length: shape[0] }, (_, row) =>
+        [...data].slice(row * width, (row + 1) * width).filter((_, i) => mask[row * width + i] === 1),
+      );
       const caches = prompts.map(() => model.newCache());
       const sequences = prompts.map((tokens, i) => ({ tokens: Int32Array.from(tokens), cache: caches[i] }));
       expectNear(model.step(sequences, 'last'), expected('batch_logits').data, LOGITS, 'batch logits');
@@ -86,7 +93,9 @@ describe.each(BACKENDS)('%s', (backendName, create) => {
       const joining = model.newCache();
       const next = prompts.map((_, i) => ({ tokens: Int32Array.of(5 + i), cache: caches[i] })).reverse();
       const together = model.step([...next, { tokens: Int32Array.of(7, 8), cache: joining }], 'last');
-      const alone = [...prompts.map((tokens, i) => [...tokens, 5 + i]).reverse(), [7, 8]].map((tokens) => model.fresh(tokens).slice(-vocabSize)); // prettier-ignore
+      const alone = [...prompts.map((tokens, i) => [...tokens, 5 + i]).reverse(), [7, 8]].map((tokens) =>
+        model.fresh(tokens).slice(-vocabSize),
+      );
       // The base of dynamic scaling is that of the step, so a text run in one go is another one.
       if (name !== 'llama_rope_dynamic')
         expectNear(together, Float32Array.from(alone.flatMap((row) => [...row])), LOGITS, 'second step');
@@ -180,7 +189,10 @@ describe.each(BACKENDS)('%s', (backendName, create) => {
       used.run(ids.slice(0, 12), cache);
       const doubled = new Map<string, Float32Array>();
       const double = (at: string, value: Tensor): Tensor => {
-        doubled.set(at, value.data().map((x) => 2 * x)); // prettier-ignore
+        doubled.set(
+          at,
+          value.data().map((x) => 2 * x),
+        );
         return value.mul(2);
       };
       const kv = (at: string): boolean => at.startsWith('blocks.1.kv.hook_k') || at === 'blocks.1.kv.hook_v';
@@ -188,7 +200,15 @@ describe.each(BACKENDS)('%s', (backendName, create) => {
       for (const tokens of [[20, 21, 22], [23]]) {
         observe([{ wants: kv, visit: double }], () => used.run(tokens, cache));
         const later = new Map<string, Float32Array>();
-        observe([{ wants: (at) => kv(at) || at.endsWith('1.attn.hook_z') || at.endsWith('1.attn.hook_pattern'), visit: (at, value) => void later.set(at, value.data()) }], () => used.run([24], cache)); // prettier-ignore
+        observe(
+          [
+            {
+              wants: (at) => kv(at) || at.endsWith('1.attn.hook_z') || at.endsWith('1.attn.hook_pattern'),
+              visit: (at, value) => void later.set(at, value.data()),
+            },
+          ],
+          () => used.run([24], cache),
+        );
         const window = model.network.config.windows[1];
         const [now, t] = [cache.length, cache.length - 1];
         for (const [at, edited] of doubled) {
@@ -197,7 +217,9 @@ describe.each(BACKENDS)('%s', (backendName, create) => {
           expect(later.get(at)!.slice(visible, t * width), at).toEqual(edited.slice(visible, t * width));
         }
         // Attention reads what is shown: z is the mixture of the shown values by the shown pattern.
-        const [pattern, values, z] = ['attn.hook_pattern', 'kv.hook_v', 'attn.hook_z'].map((at) => later.get(`blocks.1.${at}`)!); // prettier-ignore
+        const [pattern, values, z] = ['attn.hook_pattern', 'kv.hook_v', 'attn.hook_z'].map((at) =>
+          later.get(`blocks.1.${at}`)!,
+        );
         const mixed = Float32Array.from({ length: H * dv }, (_, i) => {
           const [head, column] = [Math.floor(i / dv), i % dv];
           const kvHead = Math.floor(head / (H / K));
@@ -222,7 +244,11 @@ describe.each(BACKENDS)('%s', (backendName, create) => {
               seen.set(at, value.data());
               if (at !== 'blocks.0.attn.hook_pattern') return undefined;
               const [, T, S] = value.shape;
-              return Tensor.from(backend, Float32Array.from({ length: H * T * S }, (_, i) => Number(i % S === Math.floor(i / S) % T)), value.shape); // prettier-ignore
+              return Tensor.from(
+                backend,
+                Float32Array.from({ length: H * T * S }, (_, i) => Number(i % S === Math.floor(i / S) % T)),
+                value.shape,
+              );
             },
           },
         ],

@@ -191,13 +191,33 @@ describe.each(BACKENDS)('%s', (backendName, create) => {
       model.run(randomTokens(9, 500), cache);
       const doubled = new Map<string, Float32Array>();
       const names = ['blocks.1.kv.hook_latent', 'blocks.1.kv.hook_rope'];
-      observe([{ wants: (at) => names.includes(at), visit: (at, value) => { const twice = value.mul(2); doubled.set(at, twice.data()); return twice; } }], () => model.run([4, 5], cache)); // prettier-ignore
-      observe([{ wants: (at) => names.includes(at), visit: (at, value) => {
-        const width = at === names[0] ? r : ropeDim;
-        expect(value.shape).toEqual([12, width]);
-        expect(value.data().slice(0, 11 * width)).toEqual(doubled.get(at));
-        return undefined;
-      } }], () => model.run([6], cache)); // prettier-ignore
+      observe(
+        [
+          {
+            wants: (at) => names.includes(at),
+            visit: (at, value) => {
+              const twice = value.mul(2);
+              doubled.set(at, twice.data());
+              return twice;
+            },
+          },
+        ],
+        () => model.run([4, 5], cache),
+      );
+      observe(
+        [
+          {
+            wants: (at) => names.includes(at),
+            visit: (at, value) => {
+              const width = at === names[0] ? r : ropeDim;
+              expect(value.shape).toEqual([12, width]);
+              expect(value.data().slice(0, 11 * width)).toEqual(doubled.get(at));
+              return undefined;
+            },
+          },
+        ],
+        () => model.run([6], cache),
+      );
       expect(doubled.size).toBe(2);
     });
   });
@@ -228,7 +248,8 @@ describe.each(BACKENDS)('%s', (backendName, create) => {
         expect(weights[row * k + j]).toBeCloseTo((scale * score) / total, 5);
       });
     }
-    const wrong = (at: string, value: Tensor): Tensor | undefined => (at === 'mlp.hook_expert_indices' ? value.cast('f32').add(count) : undefined); // prettier-ignore
+    const wrong = (at: string, value: Tensor): Tensor | undefined =>
+      at === 'mlp.hook_expert_indices' ? value.cast('f32').add(count) : undefined;
     expect(() => seenIn(model, layer, ids, wrong)).toThrow(/expert ids \[6, \d\]: expected whole numbers from 0 to \d/);
   });
 
@@ -252,7 +273,9 @@ async function writeStacked(folder: string): Promise<void> {
   await file.close();
   for (const path of [0, 2].map((layer) => `model.layers.${layer}.mlp.experts`)) {
     const stack = (name: string, shape: number[], members: string[]): void => {
-      const parts = Array.from({ length: 8 }, (_, expert) => members.map((member) => `${path}.${expert}.${member}.weight`)).flat(); // prettier-ignore
+      const parts = Array.from({ length: 8 }, (_, expert) =>
+        members.map((member) => `${path}.${expert}.${member}.weight`),
+      ).flat();
       const data = Uint16Array.from(parts.flatMap((part) => [...(tensors.get(part)!.data as Uint16Array)]));
       for (const part of parts) tensors.delete(part);
       tensors.set(`${path}.${name}`, { dtype: 'BF16', shape, data, toFloat32: () => new Float32Array() });

@@ -78,7 +78,11 @@ describe('inverseFrequencies', () => {
     expect(long.attentionScaling).toBe(short.attentionScaling);
     const given = parseRope({ ...config, rope_scaling: { ...rope_scaling, factor: 1 } }, { ...defaults, headDim: 4 });
     expect(inverseFrequencies(given, 1).attentionScaling).toBe(1);
-    expect([ropeBorder(rope), ropeBorder(parseRope({}, defaults)), ropeBorder(undefined)]).toEqual([4096, Infinity, Infinity]); // prettier-ignore
+    expect([ropeBorder(rope), ropeBorder(parseRope({}, defaults)), ropeBorder(undefined)]).toEqual([
+      4096,
+      Infinity,
+      Infinity,
+    ]);
   });
 
   test('linear divides every frequency', () => {

@@ -4,7 +4,8 @@ import { type Arrangement, plus, rows, transposed } from '../../../src/model/wei
 /** Arranges the numbers of a stored tensor; the result has the shape `wanted`. */
 function arranged(arrangement: Arrangement, stored: Float32Array | Uint16Array, wanted: number[]): number[] {
   const target = new (stored.constructor as typeof Uint16Array)(wanted.reduce((a, b) => a * b));
-  const bytes = (array: Float32Array | Uint16Array): Uint8Array<ArrayBuffer> => new Uint8Array(array.buffer as ArrayBuffer); // prettier-ignore
+  const bytes = (array: Float32Array | Uint16Array): Uint8Array<ArrayBuffer> =>
+    new Uint8Array(array.buffer as ArrayBuffer);
   arrangement.arrange(bytes(stored), bytes(target), wanted, stored.BYTES_PER_ELEMENT);
   return [...target];
 }
@@ -16,7 +17,6 @@ describe('arrangements', () => {
     [33, 70],
     [64, 32],
   ])('transposed: [in, out] becomes [%i, %i], in 2 and 4 bytes', (out, size) => {
-    // prettier-ignore
     expect(transposed.storedShape([out, size])).toEqual([size, out]);
     const stored = Array.from({ length: out * size }, (_, i) => i);
     const expected = stored.map((_, i) => (i % size) * out + Math.floor(i / size));
@@ -43,7 +43,10 @@ describe('arrangements', () => {
   });
 
   it('rows of two bytes may lie anywhere in memory', () => {
-    const [stored, target] = [[9, 1, 2, 3], [0, 0, 0, 0]].map((numbers) => Uint16Array.from(numbers)); // prettier-ignore
+    const [stored, target] = [
+      [9, 1, 2, 3],
+      [0, 0, 0, 0],
+    ].map((numbers) => Uint16Array.from(numbers));
     const behindFirst = ({ buffer }: Uint16Array): Uint8Array => new Uint8Array(buffer, 2);
     rows(Int32Array.of(2, 0, 1)).arrange(behindFirst(stored), behindFirst(target), [3, 1], 2);
     expect([...target]).toEqual([0, 3, 1, 2]);

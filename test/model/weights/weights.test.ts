@@ -64,19 +64,67 @@ describe('weights', () => {
   });
 
   it.each<[string, string, Record<string, unknown>, string[], string[]]>([
-    ['layers beyond num_hidden_layers', 'llama_untied', { num_hidden_layers: 1 }, [], ['9 tensors of layers after the first 1 (num_hidden_layers) not used.']],
-    ['layer types of more layers', 'gemma2', { num_hidden_layers: 1, layer_types: ['full_attention', 'full_attention'] }, [], ['33 tensors of layers after the first 1 (num_hidden_layers) not used.']],
-    ['a layer that predicts further tokens', 'llama_untied', {}, ['model.layers.2.eh_proj.weight', 'model.layers.2.embed_tokens.weight', 'model.layers.2.shared_head.norm.weight'], ['3 tensors of layers after the first 2 (num_hidden_layers) not used.']],
-    ['the head of a classifier', 'llama_untied', {}, ['score.weight'], ['1 tensor outside of the language model not used: score (1).']],
-    ['halves that see and hear', 'llama_untied', {}, ['vision_tower.a.weight', 'vision_tower.b.weight', 'model.visual.patch_embed.proj.weight', 'audio.x'], ['4 tensors outside of the language model not used: vision_tower (2), model.visual (1), audio (1).']],
-    ['factors of a cache in 8 bits', 'llama_untied', {}, ['model.layers.0.self_attn.k_scale', 'model.layers.1.self_attn.v_proj.v_scale'], ['2 tensors with factors of a quantised cache not used: the cache is f32.']],
-    ['buffers that old exports wrote along', 'llama_untied', {}, ['model.layers.0.self_attn.rotary_emb.inv_freq', 'model.rotary_emb.inv_freq'], []],
+    [
+      'layers beyond num_hidden_layers',
+      'llama_untied',
+      { num_hidden_layers: 1 },
+      [],
+      ['9 tensors of layers after the first 1 (num_hidden_layers) not used.'],
+    ],
+    [
+      'layer types of more layers',
+      'gemma2',
+      { num_hidden_layers: 1, layer_types: ['full_attention', 'full_attention'] },
+      [],
+      ['33 tensors of layers after the first 1 (num_hidden_layers) not used.'],
+    ],
+    [
+      'a layer that predicts further tokens',
+      'llama_untied',
+      {},
+      ['model.layers.2.eh_proj.weight', 'model.layers.2.embed_tokens.weight', 'model.layers.2.shared_head.norm.weight'],
+      ['3 tensors of layers after the first 2 (num_hidden_layers) not used.'],
+    ],
+    [
+      'the head of a classifier',
+      'llama_untied',
+      {},
+      ['score.weight'],
+      ['1 tensor outside of the language model not used: score (1).'],
+    ],
+    [
+      'halves that see and hear',
+      'llama_untied',
+      {},
+      ['vision_tower.a.weight', 'vision_tower.b.weight', 'model.visual.patch_embed.proj.weight', 'audio.x'],
+      ['4 tensors outside of the language model not used: vision_tower (2), model.visual (1), audio (1).'],
+    ],
+    [
+      'factors of a cache in 8 bits',
+      'llama_untied',
+      {},
+      ['model.layers.0.self_attn.k_scale', 'model.layers.1.self_attn.v_proj.v_scale'],
+      ['2 tensors with factors of a quantised cache not used: the cache is f32.'],
+    ],
+    [
+      'buffers that old exports wrote along',
+      'llama_untied',
+      {},
+      ['model.layers.0.self_attn.rotary_emb.inv_freq', 'model.rotary_emb.inv_freq'],
+      [],
+    ],
     ['the causal mask', 'gpt2', {}, ['h.0.attn.bias', 'h.1.attn.masked_bias', 'transformer.h.11.attn.bias'], []],
   ])('%s: not used, and told', async (_, name, config, extra, notes) => {
-    const read = await load(name, (tensors) => { for (const tensor of extra) tensors.set(tensor, stored(1)); }, { config });
+    const read = await load(
+      name,
+      (tensors) => {
+        for (const tensor of extra) tensors.set(tensor, stored(1));
+      },
+      { config },
+    );
     expect(read.notes).toEqual(notes);
     for (const tensor of extra) expect(read).not.toContain(tensor);
-  }); // prettier-ignore
+  });
 
   it('what an index does not list counts only where it is needed', async () => {
     const read = await load('llama_untied', (tensors) => {

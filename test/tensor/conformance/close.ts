@@ -33,7 +33,8 @@ export function expectClose(actual: Tensor, expected: F64, tolerance: number, sc
       tolerance === 0 || !Number.isFinite(value)
         ? Object.is(got, Math.fround(value)) || got === Math.fround(value)
         : Math.abs(got - value) <= Math.max(tolerance * size, SMALLEST_NORMAL);
-    if (!right) expect.fail(`[${i}] of [${actual.shape.join(', ')}]: expected ${value} within ${tolerance * size}, got ${got}`); // prettier-ignore
+    if (!right)
+      expect.fail(`[${i}] of [${actual.shape.join(', ')}]: expected ${value} within ${tolerance * size}, got ${got}`);
   });
 }
 

@@ -13,7 +13,10 @@ import { Tensor } from '../../../src/tensor/tensor.ts';
 import { at, build, type F64, random, sum } from '../../support/f64-oracle.ts';
 import { bothWays, expectClose, type Made, tensor, TOLERANCE } from './close.ts';
 
-const list = (rows: readonly (readonly number[])[]): F64 => ({ shape: [rows.length, rows[0].length], values: Float64Array.from(rows.flat()) }); // prettier-ignore
+const list = (rows: readonly (readonly number[])[]): F64 => ({
+  shape: [rows.length, rows[0].length],
+  values: Float64Array.from(rows.flat()),
+});
 
 /** Mixtures of experts and the choice of them, against their formulas. */
 export function experts(backend: Backend): void {
@@ -21,7 +24,14 @@ export function experts(backend: Backend): void {
 
   it('topK: largest first, of equal ones the lower column, NaN before all', () => {
     bothWays((made) => {
-      const x = make(list([[3, 1, 3, 2], [-1, -Infinity, -1, -1], [0, NaN, Infinity, 5]]), made); // prettier-ignore
+      const x = make(
+        list([
+          [3, 1, 3, 2],
+          [-1, -Infinity, -1, -1],
+          [0, NaN, Infinity, 5],
+        ]),
+        made,
+      );
       expect([...topK(x, 3).integers()]).toEqual([0, 2, 3, 0, 2, 3, 1, 2, 3]);
       expect(topK(x, 3)).toMatchObject({ shape: [3, 3], dtype: 'i32' });
     });
@@ -35,11 +45,15 @@ export function experts(backend: Backend): void {
   ] as const)('topGroups by the sum of the best %i, and what then remains', (best, kept) => {
     bothWays((made) => {
       // Three groups of three. Best: 1, 5, 4. Sums of the best two: 1, 4.5, 8; negative numbers stand for themselves.
-      const x = list([[1, -2, 0, -0.5, 5, -3, 4, 4, -9]]); // prettier-ignore
+      const x = list([[1, -2, 0, -0.5, 5, -3, 4, 4, -9]]);
       const ids = topGroups(make(x, made), { groups: 3, kept: 2, best });
       expect([...ids.integers()]).toEqual(best === 1 ? [1, 2] : [2, 1]);
       const limited = onlyGroups(make(x, made), Tensor.from(backend, Int32Array.from(kept), [1, 2]), 3);
-      expectClose(limited, build([1, 9], ([, c]) => (kept.includes(Math.floor(c / 3) as never) ? x.values[c] : -Infinity)), TOLERANCE.exact); // prettier-ignore
+      expectClose(
+        limited,
+        build([1, 9], ([, c]) => (kept.includes(Math.floor(c / 3) as never) ? x.values[c] : -Infinity)),
+        TOLERANCE.exact,
+      );
     });
   });
 
@@ -48,12 +62,33 @@ export function experts(backend: Backend): void {
       const x = random([3, 5], 1);
       const ids = Int32Array.of(4, 0, 2, 2, 1, 3);
       const chosen = (): Tensor => Tensor.from(backend, ids, [3, 2]);
-      expectClose(takeColumns(make(x, made), chosen()), build([3, 2], ([t, j]) => at(x, [t, ids[2 * t + j]])), TOLERANCE.exact); // prettier-ignore
+      expectClose(
+        takeColumns(make(x, made), chosen()),
+        build([3, 2], ([t, j]) => at(x, [t, ids[2 * t + j]])),
+        TOLERANCE.exact,
+      );
       const weights = random([3, 2], 2);
       const dense = build([3, 5], ([t, c]) => sum(2, (j) => (ids[2 * t + j] === c ? at(weights, [t, j]) : 0)));
       expectClose(scatterColumns(make(weights, made), chosen(), 5), dense, TOLERANCE.exact);
-      expectClose(topMargin(make(list([[1, 7, 4.5, 2], [-1, -1, -3, -2]]), made), 2), { shape: [2], values: Float64Array.of(2.5, 1) }, TOLERANCE.exact); // prettier-ignore
-      expectClose(topMargin(make(list([[1, 2]]), made), 2), { shape: [1], values: Float64Array.of(Infinity) }, TOLERANCE.exact); // prettier-ignore
+      expectClose(
+        topMargin(
+          make(
+            list([
+              [1, 7, 4.5, 2],
+              [-1, -1, -3, -2],
+            ]),
+            made,
+          ),
+          2,
+        ),
+        { shape: [2], values: Float64Array.of(2.5, 1) },
+        TOLERANCE.exact,
+      );
+      expectClose(
+        topMargin(make(list([[1, 2]]), made), 2),
+        { shape: [1], values: Float64Array.of(Infinity) },
+        TOLERANCE.exact,
+      );
     });
   });
 
@@ -140,7 +175,10 @@ export function experts(backend: Backend): void {
       bothWays((made) => {
         const run = (): Tensor => mixExperts(make(x, made), routing(made), layers(made), swiglu);
         const seen = new Map<string, Float32Array>();
-        const record = { wants: () => true, visit: (name: string, value: Tensor): undefined => void seen.set(name, value.data()) }; // prettier-ignore
+        const record = {
+          wants: () => true,
+          visit: (name: string, value: Tensor): undefined => void seen.set(name, value.data()),
+        };
         const watched = observe([record], run);
         expect(watched.data()).toEqual(run().data());
         expect([...seen.keys()].sort()).toEqual(
@@ -152,7 +190,12 @@ export function experts(backend: Backend): void {
           expect(show('hook_token_index')).toEqual(rows);
           const near = (hook: string, wanted: (row: number) => number[]): void => {
             const values = rows.flatMap(wanted);
-            expectClose(Tensor.from(backend, show(hook)), { shape: [values.length], values: Float64Array.from(values) }, TOLERANCE.sum, size); // prettier-ignore
+            expectClose(
+              Tensor.from(backend, show(hook)),
+              { shape: [values.length], values: Float64Array.from(values) },
+              TOLERANCE.sum,
+              size,
+            );
           };
           near('hook_pre', (t) => Array.from({ length: F }, (_, f) => preAt(e, t, f)));
           near('hook_pre_linear', (t) => Array.from({ length: F }, (_, f) => preAt(e, t, F + f)));
@@ -165,7 +208,12 @@ export function experts(backend: Backend): void {
         );
         const biasOnly = (t: number, j: number, o: number): number =>
           ids[t * k + j] === ids[0] ? at(stored[ids[0]].downBias, [o]) : at(bySlot, [t, j, o]);
-        expectClose(silenced, build([T, D], ([t, o]) => sum(k, (j) => at(weights, [t, j]) * biasOnly(t, j, o))), TOLERANCE.sum, size); // prettier-ignore
+        expectClose(
+          silenced,
+          build([T, D], ([t, o]) => sum(k, (j) => at(weights, [t, j]) * biasOnly(t, j, o))),
+          TOLERANCE.sum,
+          size,
+        );
       });
     });
   });

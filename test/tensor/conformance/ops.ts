@@ -16,7 +16,16 @@ import { bothWays, expectClose, type Made, tensor, TOLERANCE } from './close.ts'
 const EPSILON = 1e-5;
 
 // [rows..., width]: nothing, one token, odd sizes, heads, one beyond the kernels for few numbers (8192).
-const NORMED = [[0, 8], [1, 1], [1, 64], [3, 17], [2, 3, 5], [128, 64], [129, 64], [5, 40, 64]]; // prettier-ignore
+const NORMED = [
+  [0, 8],
+  [1, 1],
+  [1, 64],
+  [3, 17],
+  [2, 3, 5],
+  [128, 64],
+  [129, 64],
+  [5, 40, 64],
+];
 
 /** By formulas that share nothing with the ops: erf as the integral of its density, tanh by exponentials. */
 const ACTIVATIONS: Record<Activation, (x: number) => number> = {
@@ -36,7 +45,15 @@ function normalDistribution(x: number): number {
 }
 
 // [T, H, d, R]: nothing, one token, one head, part of a head, up to the limit of the kernels for few numbers and beyond.
-const ROTATED = [[0, 2, 4, 4], [1, 3, 8, 8], [3, 1, 6, 6], [4, 5, 10, 4], [16, 8, 64, 64], [33, 4, 64, 64], [17, 8, 64, 16]]; // prettier-ignore
+const ROTATED = [
+  [0, 2, 4, 4],
+  [1, 3, 8, 8],
+  [3, 1, 6, 6],
+  [4, 5, 10, 4],
+  [16, 8, 64, 64],
+  [33, 4, 64, 64],
+  [17, 8, 64, 16],
+];
 
 // [T, H, K, d, dv, S, order of the slots]: one token, no token, groups of 1, 3 and 8 query heads, values of another width, odd
 // sizes; a block of queries that does not see the spare slots, and two blocks.
@@ -307,12 +324,25 @@ export function ops(backend: Backend): void {
     it('a soft cap bounds the scores before the mask', () => {
       const capped = (t: number, h: number): number[] => scores(t, h, (x) => cap * Math.tanh(x / cap));
       bothWays((made) => {
-        const z = withTaps((name, value) => {
-          if (name === 'attn.hook_attn_scores')
-            expectClose(value, build([H, T, S], ([h, t, s]) => capped(t, h)[s]), TOLERANCE.composed, 2);
-          return undefined;
-        }, () => run(made, { softCap: cap })); // prettier-ignore
-        expectClose(z, mix((t, h) => softmaxRow(capped(t, h))), TOLERANCE.composed, 2); // prettier-ignore
+        const z = withTaps(
+          (name, value) => {
+            if (name === 'attn.hook_attn_scores')
+              expectClose(
+                value,
+                build([H, T, S], ([h, t, s]) => capped(t, h)[s]),
+                TOLERANCE.composed,
+                2,
+              );
+            return undefined;
+          },
+          () => run(made, { softCap: cap }),
+        );
+        expectClose(
+          z,
+          mix((t, h) => softmaxRow(capped(t, h))),
+          TOLERANCE.composed,
+          2,
+        );
       });
     });
 
@@ -321,27 +351,56 @@ export function ops(backend: Backend): void {
       bothWays((made) => {
         const seen = new Map<string, Tensor>();
         const options = { sinks: make(sinks, made) };
-        const z = withTaps((name, value) => (seen.set(name, value), undefined), () => {
-          const result = run(made, options);
-          return result;
-        }); // prettier-ignore
-        expectClose(z, mix((t, h) => withSink(t, h, at(sinks, [h])).slice(0, S)), TOLERANCE.composed, 2); // prettier-ignore
+        const z = withTaps(
+          (name, value) => (seen.set(name, value), undefined),
+          () => {
+            const result = run(made, options);
+            return result;
+          },
+        );
+        expectClose(
+          z,
+          mix((t, h) => withSink(t, h, at(sinks, [h])).slice(0, S)),
+          TOLERANCE.composed,
+          2,
+        );
         expect(run(made, options).data()).toEqual(z.data());
         expect([...seen.keys()]).toContain('attn.hook_sink_logit');
-        withTaps((name, value) => {
-          if (name === 'attn.hook_sink_prob')
-            expectClose(value, build([H, T], ([h, t]) => withSink(t, h, at(sinks, [h]))[S]), TOLERANCE.composed, 1);
-          return undefined;
-        }, () => run(made, options)); // prettier-ignore
-        const edited = withTaps((name, value) => (name === 'attn.hook_sink_logit' ? value.mul(3) : undefined), () => run(made, options)); // prettier-ignore
-        expectClose(edited, mix((t, h) => withSink(t, h, 3 * at(sinks, [h])).slice(0, S)), TOLERANCE.composed, 2); // prettier-ignore
+        withTaps(
+          (name, value) => {
+            if (name === 'attn.hook_sink_prob')
+              expectClose(
+                value,
+                build([H, T], ([h, t]) => withSink(t, h, at(sinks, [h]))[S]),
+                TOLERANCE.composed,
+                1,
+              );
+            return undefined;
+          },
+          () => run(made, options),
+        );
+        const edited = withTaps(
+          (name, value) => (name === 'attn.hook_sink_logit' ? value.mul(3) : undefined),
+          () => run(made, options),
+        );
+        expectClose(
+          edited,
+          mix((t, h) => withSink(t, h, 3 * at(sinks, [h])).slice(0, S)),
+          TOLERANCE.composed,
+          2,
+        );
       });
     });
 
     it('values may be the first numbers of the keys', () => {
       bothWays((made) => {
         const z = run(made, { valueDim: 4 }, keys);
-        expectClose(z, mix((t, h) => softmaxRow(scores(t, h)), keys), TOLERANCE.composed, 2); // prettier-ignore
+        expectClose(
+          z,
+          mix((t, h) => softmaxRow(scores(t, h)), keys),
+          TOLERANCE.composed,
+          2,
+        );
       });
     });
   });

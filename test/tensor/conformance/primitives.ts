@@ -52,19 +52,40 @@ const SHAPES = [[], [1], [7], [0, 3], [1, 1, 5], [3, 1, 2], [2, 3, 4, 5]];
 
 // [a, b]: alike, one number against many, rows, columns, both ways at once, other ranks, nothing.
 const BROADCASTS = [
-  [[2, 3], [2, 3]],
+  [
+    [2, 3],
+    [2, 3],
+  ],
   [[2, 3], []],
   [[], [2, 3]],
   [[4, 3], [3]],
-  [[4, 3], [4, 1]],
-  [[4, 1], [1, 3]],
+  [
+    [4, 3],
+    [4, 1],
+  ],
+  [
+    [4, 1],
+    [1, 3],
+  ],
   [[3], [2, 4, 1]],
-  [[2, 1, 3, 1], [5, 1, 2]],
-  [[0, 3], [1, 3]],
+  [
+    [2, 1, 3, 1],
+    [5, 1, 2],
+  ],
+  [
+    [0, 3],
+    [1, 3],
+  ],
   [[1], [0]],
-  [[33, 65], [33, 65]],
-  [[130, 70], [130, 70]],
-]; // prettier-ignore
+  [
+    [33, 65],
+    [33, 65],
+  ],
+  [
+    [130, 70],
+    [130, 70],
+  ],
+];
 
 // [batch axes, M, K, N]: nothing, one number, one row, one column, odd sizes, one beyond a cache line, batches.
 const PRODUCTS: readonly (readonly [batch: readonly number[], M: number, K: number, N: number])[] = [
@@ -161,24 +182,91 @@ const RESHAPES: readonly (readonly [number[], number[], number[]])[] = [
 
 /** Bytes, little-endian, and the numbers that the formats' definitions give for them. */
 const STORED: Record<DType, readonly [bytes: readonly number[], values: readonly number[]]> = {
-  f32: [[0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0, 0, 0, 0x80, 0x7f, 1, 0, 0, 0], [1, -2, Infinity, 2 ** -149]],
-  f16: [[0, 0x3c, 0, 0xc0, 0xff, 0x7b, 1, 0, 0, 0xfc, 0, 0x7e], [1, -2, 65504, 2 ** -24, -Infinity, NaN]],
-  bf16: [[0x80, 0x3f, 0x49, 0x40, 0x80, 0xff, 0x80, 0, 0xc0, 0x7f], [1, 3.140625, -Infinity, 2 ** -126, NaN]],
-  f8_e4m3: [[0x38, 0xb8, 0x7e, 0x01, 0x7f], [1, -1, 448, 2 ** -9, NaN]],
-  f8_e5m2: [[0x3c, 0xbc, 0x7b, 0x01, 0x7c], [1, -1, 57344, 2 ** -16, Infinity]],
-  i32: [[1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0x80], [1, -1, -(2 ** 31)]],
-  u8: [[0, 1, 255], [0, 1, 255]],
-}; // prettier-ignore
+  f32: [
+    [0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0, 0, 0, 0x80, 0x7f, 1, 0, 0, 0],
+    [1, -2, Infinity, 2 ** -149],
+  ],
+  f16: [
+    [0, 0x3c, 0, 0xc0, 0xff, 0x7b, 1, 0, 0, 0xfc, 0, 0x7e],
+    [1, -2, 65504, 2 ** -24, -Infinity, NaN],
+  ],
+  bf16: [
+    [0x80, 0x3f, 0x49, 0x40, 0x80, 0xff, 0x80, 0, 0xc0, 0x7f],
+    [1, 3.140625, -Infinity, 2 ** -126, NaN],
+  ],
+  f8_e4m3: [
+    [0x38, 0xb8, 0x7e, 0x01, 0x7f],
+    [1, -1, 448, 2 ** -9, NaN],
+  ],
+  f8_e5m2: [
+    [0x3c, 0xbc, 0x7b, 0x01, 0x7c],
+    [1, -1, 57344, 2 ** -16, Infinity],
+  ],
+  i32: [
+    [1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0x80],
+    [1, -1, -(2 ** 31)],
+  ],
+  u8: [
+    [0, 1, 255],
+    [0, 1, 255],
+  ],
+};
 
 const CASTS: readonly (readonly [from: DType, to: DType, values: readonly (readonly [number, number])[]])[] = [
   ['f32', 'f32', [[0.1, Math.fround(0.1)]]],
-  ['f32', 'bf16', [[1, 1], [1 + 2 ** -8, 1], [1 + 3 * 2 ** -8, 1 + 2 ** -6], [1 + 2 ** -8 + 2 ** -20, 1 + 2 ** -7],
-    [-3.14159, -3.140625], [3.4e38, Infinity], [2 ** -126, 2 ** -126], [-Infinity, -Infinity], [NaN, NaN]]],
-  ['f32', 'f16', [[1, 1], [1 + 2 ** -11, 1], [1 + 3 * 2 ** -11, 1 + 2 ** -9], [65519, 65504], [65520, Infinity],
-    [2 ** -24, 2 ** -24], [2 ** -25, 0], [1.5 * 2 ** -25, 2 ** -24], [-Infinity, -Infinity], [NaN, NaN]]],
-  ['f32', 'i32', [[0, 0], [1.9, 1], [-1.9, -1], [16777216, 16777216], [-2147483648, -2147483648]]],
-  ['i32', 'f32', [[0, 0], [-7, -7], [16777217, 16777216], [2147483647, 2147483648]]],
-]; // prettier-ignore
+  [
+    'f32',
+    'bf16',
+    [
+      [1, 1],
+      [1 + 2 ** -8, 1],
+      [1 + 3 * 2 ** -8, 1 + 2 ** -6],
+      [1 + 2 ** -8 + 2 ** -20, 1 + 2 ** -7],
+      [-3.14159, -3.140625],
+      [3.4e38, Infinity],
+      [2 ** -126, 2 ** -126],
+      [-Infinity, -Infinity],
+      [NaN, NaN],
+    ],
+  ],
+  [
+    'f32',
+    'f16',
+    [
+      [1, 1],
+      [1 + 2 ** -11, 1],
+      [1 + 3 * 2 ** -11, 1 + 2 ** -9],
+      [65519, 65504],
+      [65520, Infinity],
+      [2 ** -24, 2 ** -24],
+      [2 ** -25, 0],
+      [1.5 * 2 ** -25, 2 ** -24],
+      [-Infinity, -Infinity],
+      [NaN, NaN],
+    ],
+  ],
+  [
+    'f32',
+    'i32',
+    [
+      [0, 0],
+      [1.9, 1],
+      [-1.9, -1],
+      [16777216, 16777216],
+      [-2147483648, -2147483648],
+    ],
+  ],
+  [
+    'i32',
+    'f32',
+    [
+      [0, 0],
+      [-7, -7],
+      [16777217, 16777216],
+      [2147483647, 2147483648],
+    ],
+  ],
+];
 
 /** The contract of `backend.ts`, op by op. */
 export function primitives(backend: Backend): void {
@@ -272,7 +360,11 @@ export function primitives(backend: Backend): void {
     it('with a number', () => {
       bothWays((made) => {
         const a = random([3, 5]);
-        expectClose(make(a, made)[op as BinaryOp](0.75), map(a, (x) => f(x, 0.75)), TOLERANCE.exact); // prettier-ignore
+        expectClose(
+          make(a, made)[op as BinaryOp](0.75),
+          map(a, (x) => f(x, 0.75)),
+          TOLERANCE.exact,
+        );
       });
     });
   });
@@ -280,8 +372,14 @@ export function primitives(backend: Backend): void {
   it.each([8, 9000])('the smaller and the larger of %i numbers, NaN if one is', (count) => {
     scope('', () => {
       const edge = [NaN, 1, -Infinity, Infinity];
-      const a = make(build([count], ([i]) => edge[i % 4]), 'whole'); // prettier-ignore
-      const b = make(build([count], ([i]) => edge[(i >> 2) % 4]), 'whole'); // prettier-ignore
+      const a = make(
+        build([count], ([i]) => edge[i % 4]),
+        'whole',
+      );
+      const b = make(
+        build([count], ([i]) => edge[(i >> 2) % 4]),
+        'whole',
+      );
       expectClose(
         a.minimum(b),
         build([count], ([i]) => Math.min(edge[i % 4], edge[(i >> 2) % 4])),
@@ -317,7 +415,8 @@ export function primitives(backend: Backend): void {
       const a = random(shape);
       for (const axis of shape.keys()) {
         if (shape[axis] === 0) continue;
-        const row = (i: readonly number[]): number[] => Array.from({ length: shape[axis] }, (_, s) => at(a, i.with(axis, s))); // prettier-ignore
+        const row = (i: readonly number[]): number[] =>
+          Array.from({ length: shape[axis] }, (_, s) => at(a, i.with(axis, s)));
         const reduced = shape.with(axis, 1);
         const expected = build(reduced, (i) => f(row(i)));
         const scale = build(reduced, (i) => f(row(i).map(Math.abs)));
@@ -368,7 +467,13 @@ export function primitives(backend: Backend): void {
           const start = from;
           const expected = build(shape.with(target, size), (i) => at(a, i.with(target, i[target] + start)));
           same(parts[p], expected);
-          same(whole.slice(shape.map((_, i) => (i === target ? start : 0)), shape.with(target, size)), expected); // prettier-ignore
+          same(
+            whole.slice(
+              shape.map((_, i) => (i === target ? start : 0)),
+              shape.with(target, size),
+            ),
+            expected,
+          );
           from += size;
         }
         same(concat(parts, axis), a);
@@ -414,8 +519,29 @@ export function primitives(backend: Backend): void {
     bothWays((made) => {
       const variable = new Variable(backend, [2, 5, 3]);
       const contents = build([2, 5, 3], () => 0);
-      expectClose(scope('', () => variable.read().mul(1)), contents, TOLERANCE.exact); // prettier-ignore
-      const boxes = [[[0, 0, 0], [2, 2, 3]], [[0, 1, 0], [2, 1, 3]], [[1, 4, 2], [1, 1, 1]], [[0, 3, 0], [2, 0, 3]]]; // prettier-ignore
+      expectClose(
+        scope('', () => variable.read().mul(1)),
+        contents,
+        TOLERANCE.exact,
+      );
+      const boxes = [
+        [
+          [0, 0, 0],
+          [2, 2, 3],
+        ],
+        [
+          [0, 1, 0],
+          [2, 1, 3],
+        ],
+        [
+          [1, 4, 2],
+          [1, 1, 1],
+        ],
+        [
+          [0, 3, 0],
+          [2, 0, 3],
+        ],
+      ];
       for (const [n, [begin, size]] of boxes.entries()) {
         const box = random(size, n + 5);
         variable.write(begin, make(box, made));
@@ -450,7 +576,12 @@ export function primitives(backend: Backend): void {
       const variable = new Variable(backend, [2, 4, d]);
       variable.write([0, 0, 0], make(stored, made));
       const contents = variable.read();
-      expectClose(make(q, made).matmul(contents, { transposeB: true }), dots((x) => x), TOLERANCE.sum, dots(Math.abs)); // prettier-ignore
+      expectClose(
+        make(q, made).matmul(contents, { transposeB: true }),
+        dots((x) => x),
+        TOLERANCE.sum,
+        dots(Math.abs),
+      );
       expectClose(
         make(weights, made).matmul(contents),
         mixed((x) => x),
