@@ -197,9 +197,10 @@ export class Model {
     const tokens = this.#checked('generate', this.#tokensOf('generate', prompt));
     const tokenizer = resolved.stopStrings.length > 0 ? this.tokenizer : this.#tokenizer;
     const network = this.#network();
-    const hooks = [...network.hooks, ...samplerHooks(this.config.vocabSize)];
     const isObserved = capture !== undefined || edit !== undefined;
-    const observers = isObserved ? observersFor({ capture, edit }, registryOf(hooks)) : undefined;
+    const observers = isObserved
+      ? observersFor({ capture, edit }, registryOf([...network.hooks, ...samplerHooks(this.config.vocabSize)]))
+      : undefined;
     this.#expectRoom('generate', (options.cache?.length ?? 0) + tokens.length);
     if (resolved.maxTokens === 0) return;
     const cache = options.cache ?? this.newCache();

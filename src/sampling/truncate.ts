@@ -43,8 +43,8 @@ function keepTopP(candidates: Candidates, { topP = 1 }: SamplingOptions): Candid
   if (topP === 1) return candidates;
   const target = Math.max(topP, Number.MIN_VALUE);
   const { threshold, massAbove } = headOfMass(candidates.logits.slice(), softmax(candidates.logits), target);
-  // Of the tokens at the threshold, only as many as the mass needs are kept, the higher ids first: transformers sorts
-  // in ascending order.
+  // Only as many tokens at the threshold as the mass needs are kept, the higher ids first: transformers sorts in
+  // ascending order.
   const each = Math.exp(threshold - logSumExp(candidates.logits));
   const atThreshold = candidates.logits.reduce((count, logit) => count + (logit === threshold ? 1 : 0), 0);
   let surplus = atThreshold - Math.max(1, Math.ceil((target - massAbove) / each));

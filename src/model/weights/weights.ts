@@ -90,12 +90,12 @@ export class Weights {
 
   /** A vector of `length` numbers, f32: the gain of a norm, a bias. */
   vector(name: string, length: number, { arrangement }: StoredOptions = {}): Parameter {
-    return this.#numbers(name, [{ name, shape: [length], arrangement }], [length], 'f32');
+    return this.#numbers(name, [this.#part({ name, shape: [length], arrangement })], [length], 'f32');
   }
 
   /** A `[rows, columns]` matrix in its stored precision, never in codes: an embedding. */
   matrix(name: string, shape: Shape, { arrangement }: StoredOptions = {}): Parameter {
-    return this.#numbers(name, [{ name, shape, arrangement }], shape);
+    return this.#numbers(name, [this.#part({ name, shape, arrangement })], shape);
   }
 
   /**
@@ -123,8 +123,8 @@ export class Weights {
    */
   layer(label: string, parts: readonly LayerParts[], { hold = 'stored' }: HoldOptions = {}): Linear {
     const matrices = parts.map((part) => part.weight);
-    const biases = parts.flatMap(({ bias }) => bias ?? []);
     const weight = this.#matrix(`${label}.weight`, matrices, hold);
+    const biases = parts.flatMap(({ bias }) => (bias ? this.#part(bias) : []));
     return {
       weight,
       bias: biases.length > 0 ? this.#numbers(`${label}.bias`, biases, [weight.shape[0]], 'f32') : undefined,
@@ -142,9 +142,8 @@ export class Weights {
     return this.#stored.compute(weight instanceof Parameter && weight.dtype === 'f32' ? 'f32' : 'bf16');
   }
 
-  /** A parameter held in numbers, of stored tensors one after the other along its first axis. */
-  #numbers(label: string, wanted: readonly WeightPart[], shape: Shape, dtype?: 'f32'): Parameter {
-    const parts = wanted.map((part) => this.#part(part));
+  /** A parameter held in numbers, of checked parts one after the other along its first axis. */
+  #numbers(label: string, parts: readonly WeightPart[], shape: Shape, dtype?: 'f32'): Parameter {
     const parameter = new Parameter(this.#full(label), shape, dtype ?? this.#stored.matrixDType(parts[0].name));
     this.#shared.requests.push({ parameter, parts });
     return parameter;
@@ -159,7 +158,7 @@ export class Weights {
       const inF32 =
         hold === 'f32' || (hold === 'numbers' && this.#stored.compute(this.#stored.matrixDType(name)) === 'f32');
       const total = parts.reduce((sum, part) => sum + part.shape[0], 0);
-      return this.#numbers(label, wanted, [total, shape[1]], inF32 ? 'f32' : undefined);
+      return this.#numbers(label, parts, [total, shape[1]], inF32 ? 'f32' : undefined);
     }
     const blockRow = arrangedBlockRows(packed.format, parts);
     const parameter = new PackedParameter(this.#full(label), { format: packed.format, columns: shape[1], blockRow });
