@@ -11,7 +11,9 @@
 export { load } from './engine/load/load.ts';
 export { openModel, type OpenOptions } from './loader/open/open-model.ts';
 export type { LoadOptions } from './engine/load/load-options.ts';
-export { Model, type ForwardOptions, type Run, type Score } from './engine/model.ts';
+export { Model, type ForwardOptions, type Score } from './engine/model.ts';
+export type { Run } from './engine/run/run.ts';
+export type { BatchOptions, BatchSequence, From, PassOptions, RunOptions } from './engine/run/run-options.ts';
 export type { Prompt, TokenIds } from './engine/prompt.ts';
 export { OptionError } from './options.ts';
 export type { GeneratedToken } from './engine/generate/token-loop.ts';
@@ -71,6 +73,7 @@ export {
   type BackendStatus,
 } from './tensor/backends.ts';
 export type { Backend, BinaryOp, FusedKernels, HostArray, Operand, ReduceOp, UnaryOp } from './tensor/backend.ts';
+export type { Compute } from './tensor/compute.ts';
 export type { Shape } from './tensor/shape.ts';
 export type { Activation } from './tensor/ops/activation.ts';
 export type { ClampedSwigluOptions } from './tensor/ops/clamped-swiglu.ts';

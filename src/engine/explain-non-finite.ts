@@ -7,6 +7,7 @@ import type { Decoder } from '../model/parts/decoder.ts';
 import { NonFiniteLogitsError } from '../sampling/logits.ts';
 import type { WeightRequest } from '../model/weights/weight-request.ts';
 import type { Backend } from '../tensor/backend.ts';
+import type { Compute } from '../tensor/compute.ts';
 import { PackedParameter } from '../tensor/packed-parameter.ts';
 import { elements } from '../tensor/dtype.ts';
 import { scope } from '../tensor/scope.ts';
@@ -16,6 +17,8 @@ import { layers, PREFILL_CHUNK } from './passes.ts';
 export interface BrokenText {
   readonly network: Decoder;
   readonly backend: Backend;
+  /** The dtype of products. Default: the layers' own. */
+  readonly compute?: Compute | undefined;
   /** The weights, and what they are called in the file. */
   readonly requests: readonly WeightRequest[];
   /** All that were computed with the broken logits, and before. */
@@ -66,7 +69,7 @@ function piecesOf({ tokens, edits }: BrokenText): Piece[] {
 type Found = NonFinite & Piece;
 
 function* firstNonFinite(text: BrokenText): Generator<undefined, Found | undefined, undefined> {
-  const { network, backend, tokens, edits } = text;
+  const { network, backend, tokens, edits, compute } = text;
   const { config } = network;
   const hooks = registryOf(network.hooks);
   const cache = new KvCache(backend, network.cacheLayout);
@@ -82,8 +85,9 @@ function* firstNonFinite(text: BrokenText): Generator<undefined, Found | undefin
         network,
         backend,
         sequences: [sequence],
-        logits: 'last',
+        rows: 'last',
         observers,
+        compute,
         recomputeObservers: observers,
       });
       try {

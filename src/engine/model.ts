@@ -1,13 +1,13 @@
 import type { ModelFiles } from '../loader/model-files.ts';
-import { type Hooks, observersFor } from '../hooks/observers.ts';
-import type { Activations, Recorder } from '../hooks/recorder.ts';
+import { observersFor } from '../hooks/observers.ts';
 import { type HookRegistry, registryOf } from '../hooks/hook-registry.ts';
 import { KvCache } from '../model/cache/kv-cache.ts';
 import type { DecoderConfig } from '../model/config/decoder-config.ts';
 import { describeBroken, logprobOf } from '../sampling/logits.ts';
-import type { NewTokens } from '../model/parts/step.ts';
+import { type NewTokens, Step } from '../model/parts/step.ts';
 import { type Checks, checkOptions, oneOf, OptionError } from '../options.ts';
 import type { Backend } from '../tensor/backend.ts';
+import type { Compute } from '../tensor/compute.ts';
 import { DisposedError, VitrineError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { ChatMessage, TemplateVariables } from '../tokenizer/chat-template.ts';
@@ -17,10 +17,29 @@ import { endIds } from './generate/end-of-text.ts';
 import { samplerHooks } from './generate/choose-token.ts';
 import { Sequence } from './generate/sequence.ts';
 import { type GeneratedToken, generateTokens } from './generate/token-loop.ts';
-import { CACHE, type GenerateOptions, HOOK_CHECKS, resolveOptions } from './generate/generate-options.ts';
+import { CACHE, COMPUTE, type GenerateOptions, resolveOptions } from './generate/generate-options.ts';
 import type { LoadedNetwork } from './load/load-network.ts';
+import type { Run } from './run/run.ts';
+import {
+  BATCH_CHECKS,
+  type BatchOptions,
+  type BatchSequence,
+  batchSequences,
+  RUN_CHECKS,
+  type RunOptions,
+} from './run/run-options.ts';
+import { runSequences } from './run/run-sequences.ts';
+import { unembed } from './unembed.ts';
 import { explainNonFinite } from './explain-non-finite.ts';
-import { checkPrompt, checkSequences, checkTokens, isMessages, type Prompt, type TokenIds } from './prompt.ts';
+import {
+  checkPrompt,
+  checkSequences,
+  checkTokens,
+  expectOwnCaches,
+  isMessages,
+  type Prompt,
+  type TokenIds,
+} from './prompt.ts';
 
 /** How to run a forward pass. */
 export interface ForwardOptions {
@@ -28,19 +47,11 @@ export interface ForwardOptions {
   readonly cache?: KvCache | undefined;
   /** Rows of the result. Default `last`. */
   readonly logits?: 'last' | 'all' | undefined;
+  /** The dtype to which operands of matrix products are rounded. Default: the fastest, see `LoadOptions.compute`. */
+  readonly compute?: Compute | undefined;
 }
 
-const FORWARD_CHECKS: Checks<ForwardOptions> = { cache: CACHE, logits: oneOf('last', 'all') };
-const RUN_CHECKS: Checks<Hooks & Pick<ForwardOptions, 'cache'>> = { ...HOOK_CHECKS, cache: CACHE };
-
-/** The logits and captures of `run`; `dispose()` frees them all. */
-export interface Run {
-  /** `[T, V]` f32 */
-  readonly logits: Tensor;
-  readonly acts: Activations;
-  readonly dispose: () => void;
-  readonly [Symbol.dispose]: () => void;
-}
+const FORWARD_CHECKS: Checks<ForwardOptions> = { cache: CACHE, logits: oneOf('last', 'all'), compute: COMPUTE };
 
 /** How well a model expects a text; in nats. */
 export interface Score {
@@ -124,10 +135,10 @@ export class Model {
    */
   forward(tokens: ArrayLike<number>, options: ForwardOptions = {}): Tensor {
     checkOptions('forward', options, FORWARD_CHECKS);
-    const { cache, logits = 'last' } = options;
+    const { cache, logits = 'last', compute } = options;
     const checked = this.#checked('forward', tokens);
-    return this.#withCache('forward', cache, (used) =>
-      runPass(this.#pass('forward', [{ tokens: checked, cache: used }], logits)),
+    return this.#withCaches('forward', [cache], ([used]) =>
+      runPass({ ...this.#pass('forward', [{ tokens: checked, cache: used }], logits), compute }),
     );
   }
 
@@ -135,49 +146,104 @@ export class Model {
   forwardBatch(sequences: readonly { tokens: ArrayLike<number>; cache?: KvCache }[]): Tensor {
     checkSequences(sequences);
     const checked = sequences.map(({ tokens }) => this.#checked('forwardBatch', tokens));
-    const withCaches = (ready: readonly NewTokens[]): Tensor => {
-      if (ready.length === checked.length) return runPass(this.#pass('forwardBatch', ready, 'last'));
-      const { cache } = sequences[ready.length];
-      return this.#withCache('forwardBatch', cache, (used) =>
-        withCaches([...ready, { tokens: checked[ready.length], cache: used }]),
-      );
-    };
-    return withCaches([]);
+    const caches = sequences.map(({ cache }) => cache);
+    return this.#withCaches('forwardBatch', caches, (used) => {
+      const ready = checked.map((tokens, i) => ({ tokens, cache: used[i] }));
+      return runPass(this.#pass('forwardBatch', ready, 'last'));
+    });
   }
 
   /**
-   * One forward pass that captures and edits activations by hook name or glob. Captures are keyed by the names asked for;
-   * a glob over layers gives one tensor with a leading layer axis. The logits are of all rows, finite or not.
+   * One forward pass that captures and edits activations by hook name or glob, or a part of one: `from` a layer, `until` a
+   * hook, some `rows` of logits. Captures are keyed by the names asked for; a glob over layers gives one tensor with a leading
+   * layer axis. Logits are given finite or not. Products are in f32 unless told: see `compute`.
    *
    * @throws {HookError} for a name that the model does not have, with the nearest ones; for an edit that could change
-   *   nothing, with the hook to edit instead; and for the result of an edit, if it does not fit.
-   * @throws {VitrineError} as `forward` does.
+   *   nothing, with the hook to edit instead; for the result of an edit, if it does not fit; and for a hook that a
+   *   partial pass does not reach.
+   * @throws {OptionError} and {VitrineError} as `forward` does.
    */
-  run(prompt: Prompt, options: Hooks & Pick<ForwardOptions, 'cache'> = {}): Run {
+  run(prompt: Prompt, options: RunOptions = {}): Run {
     checkOptions('run', options, RUN_CHECKS);
-    const { cache, capture, edit } = options;
-    const { editor, recorder, all } = observersFor({ capture, edit }, this.hookPoints);
-    const tokens = this.#checked('run', this.#tokensOf('run', prompt));
-    try {
-      const logits = this.#withCache('run', cache, (used) =>
-        runPass({
-          ...this.#pass('run', [{ tokens, cache: used }], 'all'),
-          observers: all,
-          recomputeObservers: editor && [editor],
-        }),
-      );
-      const acts = takeOrFree(recorder, logits);
-      const dispose = (): void => {
-        for (const tensor of [logits, ...Object.values(acts)]) tensor.dispose();
-      };
-      return { logits, acts, dispose, [Symbol.dispose]: dispose };
-    } finally {
-      recorder.discard();
-    }
+    const { cache, until, compute, ...sequence } = options;
+    if (cache !== undefined && sequence.from !== undefined)
+      throw new OptionError('run: with `from`, the tokens before come in from.cache: leave out `cache`.');
+    return this.#runAll('run', [{ prompt, cache, ...sequence }], { until, compute })[0];
+  }
+
+  /**
+   * `run` for several prompts of any lengths in one pass: a run for each, whose captures are its own. `edit` sees one sequence
+   * at a time, `editBatch` the rows of all.
+   *
+   * @param sequences Prompts, or objects with a prompt each and options of their own.
+   * @throws {HookError} and {OptionError} as `run` does; all that start at a layer start at the same one.
+   */
+  runBatch(sequences: readonly (Prompt | BatchSequence)[], options: BatchOptions = {}): Run[] {
+    checkOptions('runBatch', options, BATCH_CHECKS);
+    const { capture, edit, rows, ...common } = options;
+    const all = batchSequences(sequences).map((sequence) => ({
+      ...sequence,
+      capture,
+      edit: { ...edit, ...sequence.edit },
+      rows: sequence.rows ?? rows,
+    }));
+    return this.#runAll('runBatch', all, common);
+  }
+
+  #runAll(
+    call: string,
+    sequences: readonly (BatchSequence & Pick<RunOptions, 'capture'>)[],
+    { compute = this.#loaded.compute ?? 'f32', ...settings }: Pick<BatchOptions, 'until' | 'compute' | 'editBatch'>,
+  ): Run[] {
+    const network = this.#network();
+    const tokens = sequences.map(({ prompt }) => this.#checked(call, this.#tokensOf(call, prompt)));
+    const caches = sequences.map(({ cache }) => cache);
+    expectOwnCaches(call, caches);
+    tokens.forEach((own, i) => {
+      this.#expectRoom(call, (caches[i]?.length ?? 0) + own.length);
+    });
+    return this.#withCaches(call, caches, (used) =>
+      runSequences(
+        sequences.map((sequence, i) => ({
+          ...sequence,
+          tokens: tokens[i],
+          cache: used[i],
+          isFresh: caches[i] === undefined,
+        })),
+        { ...settings, compute, call, network, backend: this.backend, hooks: this.hookPoints },
+      ),
+    );
+  }
+
+  /** The residual stream before the first block: scaled embeddings, with learned positions where the model has them. `[T, D]` f32. */
+  embed(prompt: Prompt): Tensor {
+    const tokens = this.#checked('embed', this.#tokensOf('embed', prompt));
+    const network = this.#network();
+    this.#expectRoom('embed', tokens.length);
+    return this.#withCaches('embed', [undefined], ([cache]) => {
+      const step = new Step(this.backend, [{ tokens, cache, seen: 0 }]);
+      try {
+        return network.embedded(step);
+      } finally {
+        step.dispose();
+      }
+    });
+  }
+
+  /**
+   * The logits of any residual stream: final norm, head, scale and bound, as at the end of a pass; f32 products.
+   *
+   * @param residual `[..., D]` f32. Each `[T, D]` of it is computed by itself, so that the last layer's gives the logits of
+   *   `run` bit for bit.
+   * @returns `[..., V]` f32.
+   */
+  unembed(residual: Tensor): Tensor {
+    return unembed(this.#network(), residual);
   }
 
   /**
    * Generates token by token, with turns of the event loop between tokens and between the layers of a long prompt.
+   * Products are computed the fastest way, where the processor multiplies bf16 in that, unless `compute` says f32.
    * Captures change no bit. Edits that act in the pass see the prompt whole, so that it is not computed in chunks. A cache
    * that is given is in use until the iterator has ended; where no token came, it holds what it held before.
    *
@@ -193,7 +259,7 @@ export class Model {
     const { source, generationConfig } = this.files;
     const ends = endIds({ ...this.files, tokenizer: this.#tokenizer });
     const resolved = resolveOptions(options, { source, generationConfig, vocabSize: this.config.vocabSize, ends });
-    const { capture, edit, signal } = options;
+    const { capture, edit, signal, compute } = options;
     const tokens = this.#checked('generate', this.#tokensOf('generate', prompt));
     const tokenizer = resolved.stopStrings.length > 0 ? this.tokenizer : this.#tokenizer;
     const network = this.#network();
@@ -216,7 +282,7 @@ export class Model {
         backend: this.backend,
       });
       const { requests } = this.#loaded;
-      yield* generateTokens({ network, requests, backend: this.backend, sequence, observers, signal });
+      yield* generateTokens({ network, requests, backend: this.backend, sequence, observers, signal, compute });
     } catch (error) {
       if (error instanceof DisposedError) this.#network(); // Says so where it is the model that is gone.
       throw error;
@@ -239,7 +305,7 @@ export class Model {
       throw new OptionError('score: expected at least two tokens, got one, which nothing precedes.');
     this.#expectRoom('score', tokens.length);
     const logprobs = new Float32Array(tokens.length - 1);
-    this.#withCache('score', undefined, (cache) => {
+    this.#withCaches('score', [undefined], ([cache]) => {
       for (let from = 0; from < logprobs.length; from += SCORE_CHUNK) {
         const chunk = tokens.subarray(from, Math.min(from + SCORE_CHUNK, logprobs.length));
         const logits = runPass(this.#pass('score', [{ tokens: chunk, cache, textLength: tokens.length }], 'all')); // [rows, V]
@@ -288,9 +354,9 @@ export class Model {
     return this.#loaded.network;
   }
 
-  #pass(call: string, sequences: readonly NewTokens[], logits: 'last' | 'all'): Pass {
+  #pass(call: string, sequences: readonly NewTokens[], rows: 'last' | 'all'): Pass {
     for (const { tokens, cache } of sequences) this.#expectRoom(call, cache.length + tokens.length);
-    return { network: this.#network(), backend: this.backend, sequences, logits };
+    return { network: this.#network(), backend: this.backend, sequences, rows };
   }
 
   #explained(operation: string, broken: string, tokens: Int32Array, after: number): Error {
@@ -312,29 +378,27 @@ export class Model {
     );
   }
 
-  /** Runs `body` with exclusive use of the given cache, or with a new one that it then frees. */
-  #withCache<R>(call: string, cache: KvCache | undefined, body: (cache: KvCache) => R): R {
-    const used = cache ?? this.newCache();
-    const use = used.use(call, this.#network().cacheLayout);
+  /** Runs `body` with exclusive use of the given caches, and of new ones for those not given, which it then frees. */
+  #withCaches<R>(call: string, caches: readonly (KvCache | undefined)[], body: (caches: readonly KvCache[]) => R): R {
+    const { cacheLayout } = this.#network();
+    const uses: (() => void)[] = [];
     try {
+      const used = caches.map((given) => {
+        const cache = given ?? this.newCache();
+        const use = cache.use(call, cacheLayout);
+        uses.push(() => {
+          cache.release(use);
+          if (given === undefined) cache.dispose();
+        });
+        return cache;
+      });
       return body(used);
     } finally {
-      used.release(use);
-      if (cache === undefined) used.dispose();
+      for (const end of uses) end();
     }
   }
 
   #checked(call: string, tokens: ArrayLike<number>): Int32Array {
     return checkTokens(call, tokens, this.config.vocabSize);
-  }
-}
-
-/** The captures; frees the logits where they cannot be given. */
-function takeOrFree(recorder: Recorder, logits: Tensor): Activations {
-  try {
-    return recorder.take();
-  } catch (error) {
-    logits.dispose();
-    throw error;
   }
 }

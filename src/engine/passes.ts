@@ -1,8 +1,9 @@
 import { KvCache } from '../model/cache/kv-cache.ts';
-import type { Decoder } from '../model/parts/decoder.ts';
+import type { Decoder, Entry, Rows } from '../model/parts/decoder.ts';
 import { lengthOf, type NewTokens, Step } from '../model/parts/step.ts';
 import { nextTurn } from '../platform/event-loop.ts';
 import type { Backend } from '../tensor/backend.ts';
+import { type Compute, computeIn } from '../tensor/compute.ts';
 import { release } from '../tensor/scope.ts';
 import { observe, type Observer } from '../tensor/tap.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -12,7 +13,11 @@ export interface Pass {
   readonly network: Decoder;
   readonly backend: Backend;
   readonly sequences: readonly NewTokens[];
-  readonly logits: 'last' | 'all';
+  readonly rows: Rows;
+  /** Where the pass starts. Default: with the tokens. */
+  readonly from?: Entry | undefined;
+  /** The dtype of operands in products. Default: as each layer does by itself, the fastest way. */
+  readonly compute?: Compute | undefined;
   /** They see each activation in this order. Default: none. */
   readonly observers?: readonly Observer[] | undefined;
   /** Observers of tokens in the cache where these are recomputed, in one pass, so that edits act again. Default: none. */
@@ -77,16 +82,21 @@ export function* layers(pass: Pass): Generator<undefined, Tensor, undefined> {
  */
 function* recomputeCache(pass: Pass, sequence: NewTokens): Generator<undefined, void, undefined> {
   const { network, backend } = pass;
-  const { cache } = sequence;
+  const { cache, seen } = sequence;
   const length = lengthOf(sequence);
-  if (cache.length === 0 || cache.rotatedFor > network.ropeBorder === length > network.ropeBorder) return;
+  if (
+    cache.length === 0 ||
+    (seen !== undefined && seen < cache.length) ||
+    cache.rotatedFor > network.ropeBorder === length > network.ropeBorder
+  )
+    return;
   const tokens = Int32Array.from(cache.tokens);
   const fresh = new KvCache(backend, network.cacheLayout);
   const chunk = pass.recomputeObservers ? tokens.length : PREFILL_CHUNK;
   try {
     for (let from = 0; from < tokens.length; from += chunk) {
       const part = { tokens: tokens.subarray(from, from + chunk), cache: fresh, textLength: length };
-      (yield* oneStep({ ...pass, sequences: [part], logits: 'last', observers: pass.recomputeObservers })).dispose();
+      (yield* oneStep({ ...pass, sequences: [part], rows: 'last', observers: pass.recomputeObservers })).dispose();
     }
     cache.replaceWith(fresh);
   } finally {
@@ -99,14 +109,18 @@ function* oneStep({
   network,
   backend,
   sequences,
-  logits,
+  rows,
+  from,
+  compute,
   observers = [],
 }: Pass): Generator<undefined, Tensor, undefined> {
   const step = new Step(backend, sequences);
-  const forward = network.forward(step, logits);
+  const forward = network.forward(step, rows, from);
   try {
     for (;;) {
-      const next = observers.length > 0 ? observe(observers, () => forward.next()) : forward.next();
+      const next = computeIn(compute, () =>
+        observers.length > 0 ? observe(observers, () => forward.next()) : forward.next(),
+      );
       if (next.done) {
         step.commit();
         return next.value;

@@ -51,8 +51,16 @@ export function checkSequences(sequences: readonly { tokens: ArrayLike<number>; 
   checkArgument('forwardBatch', 'sequences', sequences, SEQUENCES);
   for (const sequence of sequences) checkOptions('forwardBatch', sequence, SEQUENCE_CHECKS);
   if (sequences.length === 0) throw new OptionError('forwardBatch: expected at least one sequence.');
-  if (new Set(sequences.map(({ cache }) => cache ?? Symbol())).size !== sequences.length)
-    throw new OptionError('forwardBatch: two sequences share a cache. Give each its own, with cache.fork().');
+  expectOwnCaches(
+    'forwardBatch',
+    sequences.map(({ cache }) => cache),
+  );
+}
+
+/** @throws {OptionError} for a cache that two sequences share. */
+export function expectOwnCaches(call: string, caches: readonly (KvCache | undefined)[]): void {
+  if (new Set(caches.map((cache) => cache ?? Symbol())).size !== caches.length)
+    throw new OptionError(`${call}: two sequences share a cache. Give each its own, with cache.fork().`);
 }
 
 /**

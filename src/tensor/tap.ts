@@ -8,13 +8,17 @@ export interface Observer {
   /**
    * Receives a wanted tensor, which stays the scope's: `keep` or copy it to have it later.
    *
+   * @param sequence The index of the one whose activation it is, where a pass runs several and each has its own; undefined
+   *   where the tensor has the rows of all, end to end.
    * @returns A tensor that replaces it, or undefined. At derived taps the answer is ignored.
    */
-  visit(name: string, value: Tensor): Tensor | undefined;
+  visit(name: string, value: Tensor, sequence?: number): Tensor | undefined;
 }
 
 /** The observers of the body that runs. Ambient, and safe because bodies are synchronous: nothing can interleave. */
 let observers: readonly Observer[] = [];
+/** The sequence of the pass that the body works on, where it has several and the body works on one. */
+let current: number | undefined;
 
 /**
  * Runs a synchronous body with exactly these observers at its taps: those of an enclosing `observe` do not see what
@@ -30,6 +34,16 @@ export function observe<R>(list: readonly Observer[], body: () => R): R {
   }
 }
 
+/** Runs the part of a pass that works on one of its sequences: what it taps is an activation of that sequence alone. */
+export function inSequence<R>(index: number, body: () => R): R {
+  current = index;
+  try {
+    return body();
+  } finally {
+    current = undefined;
+  }
+}
+
 /**
  * Marks an activation by its hook name: the only trace that inspection leaves in the forward pass, and one comparison
  * where there are no observers. The observers that want it see it in the order of their list, each as the one before
@@ -42,7 +56,7 @@ export function tap(name: string, value: Tensor): Tensor {
   if (observers.length === 0) return value;
   const full = scopePath(name);
   let shown = value;
-  for (const observer of observers) if (observer.wants(full)) shown = observer.visit(full, shown) ?? shown;
+  for (const observer of observers) if (observer.wants(full)) shown = observer.visit(full, shown, current) ?? shown;
   return shown;
 }
 
@@ -57,7 +71,7 @@ export function derive(name: string, make: () => Tensor): void {
   if (wanting.length === 0) return;
   scope('', () => {
     const value = make();
-    for (const observer of wanting) observer.visit(full, value);
+    for (const observer of wanting) observer.visit(full, value, current);
   });
 }
 

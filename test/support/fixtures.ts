@@ -124,7 +124,7 @@ export class Runner {
 
   /** One step of several sequences: `[rows, V]`. Gives up after `layers` layers, where that is given, with no result. */
   step(sequences: readonly NewTokens[], logits: 'last' | 'all', layers = Infinity): Float32Array {
-    const pass = drive({ network: this.network, backend: this.backend, sequences, logits });
+    const pass = drive({ network: this.network, backend: this.backend, sequences, rows: logits });
     for (let layer = 0; ; layer++) {
       if (layer > layers) {
         pass.return(undefined as never);

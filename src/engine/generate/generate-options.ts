@@ -3,6 +3,7 @@ import type { Json } from '../../json.ts';
 import { KvCache } from '../../model/cache/kv-cache.ts';
 import { ConfigError } from '../../model/config/config-error.ts';
 import { SAMPLING_CHECKS, type SamplingOptions, samplingChecks } from '../../sampling/sampling-options.ts';
+import type { Compute } from '../../tensor/compute.ts';
 import {
   type Check,
   type Checks,
@@ -10,6 +11,7 @@ import {
   FLAG,
   instanceOf,
   isRecord,
+  oneOf,
   show,
   SIGNAL,
   TEXTS,
@@ -28,6 +30,8 @@ export interface GenerateOptions extends SamplingOptions, Hooks {
   readonly logprobs?: number | undefined;
   /** A cache to go on from, which then holds the prompt and all but the last new token. Default: one of its own. */
   readonly cache?: KvCache | undefined;
+  /** The dtype to which operands of matrix products are rounded. Default: the fastest, see `LoadOptions.compute`. */
+  readonly compute?: Compute | undefined;
   /** Ends generation with the signal's reason, between layers. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -45,6 +49,9 @@ const DEFAULT_MAX_TOKENS = 512;
 
 /** The requirement on `cache`. */
 export const CACHE: Check = instanceOf(KvCache, 'a KvCache of newCache()');
+
+/** The requirement on `compute`. */
+export const COMPUTE = oneOf('f32', 'bf16');
 
 /** The requirements on `capture` and `edit`. */
 export const HOOK_CHECKS: Checks<Hooks> = {
@@ -72,6 +79,7 @@ const generateChecks = (vocabSize: number): Checks<GenerateOptions> => {
     },
     ignoreEos: FLAG,
     cache: CACHE,
+    compute: COMPUTE,
     signal: SIGNAL,
   };
 };

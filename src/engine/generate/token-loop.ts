@@ -5,6 +5,7 @@ import type { WeightRequest } from '../../model/weights/weight-request.ts';
 import { nextTurn } from '../../platform/event-loop.ts';
 import { describeBroken } from '../../sampling/logits.ts';
 import type { Backend } from '../../tensor/backend.ts';
+import type { Compute } from '../../tensor/compute.ts';
 import { observe } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { explainNonFinite } from '../explain-non-finite.ts';
@@ -25,6 +26,7 @@ export interface Generation {
   readonly sequence: Sequence;
   readonly observers: Observers | undefined;
   readonly signal: AbortSignal | undefined;
+  readonly compute: Compute | undefined;
 }
 
 /** The token loop: runs the prompt, then chooses, yields and runs one token after the other. */
@@ -68,14 +70,15 @@ async function prefill(generation: Generation): Promise<Float32Array> {
 const passEditor = ({ observers }: Generation) => (observers?.editor?.actsInPasses ? observers.editor : undefined);
 
 function nextPass(generation: Generation, limit?: number): Pass {
-  const { network, backend, sequence, observers } = generation;
+  const { network, backend, sequence, observers, compute } = generation;
   const editor = passEditor(generation);
   return {
     network,
     backend,
     sequences: [sequence.nextPass(limit)],
-    logits: 'last',
+    rows: 'last',
     observers: observers?.all,
+    compute,
     recomputeObservers: editor && [editor],
   };
 }

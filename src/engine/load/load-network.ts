@@ -3,6 +3,7 @@ import type { Decoder } from '../../model/parts/decoder.ts';
 import type { WeightRequest } from '../../model/weights/weight-request.ts';
 import { availableMemory } from '../../platform/available-memory.ts';
 import type { Backend } from '../../tensor/backend.ts';
+import type { Compute } from '../../tensor/compute.ts';
 import type { WeightOptions } from './load-options.ts';
 import { admit, parameterBytes } from './memory-plan.ts';
 import { planNetwork } from './plan-network.ts';
@@ -16,6 +17,8 @@ export interface LoadedNetwork {
   readonly weightBytes: number;
   /** Tokens that a text can have at most. */
   readonly maxLength: number;
+  /** The dtype of products that was asked for. */
+  readonly compute: Compute | undefined;
   /** Notes on the weights for the user, one line each. */
   readonly notes: readonly string[];
   dispose(): void;
@@ -58,5 +61,5 @@ export async function loadNetwork(
     dispose();
     throw error;
   }
-  return { network, requests, weightBytes: total, maxLength, notes: plan.notes, dispose };
+  return { network, requests, weightBytes: total, maxLength, compute: options.compute, notes: plan.notes, dispose };
 }

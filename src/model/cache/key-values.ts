@@ -74,9 +74,9 @@ function write(store: Variable, plan: SlotPlan, rows: Tensor, show: (all: Tensor
     return used;
   }
   const slots = store.shape[1];
-  const all = concat([store.read(), fresh], 1); // [K, S, d]
+  const all = slots === 0 ? fresh : concat([store.read(), fresh], 1); // [K, S, d]
   const used = show(all);
-  if (used !== all) {
+  if (used !== all && plan.writes.length > 0) {
     const [ring, edited] = used.split([slots, fresh.shape[1]], 1);
     store.write([0, 0, 0], ring);
     fresh = edited;

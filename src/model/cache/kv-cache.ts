@@ -3,7 +3,7 @@ import { DisposedError, VitrineError } from '../../errors.ts';
 import { scope } from '../../tensor/scope.ts';
 import { Variable } from '../../tensor/variable.ts';
 import { checkArgument, whole } from '../../options.ts';
-import { planSlots, type SlotPlan } from './slots.ts';
+import { planReading, planSlots, type SlotPlan } from './slots.ts';
 
 /** The numbers that one layer caches for each token. */
 export interface LayerLayout {
@@ -175,6 +175,27 @@ export class KvCache {
     }
     this.#resize((layout) => plans.get(layout.window)!.capacity);
     this.#writingTo = this.length + rows;
+    return plans;
+  }
+
+  /**
+   * The slots by window for a pass of `rows` tokens that follow the first `seen` ones and are not to be kept: its layers
+   * write nothing.
+   *
+   * @throws {VitrineError} if a layer with a sliding window no longer has the keys that position `seen` sees.
+   */
+  read(seen: number, rows: number): ReadonlyMap<number, SlotPlan> {
+    this.#expectUsable('read');
+    const plans = new Map<number, SlotPlan>();
+    for (const { layout, keys } of this.#stores.layers) {
+      const { window } = layout;
+      if (seen > 0 && seen < this.#writingTo && this.#writingTo > window)
+        throw new VitrineError(
+          `KvCache.read: the sliding window keeps ${window} of ${this.#writingTo} tokens, and what position ${seen} sees is gone.`,
+        );
+      if (!plans.has(window))
+        plans.set(window, planReading({ length: this.length, seen }, rows, keys.shape[1], window));
+    }
     return plans;
   }
 

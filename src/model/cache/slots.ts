@@ -13,7 +13,7 @@ export interface SlotPlan {
   /** Slots that the store must have. */
   readonly capacity: number;
   readonly besideRing: boolean;
-  /** Rows to write: `rows` of the new ones from `from` on, to the slots from `slot` on. */
+  /** Rows to write: `rows` of the new ones from `from` on, to the slots from `slot` on. None where the pass only reads. */
   readonly writes: readonly { readonly from: number; readonly rows: number; readonly slot: number }[];
   /** The absolute position in each column that is attended to, -1 for an empty one. */
   readonly positions: Int32Array;
@@ -53,6 +53,29 @@ export function planSlots(
     positions,
     mask: visibility(start, rows, positions, window),
     evicted: range(Math.max(0, start - window + 1), Math.max(0, end - window + 1)),
+  };
+}
+
+/**
+ * The plan of a pass that writes nothing: its rows see the first `seen` tokens of a cache that holds `length`, and each other.
+ *
+ * @param slots Those that the store has.
+ */
+export function planReading(
+  { length, seen }: { readonly length: number; readonly seen: number },
+  rows: number,
+  slots: number,
+  window: number,
+): SlotPlan {
+  const held = slotPositions(length, slots, length > window).map((position) => (position < seen ? position : -1));
+  const positions = Int32Array.from([...held, ...range(seen, seen + rows)]);
+  return {
+    capacity: slots,
+    besideRing: true,
+    writes: [],
+    positions,
+    mask: visibility(seen, rows, positions, window),
+    evicted: range(Math.max(0, seen - window + 1), Math.max(0, seen + rows - window + 1)),
   };
 }
 

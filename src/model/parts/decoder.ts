@@ -30,6 +30,16 @@ export interface DecoderParts {
   readonly logitSoftCap?: number | undefined;
 }
 
+/** The rows whose logits a pass computes: the last of each sequence, all, or those given for each, counted from its first one. */
+export type Rows = 'last' | 'all' | readonly (readonly number[])[];
+
+/** Where a pass starts that does not start with the tokens. */
+export interface Entry {
+  readonly layer: number;
+  /** `[T, D]` f32: the residual stream before that layer. */
+  readonly residual: Tensor;
+}
+
 /** A decoder-only transformer: embedding, layers, final norm, head. */
 export class Decoder {
   readonly config: DecoderConfig;
@@ -80,29 +90,45 @@ export class Decoder {
   /**
    * The forward pass. It stops after every layer, so that a long one can be given up; the caller drains it.
    *
-   * @param logits Rows of the result: the last of each sequence, or all.
+   * @param rows Rows of the result: see `Rows`.
+   * @param from Where the pass starts. Default: with the tokens.
    * @returns `[rows, V]` f32, kept.
    * @throws {VitrineError} for a position beyond the last that the model has learned.
    */
-  *forward(step: Step, logits: 'last' | 'all'): Generator<undefined, Tensor, undefined> {
-    let x = scope('', () => own(this.#embedded(step))); //                                            [T, D]
+  *forward(step: Step, rows: Rows, from?: Entry): Generator<undefined, Tensor, undefined> {
+    const { layer: first = 0, residual } = from ?? {};
+    let x = scope('', () => own(residual ? residual.reshape(residual.shape) : this.#embedded(step))); // [T, D]
     try {
       for (const [index, block] of this.blocks.entries()) {
+        if (index < first) continue;
         yield;
         const input = x;
         x = scope(`blocks.${index}`, () => own(block.forward(input, step.layer(index)))); //          [T, D]
         if (input !== x) input.dispose();
       }
       yield;
-      return scope('', () => {
-        const normed = tap('ln_final.hook_out', this.#parts.norm.forward(x, 'ln_final'));
-        const rows = logits === 'all' ? normed : normed.gather(step.lastRows()); //                    [rows, D]
-        const plain = tap('unembed.hook_out', linear(rows, this.lmHead)); //                           [rows, V]
-        return own(tap('hook_logits', this.#bounded(plain)));
-      });
+      return scope('', () => own(this.unembed(x, rows === 'all' ? undefined : step.chosenRows(rows))));
     } finally {
       x.dispose();
     }
+  }
+
+  /**
+   * Logits of a residual stream `[T, D]`: final norm, head, scale and bound. `[T, V]` f32.
+   *
+   * @param rows Those whose logits are computed, i32. Default: all.
+   */
+  unembed(residual: Tensor, rows?: Tensor): Tensor {
+    return scope('', () => {
+      const normed = tap('ln_final.hook_out', this.#parts.norm.forward(residual, 'ln_final')); //        [T, D]
+      const plain = tap('unembed.hook_out', linear(rows ? normed.gather(rows) : normed, this.lmHead)); // [rows, V]
+      return tap('hook_logits', this.#bounded(plain));
+    });
+  }
+
+  /** The residual stream before the first block: embeddings and, where the model has learned them, positions. `[T, D]` f32. */
+  embedded(step: Step): Tensor {
+    return scope('', () => this.#embedded(step));
   }
 
   #embedded(step: Step): Tensor {
@@ -206,7 +232,8 @@ export function decoder(
   // A file that holds a head of its own means it, whatever the config says of tying.
   const tied = tieEmbeddings && !weights.has(`${head}.weight`);
   const lmHead = tied ? weights.tied(embed) : weights.linear({ [head]: V }, D);
-  return new Decoder(config, { embed, lmHead, ...made, ...parts });
+  // Logits are compared and subtracted: they are never rounded to bf16.
+  return new Decoder(config, { embed, lmHead: { ...lmHead, isExact: true }, ...made, ...parts });
 }
 
 /** The path that has an embedding and a final norm: the usual one, else one where the embedding has the right shape, else any. */

@@ -2,7 +2,7 @@ import type { Backend } from '../../tensor/backend.ts';
 import type { KeyValues } from '../../tensor/ops/attention.ts';
 import type { Rotation } from '../../tensor/ops/rotate.ts';
 import { own, scope } from '../../tensor/scope.ts';
-import { derive } from '../../tensor/tap.ts';
+import { derive, inSequence } from '../../tensor/tap.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import type { KvCache } from '../cache/kv-cache.ts';
 import { writeKeyValues } from '../cache/key-values.ts';
@@ -19,6 +19,8 @@ export interface NewTokens {
    * Default: those after this step.
    */
   readonly textLength?: number | undefined;
+  /** The pass only reads the cache, and sees so many of its tokens, from the first on. Default: it adds its tokens. */
+  readonly seen?: number | undefined;
 }
 
 /** What a layer's attention takes from the sequences of a step: positions, and the layer's caches. */
@@ -58,15 +60,14 @@ export class Step {
     this.#backend = backend;
     let begin = 0;
     this.#rows = sequences.map((sequence) => {
-      const { tokens, cache } = sequence;
+      const { tokens, cache, seen } = sequence;
       const row = {
-        tokens,
-        cache,
+        ...sequence,
         begin,
         end: begin + tokens.length,
-        start: cache.length,
+        start: seen ?? cache.length,
         length: lengthOf(sequence),
-        plans: cache.begin(tokens.length),
+        plans: seen === undefined ? cache.begin(tokens.length) : cache.read(seen, tokens.length),
       };
       begin = row.end;
       return row;
@@ -74,9 +75,12 @@ export class Step {
     this.tokens = this.#own(Int32Array.from(sequences.flatMap(({ tokens }) => [...tokens])), [begin]);
   }
 
-  /** The last row of each sequence, `[sequences]` i32. */
-  lastRows(): Tensor {
-    return this.#own(Int32Array.from(this.#rows, ({ end }) => end - 1));
+  /** Rows of the pass, `[rows]` i32: the last of each sequence, or those given for each, counted from its first one. */
+  chosenRows(chosen: 'last' | readonly (readonly number[])[]): Tensor {
+    const rows = this.#rows.flatMap(({ begin, end }, i) =>
+      chosen === 'last' ? end - 1 : chosen[i].map((row) => begin + row),
+    );
+    return this.#own(Int32Array.from(rows));
   }
 
   /** The absolute position of each row, `[T]` i32. */
@@ -106,21 +110,27 @@ export class Step {
     return {
       rotation: (rope) => this.#rotation(rope),
       append: (k, v) =>
-        this.#rows.map(({ cache, begin, end, plans }) => {
-          const store = cache.layer(index);
-          const plan = plans.get(store.layout.window)!;
-          const own = (rows: Tensor): Tensor =>
-            this.#rows.length === 1 ? rows : rows.slice([begin, 0, 0], [end - begin, -1, -1]);
-          if (store.layout.window < Infinity) derive('kv.hook_evict', () => Tensor.from(this.#backend, plan.evicted));
-          const stored = writeKeyValues(store, plan, own(k), v && own(v));
-          return { ...stored, begin, end, mask: this.#mask(plan), positions: plan.positions };
-        }),
+        this.#rows.map((row, i) =>
+          this.#rows.length === 1
+            ? this.#stored(index, row, k, v)
+            : inSequence(i, () => this.#stored(index, row, k, v)),
+        ),
     };
   }
 
-  /** The step is done: its tokens are in the caches. */
+  #stored(layer: number, { cache, begin, end, plans }: Row, k: Tensor, v: Tensor | undefined): KeyValues {
+    const store = cache.layer(layer);
+    const plan = plans.get(store.layout.window)!;
+    const own = (rows: Tensor): Tensor =>
+      this.#rows.length === 1 ? rows : rows.slice([begin, 0, 0], [end - begin, -1, -1]);
+    if (store.layout.window < Infinity) derive('kv.hook_evict', () => Tensor.from(this.#backend, plan.evicted));
+    const stored = writeKeyValues(store, plan, own(k), v && own(v));
+    return { ...stored, begin, end, mask: this.#mask(plan), positions: plan.positions };
+  }
+
+  /** The step is done: its tokens are in the caches, but for those that it only reads. */
   commit(): void {
-    for (const { cache, tokens, length } of this.#rows) cache.commit(tokens, length);
+    for (const { cache, tokens, length, seen } of this.#rows) if (seen === undefined) cache.commit(tokens, length);
   }
 
   dispose(): void {
@@ -146,8 +156,8 @@ export class Step {
 }
 
 /** The length of text for a sequence's rotary scaling, in tokens. */
-export const lengthOf = ({ tokens, cache, textLength = 0 }: NewTokens): number =>
-  Math.max(cache.length + tokens.length, textLength);
+export const lengthOf = ({ tokens, cache, seen = cache.length, textLength = 0 }: NewTokens): number =>
+  Math.max(seen + tokens.length, textLength);
 
 /** The absolute positions of the new tokens. */
 const rowPositions = ({ begin, end, start }: Row): Int32Array =>

@@ -129,7 +129,8 @@ export class Weights {
       weight,
       bias: biases.length > 0 ? this.#numbers(`${label}.bias`, biases, [weight.shape[0]], 'f32') : undefined,
       sizes: matrices.map(({ shape }) => shape[0]),
-      compute: hold === 'f32' ? hold : this.#compute(weight),
+      compute: this.#compute(weight),
+      isExact: hold === 'f32',
     };
   }
 

@@ -1,5 +1,5 @@
 import { scope } from '../scope.ts';
-import { derive, tap, watched } from '../tap.ts';
+import { derive, inSequence, tap, watched } from '../tap.ts';
 import type { HookPoint } from '../hook-point.ts';
 import { concat, Tensor } from '../tensor.ts';
 import { denseWeight, type Linear } from './linear.ts';
@@ -46,13 +46,12 @@ export interface AttentionOptions {
  */
 export function attention(q: Tensor, sequences: readonly KeyValues[], options: AttentionOptions): Tensor {
   return scope('', () => {
-    const sinks = options.sinks && tap('attn.hook_sink_logit', options.sinks); // [H]
-    const parts = sequences.map((sequence) => {
-      const { begin, end } = sequence;
-      const rows = sequences.length === 1 ? q : q.slice([begin, 0, 0], [end - begin, -1, -1]);
-      return attend(rows, sequence, { ...options, sinks });
+    if (sequences.length === 1) return attend(q, sequences[0], options);
+    const parts = sequences.map((sequence, i) => {
+      const rows = q.slice([sequence.begin, 0, 0], [sequence.end - sequence.begin, -1, -1]);
+      return inSequence(i, () => attend(rows, sequence, options));
     });
-    return parts.length === 1 ? parts[0] : concat(parts);
+    return concat(parts);
   });
 }
 
@@ -93,9 +92,11 @@ const SINK_PROBABILITY: HookPoint = {
 /** The taps that show numbers of all queries. */
 const TAPS = ['attn.hook_attn_scores', 'attn.hook_pattern', 'attn.hook_entropy', 'attn.hook_sink_prob'];
 
-function attend(q: Tensor, sequence: KeyValues, options: AttentionOptions): Tensor {
+function attend(q: Tensor, sequence: KeyValues, settings: AttentionOptions): Tensor {
   const [T, H] = q.shape;
   return scope('', () => {
+    const sinks = settings.sinks && tap('attn.hook_sink_logit', settings.sinks); // [H]
+    const options = { ...settings, sinks };
     const blocks = queryBlocks(T, H, sequence.positions);
     // Each block frees its scores before the next one; observers see the scores of all blocks as one tensor.
     const groups = TAPS.some(watched) ? [blocks] : blocks.map((block) => [block]);

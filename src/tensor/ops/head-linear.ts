@@ -1,6 +1,6 @@
 import { scope } from '../scope.ts';
 import type { Tensor } from '../tensor.ts';
-import { denseWeight, type Linear } from './linear.ts';
+import { computeOf, denseWeight, type Linear } from './linear.ts';
 
 /**
  * Multiplies each head by a matrix of its own: `[T, H, a]` to `[T, H, b]`, f32. The weight `[H a, b]` holds the matrices
@@ -13,7 +13,7 @@ export function headLinear(x: Tensor, layer: Linear, { transposed = false } = {}
     const heads = x.transpose([1, 0, 2]); //                                               [H, T, a]
     const matrices = [H, rows / H, columns];
     const product =
-      layer.compute === 'f32'
+      computeOf(layer) === 'f32'
         ? heads.matmul(denseWeight(layer).reshape(matrices), { transposeB: transposed })
         : heads.cast('bf16').matmul(narrow(layer).reshape(matrices), { transposeB: transposed }).cast('f32');
     return product.transpose([1, 0, 2]); //                                                [T, H, b]

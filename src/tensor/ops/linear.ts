@@ -1,7 +1,9 @@
+import { askedCompute, type Compute } from '../compute.ts';
+import { elements } from '../dtype.ts';
 import { PackedParameter } from '../packed-parameter.ts';
 import type { Parameter } from '../parameter.ts';
 import { scope } from '../scope.ts';
-import { Tensor } from '../tensor.ts';
+import { concat, Tensor } from '../tensor.ts';
 
 /** One linear layer, or several with the same input whose weights are joined into one matrix, one below the other. */
 export interface Linear {
@@ -11,9 +13,15 @@ export interface Linear {
   readonly bias: Parameter | undefined;
   /** The output size of each joined layer; they add up to `out`. */
   readonly sizes: readonly number[];
-  /** The dtype to which the operands of the product are rounded; sums are f32 in any case. */
-  readonly compute: 'f32' | 'bf16';
+  /** The dtype of the product's operands where a call asks for none. */
+  readonly compute: Compute;
+  /** Whether its product is in f32 whatever a call asks for: where small differences decide. Default false. */
+  readonly isExact?: boolean;
 }
+
+/** The dtype of the operands of a layer's product: that which the call asks for, else its own. */
+export const computeOf = ({ compute, isExact = false }: Linear): Compute =>
+  isExact ? 'f32' : (askedCompute() ?? compute);
 
 /** `x W^T + b`: `[T, in]` to `[T, out]`, f32. */
 export function linear(x: Tensor, layer: Linear): Tensor {
@@ -28,14 +36,28 @@ export function linears(x: Tensor, layer: Linear): Tensor[] {
   return scope('', () => linear(x, layer).split(layer.sizes));
 }
 
-function multiply(x: Tensor, { weight: parameter, compute }: Linear): Tensor {
+function multiply(x: Tensor, layer: Linear): Tensor {
+  const compute = computeOf(layer);
+  const { weight: parameter } = layer;
   if (parameter instanceof PackedParameter) return parameter.multiply(x, compute);
   const weight = parameter.tensor;
   const fused = x.backend.fused.linear?.(x, weight, compute);
   if (fused !== undefined) return new Tensor(x.backend, fused, [x.shape[0], weight.shape[0]], 'f32');
-  if (compute === 'f32') return x.matmul(weight.cast('f32'), { transposeB: true });
-  return x.cast('bf16').matmul(weight.cast('bf16'), { transposeB: true }).cast('f32');
+  if (compute === 'bf16') return x.cast('bf16').matmul(weight.cast('bf16'), { transposeB: true }).cast('f32');
+  if (weight.dtype === 'f32' || elements(weight.shape) <= MOST_WIDENED) return multiplyWidened(x, weight);
+  const rows = Math.ceil(MOST_WIDENED / weight.shape[1]);
+  const products: Tensor[] = [];
+  for (let from = 0; from < weight.shape[0]; from += rows) {
+    const size = [Math.min(rows, weight.shape[0] - from), weight.shape[1]];
+    products.push(scope('', () => multiplyWidened(x, weight.slice([from, 0], size))));
+  }
+  return concat(products, 1);
 }
+
+/** Numbers of a weight that are widened to f32 at a time, 128 MiB: the head of a large vocabulary takes gigabytes. */
+const MOST_WIDENED = 2 ** 25;
+
+const multiplyWidened = (x: Tensor, weight: Tensor): Tensor => x.matmul(weight.cast('f32'), { transposeB: true });
 
 /** The weight as one dense f32 matrix `[out, in]`; a packed one is decoded. */
 export function denseWeight({ weight }: Linear): Tensor {

@@ -346,8 +346,8 @@ export class TensorflowBackend implements Backend {
     const { dtype } = weight;
     const [M, K] = x.shape;
     const [N] = weight.shape;
-    if (M > this.#ownRows || M * N * K === 0 || place === undefined || (dtype !== 'f32' && dtype !== 'bf16'))
-      return undefined;
+    const most = compute === 'f32' && dtype === 'bf16' ? FEW_ROWS : this.#ownRows;
+    if (M > most || M * N * K === 0 || place === undefined || (dtype !== 'f32' && dtype !== 'bf16')) return undefined;
     if (compute === 'bf16' && dtype === 'f32') return undefined; // The weight would have to be rounded too.
     const exact = this.#executor.read(x);
     const values = compute === 'bf16' ? roundToBf16(exact.slice()) : exact;

@@ -88,7 +88,7 @@ async function compare(name: string, context: number) {
   const cache = new KvCache(backend, network.cacheLayout, context);
   for (let from = 0; from < context; from += 512) {
     const tokens = Int32Array.from({ length: Math.min(512, context - from) }, (_, i) => (from + i) % 500);
-    runPass({ network, backend, sequences: [{ tokens, cache }], logits: 'last' }).dispose();
+    runPass({ network, backend, sequences: [{ tokens, cache }], rows: 'last' }).dispose();
   }
   const need = memoryNeed(plan, context);
   const result = {

@@ -1,0 +1,210 @@
+import { HookError } from '../../hooks/hook-error.ts';
+import type { HookRegistry } from '../../hooks/hook-registry.ts';
+import { matchHooks } from '../../hooks/match.ts';
+import { type Observers, observersFor } from '../../hooks/observers.ts';
+import { SequenceObserver } from '../../hooks/sequence-observer.ts';
+import type { KvCache } from '../../model/cache/kv-cache.ts';
+import type { Rows } from '../../model/parts/decoder.ts';
+import type { NewTokens } from '../../model/parts/step.ts';
+import { checkArgument, instanceOf, OptionError, whole } from '../../options.ts';
+import { keep, scope } from '../../tensor/scope.ts';
+import { show } from '../../tensor/shape.ts';
+import type { Observer } from '../../tensor/tap.ts';
+import { concat, Tensor } from '../../tensor/tensor.ts';
+import { CACHE } from '../generate/generate-options.ts';
+import type { Pass } from '../passes.ts';
+import { Run } from './run.ts';
+import type { BatchOptions, RunOptions } from './run-options.ts';
+import { runUntil, StopAt } from './stop-at.ts';
+
+/** A sequence whose prompt is tokens, and the cache that it uses. */
+export interface ReadySequence extends Pick<RunOptions, 'capture' | 'edit' | 'from' | 'rows'> {
+  /** All tokens of the prompt. */
+  readonly tokens: Int32Array;
+  readonly cache: KvCache;
+  /** Whether the cache is made for this pass, and not the caller's. */
+  readonly isFresh: boolean;
+}
+
+/** The network, and what all sequences have in common. */
+export interface RunSettings
+  extends Pick<Pass, 'network' | 'backend' | 'compute'>, Pick<BatchOptions, 'until' | 'editBatch'> {
+  /** The public call, for messages. */
+  readonly call: string;
+  readonly hooks: HookRegistry;
+}
+
+/** A sequence with its observers, and the part of it that the pass computes. */
+interface Prepared extends Observers {
+  readonly newTokens: NewTokens;
+  /** Rows of logits, counted from the first that is computed. */
+  readonly rows: readonly number[];
+}
+
+/**
+ * Runs one pass over sequences, each with hooks of its own, and gives a run for each.
+ *
+ * @throws {HookError} for hooks that the model does not have, or that the pass does not reach.
+ * @throws {OptionError} for a `from` or `rows` that does not fit.
+ */
+export function runSequences(sequences: readonly ReadySequence[], settings: RunSettings): Run[] {
+  const { network, backend, compute, until } = settings;
+  const layer = firstLayer(sequences, settings);
+  const prepared = sequences.map((sequence) => prepare(sequence, settings, layer));
+  const observers = passObservers(prepared, settings);
+  return scope('', () => {
+    try {
+      const logits = runUntil({
+        network,
+        backend,
+        compute,
+        sequences: prepared.map(({ newTokens }) => newTokens),
+        rows: commonRows(prepared),
+        from: layer === undefined ? undefined : { layer, residual: joinedResiduals(sequences) },
+        ...observers,
+      });
+      return runsOf(prepared, logits, until);
+    } finally {
+      for (const { recorder } of prepared) recorder.discard();
+    }
+  });
+}
+
+/** The layer with which all sequences start; undefined where they start with their tokens. */
+function firstLayer(sequences: readonly ReadySequence[], { call, network, backend }: RunSettings): number | undefined {
+  const { config } = network;
+  const first = sequences[0].from?.layer;
+  for (const { from, tokens } of sequences) {
+    if (from?.layer !== first)
+      throw new OptionError(`${call}: expected all sequences to start at one layer, got ${first} and ${from?.layer}.`);
+    if (from === undefined) continue;
+    const { layer, residual, cache } = from;
+    checkArgument(call, 'from.layer', layer, whole(0, config.nLayers - 1));
+    checkArgument(call, 'from.residual', residual, instanceOf(Tensor, 'a tensor'));
+    if (cache !== undefined) checkArgument(call, 'from.cache', cache, CACHE);
+    const [rows, width] = residual.shape;
+    if (
+      residual.shape.length !== 2 ||
+      residual.dtype !== 'f32' ||
+      width !== config.dim ||
+      rows < 1 ||
+      rows > tokens.length
+    )
+      throw new OptionError(
+        `${call}: from.residual must be f32 [rows, ${config.dim}] with 1 to ${tokens.length} rows, those of the last tokens of ` +
+          `the prompt, got ${residual.dtype} ${show(residual.shape)}.`,
+      );
+    if (residual.backend !== backend)
+      throw new OptionError(`${call}: from.residual lies in another backend than the model. Make it with Tensor.from.`);
+    const seen = tokens.length - rows;
+    const held = cache?.tokens ?? [];
+    if (held.length < seen || tokens.subarray(0, seen).some((token, i) => token !== held[i]))
+      throw new OptionError(
+        `${call}: from.residual has ${rows} of ${tokens.length} rows: expected a from.cache that holds the first ${seen} tokens of the prompt.`,
+      );
+  }
+  return first;
+}
+
+function prepare(sequence: ReadySequence, settings: RunSettings, layer: number | undefined): Prepared {
+  const { tokens, cache, isFresh, from } = sequence;
+  const { call, hooks, until } = settings;
+  const computed = from?.residual.shape[0] ?? tokens.length;
+  const seen = tokens.length - computed;
+  const observers = observersFor(sequence, hooks);
+  expectReached(sequence, settings, layer);
+  return {
+    ...observers,
+    rows: chosenRows(call, sequence, seen),
+    newTokens:
+      from === undefined
+        ? { tokens, cache, seen: until === undefined || isFresh ? undefined : cache.length }
+        : { tokens: tokens.subarray(seen), cache: from.cache ?? cache, seen, textLength: tokens.length },
+  };
+}
+
+/** @throws {OptionError} for a row that the pass does not compute. */
+function chosenRows(call: string, { rows = 'all', tokens }: ReadySequence, seen: number): number[] {
+  const T = tokens.length;
+  if (rows === 'last') return [T - 1 - seen];
+  if (rows === 'all') return Array.from({ length: T - seen }, (_, row) => row);
+  return rows.map((row) => {
+    const at = (row < 0 ? row + T : row) - seen;
+    if (at >= 0 && at < T - seen) return at;
+    throw new OptionError(
+      `${call}: row ${row} is not computed: expected one from ${seen} to ${T - 1}, or ${seen - T} to -1 from the end.`,
+    );
+  });
+}
+
+/** The rows for the network: it gathers none where all are asked for. */
+function commonRows(prepared: readonly Prepared[]): Rows {
+  return prepared.every(
+    ({ rows, newTokens }) => rows.length === newTokens.tokens.length && rows.every((row, i) => row === i),
+  )
+    ? 'all'
+    : prepared.map(({ rows }) => rows);
+}
+
+const joinedResiduals = (sequences: readonly ReadySequence[]): Tensor =>
+  sequences.length === 1 ? sequences[0].from!.residual : concat(sequences.map(({ from }) => from!.residual));
+
+/** Hooks that lie before the first layer, or behind the hook where the pass stops, would show and change nothing. */
+function expectReached(
+  { capture = [], edit = {} }: ReadySequence,
+  { hooks, until, editBatch = {} }: RunSettings,
+  layer = 0,
+): void {
+  const order = [...hooks.keys()];
+  const end = until === undefined ? order.length : order.indexOf(until);
+  if (end < 0) matchHooks(until!, order); // Says which are near.
+  if (end < 0) throw new HookError(`until: expected the name of one hook, got "${until}".`);
+  const begin = layer === 0 ? 0 : order.findIndex((name) => hooks.get(name)!.layer === layer);
+  for (const asked of [...capture, ...Object.keys(edit), ...Object.keys(editBatch)]) {
+    for (const name of matchHooks(asked, order).flatMap(({ names }) => names)) {
+      const at = order.indexOf(name);
+      const why = at < begin ? `starts at layer ${layer}` : at > end ? `stops at ${until}` : undefined;
+      if (why !== undefined) throw new HookError(`"${asked}": the pass ${why}, and does not reach ${name}.`);
+    }
+  }
+}
+
+function passObservers(
+  prepared: readonly Prepared[],
+  { hooks, until, editBatch }: RunSettings,
+): Pick<Pass, 'observers' | 'recomputeObservers'> {
+  const { editor: batchEditor } = observersFor({ edit: editBatch }, hooks);
+  const before = batchEditor ? [batchEditor] : [];
+  const perSequence = (observersOf: (one: Prepared) => readonly Observer[]): readonly Observer[] => {
+    if (prepared.length === 1) return [...before, ...observersOf(prepared[0])];
+    const parts = prepared.map((one) => ({
+      tokens: one.newTokens.tokens.length,
+      logitRows: one.rows.length,
+      observers: observersOf(one),
+    }));
+    return [...before, new SequenceObserver(hooks, parts)];
+  };
+  const isEdited = batchEditor !== undefined || prepared.some(({ editor }) => editor);
+  const stop = until === undefined ? [] : [new StopAt(until, prepared.length)];
+  return {
+    observers: [...perSequence(({ all }) => all), ...stop],
+    recomputeObservers: isEdited ? perSequence(({ editor }) => (editor ? [editor] : [])) : undefined,
+  };
+}
+
+/** A run for each sequence: its rows of the logits, and what its recorder has. */
+function runsOf(prepared: readonly Prepared[], logits: Tensor | undefined, until: string | undefined): Run[] {
+  const parts = logits?.split(
+    prepared.map(({ rows }) => rows.length),
+    0,
+  );
+  const runs: Run[] = [];
+  try {
+    for (const [i, { recorder }] of prepared.entries())
+      runs.push(new Run(recorder.take(), parts && keep(parts[i]), until));
+    return runs;
+  } catch (error) {
+    for (const run of runs) run.dispose();
+    throw error;
+  }
+}

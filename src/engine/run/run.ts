@@ -1,0 +1,41 @@
+import { VitrineError } from '../../errors.ts';
+import type { Activations } from '../../hooks/recorder.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+
+/** The logits and captures of a run. `dispose` frees them all. */
+export class Run {
+  /** Captures by the names that were asked for. */
+  readonly acts: Activations;
+  readonly #logits: Tensor | undefined;
+  readonly #until: string | undefined;
+
+  /** @param until The hook at which the pass stopped; without logits. */
+  constructor(acts: Activations, logits: Tensor | undefined, until?: string) {
+    this.acts = acts;
+    this.#logits = logits;
+    this.#until = until;
+  }
+
+  /**
+   * `[rows, V]` f32, by default of all tokens.
+   *
+   * @throws {VitrineError} where the pass stopped before them.
+   */
+  get logits(): Tensor {
+    if (this.#logits === undefined)
+      throw new VitrineError(
+        `run: the pass stopped at ${this.#until}, so that there are no logits. Leave out \`until\`.`,
+      );
+    return this.#logits;
+  }
+
+  /** Frees the logits and the captures. A field, so that it can be taken out of the run. */
+  readonly dispose = (): void => {
+    this.#logits?.dispose();
+    for (const tensor of Object.values(this.acts)) tensor.dispose();
+  };
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
