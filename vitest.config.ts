@@ -31,23 +31,20 @@ const BOTH_PATHS = [
 ];
 
 /**
- * Test files that share processes, which spares each the start of one: they neither measure their process nor replace modules. The
- * others have a process of their own.
+ * Test files with a process of their own: they replace modules, measure the process or what its garbage collector frees, load the addon
+ * with settings of their own, or run the package's code beside its sources. All others share processes, which spares each the start of
+ * one and the import of the modules.
  */
-const SHARED = [
-  'test/*.test.ts',
-  'test/bench/{model-hash,report-rows,statistics}.test.ts',
-  'test/cli/{info,printable,progress-line}.test.ts',
-  'test/engine/generate/{answer,end-of-text,generate-options,stop-strings}.test.ts',
-  'test/engine/load/{load,memory-plan}.test.ts',
-  'test/engine/model.test.ts',
-  'test/hooks/{editor,families-hooks,hooks-page,match,mixtures-hooks,non-finite-finder,recorder,run}.test.ts',
-  'test/loader/{gguf-*,model-folder,open-folder,safetensors-package}.test.ts',
-  'test/model/{cache,config,parts,weights}/*.test.ts',
-  'test/sampling/*.test.ts',
-  'test/tensor/{backends,errors,formats,formats-quantised,tap}.test.ts',
-  'test/tensor/cpu/*.test.ts',
-  'test/tokenizer/{channel-parser,chat-template,pipeline-steps,reference-cases,token-stream,tokenizer,tool-calls}.test.ts',
+const ISOLATED = [
+  'test/bench/{compare-reports,labels,model-bench,peers}.test.ts',
+  'test/cli/{ctrl-c,process}.test.ts',
+  'test/engine/forgotten.test.ts',
+  'test/engine/load/load-abort.test.ts',
+  'test/loader/{hub,hub-faults,safetensors}.test.ts',
+  'test/platform/*.test.ts',
+  'test/setup/{native,package}.test.ts',
+  'test/tensor/scope.test.ts',
+  'test/tokenizer/{chat-template-limits,hostile-tokenizers}.test.ts',
 ];
 
 const F32_PRODUCTS = { VITRINE_BF16_PRODUCTS: '0' };
@@ -62,19 +59,24 @@ const PROJECTS = [
     extends: true as const,
     test: {
       name: 'f32 products',
-      include: ['test/**/*.test.ts'],
-      exclude: SHARED,
+      include: ISOLATED,
       env: F32_PRODUCTS,
       globalSetup: 'test/support/print-paths.ts',
     },
   },
   {
     extends: true as const,
-    test: { name: 'f32 products, shared process', include: SHARED, isolate: false, env: F32_PRODUCTS },
+    test: {
+      name: 'f32 products, shared process',
+      include: ['test/**/*.test.ts'],
+      exclude: ISOLATED,
+      isolate: false,
+      env: F32_PRODUCTS,
+    },
   },
   {
     extends: true as const,
-    test: { name: 'bf16 products', include: BOTH_PATHS, env: { VITRINE_BF16_PRODUCTS: '1' } },
+    test: { name: 'bf16 products', include: BOTH_PATHS, isolate: false, env: { VITRINE_BF16_PRODUCTS: '1' } },
   },
 ];
 
@@ -86,6 +88,9 @@ export default defineConfig(({ mode }) => ({
     // Far above what any test takes: they end tests that hang, also on a machine with much else to do.
     testTimeout: 600_000,
     hookTimeout: 600_000,
+    setupFiles: 'test/support/set-up.ts',
+    // Transformed modules stay from one run to the next.
+    experimental: { fsModuleCache: true },
     projects: mode === 'quick' ? [QUICK_PROJECT] : PROJECTS,
   },
 }));

@@ -329,7 +329,7 @@ describe('public calls', () => {
       () => generate([{}] as never),
       /the prompt must be .* with a role each, got \[\{\}\]\.$/,
     ],
-  ])('%s', async (_, call, message) => {
+  ])('an error names the call and shows the value: %s', async (_, call, message) => {
     const attempt = (async () => {
       await call();
     })();
@@ -337,18 +337,18 @@ describe('public calls', () => {
     await expect(attempt).rejects.toThrow(message);
   });
 
-  it('an object that inherits its options is checked too', () => {
+  it('check the options that an object inherits', () => {
     expect(() => model.forward([1], Object.create({ logits: 'some' }) as object)).toThrow(
       /logits must be "last" or "all"/,
     );
   });
 
-  it.each(['constructor', 'toString', '__proto__'])('a variable of a template may be called %s', (name) => {
+  it.each(['constructor', 'toString', '__proto__'])('render a variable of a template that is called %s', (name) => {
     const variables = Object.defineProperty({}, name, { value: 'given', enumerable: true });
     expect(vitrine.renderTemplate(`{{ ${name} }}`, [], variables)).toBe('given');
   });
 
-  it('takes token ids in typed arrays', async () => {
+  it('take token ids in typed arrays', async () => {
     using whole = model.forward([1, 2, 3]);
     for (const type of [Uint8Array, Uint16Array, Uint32Array, Int32Array]) {
       using same = model.forward(type.of(1, 2, 3));
@@ -363,7 +363,7 @@ describe('public calls', () => {
 });
 
 describe('show', () => {
-  it('is bounded, whatever comes', () => {
+  it('gives a bounded text for any value', () => {
     fc.assert(
       fc.property(fc.anything({ withBigInt: true, withTypedArray: true, withSparseArray: true }), (value) => {
         expect(show(value).length).toBeLessThan(1500);
@@ -373,7 +373,7 @@ describe('show', () => {
     expect(show(new Float32Array(1e6)).length).toBeLessThan(60);
   });
 
-  it('runs nothing of the value', () => {
+  it('runs no code of the value', () => {
     const trap = {
       get a(): never {
         throw new Error('ran');

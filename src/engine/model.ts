@@ -63,8 +63,8 @@ export interface Score {
   readonly logprobs: Float32Array;
 }
 
-/** Rows of logits in memory at a time while scoring. */
-const SCORE_CHUNK = 128;
+/** Rows of logits in memory at a time while scoring: with 128 it takes 10 % longer, 512 rows of 262,144 logits are 0.5 GB, twice. */
+const SCORE_CHUNK = 256;
 
 /** Frees the weights of models that nobody disposed of. */
 const forgotten = new FinalizationRegistry<LoadedNetwork>((loaded) => {

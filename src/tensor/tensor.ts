@@ -1,4 +1,4 @@
-import { type Check, checkArgument, listOf, TEXT } from '../options.ts';
+import { type Check, checkArgument, isNumericArray, listOf, TEXT } from '../options.ts';
 import type { Backend, BinaryOp, HostArray, ReduceOp, UnaryOp } from './backend.ts';
 import { byteSize, elements, isFloat, type DType } from './dtype.ts';
 import { DisposedError, ShapeError } from '../errors.ts';
@@ -26,8 +26,11 @@ const BACKEND: Check = {
   words: 'a backend, of createBackend() or of a model',
   holds: (value) => typeof value === 'object' && value !== null && 'upload' in value,
 };
-const VALUES = listOf('numbers, or a typed array of them', (value) => typeof value === 'number');
 const NUMBERS = listOf('numbers', (value) => typeof value === 'number');
+const VALUES: Check = {
+  words: 'a list of numbers, or a typed array of them',
+  holds: (value) => isNumericArray(value) || NUMBERS.holds(value), // A typed array can have millions.
+};
 const TENSORS = listOf('tensors', (value) => value instanceof Tensor);
 const TENSOR: Check = { words: 'a tensor', holds: (value) => value instanceof Tensor };
 

@@ -104,7 +104,7 @@ describe('damaged files', () => {
     expect(await readAll(whole)).toBeUndefined();
   });
 
-  it('refuses or reads each of 3,000 mutated files, and accepts none whose tensors do not cover the data', async () => {
+  it('refuses or reads each of 1,000 mutated files, and accepts none whose tensors do not cover the data', async () => {
     const whole = await readFile(join(FIXTURES, 'python.safetensors'));
     let seed = 1;
     const random = (below: number): number => {
@@ -112,7 +112,7 @@ describe('damaged files', () => {
       return Math.floor((seed / 2 ** 32) * below);
     };
     let accepted = 0;
-    for (let i = 0; i < 3000; i++) {
+    for (let i = 0; i < 1000; i++) {
       let bytes = Buffer.from(whole);
       for (let n = random(3); n >= 0; n--) {
         const at = random(bytes.length);
@@ -128,7 +128,7 @@ describe('damaged files', () => {
         expect(coversFile(bytes), bytes.toString('latin1')).toBe(true);
       } else expect(error, bytes.toString('latin1')).toBeInstanceOf(SafetensorsError);
     }
-    expect(accepted).toBeGreaterThan(50); // else the mutations are too coarse for a test
+    expect(accepted).toBeGreaterThan(16); // else the mutations are too coarse for a test
   });
 
   /** An independent check of the layout. */

@@ -6,6 +6,7 @@ import { experts } from './conformance/experts.ts';
 import { ops } from './conformance/ops.ts';
 import { packed } from './conformance/packed.ts';
 import { primitives } from './conformance/primitives.ts';
+import { variables } from './conformance/variables.ts';
 import { weighted } from './conformance/weighted.ts';
 
 const KERNELS = Object.keys({ linear: 1, rmsNorm: 1, layerNorm: 1, rotate: 1, swiglu: 1 } satisfies Record<
@@ -15,13 +16,23 @@ const KERNELS = Object.keys({ linear: 1, rmsNorm: 1, layerNorm: 1, rotate: 1, sw
 
 /** The project `bf16 products` runs only what that setting changes: products with weights, on TensorFlow. */
 const onlyProducts = process.env.VITRINE_BF16_PRODUCTS === '1';
-const backends = onlyProducts ? BACKENDS.filter(([name]) => name !== 'reference') : BACKENDS;
+/** With variables of the device, only they are stored otherwise. */
+const isDevice = (name: string): boolean => name.includes('device');
+const whole = BACKENDS.filter(([name]) => !isDevice(name) && !(onlyProducts && name === 'reference'));
 
-describe.each(backends)('%s', (_, create) => {
+describe.each(BACKENDS.filter(([name]) => isDevice(name) && !onlyProducts))('%s', (_, create) => {
+  const backend = create();
+  expectNothingLeft(() => backend);
+  describe('variables', () => {
+    variables(backend);
+  });
+});
+
+describe.each(whole)('%s', (name, create) => {
   const { backend, calls } = recorded(create());
   expectNothingLeft(() => backend);
   describe('packed weights', () => {
-    packed(backend);
+    packed(backend, { isOracle: name === 'reference' });
   });
   describe('dense weights', () => {
     weighted(backend);
@@ -32,6 +43,9 @@ describe.each(backends)('%s', (_, create) => {
   if (!onlyProducts) {
     describe('primitives', () => {
       primitives(backend);
+    });
+    describe('variables', () => {
+      variables(backend);
     });
     describe('ops', () => {
       ops(backend);

@@ -71,7 +71,7 @@ it.each<[what: string, () => unknown, message: string]>([
   ['a write before the start', () => { store.write([0, -1], x); }, 'Variable.write: expected an f32 box in [2, 4], got f32 [2, 3] at [0, -1].'],
   ['a write of another rank', () => { store.write([0], ones(2)); }, 'Variable.write: expected an f32 box in [2, 4], got f32 [2] at [0].'],
   ['a write of bf16', () => { store.write([0, 0], bf16); }, 'Variable.write: expected an f32 box in [2, 4], got bf16 [2, 3] at [0, 0].'],
-])('%s', (_, body, message) => {
+])('throws an error that says what was expected and what came, for %s', (_, body, message) => {
   const error = caught(() => scope('', body));
   expect(error).toBeInstanceOf(ShapeError);
   expect(error.message).toBe(message);

@@ -43,7 +43,7 @@ describe.each(DECODED)('format $name', (format, digest, overflow) => {
   const values = decode(format, allCodes(format));
   const positive = values.slice(0, values.length / 2).filter(Number.isFinite);
 
-  it('decodes every code', () => {
+  it('decodes every code to its published number', () => {
     const bits = new Uint32Array(values.buffer).map((word, i) => (Number.isNaN(values[i]) ? 0x7fc0_0000 : word));
     expect(createHash('sha256').update(bits).digest('hex')).toBe(digest);
   });

@@ -31,7 +31,7 @@ describe('scope', () => {
     ['in an object', (x) => ({ x, name: 'x' })],
     ['deep inside', (x) => ({ layers: [{ x }, null, undefined] })],
     ['twice', (x) => [x, x]],
-  ])('what it returns escapes: %s', (_, wrap) => {
+  ])('leaves what the body returns alive: %s', (_, wrap) => {
     let inner!: Tensor;
     let dropped!: Tensor;
     scope('outer', () => {
@@ -153,7 +153,7 @@ describe('scope', () => {
   });
 });
 
-describe('printing a tensor', () => {
+describe('a printed tensor', () => {
   it.each<[string, Tensor, string]>([
     ['numbers', tensor(1, -2.5, 0.123456), 'Tensor f32 [3] min -2.5 max 1 mean -0.4588 NaN 0 | 1 -2.5 0.1235'],
     [
@@ -168,7 +168,7 @@ describe('printing a tensor', () => {
     ['integers', Tensor.from(backend, Int32Array.of(7, 8)), 'Tensor i32 [2] min 7 max 8 mean 7.5 NaN 0 | 7 8'],
     ['bf16', tensor(3.14159).cast('bf16'), 'Tensor bf16 [1] min 3.141 max 3.141 mean 3.141 NaN 0 | 3.141'],
     ['nothing', Tensor.from(backend, [], [0, 4]), 'Tensor f32 [0, 4] empty'],
-  ])('%s', (_, x, line) => {
+  ])('is one line, and says when it was freed: %s', (_, x, line) => {
     expect(inspect(x)).toBe(line);
     expect(String(x)).toBe(line);
     expect(inspect({ deep: [x] })).toContain(line);

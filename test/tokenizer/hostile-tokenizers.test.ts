@@ -1,6 +1,19 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import type * as Deadline from '../../src/platform/deadline.ts';
 import { TokenizerError } from '../../src/tokenizer/tokenizer-files.ts';
 import { Tokenizer } from '../../src/tokenizer/tokenizer.ts';
+
+/** Milliseconds of the deadlines that were set. */
+const limits: number[] = [];
+// Deadlines as the tokenizer sets them, a tenth as long: what has no end meets them all the same.
+vi.mock('../../src/platform/deadline.ts', async (original) => {
+  const deadline = await original<typeof Deadline>();
+  const withDeadline: typeof Deadline.withDeadline = (ms, what, body) => {
+    limits.push(ms);
+    return deadline.withDeadline(Math.ceil(ms / 10), what, body);
+  };
+  return { ...deadline, withDeadline };
+});
 
 type Json = Record<string, unknown>;
 
@@ -48,6 +61,7 @@ describe('patterns whose time is exponential or quadratic', () => {
     expect(() => made.encode(text)).toThrow(
       new RegExp(`tokenizer\\.json: ${step.replace(/[.[\]]/g, '\\$&')}: stopped`),
     );
+    expect(limits.at(-1)).toBe(Math.ceil(1000 + text.length / 100));
   });
 
   it('stop when decoding', () => {

@@ -15,7 +15,7 @@ async function answers(model: Model, prompt: readonly number[], options: Generat
 }
 
 describe.each([
-  ['tensorflow', 'llama_gqa_tied', [511, 512, 513]],
+  ['tensorflow', 'llama_gqa_tied', [512, 513]],
   ['tensorflow', 'mistral_sliding', [1100]],
   ['tensorflow', 'gpt_oss', [513]],
   ['tensorflow', 'deepseek_v3', [513]],
@@ -45,7 +45,7 @@ describe.each([
 
 describe.each([
   ['llama_gqa_tied', [0, 3]],
-  ['mistral_sliding', [0, 3]],
+  ['mistral_sliding', [3]],
   ['gpt_oss', [3]],
   ['qwen3_moe', [3]],
   ['deepseek_v3', [3]],

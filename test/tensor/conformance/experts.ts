@@ -22,7 +22,7 @@ const list = (rows: readonly (readonly number[])[]): F64 => ({
 export function experts(backend: Backend): void {
   const make = (a: F64, made: Made): Tensor => tensor(backend, a, made);
 
-  it('topK: largest first, of equal ones the lower column, NaN before all', () => {
+  it('topK gives the largest first, of equal ones the lower column, and NaN before all', () => {
     bothWays((made) => {
       const x = make(
         list([
@@ -42,7 +42,7 @@ export function experts(backend: Backend): void {
   it.each([
     [1, [1, 0]],
     [2, [2, 1]],
-  ] as const)('topGroups by the sum of the best %i, and what then remains', (best, kept) => {
+  ] as const)('topGroups chooses by the sum of the best %i, and onlyGroups leaves their columns', (best, kept) => {
     bothWays((made) => {
       // Three groups of three. Best: 1, 5, 4. Sums of the best two: 1, 4.5, 8; negative numbers stand for themselves.
       const x = list([[1, -2, 0, -0.5, 5, -3, 4, 4, -9]]);
@@ -57,7 +57,7 @@ export function experts(backend: Backend): void {
     });
   });
 
-  it('takeColumns, scatterColumns and topMargin', () => {
+  it('takeColumns, scatterColumns and topMargin follow the ids of each row', () => {
     bothWays((made) => {
       const x = random([3, 5], 1);
       const ids = Int32Array.of(4, 0, 2, 2, 1, 3);
@@ -96,7 +96,7 @@ export function experts(backend: Backend): void {
     [1, 5],
     [7, 33],
     [130, 70],
-  ])('clampedSwiglu [%i, %i]', (...shape) => {
+  ])('clampedSwiglu of [%i, %i] is its formula', (...shape) => {
     const [gate, up] = [random(shape, 1), random(shape, 2)];
     const limit = 1.25;
     const expected = build(shape, (i) => {
@@ -113,7 +113,7 @@ export function experts(backend: Backend): void {
     });
   });
 
-  it('clampedSwiglu at its edges', () => {
+  it('clampedSwiglu clamps at its limits', () => {
     scope('', () => {
       const [gate, up] = [make(list([[1, 8, -9]]), 'whole'), make(list([[1, -9, 8]]), 'whole')];
       const values = Float64Array.of(1.6915915319, -41.9997187698, (-9 * 8) / (1 + Math.exp(1.702 * 9)));
@@ -127,7 +127,7 @@ export function experts(backend: Backend): void {
     [1, 6, 5, 3, 3, [2, 2, 0]],
     [4, 8, 3, 5, 2, [0, 4, 4, 2, 0, 2, 4, 0]],
     [9, 40, 33, 3, 1, [1, 1, 1, 1, 1, 1, 1, 1, 1]],
-  ])('experts: T %i, D %i, F %i, E %i, k %i', (T, D, F, E, k, ids) => {
+  ])('experts of T %i, D %i, F %i, E %i, k %i', (T, D, F, E, k, ids) => {
     const x = random([T, D], 1);
     const weights = random([T, k], 2);
     const stored = Array.from({ length: E }, (_, e) => ({
@@ -223,7 +223,7 @@ export function experts(backend: Backend): void {
     [1, 1, 3, 5],
     [1, 4, 8, 8],
     [7, 3, 5, 9],
-  ])('headLinear: T %i, H %i, %i to %i', (T, H, a, b) => {
+  ])('headLinear of T %i, H %i takes each head from %i to %i columns', (T, H, a, b) => {
     const x = random([T, H, a], 1);
     bothWays((made) => {
       for (const transposed of [false, true]) {

@@ -173,7 +173,7 @@ export function ops(backend: Backend): void {
       [1, 5],
       [7, 33],
       [130, 70],
-    ])('activate and gated [%i, %i]', (...shape) => {
+    ])('is its function of [%i, %i], alone and as the gate of a product', (...shape) => {
       // prettier-ignore
       const [x, up] = [map(random(shape, 1), (value) => Math.fround(2 * value)), random(shape, 2)];
       const expected = once(`${name} ${String(shape)}`, () => map(x, f));
@@ -185,7 +185,7 @@ export function ops(backend: Backend): void {
     });
   });
 
-  it.each(ROTATED)('rotate [%i, %i, %i] by %i', (T, H, d, R) => {
+  it.each(ROTATED)('rotates [%i, %i, %i] in pairs, the first %i columns of each head', (T, H, d, R) => {
     const half = R / 2;
     const x = random([T, H, d], 1);
     const angles = random([T, half], 2);
@@ -208,7 +208,7 @@ export function ops(backend: Backend): void {
     [1, 5],
     [7, 33],
     [130, 70],
-  ])('swiglu [%i, %i]', (...shape) => {
+  ])('computes swiglu of [%i, %i] by its formula', (...shape) => {
     const [gate, up] = [random(shape, 1), random(shape, 2)];
     const expected = build(shape, (i) => (at(gate, i) / (1 + Math.exp(-at(gate, i)))) * at(up, i));
     bothWays((made) => {
@@ -216,7 +216,7 @@ export function ops(backend: Backend): void {
     });
   });
 
-  describe.each(ATTENTIONS)('attention: T %i, H %i, K %i, d %i, dv %i, S %i %s', (T, H, K, d, dv, S, order) => {
+  describe.each(ATTENTIONS)('attention of T %i, H %i, K %i, d %i, dv %i, S %i %s', (T, H, K, d, dv, S, order) => {
     const [q, k, v] = [random([T, H, d], 1), random([K, S, d], 2), random([K, S, dv], 3)];
     const scale = d ** -0.5;
     // Where there are several slots, the last of them is empty.
@@ -321,7 +321,7 @@ export function ops(backend: Backend): void {
     const scores = (t: number, h: number, f = (x: number): number => x): number[] =>
       Array.from({ length: S }, (_, s) => f(dot(t, h, s)) + at(mask, [t, s]));
 
-    it('a soft cap bounds the scores before the mask', () => {
+    it('bounds the scores by a soft cap before the mask', () => {
       const capped = (t: number, h: number): number[] => scores(t, h, (x) => cap * Math.tanh(x / cap));
       bothWays((made) => {
         const z = withTaps(
@@ -346,7 +346,7 @@ export function ops(backend: Backend): void {
       });
     });
 
-    it('sinks take part in the softmax and bring no value', () => {
+    it('lets sinks take part in the softmax and bring no value', () => {
       const withSink = (t: number, h: number, sink: number): number[] => softmaxRow([...scores(t, h), sink]);
       bothWays((made) => {
         const seen = new Map<string, Tensor>();
@@ -392,7 +392,7 @@ export function ops(backend: Backend): void {
       });
     });
 
-    it('values may be the first numbers of the keys', () => {
+    it('takes the first numbers of the keys as values', () => {
       bothWays((made) => {
         const z = run(made, { valueDim: 4 }, keys);
         expectClose(
@@ -405,7 +405,7 @@ export function ops(backend: Backend): void {
     });
   });
 
-  it('attention of several sequences is that of each', () => {
+  it('computes attention of several sequences as of each alone', () => {
     bothWays((made) => {
       const [q, k, v] = [random([5, 4, 6], 1), random([2, 3, 6], 2), random([2, 3, 6], 3)];
       const sequence = (begin: number, end: number): KeyValues => ({
@@ -434,12 +434,12 @@ export function ops(backend: Backend): void {
     });
   });
 
-  it.each(Object.entries(REFUSED))('%s', (message, body) => {
+  it.each(Object.entries(REFUSED))('refuses shapes that do not fit: %s', (message, body) => {
     const run = (): Tensor => scope('', () => body((...shape) => make(random(shape), 'whole')));
     expect(run).toThrow(new ShapeError(message));
   });
 
-  it('attention of more positions than a call takes arguments can be watched', () => {
+  it('shows attention over more positions than a call takes arguments', () => {
     scope('', () => {
       const S = 200_000;
       const [keys, values] = [1, 2].map((seed) => make(random([1, S, 1], seed), 'whole'));

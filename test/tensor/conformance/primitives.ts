@@ -3,7 +3,6 @@ import type { Backend, BinaryOp, ReduceOp, UnaryOp } from '../../../src/tensor/b
 import type { DType } from '../../../src/tensor/dtype.ts';
 import { scope } from '../../../src/tensor/scope.ts';
 import { concat, Tensor } from '../../../src/tensor/tensor.ts';
-import { Variable } from '../../../src/tensor/variable.ts';
 import { at, broadcastAt, build, type F64, map, once, random, softmax, sum } from '../../support/f64-oracle.ts';
 import { bothWays, expectClose, tensor, toBf16, TOLERANCE } from './close.ts';
 
@@ -279,7 +278,7 @@ export function primitives(backend: Backend): void {
   };
   const list = (values: readonly number[]): F64 => ({ shape: [values.length], values: Float64Array.from(values) });
 
-  it.each(Object.entries(STORED))('upload and download: %s', (dtype, [bytes, values]) => {
+  it.each(Object.entries(STORED))('gives back the numbers of %s bytes that were uploaded', (dtype, [bytes, values]) => {
     scope('', () => {
       expectClose(upload(bytes, [values.length], dtype as DType), list(values), TOLERANCE.exact);
       const one = bytes.slice(0, bytes.length / values.length);
@@ -289,7 +288,7 @@ export function primitives(backend: Backend): void {
     });
   });
 
-  it('discard gives back what was allocated', () => {
+  it('takes back memory that was allocated and not used', () => {
     const memory = backend.allocate(100);
     expect(memory.length).toBe(100);
     backend.discard(memory);
@@ -298,7 +297,7 @@ export function primitives(backend: Backend): void {
     });
   });
 
-  it('download gives a copy', () => {
+  it('downloads a copy, which may be written to', () => {
     scope('', () => {
       const x = Tensor.from(backend, [1, 2, 3]);
       x.data().fill(9);
@@ -306,7 +305,7 @@ export function primitives(backend: Backend): void {
     });
   });
 
-  it.each(CASTS)('cast %s to %s', (from, to, pairs) => {
+  it.each(CASTS)('casts %s to %s, and rounds once', (from, to, pairs) => {
     bothWays((made) => {
       const inputs = make(list(pairs.map(([input]) => input)), made, from as 'f32');
       expectClose(inputs.cast(to), list(pairs.map(([, expected]) => expected)), TOLERANCE.exact);
@@ -314,12 +313,12 @@ export function primitives(backend: Backend): void {
     });
   });
 
-  describe.each(PRODUCTS)('matmul %j: M %i, K %i, N %i', (batch, M, K, N) => {
+  describe.each(PRODUCTS)('matmul of the batch %j, M %i, K %i, N %i', (batch, M, K, N) => {
     const a = random([...batch, M, K], 1);
     const b = random([...batch, K, N], 2);
     const transposed = (x: F64): F64 =>
       build([...batch, ...x.shape.slice(-2).reverse()], (i) => at(x, [...i.slice(0, -2), i.at(-1)!, i.at(-2)!]));
-    it.each(['f32', 'bf16'] as const)('%s', (dtype) => {
+    it.each(['f32', 'bf16'] as const)('is the sum of the products in %s, also by columns', (dtype) => {
       const [x, y] = dtype === 'f32' ? [a, b] : [toBf16(a), toBf16(b)];
       const terms = (size: (x: number) => number): F64 =>
         build([...batch, M, N], (i) => {
@@ -347,7 +346,7 @@ export function primitives(backend: Backend): void {
   });
 
   describe.each(Object.entries(BINARY))('%s', (op, f) => {
-    it.each(BROADCASTS)('%j with %j', (shapeA, shapeB) => {
+    it.each(BROADCASTS)('broadcasts %j with %j as numpy does, and rounds once', (shapeA, shapeB) => {
       const [a, b] = [random(shapeA, 1), random(shapeB, 2)];
       const [longer, shorter] = shapeA.length >= shapeB.length ? [shapeA, shapeB] : [shapeB, shapeA];
       const shape = longer.map((size, i) => (size === 1 ? (shorter.at(i - longer.length) ?? 1) : size));
@@ -357,7 +356,7 @@ export function primitives(backend: Backend): void {
       });
     });
 
-    it('with a number', () => {
+    it('takes a number for an operand', () => {
       bothWays((made) => {
         const a = random([3, 5]);
         expectClose(
@@ -369,7 +368,7 @@ export function primitives(backend: Backend): void {
     });
   });
 
-  it.each([8, 9000])('the smaller and the larger of %i numbers, NaN if one is', (count) => {
+  it.each([8, 9000])('gives the smaller and the larger of %i numbers, and NaN where one is NaN', (count) => {
     scope('', () => {
       const edge = [NaN, 1, -Infinity, Infinity];
       const a = make(
@@ -394,7 +393,7 @@ export function primitives(backend: Backend): void {
   });
 
   describe.each(Object.entries(UNARY))('%s', (op, { f, inputs, tolerance }) => {
-    it.each([...SHAPES, [130, 70]])('%j', (...shape: number[]) => {
+    it.each([...SHAPES, [130, 70]])('is its function of each number of a tensor %j', (...shape: number[]) => {
       const a = map(random(shape), op === 'sqrt' || op === 'log' ? Math.abs : (x) => x);
       const expected = once(`${op} ${String(shape)}`, () => map(a, f));
       bothWays((made) => {
@@ -402,7 +401,7 @@ export function primitives(backend: Backend): void {
       });
     });
 
-    it('at its edges', () => {
+    it('is its function at its edges, such as zero and infinity', () => {
       scope('', () => {
         const a = map(list(inputs), Math.fround);
         expectClose(make(a, 'whole')[op as UnaryOp](), map(a, f), tolerance);
@@ -411,33 +410,39 @@ export function primitives(backend: Backend): void {
   });
 
   describe.each(Object.entries(REDUCE))('%s', (op, f) => {
-    it.each([[1], [7], [3, 1, 2], [2, 3, 4, 5], [4, 300], [0, 3]])('of each axis of %j', (...shape: number[]) => {
-      const a = random(shape);
-      for (const axis of shape.keys()) {
-        if (shape[axis] === 0) continue;
-        const row = (i: readonly number[]): number[] =>
-          Array.from({ length: shape[axis] }, (_, s) => at(a, i.with(axis, s)));
-        const reduced = shape.with(axis, 1);
-        const expected = build(reduced, (i) => f(row(i)));
-        const scale = build(reduced, (i) => f(row(i).map(Math.abs)));
-        bothWays((made) => {
-          const tolerance = op === 'max' ? TOLERANCE.exact : TOLERANCE.sum;
-          expectClose(make(a, made)[op as ReduceOp](axis), expected, tolerance, scale);
-          expectClose(make(a, made)[op as ReduceOp](axis - shape.length), expected, tolerance, scale);
-        });
-      }
-    });
+    it.each([[1], [7], [3, 1, 2], [2, 3, 4, 5], [4, 300], [0, 3]])(
+      'is taken along each axis of %j, counted from the first or the last',
+      (...shape: number[]) => {
+        const a = random(shape);
+        for (const axis of shape.keys()) {
+          if (shape[axis] === 0) continue;
+          const row = (i: readonly number[]): number[] =>
+            Array.from({ length: shape[axis] }, (_, s) => at(a, i.with(axis, s)));
+          const reduced = shape.with(axis, 1);
+          const expected = build(reduced, (i) => f(row(i)));
+          const scale = build(reduced, (i) => f(row(i).map(Math.abs)));
+          bothWays((made) => {
+            const tolerance = op === 'max' ? TOLERANCE.exact : TOLERANCE.sum;
+            expectClose(make(a, made)[op as ReduceOp](axis), expected, tolerance, scale);
+            expectClose(make(a, made)[op as ReduceOp](axis - shape.length), expected, tolerance, scale);
+          });
+        }
+      },
+    );
   });
 
-  it.each([[[1]], [[7]], [[3, 5]], [[2, 3, 1]], [[4, 2, 300]], [[0, 3]]])('softmax %j', (shape) => {
-    const wide = map(random(shape), (x) => (x > 1.5 && shape.at(-1)! > 1 ? -Infinity : 40 * x));
-    const near = random(shape, 2);
-    bothWays((made) => {
-      // exp of a difference of f32 numbers up to 160 long: the rounding of the difference is part of the result.
-      expectClose(make(wide, made).softmax(), softmax(wide), 160 * TOLERANCE.approximation);
-      expectClose(make(near, made).softmax(), softmax(near), TOLERANCE.composed);
-    });
-  });
+  it.each([[[1]], [[7]], [[3, 5]], [[2, 3, 1]], [[4, 2, 300]], [[0, 3]]])(
+    'softmax of %j is the exponentials of each row over their sum',
+    (shape) => {
+      const wide = map(random(shape), (x) => (x > 1.5 && shape.at(-1)! > 1 ? -Infinity : 40 * x));
+      const near = random(shape, 2);
+      bothWays((made) => {
+        // exp of a difference of f32 numbers up to 160 long: the rounding of the difference is part of the result.
+        expectClose(make(wide, made).softmax(), softmax(wide), 160 * TOLERANCE.approximation);
+        expectClose(make(near, made).softmax(), softmax(near), TOLERANCE.composed);
+      });
+    },
+  );
 
   describe.each(['f32', 'bf16', 'i32'] as const)('movement of %s', (dtype) => {
     const numbers = (shape: readonly number[], seed?: number): F64 =>
@@ -447,7 +452,7 @@ export function primitives(backend: Backend): void {
       expectClose(result, expected, TOLERANCE.exact);
     };
 
-    it.each(GATHERS)('gather %j along %i at %j', (shape, axis, indices) => {
+    it.each(GATHERS)('gathers the slices of %j along axis %i at %j', (shape, axis, indices) => {
       const a = numbers(shape);
       const target = axis < 0 ? axis + shape.length : axis;
       const expected = build(shape.with(target, indices.length), (i) => at(a, i.with(target, indices[i[target]])));
@@ -456,32 +461,35 @@ export function primitives(backend: Backend): void {
       });
     });
 
-    it.each(SPLITS)('split %j along %i into %j, concat and slice', (shape, axis, sizes) => {
-      const a = numbers(shape);
-      const target = axis < 0 ? axis + shape.length : axis;
-      bothWays((made) => {
-        const whole = make(a, made, dtype);
-        let from = 0;
-        const parts = whole.split(sizes, axis);
-        for (const [p, size] of sizes.entries()) {
-          const start = from;
-          const expected = build(shape.with(target, size), (i) => at(a, i.with(target, i[target] + start)));
-          same(parts[p], expected);
-          same(
-            whole.slice(
-              shape.map((_, i) => (i === target ? start : 0)),
-              shape.with(target, size),
-            ),
-            expected,
-          );
-          from += size;
-        }
-        same(concat(parts, axis), a);
-        same(concat([whole], axis), a);
-      });
-    });
+    it.each(SPLITS)(
+      'splits %j along axis %i into %j, which slice gives as well and concat joins again',
+      (shape, axis, sizes) => {
+        const a = numbers(shape);
+        const target = axis < 0 ? axis + shape.length : axis;
+        bothWays((made) => {
+          const whole = make(a, made, dtype);
+          let from = 0;
+          const parts = whole.split(sizes, axis);
+          for (const [p, size] of sizes.entries()) {
+            const start = from;
+            const expected = build(shape.with(target, size), (i) => at(a, i.with(target, i[target] + start)));
+            same(parts[p], expected);
+            same(
+              whole.slice(
+                shape.map((_, i) => (i === target ? start : 0)),
+                shape.with(target, size),
+              ),
+              expected,
+            );
+            from += size;
+          }
+          same(concat(parts, axis), a);
+          same(concat([whole], axis), a);
+        });
+      },
+    );
 
-    it('slice of a box, to the end', () => {
+    it('slices a box, with -1 for all that is left', () => {
       const a = numbers([4, 5, 6]);
       bothWays((made) => {
         const expected = build([2, 5, 3], ([i, j, k]) => at(a, [i + 1, j, k + 3]));
@@ -490,7 +498,7 @@ export function primitives(backend: Backend): void {
       });
     });
 
-    it.each(PERMUTATIONS)('transpose %j by %j', (shape, permutation) => {
+    it.each(PERMUTATIONS)('transposes %j by %j', (shape, permutation) => {
       const a = numbers(shape);
       const expected = build(
         permutation.map((axis) => shape[axis]),
@@ -505,101 +513,13 @@ export function primitives(backend: Backend): void {
       });
     });
 
-    it.each(RESHAPES)('reshape %j to %j', (shape, target, expected) => {
+    it.each(RESHAPES)('reshapes %j to %j in the order of its numbers', (shape, target, expected) => {
       const a = numbers(shape);
       bothWays((made) => {
         const view = scope('', () => make(a, made, dtype).reshape(target));
         same(view, { shape: expected, values: a.values });
         same(view.reshape(shape), a);
       });
-    });
-  });
-
-  it('variables: zero at first, written box by box, read whole', () => {
-    bothWays((made) => {
-      const variable = new Variable(backend, [2, 5, 3]);
-      const contents = build([2, 5, 3], () => 0);
-      expectClose(
-        scope('', () => variable.read().mul(1)),
-        contents,
-        TOLERANCE.exact,
-      );
-      const boxes = [
-        [
-          [0, 0, 0],
-          [2, 2, 3],
-        ],
-        [
-          [0, 1, 0],
-          [2, 1, 3],
-        ],
-        [
-          [1, 4, 2],
-          [1, 1, 1],
-        ],
-        [
-          [0, 3, 0],
-          [2, 0, 3],
-        ],
-      ];
-      for (const [n, [begin, size]] of boxes.entries()) {
-        const box = random(size, n + 5);
-        variable.write(begin, make(box, made));
-        build(
-          size,
-          (i) => (contents.values[(i[0] + begin[0]) * 15 + (i[1] + begin[1]) * 3 + i[2] + begin[2]] = at(box, i)),
-        );
-        expectClose(variable.read(), contents, TOLERANCE.exact);
-        expectClose(variable.read().reshape([2, 15]), { ...contents, shape: [2, 15] }, TOLERANCE.exact);
-      }
-      variable.dispose();
-      new Variable(backend, [2, 0, 3]).dispose();
-    });
-  });
-
-  // [K, slots, d] times rows of queries, as attention reads a cache: few rows and many; d on a 64-byte border and off it.
-  it.each([
-    [1, 16],
-    [5, 16],
-    [16, 5],
-    [17, 16],
-    [3, 3],
-  ])('%i rows times a variable %i wide', (rows, d) => {
-    const [stored, q, weights] = [random([2, 4, d], 1), random([2, rows, d], 2), random([2, rows, 4], 3)];
-    const dots = (size: (x: number) => number): F64 =>
-      build([2, rows, 4], ([k, r, s]) => sum(d, (i) => size(at(q, [k, r, i]) * at(stored, [k, s, i]))));
-    const mixed = (size: (x: number) => number): F64 =>
-      build([2, rows, d], ([k, r, i]) => sum(4, (s) => size(at(weights, [k, r, s]) * at(stored, [k, s, i]))));
-    const rejoined = random([1, rows, 8], 4);
-    const all = build([1, rows, d], ([, r, i]) => sum(8, (s) => at(rejoined, [0, r, s]) * stored.values[s * d + i]));
-    bothWays((made) => {
-      const variable = new Variable(backend, [2, 4, d]);
-      variable.write([0, 0, 0], make(stored, made));
-      const contents = variable.read();
-      expectClose(
-        make(q, made).matmul(contents, { transposeB: true }),
-        dots((x) => x),
-        TOLERANCE.sum,
-        dots(Math.abs),
-      );
-      expectClose(
-        make(weights, made).matmul(contents),
-        mixed((x) => x),
-        TOLERANCE.sum,
-        mixed(Math.abs),
-      );
-      expectClose(make(rejoined, made).matmul(contents.reshape([1, 8, d])), all, TOLERANCE.sum, 32);
-      variable.dispose();
-    });
-  });
-
-  it('a read outlives its variable', () => {
-    const variable = new Variable(backend, [3]);
-    scope('', () => {
-      variable.write([0], Tensor.from(backend, [1, 2, 3]));
-      const contents = variable.read();
-      variable.dispose();
-      expect([...contents.data()]).toEqual([1, 2, 3]);
     });
   });
 }

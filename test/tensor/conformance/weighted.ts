@@ -31,7 +31,7 @@ export function weighted(backend: Backend): void {
     [1, 64, 96],
     [6, 33, 17],
     [1, 257, 3],
-  ])('linear of [%i, %i] to %i', (T, I, O) => {
+  ])('linear from [%i, %i] to %i columns', (T, I, O) => {
     const [x, w, b] = [random([T, I], 1), random([O, I], 2), random([O], 3)];
     const dot = (f: (x: number) => number, [x, w]: readonly F64[], t: number, o: number): number =>
       sum(I, (i) => f(at(x, [t, i]) * at(w, [o, i])));
@@ -41,7 +41,7 @@ export function weighted(backend: Backend): void {
       ['bf16', 'bf16'],
       ['bf16', 'f32'],
       ['f32', 'bf16'],
-    ] as const)('weights %s, compute %s', (weights, compute) => {
+    ] as const)('is the product with weights in %s and sums in %s, whole and in its parts', (weights, compute) => {
       const stored = weights === 'bf16' ? toBf16(w) : w;
       const operands = compute === 'bf16' ? [toBf16(x), toBf16(w)] : [x, stored];
       const product = build([T, O], ([t, o]) => dot((term) => term, operands, t, o));
@@ -67,7 +67,7 @@ export function weighted(backend: Backend): void {
     ['bf16', [3, 0, 3]],
     ['f32', []],
     ['bf16', [6]],
-  ] as const)('embedding in %s of tokens %j', (dtype, ids) => {
+  ] as const)('embedding in %s gives the rows of the tokens %j', (dtype, ids) => {
     const table = dtype === 'bf16' ? toBf16(random([7, 5])) : random([7, 5]);
     bothWays((made) => {
       const tokens = Tensor.from(backend, Int32Array.from(ids));
@@ -83,7 +83,7 @@ export function weighted(backend: Backend): void {
     ['f32', 1],
     ['f32', 4],
     ['bf16', 3],
-  ] as const)('headResults in %s of %i tokens: each head through its columns', (dtype, T) => {
+  ] as const)('headResults in %s of %i tokens takes each head through its own columns', (dtype, T) => {
     const [H, dv, D] = [3, 5, 7];
     const z = random([T, H, dv], 1);
     const w = dtype === 'bf16' ? toBf16(random([D, H * dv], 2)) : random([D, H * dv], 2);

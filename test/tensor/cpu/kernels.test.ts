@@ -35,7 +35,7 @@ test('workers that sleep are woken', async () => {
   }
 });
 
-test('several memories, of which large ones go when they are empty', () => {
+test('large memories go when they are empty, and the others stay', () => {
   const before = kernels.memories.count;
   const [a, b] = [2 ** 31, 2 ** 31].map((bytes) => kernels.memories.allocate(bytes)!);
   expect(kernels.memories.count).toBeGreaterThan(before);
@@ -47,7 +47,7 @@ test('several memories, of which large ones go when they are empty', () => {
   expect(kernels.memories.count).toBeLessThanOrEqual(before + 1);
 });
 
-test('a NaN and an infinite score come out of softmax as they should', () => {
+test('softmax keeps a NaN, and gives 0 for a score of minus infinity', () => {
   const [row] = [kernels.softmax(Float32Array.of(0, -Infinity, 0, -Infinity), 4)!];
   expect([...row]).toEqual([0.5, 0, 0.5, 0]);
   expect(kernels.softmax(Float32Array.of(0, NaN, 0), 3)!.every(Number.isNaN)).toBe(true);

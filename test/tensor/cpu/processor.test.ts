@@ -23,7 +23,7 @@ describe('bf16 instructions', () => {
     ['a limit that AVX-512 is within', on(AVX512, { ONEDNN_MAX_CPU_ISA: 'AVX512_CORE_AMX' }), true],
     ['no limit', on(AVX512, { ONEDNN_MAX_CPU_ISA: 'DEFAULT' }), true],
     ['a limit beyond the processor', on(AVX2, { ONEDNN_MAX_CPU_ISA: 'AVX512_CORE' }), false],
-  ])('%s', (_, processor, expected) => {
+  ])('are found by what the processor says: %s', (_, processor, expected) => {
     expect(hasBf16Instructions(processor)).toBe(expected);
   });
 
@@ -43,7 +43,7 @@ describe('bf16 instructions', () => {
 describe.each([false, true])('a backend with bf16 products: %s', (bf16Products) => {
   const backend = new TensorflowBackend({ bf16Products });
 
-  test('says so', () => {
+  test('says so in its description', () => {
     expect(backend.multipliesBf16).toBe(bf16Products);
   });
 
