@@ -176,7 +176,8 @@ export class Model {
    * at a time, `editBatch` the rows of all.
    *
    * @param sequences Prompts, or objects with a prompt each and options of their own.
-   * @throws {HookError} and {OptionError} as `run` does; all that start at a layer start at the same one.
+   *   Those with `from` enter the pass at their layers, so that the layers before are computed for none of them.
+   * @throws {HookError} and {OptionError} as `run` does; and where only some sequences have `from`.
    */
   runBatch(sequences: readonly (Prompt | BatchSequence)[], options: BatchOptions = {}): Run[] {
     checkOptions('runBatch', options, BATCH_CHECKS);

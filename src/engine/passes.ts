@@ -1,5 +1,5 @@
 import { KvCache } from '../model/cache/kv-cache.ts';
-import type { Decoder, Entry, Rows } from '../model/parts/decoder.ts';
+import type { Decoder, Rows } from '../model/parts/decoder.ts';
 import { lengthOf, type NewTokens, Step } from '../model/parts/step.ts';
 import { nextTurn } from '../platform/event-loop.ts';
 import type { Backend } from '../tensor/backend.ts';
@@ -14,8 +14,6 @@ export interface Pass {
   readonly backend: Backend;
   readonly sequences: readonly NewTokens[];
   readonly rows: Rows;
-  /** Where the pass starts. Default: with the tokens. */
-  readonly from?: Entry | undefined;
   /** The dtype of operands in products. Default: as each layer does by itself, the fastest way. */
   readonly compute?: Compute | undefined;
   /** They see each activation in this order. Default: none. */
@@ -110,12 +108,11 @@ function* oneStep({
   backend,
   sequences,
   rows,
-  from,
   compute,
   observers = [],
 }: Pass): Generator<undefined, Tensor, undefined> {
   const step = new Step(backend, sequences);
-  const forward = network.forward(step, rows, from);
+  const forward = network.forward(step, rows);
   try {
     for (;;) {
       const next = computeIn(compute, () =>

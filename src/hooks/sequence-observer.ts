@@ -3,7 +3,7 @@ import type { Observer } from '../tensor/tap.ts';
 import { concat, Tensor } from '../tensor/tensor.ts';
 import type { HookRegistry } from './hook-registry.ts';
 
-/** One sequence of a pass over several, and who observes it. */
+/** One sequence of a pass over several, and who observes it; those that enter at later layers come later. */
 export interface ObservedSequence {
   /** Tokens that the pass computes. */
   readonly tokens: number;
@@ -45,8 +45,9 @@ export class SequenceObserver implements Observer {
   }
 
   visit(name: string, value: Tensor, sequence?: number): Tensor | undefined {
-    if (sequence !== undefined) {
-      const used = this.#shown(sequence, name, value);
+    const only = sequence ?? (this.#hasRowsOfAll(name) ? undefined : 0); // The first is alone where others enter later.
+    if (only !== undefined) {
+      const used = this.#shown(only, name, value);
       return used === value ? undefined : used;
     }
     const parts = this.#split(name, value);
@@ -61,14 +62,23 @@ export class SequenceObserver implements Observer {
     return shown;
   }
 
+  #hasRowsOfAll(name: string): boolean {
+    return /^[pl]\b/.test(this.#hooks.get(name)!.axes) || EXPERT.test(name);
+  }
+
+  /** The parts of the sequences that are in the pass: the first ones. */
   #split(name: string, value: Tensor): Tensor[] {
     const { axes, holdsRows } = this.#hooks.get(name)!;
     const expert = EXPERT.exec(name)?.[1];
     if (holdsRows && expert !== undefined) return this.#splitRows(expert, value);
-    const sizes = this.#sequences.map(({ tokens, logitRows }, i) => {
-      if (axes.startsWith('l')) return logitRows;
-      return axes.startsWith('n') && expert !== undefined ? this.#expertRows.get(expert)![i] : tokens;
-    });
+    if (expert !== undefined) return value.split(this.#expertRows.get(expert)!, 0);
+    const sizes: number[] = [];
+    let left = value.shape[0];
+    for (const { tokens, logitRows } of this.#sequences) {
+      if (left === 0) break;
+      sizes.push(axes.startsWith('l') ? logitRows : tokens);
+      left -= sizes.at(-1)!;
+    }
     return value.split(sizes, 0);
   }
 

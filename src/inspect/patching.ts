@@ -25,9 +25,9 @@ export interface PatchingOptions {
   readonly hook: PatchedHook;
   /** Reads the effect off the logits. */
   readonly metric: Metric;
-  /** Called after each layer. */
+  /** Called after each pass, with the layers that are done. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
-  /** Ends the sweep with the signal's reason, between layers. */
+  /** Ends the sweep with the signal's reason, between passes. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -43,10 +43,14 @@ export interface PatchingGrid {
   readonly corrupt: number;
 }
 
+/** Rows of a pass: enough for matrix products at full speed, few enough to bound memory. */
+const MOST_ROWS = 4096;
+
 /**
  * Activation patching (Meng et al., 2022): runs the corrupt prompt once for each layer and position, or head, with one
  * activation replaced by the clean prompt's. Nothing is computed twice: a run starts at the patched layer, and at the patched
- * position, with keys and values of the tokens before from the corrupt run; all runs of a layer are one pass. Products are
+ * position, with keys and values of the tokens before from the corrupt run; the runs of many layers are one pass, which each enters
+ * at its layer. Products are
  * in f32.
  *
  * @throws {VitrineError} for prompts of different lengths, and for models that {@link Model.run} refuses to start at a position:
@@ -69,17 +73,22 @@ export async function patchingSweep(model: Model, options: PatchingOptions): Pro
   const values = new Float32Array(L * columns);
   const streams = base.acts['blocks.*.hook_resid_pre']; // [L, T, D]
   const cleanValues = source.acts[`blocks.*.${hook}`]; // [L, T, ...]
-  for (let layer = 0; layer < L; layer++) {
+  const rowsPerLayer = byHead ? H * tokens.length : (tokens.length * (tokens.length + 1)) / 2;
+  const together = Math.max(1, Math.floor(MOST_ROWS / rowsPerLayer));
+  for (let first = 0; first < L; first += together) {
+    const layers = Array.from({ length: Math.min(together, L - first) }, (_, i) => first + i);
     scope('', () => {
-      const place = { layer, hook, tokens, cache, stream: row(streams, layer), clean: row(cleanValues, layer) };
-      const sequences = byHead ? headPatches(place) : positionPatches(place);
+      const sequences = layers.flatMap((layer) => {
+        const place = { layer, hook, tokens, cache, stream: row(streams, layer), clean: row(cleanValues, layer) };
+        return byHead ? headPatches(place) : positionPatches(place);
+      });
       const runs = model.runBatch(sequences, { rows: 'last' });
-      for (const [column, run] of runs.entries()) {
-        values[layer * columns + column] = metric(run.logits);
+      for (const [i, run] of runs.entries()) {
+        values[first * columns + i] = metric(run.logits);
         run.dispose();
       }
     });
-    onProgress?.(layer + 1, L);
+    onProgress?.(first + layers.length, L);
     await nextTurn();
     signal?.throwIfAborted();
   }
@@ -142,4 +151,6 @@ function headPatches({ layer, hook, tokens, stream, clean }: Place): BatchSequen
 
 /** Row `index` of the first axis, without it. */
 const row = (values: Tensor, index: number): Tensor =>
-  values.slice([index, ...values.shape.slice(1).map(() => 0)], [1, ...values.shape.slice(1)]).reshape(values.shape.slice(1));
+  values
+    .slice([index, ...values.shape.slice(1).map(() => 0)], [1, ...values.shape.slice(1)])
+    .reshape(values.shape.slice(1));

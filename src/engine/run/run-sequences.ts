@@ -10,7 +10,7 @@ import { checkArgument, instanceOf, OptionError, whole } from '../../options.ts'
 import { keep, scope } from '../../tensor/scope.ts';
 import { show } from '../../tensor/shape.ts';
 import type { Observer } from '../../tensor/tap.ts';
-import { concat, Tensor } from '../../tensor/tensor.ts';
+import { Tensor } from '../../tensor/tensor.ts';
 import { CACHE } from '../generate/generate-options.ts';
 import type { Pass } from '../passes.ts';
 import { Run } from './run.ts';
@@ -49,10 +49,11 @@ interface Prepared extends Observers {
  */
 export function runSequences(sequences: readonly ReadySequence[], settings: RunSettings): Run[] {
   const { network, backend, compute, until } = settings;
-  const layer = firstLayer(sequences, settings);
-  const prepared = sequences.map((sequence) => prepare(sequence, settings, layer));
-  const observers = passObservers(prepared, settings);
-  return scope('', () => {
+  for (const sequence of sequences) expectEntry(sequence, sequences[0], settings);
+  const layerOf = (index: number): number => sequences[index].from?.layer ?? 0;
+  const order = [...sequences.keys()].sort((a, b) => layerOf(a) - layerOf(b) || a - b);
+  const prepared = order.map((index) => prepare(sequences[index], settings));
+  const runs = scope('', () => {
     try {
       const logits = runUntil({
         network,
@@ -60,66 +61,62 @@ export function runSequences(sequences: readonly ReadySequence[], settings: RunS
         compute,
         sequences: prepared.map(({ newTokens }) => newTokens),
         rows: commonRows(prepared),
-        from: layer === undefined ? undefined : { layer, residual: joinedResiduals(sequences) },
-        ...observers,
+        ...passObservers(prepared, settings),
       });
       return runsOf(prepared, logits, until);
     } finally {
       for (const { recorder } of prepared) recorder.discard();
     }
   });
+  return sequences.map((_, index) => runs[order.indexOf(index)]);
 }
 
-/** The layer with which all sequences start; undefined where they start with their tokens. */
-function firstLayer(sequences: readonly ReadySequence[], { call, network, backend }: RunSettings): number | undefined {
+/** @throws {OptionError} where `from` does not fit the model or the prompt, or only some sequences have it. */
+function expectEntry(
+  { from, tokens }: ReadySequence,
+  first: ReadySequence,
+  { call, network, backend }: RunSettings,
+): void {
+  if ((from === undefined) !== (first.from === undefined))
+    throw new OptionError(`${call}: expected all sequences to start at a layer, or none.`);
+  if (from === undefined) return;
   const { config } = network;
-  const first = sequences[0].from?.layer;
-  for (const { from, tokens } of sequences) {
-    if (from?.layer !== first)
-      throw new OptionError(`${call}: expected all sequences to start at one layer, got ${first} and ${from?.layer}.`);
-    if (from === undefined) continue;
-    const { layer, residual, cache } = from;
-    checkArgument(call, 'from.layer', layer, whole(0, config.nLayers - 1));
-    checkArgument(call, 'from.residual', residual, instanceOf(Tensor, 'a tensor'));
-    if (cache !== undefined) checkArgument(call, 'from.cache', cache, CACHE);
-    const [rows, width] = residual.shape;
-    if (
-      residual.shape.length !== 2 ||
-      residual.dtype !== 'f32' ||
-      width !== config.dim ||
-      rows < 1 ||
-      rows > tokens.length
-    )
-      throw new OptionError(
-        `${call}: from.residual must be f32 [rows, ${config.dim}] with 1 to ${tokens.length} rows, those of the last tokens of ` +
-          `the prompt, got ${residual.dtype} ${show(residual.shape)}.`,
-      );
-    if (residual.backend !== backend)
-      throw new OptionError(`${call}: from.residual lies in another backend than the model. Make it with Tensor.from.`);
-    const seen = tokens.length - rows;
-    const held = cache?.tokens ?? [];
-    if (held.length < seen || tokens.subarray(0, seen).some((token, i) => token !== held[i]))
-      throw new OptionError(
-        `${call}: from.residual has ${rows} of ${tokens.length} rows: expected a from.cache that holds the first ${seen} tokens of the prompt.`,
-      );
-  }
-  return first;
+  const { layer, residual, cache } = from;
+  checkArgument(call, 'from.layer', layer, whole(0, config.nLayers - 1));
+  checkArgument(call, 'from.residual', residual, instanceOf(Tensor, 'a tensor'));
+  if (cache !== undefined) checkArgument(call, 'from.cache', cache, CACHE);
+  const { shape, dtype } = residual;
+  const [rows, width] = shape;
+  if (shape.length !== 2 || dtype !== 'f32' || width !== config.dim || rows < 1 || rows > tokens.length)
+    throw new OptionError(
+      `${call}: from.residual must be f32 [rows, ${config.dim}] with 1 to ${tokens.length} rows, those of the last tokens of ` +
+        `the prompt, got ${dtype} ${show(shape)}.`,
+    );
+  if (residual.backend !== backend)
+    throw new OptionError(`${call}: from.residual lies in another backend than the model. Make it with Tensor.from.`);
+  const seen = tokens.length - rows;
+  const held = cache?.tokens ?? [];
+  if (held.length < seen || tokens.subarray(0, seen).some((token, i) => token !== held[i]))
+    throw new OptionError(
+      `${call}: from.residual has ${rows} of ${tokens.length} rows: expected a from.cache that holds the first ${seen} ` +
+        'tokens of the prompt.',
+    );
 }
 
-function prepare(sequence: ReadySequence, settings: RunSettings, layer: number | undefined): Prepared {
+function prepare(sequence: ReadySequence, settings: RunSettings): Prepared {
   const { tokens, cache, isFresh, from } = sequence;
   const { call, hooks, until } = settings;
   const computed = from?.residual.shape[0] ?? tokens.length;
   const seen = tokens.length - computed;
   const observers = observersFor(sequence, hooks);
-  expectReached(sequence, settings, layer);
+  expectReached(sequence, settings);
   return {
     ...observers,
     rows: chosenRows(call, sequence, seen),
     newTokens:
       from === undefined
         ? { tokens, cache, seen: until === undefined || isFresh ? undefined : cache.length }
-        : { tokens: tokens.subarray(seen), cache: from.cache ?? cache, seen, textLength: tokens.length },
+        : { tokens: tokens.subarray(seen), cache: from.cache ?? cache, seen, textLength: tokens.length, from },
   };
 }
 
@@ -146,25 +143,23 @@ function commonRows(prepared: readonly Prepared[]): Rows {
     : prepared.map(({ rows }) => rows);
 }
 
-const joinedResiduals = (sequences: readonly ReadySequence[]): Tensor =>
-  sequences.length === 1 ? sequences[0].from!.residual : concat(sequences.map(({ from }) => from!.residual));
-
 /** Hooks that lie before the first layer, or behind the hook where the pass stops, would show and change nothing. */
 function expectReached(
-  { capture = [], edit = {} }: ReadySequence,
+  { capture = [], edit = {}, from }: ReadySequence,
   { hooks, until, editBatch = {} }: RunSettings,
-  layer = 0,
 ): void {
+  const layer = from?.layer ?? 0;
   const order = [...hooks.keys()];
   const end = until === undefined ? order.length : order.indexOf(until);
   if (end < 0) matchHooks(until!, order); // Says which are near.
   if (end < 0) throw new HookError(`until: expected the name of one hook, got "${until}".`);
   const begin = layer === 0 ? 0 : order.findIndex((name) => hooks.get(name)!.layer === layer);
-  for (const asked of [...capture, ...Object.keys(edit), ...Object.keys(editBatch)]) {
-    for (const name of matchHooks(asked, order).flatMap(({ names }) => names)) {
+  const asked = [...capture, ...Object.keys(edit), ...Object.keys(editBatch), ...(until === undefined ? [] : [until])];
+  for (const pattern of asked) {
+    for (const name of matchHooks(pattern, order).flatMap(({ names }) => names)) {
       const at = order.indexOf(name);
       const why = at < begin ? `starts at layer ${layer}` : at > end ? `stops at ${until}` : undefined;
-      if (why !== undefined) throw new HookError(`"${asked}": the pass ${why}, and does not reach ${name}.`);
+      if (why !== undefined) throw new HookError(`"${pattern}": the pass ${why}, and does not reach ${name}.`);
     }
   }
 }

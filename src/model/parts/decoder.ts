@@ -5,7 +5,7 @@ import type { Parameter } from '../../tensor/parameter.ts';
 import { VitrineError } from '../../errors.ts';
 import { own, scope } from '../../tensor/scope.ts';
 import { tap } from '../../tensor/tap.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
+import { concat, type Tensor } from '../../tensor/tensor.ts';
 import type { LayerLayout } from '../cache/kv-cache.ts';
 import type { DecoderConfig } from '../config/decoder-config.ts';
 import type { Layer } from './block.ts';
@@ -32,13 +32,6 @@ export interface DecoderParts {
 
 /** The rows whose logits a pass computes: the last of each sequence, all, or those given for each, counted from its first one. */
 export type Rows = 'last' | 'all' | readonly (readonly number[])[];
-
-/** Where a pass starts that does not start with the tokens. */
-export interface Entry {
-  readonly layer: number;
-  /** `[T, D]` f32: the residual stream before that layer. */
-  readonly residual: Tensor;
-}
 
 /** A decoder-only transformer: embedding, layers, final norm, head. */
 export class Decoder {
@@ -91,26 +84,36 @@ export class Decoder {
    * The forward pass. It stops after every layer, so that a long one can be given up; the caller drains it.
    *
    * @param rows Rows of the result: see `Rows`.
-   * @param from Where the pass starts. Default: with the tokens.
    * @returns `[rows, V]` f32, kept.
    * @throws {VitrineError} for a position beyond the last that the model has learned.
    */
-  *forward(step: Step, rows: Rows, from?: Entry): Generator<undefined, Tensor, undefined> {
-    const { layer: first = 0, residual } = from ?? {};
-    let x = scope('', () => own(residual ? residual.reshape(residual.shape) : this.#embedded(step))); // [T, D]
+  *forward(step: Step, rows: Rows): Generator<undefined, Tensor, undefined> {
+    let x: Tensor | undefined; //                                                                    [T, D]
     try {
       for (const [index, block] of this.blocks.entries()) {
-        if (index < first) continue;
+        const input = this.#input(step, index, x); //                                                [T, D]
+        if (input === undefined) continue; // No sequence is in the pass yet.
+        x = input;
         yield;
-        const input = x;
         x = scope(`blocks.${index}`, () => own(block.forward(input, step.layer(index)))); //          [T, D]
         if (input !== x) input.dispose();
       }
       yield;
-      return scope('', () => own(this.unembed(x, rows === 'all' ? undefined : step.chosenRows(rows))));
+      const final = x!;
+      return scope('', () => own(this.unembed(final, rows === 'all' ? undefined : step.chosenRows(rows))));
     } finally {
-      x.dispose();
+      x?.dispose();
     }
+  }
+
+  /** What a layer reads: the stream `x`, which is used up, with the sequences that enter behind it. */
+  #input(step: Step, layer: number, x: Tensor | undefined): Tensor | undefined {
+    const entering = step.entering(layer);
+    if (entering === undefined) return layer === 0 ? scope('', () => own(this.#embedded(step))) : x;
+    if (entering.length === 0) return x;
+    const joined = scope('', () => own(concat(x ? [x, ...entering] : entering)));
+    x?.dispose();
+    return joined;
   }
 
   /**

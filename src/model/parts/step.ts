@@ -21,6 +21,15 @@ export interface NewTokens {
   readonly textLength?: number | undefined;
   /** The pass only reads the cache, and sees so many of its tokens, from the first on. Default: it adds its tokens. */
   readonly seen?: number | undefined;
+  /** Where the sequence enters the pass. Default: with its tokens, at the first layer. All of a step, or none, have one. */
+  readonly from?: Entry | undefined;
+}
+
+/** Where a sequence enters a pass, other than with its tokens. */
+export interface Entry {
+  readonly layer: number;
+  /** `[T, D]` f32: the residual stream before that layer. */
+  readonly residual: Tensor;
 }
 
 /** What a layer's attention takes from the sequences of a step: positions, and the layer's caches. */
@@ -54,8 +63,10 @@ export class Step {
   readonly #rows: readonly Row[];
   readonly #owned: Tensor[] = [];
   readonly #masks = new Map<SlotPlan, Tensor>();
-  readonly #rotations = new Map<RopeConfig, Rotation>();
+  /** By settings and number of rows. */
+  readonly #rotations = new Map<RopeConfig, Map<number, Rotation>>();
 
+  /** @param sequences Those that enter at later layers come later. */
   constructor(backend: Backend, sequences: readonly NewTokens[]) {
     this.#backend = backend;
     let begin = 0;
@@ -93,38 +104,49 @@ export class Step {
     return Math.max(...this.#rows.map(({ start, tokens }) => start + tokens.length));
   }
 
-  #rotation(rope: RopeConfig): Rotation {
-    const known = this.#rotations.get(rope);
+  /** Residual streams that enter before a layer, to be laid behind the rows that are there; undefined without entries. */
+  entering(layer: number): readonly Tensor[] | undefined {
+    if (this.#rows[0].from === undefined) return undefined;
+    return this.#rows.flatMap(({ from }) => (from?.layer === layer ? from.residual : []));
+  }
+
+  /** The sequences that are in the pass at a layer: the first ones. */
+  layer(index: number): LayerStep {
+    const rows = this.#rows.filter(({ from }) => (from?.layer ?? 0) <= index);
+    return {
+      rotation: (rope) => this.#rotation(rope, rows.at(-1)!.end),
+      append: (k, v) => {
+        if (this.#rows.length === 1) return [this.#stored(index, rows[0], k, v)];
+        return rows.map((row, i) => {
+          const own = (all: Tensor): Tensor => all.slice([row.begin, 0, 0], [row.end - row.begin, -1, -1]);
+          return inSequence(i, () => this.#stored(index, row, own(k), v && own(v)));
+        });
+      },
+    };
+  }
+
+  /** The angles of the first `count` rows. */
+  #rotation(rope: RopeConfig, count: number): Rotation {
+    const byCount = this.#rotations.get(rope) ?? new Map<number, Rotation>();
+    this.#rotations.set(rope, byCount);
+    const known = byCount.get(count);
     if (known !== undefined) return known;
-    const tables = this.#rows.map((row) => rotationTables(rope, rowPositions(row), row.length));
-    const shape = [this.tokens.shape[0], rope.rotaryDim / 2];
+    const rows = this.#rows.filter(({ end }) => end <= count);
+    const tables = rows.map((row) => rotationTables(rope, rowPositions(row), row.length));
+    const shape = [count, rope.rotaryDim / 2];
     const rotation = {
       cos: this.#own(joined(tables.map(({ cos }) => cos)), shape), // [T, R/2]
       sin: this.#own(joined(tables.map(({ sin }) => sin)), shape), // [T, R/2]
     };
-    this.#rotations.set(rope, rotation);
+    byCount.set(count, rotation);
     return rotation;
-  }
-
-  layer(index: number): LayerStep {
-    return {
-      rotation: (rope) => this.#rotation(rope),
-      append: (k, v) =>
-        this.#rows.map((row, i) =>
-          this.#rows.length === 1
-            ? this.#stored(index, row, k, v)
-            : inSequence(i, () => this.#stored(index, row, k, v)),
-        ),
-    };
   }
 
   #stored(layer: number, { cache, begin, end, plans }: Row, k: Tensor, v: Tensor | undefined): KeyValues {
     const store = cache.layer(layer);
     const plan = plans.get(store.layout.window)!;
-    const own = (rows: Tensor): Tensor =>
-      this.#rows.length === 1 ? rows : rows.slice([begin, 0, 0], [end - begin, -1, -1]);
     if (store.layout.window < Infinity) derive('kv.hook_evict', () => Tensor.from(this.#backend, plan.evicted));
-    const stored = writeKeyValues(store, plan, own(k), v && own(v));
+    const stored = writeKeyValues(store, plan, k, v);
     return { ...stored, begin, end, mask: this.#mask(plan), positions: plan.positions };
   }
 
