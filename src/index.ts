@@ -82,4 +82,14 @@ export type { PackedParameter } from './tensor/packed-parameter.ts';
 export type { Parameter } from './tensor/parameter.ts';
 export type { TensorflowOptions } from './tensor/tensorflow/tensorflow-backend.ts';
 export type { DType } from './tensor/dtype.ts';
+export { headScores, inductionScores, type HeadScores } from './inspect/head-scores.ts';
+export {
+  logitAttribution,
+  type AttributionOptions,
+  type LogitAttribution,
+} from './inspect/logit-attribution.ts';
+export { logitLens, type Lens, type LensOptions, type LensPlace, type LensToken } from './inspect/logit-lens.ts';
+export { logitDifference, type Metric, type OneToken } from './inspect/metric.ts';
+export { patchingSweep, type PatchedHook, type PatchingGrid, type PatchingOptions } from './inspect/patching.ts';
+export { pathPatching, type HeadPlace, type PathPatchingOptions } from './inspect/path-patching.ts';
 export { VitrineError } from './errors.ts';
