@@ -5,6 +5,7 @@ import { KvCache } from '../model/cache/kv-cache.ts';
 import type { DecoderConfig } from '../model/config/decoder-config.ts';
 import { describeBroken, logprobOf } from '../sampling/logits.ts';
 import { type NewTokens, Step } from '../model/parts/step.ts';
+import { WeightTable } from '../model/weights/weight-table.ts';
 import { type Checks, checkOptions, oneOf, OptionError } from '../options.ts';
 import type { Backend } from '../tensor/backend.ts';
 import type { Compute } from '../tensor/compute.ts';
@@ -31,6 +32,7 @@ import {
 import { runSequences } from './run/run-sequences.ts';
 import { unembed } from './unembed.ts';
 import { explainNonFinite } from './explain-non-finite.ts';
+import { ModelWeights } from './model-weights.ts';
 import {
   checkPrompt,
   checkSequences,
@@ -40,6 +42,7 @@ import {
   type Prompt,
   type TokenIds,
 } from './prompt.ts';
+import { type WeightEdits, WeightScopes } from './weight-scopes.ts';
 
 /** How to run a forward pass. */
 export interface ForwardOptions {
@@ -80,6 +83,9 @@ export class Model {
   readonly weightBytes: number;
   readonly #loaded: LoadedNetwork;
   readonly #tokenizer: Tokenizer | undefined;
+  readonly #weights: ModelWeights;
+  readonly #weightScopes: WeightScopes;
+  #weightTable: WeightTable | undefined;
   #disposed = false;
 
   constructor(files: ModelFiles, backend: Backend, loaded: LoadedNetwork, tokenizer: Tokenizer | undefined) {
@@ -89,6 +95,12 @@ export class Model {
     this.weightBytes = loaded.weightBytes;
     this.#loaded = loaded;
     this.#tokenizer = tokenizer;
+    const table = (): WeightTable => {
+      const network = this.#network();
+      return (this.#weightTable ??= new WeightTable(network.weightPoints));
+    };
+    this.#weights = new ModelWeights(table);
+    this.#weightScopes = new WeightScopes(table, backend);
     forgotten.register(this, loaded, this);
   }
 
@@ -115,6 +127,25 @@ export class Model {
   /** The hook points by name, in the order of the pass: axes, meaning, and how an edit acts. */
   get hookPoints(): HookRegistry {
     return registryOf(this.#network().hooks);
+  }
+
+  /** The weights by name: `model.weights.get('blocks.3.attn.W_Q')` is `[H, D, d]` f32. */
+  get weights(): ModelWeights {
+    return this.#weights;
+  }
+
+  /**
+   * Runs a body with edited weights, and restores them when it ends or, where it is async, when its promise settles; on
+   * errors too. Edits are computed in f32, and only what is named changes: of joined matrices the part, of a tied embedding
+   * and head the one. Scopes nest. Whatever else runs on the model meanwhile has the edited weights too, and a `generate`
+   * whose weights change on the way ends with an error; a cache keeps what other weights have made.
+   *
+   * @param edits By the name of a weight: its numbers in f32, or a function that makes them of the weight as it is.
+   * @throws {WeightError} for a name that the model does not have, numbers that do not fit, and scopes that overlap.
+   * @throws {OptionError} for a body that is no function, or that gives an iterator.
+   */
+  withWeights<R>(edits: WeightEdits, body: () => R): R {
+    return this.#weightScopes.run(edits, body);
   }
 
   /** The text and tokens of a conversation by the model's chat template; `addGenerationPrompt` begins an answer. */
@@ -260,7 +291,7 @@ export class Model {
     const { source, generationConfig } = this.files;
     const ends = endIds({ ...this.files, tokenizer: this.#tokenizer });
     const resolved = resolveOptions(options, { source, generationConfig, vocabSize: this.config.vocabSize, ends });
-    const { capture, edit, signal, compute } = options;
+    const { capture, edit, compute } = options;
     const tokens = this.#checked('generate', this.#tokensOf('generate', prompt));
     const tokenizer = resolved.stopStrings.length > 0 ? this.tokenizer : this.#tokenizer;
     const network = this.#network();
@@ -283,6 +314,7 @@ export class Model {
         backend: this.backend,
       });
       const { requests } = this.#loaded;
+      const signal = this.#weightScopes.interruption('generate', options.signal);
       yield* generateTokens({ network, requests, backend: this.backend, sequence, observers, signal, compute });
     } catch (error) {
       if (error instanceof DisposedError) this.#network(); // Says so where it is the model that is gone.

@@ -35,6 +35,9 @@ export function drain<R>(steps: Generator<undefined, R, undefined>): R {
   }
 }
 
+/** What ends work that pauses: asked after each pause. An AbortSignal is one. */
+export type Interruption = Pick<AbortSignal, 'throwIfAborted'>;
+
 /** After so long, in ms, the event loop gets a turn at the end of a layer. */
 const MAX_BLOCKING_MS = 10;
 
@@ -43,14 +46,14 @@ const MAX_BLOCKING_MS = 10;
  *
  * @throws {Error} the signal's reason; the caches then hold what they held before.
  */
-export const runPassAsync = (pass: Pass, signal?: AbortSignal): Promise<Tensor> => drainAsync(layers(pass), signal);
+export const runPassAsync = (pass: Pass, signal?: Interruption): Promise<Tensor> => drainAsync(layers(pass), signal);
 
 /**
  * `drain` with pauses.
  *
  * @throws {Error} the signal's reason.
  */
-export async function drainAsync<R>(steps: Generator<undefined, R, undefined>, signal?: AbortSignal): Promise<R> {
+export async function drainAsync<R>(steps: Generator<undefined, R, undefined>, signal?: Interruption): Promise<R> {
   try {
     for (let last = performance.now(); ;) {
       const next = steps.next();

@@ -39,6 +39,6 @@ export interface Hook extends HookPoint {
   readonly layer: number | undefined;
 }
 
-/** The hook points of a part, by their names under a path: `hook_scale` under `ln1` is `ln1.hook_scale`. */
-export const under = (path: string, points: readonly HookPoint[]): HookPoint[] =>
+/** What a part names, by its names under a path: `hook_scale` under `ln1` is `ln1.hook_scale`. */
+export const under = <T extends { readonly name: string }>(path: string, points: readonly T[]): T[] =>
   points.map((point) => ({ ...point, name: `${path}.${point.name}` }));

@@ -2,6 +2,7 @@ import type { Backend } from './backend.ts';
 import type { Shape } from './shape.ts';
 import { VitrineError } from '../errors.ts';
 import type { PackedLayout, PackedMatrix } from './formats/packed-format.ts';
+import { StandIn } from './stand-in.ts';
 import { Tensor } from './tensor.ts';
 
 /** A weight matrix `[out, in]` that stays in the blocks of its storage format; the packed counterpart of `Parameter`. */
@@ -9,6 +10,7 @@ export class PackedParameter {
   readonly name: string;
   readonly shape: Shape;
   readonly layout: PackedLayout;
+  readonly standIn = new StandIn();
   #filled: { readonly backend: Backend; readonly handle: unknown } | undefined;
 
   /** @param name The weight's name, for errors. */
@@ -18,13 +20,18 @@ export class PackedParameter {
     this.layout = layout;
   }
 
+  /** The numbers in f32 while the weight is edited; undefined while its codes count. */
+  get tensor(): Tensor | undefined {
+    return this.standIn.tensor;
+  }
+
   /** Uploads the matrix, whose bytes the backend takes over. */
   fill(backend: Backend, matrix: PackedMatrix): void {
     this.#filled = { backend, handle: backend.uploadPacked(matrix) };
   }
 
   /**
-   * `x W^T`: `[T, in]` to `[T, out]`, f32; both operands may be rounded to `compute` first.
+   * `x W^T` with the codes: `[T, in]` to `[T, out]`, f32; both operands may be rounded to `compute` first.
    *
    * @throws {VitrineError} before `fill`.
    */
@@ -33,8 +40,9 @@ export class PackedParameter {
     return new Tensor(backend, backend.matmulPacked(x, handle, compute), [x.shape[0], this.shape[0]], 'f32');
   }
 
-  /** The matrix decoded to a new f32 tensor. */
+  /** The matrix decoded to a new f32 tensor; while the weight is edited, `tensor`. */
   dense(): Tensor {
+    if (this.tensor !== undefined) return this.tensor;
     const { backend, handle } = this.#weights();
     return Tensor.from(backend, backend.downloadPacked(handle), this.shape);
   }

@@ -1,6 +1,7 @@
 import type { Shape } from './shape.ts';
 import type { DType } from './dtype.ts';
 import { VitrineError } from '../errors.ts';
+import { StandIn } from './stand-in.ts';
 import type { Tensor } from './tensor.ts';
 
 /**
@@ -11,7 +12,10 @@ export class Parameter {
   readonly name: string;
   readonly shape: Shape;
   readonly dtype: DType;
+  readonly standIn = new StandIn();
   #tensor: Tensor | undefined;
+  /** Another parameter, which has the numbers. */
+  #holder: Parameter | undefined;
 
   /** @param name The weight's name, for errors. */
   constructor(name: string, shape: Shape, dtype: DType) {
@@ -20,12 +24,23 @@ export class Parameter {
     this.dtype = dtype;
   }
 
+  /** A parameter with the same numbers in the same memory, which is edited apart: the head that is tied to an embedding. */
+  twin(): Parameter {
+    const twin = new Parameter(this.name, this.shape, this.dtype);
+    twin.#holder = this;
+    return twin;
+  }
+
   /**
-   * The numbers.
+   * The numbers, in `dtype`; while the weight is edited, those that stand in for them, which may be f32.
    *
    * @throws {VitrineError} before `fill`.
    */
   get tensor(): Tensor {
+    return this.standIn.tensor ?? (this.#holder ?? this).#stored();
+  }
+
+  #stored(): Tensor {
     if (this.#tensor === undefined) throw new VitrineError(`${this.name} was used before the weights were loaded.`);
     return this.#tensor;
   }
@@ -35,7 +50,7 @@ export class Parameter {
     this.#tensor = tensor;
   }
 
-  /** Frees the tensor. */
+  /** Frees the tensor, unless another parameter holds it. */
   dispose(): void {
     this.#tensor?.dispose();
   }

@@ -124,7 +124,7 @@ async function plan(source: string, weights: readonly NonNullable<WeightOptions[
       const { network, weightBytes } = planNetwork(files, { weights: asked });
       const { embed, lmHead } = network;
       // A token reads one row of an embedding that the head does not share.
-      const lookedUp = lmHead.weight === embed ? 0 : elements(embed.shape) * (embed.dtype === 'f32' ? 4 : 2);
+      const lookedUp = lmHead.weight.name === embed.name ? 0 : elements(embed.shape) * (embed.dtype === 'f32' ? 4 : 2);
       return { asked, dtype: embed.dtype, bytesPerToken: weightBytes - lookedUp };
     });
     return { hash: await modelHash(files), plans };

@@ -68,7 +68,7 @@ export async function readShapes(source: string): Promise<ModelShapes> {
     for (const { parameter } of requests) {
       const { name, shape } = parameter;
       if (ofExperts.has(parameter)) continue;
-      const isHead = parameter === head;
+      const isHead = name === head.name; // That of the embedding, where the two are tied.
       // The embedding is looked up, not multiplied, unless the head shares it.
       if (shape.length !== 2 || (parameter === network.embed && !isHead)) continue;
       const site = isHead ? 'lm_head' : siteOf(name);

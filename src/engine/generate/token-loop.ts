@@ -9,7 +9,7 @@ import type { Compute } from '../../tensor/compute.ts';
 import { observe } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { explainNonFinite } from '../explain-non-finite.ts';
-import { drainAsync, type Pass, PREFILL_CHUNK, runPass, runPassAsync } from '../passes.ts';
+import { drainAsync, type Interruption, type Pass, PREFILL_CHUNK, runPass, runPassAsync } from '../passes.ts';
 import type { Sequence, SequenceToken } from './sequence.ts';
 
 /** One new token, and the text that it made certain. */
@@ -25,7 +25,7 @@ export interface Generation {
   readonly backend: Backend;
   readonly sequence: Sequence;
   readonly observers: Observers | undefined;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: Interruption;
   readonly compute: Compute | undefined;
 }
 
@@ -46,7 +46,7 @@ export async function* generateTokens(generation: Generation): AsyncGenerator<Ge
     }
     if (token.finishReason !== undefined) return;
     await nextTurn();
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     logits = await readLogits(generation, runPass(nextPass(generation)));
   }
 }
@@ -57,7 +57,7 @@ async function prefill(generation: Generation): Promise<Float32Array> {
   // An edit sees the whole prompt at once; captures must not change how it is computed.
   const limit = passEditor(generation) ? Infinity : PREFILL_CHUNK;
   for (;;) {
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     const from = sequence.cache.length;
     const logits = await runPassAsync(nextPass(generation, limit), signal);
     if (sequence.pending === 0) return readLogits(generation, logits);

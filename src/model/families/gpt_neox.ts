@@ -12,6 +12,7 @@ import { type Decoder, decoder } from '../parts/decoder.ts';
 import { PlainMlp } from '../parts/mlp.ts';
 import { LayerNorm, type Norm } from '../parts/norm.ts';
 import type { LayerStep } from '../parts/step.ts';
+import type { WeightDeclaration } from '../weights/weight-point.ts';
 import type { Weights } from '../weights/weights.ts';
 import type { Json } from '../../json.ts';
 
@@ -99,6 +100,11 @@ class ParallelBlock implements Layer {
     const { pre, attnIn, attnOut, mlpIn, mlpOut, post } = RESIDUAL_HOOKS;
     const attention = [...under('ln1', this.attnNorm.hooks), attnIn, ...this.attn.hooks, attnOut];
     return [pre, ...attention, ...under('ln2', this.mlpNorm.hooks), mlpIn, ...this.mlp.hooks, mlpOut, post];
+  }
+
+  get weightPoints(): WeightDeclaration[] {
+    const [ln1, ln2] = [under('ln1', this.attnNorm.weightPoints), under('ln2', this.mlpNorm.weightPoints)];
+    return [...ln1, ...this.attn.weightPoints, ...ln2, ...this.mlp.weightPoints];
   }
 
   forward(input: Tensor, step: LayerStep): Tensor {

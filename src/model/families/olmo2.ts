@@ -10,6 +10,7 @@ import { type Decoder, decoder } from '../parts/decoder.ts';
 import { gatedMlp } from '../parts/mlp.ts';
 import { type Norm, RmsNorm } from '../parts/norm.ts';
 import type { LayerStep } from '../parts/step.ts';
+import type { WeightDeclaration } from '../weights/weight-point.ts';
 import type { Weights } from '../weights/weights.ts';
 import type { Json } from '../../json.ts';
 
@@ -24,6 +25,11 @@ export function olmo2(raw: Json, weights: Weights): Decoder {
   });
   return decoder(config, weights, (layer, index) => new PostNormBlock(config, layer, index));
 }
+
+const NO_PRE_NORMS: readonly WeightDeclaration[] = ['ln1.w', 'ln2.w'].map((name) => ({
+  name,
+  absence: 'sub-layers read the residual stream as it is, and what they add is normed: ln1_post, ln2_post',
+}));
 
 class PostNormBlock implements Layer {
   readonly attn: Attention;
@@ -44,6 +50,11 @@ class PostNormBlock implements Layer {
     const attention = [attnIn, ...this.attn.hooks, ...under('ln1_post', this.attnNorm.hooks), attnOut];
     const mlp = [mlpIn, ...this.mlp.hooks, ...under('ln2_post', this.mlpNorm.hooks), mlpOut];
     return [pre, ...attention, mid, ...mlp, post];
+  }
+
+  get weightPoints(): WeightDeclaration[] {
+    const norms = [under('ln1_post', this.attnNorm.weightPoints), under('ln2_post', this.mlpNorm.weightPoints)];
+    return [...this.attn.weightPoints, ...norms[0], ...this.mlp.weightPoints, ...norms[1], ...NO_PRE_NORMS];
   }
 
   forward(input: Tensor, step: LayerStep): Tensor {

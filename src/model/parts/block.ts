@@ -2,6 +2,7 @@ import { type HookPoint, under } from '../../tensor/hook-point.ts';
 import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { LayerLayout } from '../cache/kv-cache.ts';
+import type { WeightDeclaration } from '../weights/weight-point.ts';
 import type { Norm } from './norm.ts';
 import type { LayerStep } from './step.ts';
 
@@ -9,6 +10,7 @@ import type { LayerStep } from './step.ts';
 export interface Attention {
   /** Its hook points, in the order of the pass. */
   readonly hooks: readonly HookPoint[];
+  readonly weightPoints: readonly WeightDeclaration[];
   /** The numbers that it caches for each token. */
   readonly cacheLayout: LayerLayout;
   forward(x: Tensor, step: LayerStep): Tensor;
@@ -18,6 +20,7 @@ export interface Attention {
 export interface FeedForward {
   /** Its hook points, in the order of the pass. */
   readonly hooks: readonly HookPoint[];
+  readonly weightPoints: readonly WeightDeclaration[];
   forward(x: Tensor): Tensor;
 }
 
@@ -25,6 +28,8 @@ export interface FeedForward {
 export interface Layer {
   /** Its hook points, in the order of the pass. */
   readonly hooks: readonly HookPoint[];
+  /** Its weights, in the order of the pass; so are those of its parts. */
+  readonly weightPoints: readonly WeightDeclaration[];
   readonly attn: Attention;
   forward(x: Tensor, step: LayerStep): Tensor;
 }
@@ -62,6 +67,11 @@ export class Block implements Layer {
     const attention = [...under('ln1', this.attnNorm.hooks), attnIn, ...this.attn.hooks, attnOut];
     const mlp = [...under('ln2', this.mlpNorm.hooks), mlpIn, ...this.mlp.hooks, mlpOut];
     return [pre, ...attention, mid, ...mlp, post];
+  }
+
+  get weightPoints(): WeightDeclaration[] {
+    const [ln1, ln2] = [under('ln1', this.attnNorm.weightPoints), under('ln2', this.mlpNorm.weightPoints)];
+    return [...ln1, ...this.attn.weightPoints, ...ln2, ...this.mlp.weightPoints];
   }
 
   forward(input: Tensor, step: LayerStep): Tensor {

@@ -10,6 +10,7 @@ import type { LayerLayout } from '../cache/kv-cache.ts';
 import type { DecoderConfig } from '../config/decoder-config.ts';
 import type { Layer } from './block.ts';
 import type { Step } from './step.ts';
+import { layerWeights, type WeightDeclaration, wholeWeight } from '../weights/weight-point.ts';
 import type { Weights } from '../weights/weights.ts';
 import { type Norm, RmsNorm } from './norm.ts';
 import { ropeBorder } from './rope.ts';
@@ -77,6 +78,20 @@ export class Decoder {
       ...inLayer(undefined, first),
       ...this.blocks.flatMap((block, layer) => inLayer(layer, under(`blocks.${layer}`, block.hooks))),
       ...inLayer(undefined, last),
+    ];
+  }
+
+  /** The weights, in the order of the pass, and those that the network lacks. */
+  get weightPoints(): WeightDeclaration[] {
+    const { positions, norm } = this.#parts;
+    return [
+      wholeWeight('W_E', this.embed, { axes: 'V D', meaning: 'embedding of each token, before it is scaled' }),
+      positions
+        ? wholeWeight('W_pos', positions, { axes: 'P D', meaning: 'what is added at each position' })
+        : { name: 'W_pos', absence: 'positions are not learned' },
+      ...this.blocks.flatMap((block, layer) => under(`blocks.${layer}`, block.weightPoints)),
+      ...under('ln_final', norm.weightPoints),
+      ...layerWeights(this.lmHead, [{ name: 'U', axes: 'D V', meaning: 'makes the logits, before they are scaled' }]),
     ];
   }
 

@@ -1,5 +1,5 @@
 // T new tokens, D model width, H query heads, K key/value heads, d head width.
-import type { HookPoint } from '../../tensor/hook-point.ts';
+import { type HookPoint, under } from '../../tensor/hook-point.ts';
 import { attention, attentionHooks } from '../../tensor/ops/attention.ts';
 import { ATTENTION_OUTPUT_HOOKS, attentionOutput } from '../../tensor/ops/attention-output.ts';
 import { linears, type Linear } from '../../tensor/ops/linear.ts';
@@ -13,6 +13,7 @@ import type { LayerLayout } from '../cache/kv-cache.ts';
 import type { DecoderConfig } from '../config/decoder-config.ts';
 import type { RopeConfig } from '../config/rope-config.ts';
 import type { Arrangement } from '../weights/arrangement.ts';
+import { layerWeights, outputWeights, type WeightDeclaration, wholeWeight } from '../weights/weight-point.ts';
 import type { Weights } from '../weights/weights.ts';
 import type { Attention } from './block.ts';
 import { RmsNorm } from './norm.ts';
@@ -63,6 +64,26 @@ export class GroupedQueryAttention implements Attention {
       ...attentionHooks({ hasSinks: sinks !== undefined }),
       ...ATTENTION_OUTPUT_HOOKS,
     ];
+  }
+
+  get weightPoints(): WeightDeclaration[] {
+    const { nHeads: H, nKvHeads: K, headDim: d } = this.config;
+    const { qkv, o, qNorm, kNorm, sinks } = this.weights;
+    const gain = (norm: RmsNorm, letter: string): WeightDeclaration[] =>
+      norm.gainPoints(norm.weight.shape[0] === d ? 'd' : `${letter}*d`);
+    return under('attn', [
+      ...layerWeights(qkv, [
+        { name: 'Q', axes: 'H D d', index: 0, heads: H, meaning: 'makes the queries of each head' },
+        { name: 'K', axes: 'K D d', index: 1, heads: K, meaning: 'makes the keys of each key/value head' },
+        { name: 'V', axes: 'K D d', index: 2, heads: K, meaning: 'makes the values of each key/value head' },
+      ]),
+      ...(qNorm ? under('q_norm', gain(qNorm, 'H')) : [{ name: 'q_norm.w', absence: 'queries are not normed' }]),
+      ...(kNorm ? under('k_norm', gain(kNorm, 'K')) : [{ name: 'k_norm.w', absence: 'keys are not normed' }]),
+      sinks
+        ? wholeWeight('sinks', sinks, { axes: 'H', meaning: 'logit of attending to nothing' })
+        : { name: 'sinks', absence: 'its heads cannot attend to nothing' },
+      ...outputWeights(o, H),
+    ]);
   }
 
   forward(x: Tensor, step: LayerStep): Tensor {

@@ -15,7 +15,9 @@ import { type Arrangement, rows } from '../weights/arrangement.ts';
 import { cacheHooks } from '../cache/key-values.ts';
 import type { LayerLayout } from '../cache/kv-cache.ts';
 import type { DecoderConfig, LatentConfig } from '../config/decoder-config.ts';
+import { latentWeights } from './latent-weights.ts';
 import type { LayerStep } from './step.ts';
+import type { WeightDeclaration } from '../weights/weight-point.ts';
 import type { Weights } from '../weights/weights.ts';
 import type { Attention } from './block.ts';
 import type { RopeConfig } from '../config/rope-config.ts';
@@ -161,6 +163,11 @@ class AbsorbedAttention implements Attention {
     ];
   }
 
+  get weightPoints(): WeightDeclaration[] {
+    const { keyUp, valueUp, o } = this;
+    return latentWeights(this.inputs, { key: keyUp, value: valueUp }, o);
+  }
+
   forward(x: Tensor, step: LayerStep): Tensor {
     const { latent: sizes, attentionScale: scale } = this.options.config;
     const { rank: r } = sizes;
@@ -224,6 +231,10 @@ class NaiveAttention implements Attention {
       ...attentionHooks({ hasSinks: false }),
       ...ATTENTION_OUTPUT_HOOKS,
     ];
+  }
+
+  get weightPoints(): WeightDeclaration[] {
+    return latentWeights(this.inputs, this.up, this.o);
   }
 
   forward(x: Tensor, step: LayerStep): Tensor {

@@ -1,11 +1,12 @@
-import type { HookPoint } from '../../tensor/hook-point.ts';
+import { type HookPoint, under } from '../../tensor/hook-point.ts';
 import { type Expert, experts, expertsHooks, type GatedActivation } from '../../tensor/ops/experts.ts';
 import { scope } from '../../tensor/scope.ts';
 import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import type { WeightDeclaration } from '../weights/weight-point.ts';
 import type { Weights } from '../weights/weights.ts';
 import type { FeedForward } from './block.ts';
-import type { GatedMlp } from './mlp.ts';
+import { type GatedMlp, gatedWeights } from './mlp.ts';
 import type { Router } from './router.ts';
 
 /** A mixture of experts, with the expert that every token goes to where the family has one. */
@@ -31,6 +32,15 @@ export class Mixture implements FeedForward {
     ];
   }
 
+  get weightPoints(): WeightDeclaration[] {
+    return [
+      ...under('mlp', this.router.weightPoints),
+      ...this.experts.flatMap(({ gateUp, down }, expert) => under(`mlp.experts.${expert}`, gatedWeights(gateUp, down))),
+      ...(this.shared?.weightPoints ?? [{ name: 'mlp.shared.W_in', absence: 'no expert is shared by all tokens' }]),
+      ...['gate', 'in', 'out'].map((name) => ({ name: `mlp.W_${name}`, absence: IN_EXPERTS })),
+    ];
+  }
+
   /** `[T, D]` to `[T, D]`. */
   forward(x: Tensor): Tensor {
     return scope('', () => {
@@ -39,6 +49,8 @@ export class Mixture implements FeedForward {
     });
   }
 }
+
+const IN_EXPERTS = 'the layer is a mixture: mlp.W_router, and the matrices of mlp.experts.0, mlp.experts.1, ...';
 
 /** A family's names for the three matrices of an expert. */
 export interface ExpertNames {

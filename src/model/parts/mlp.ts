@@ -4,8 +4,18 @@ import { linear, linears, type Linear } from '../../tensor/ops/linear.ts';
 import { scope } from '../../tensor/scope.ts';
 import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import { layerWeights, type WeightDeclaration } from '../weights/weight-point.ts';
 import type { Weights } from '../weights/weights.ts';
 import type { FeedForward } from './block.ts';
+
+/** The weights of a gated feed-forward layer: gate and up, joined, and down. */
+export const gatedWeights = (gateUp: Linear, down: Linear): WeightDeclaration[] => [
+  ...layerWeights(gateUp, [
+    { name: 'gate', axes: 'D F', index: 0, meaning: 'the branch that the activation is applied to' },
+    { name: 'in', axes: 'D F', index: 1, meaning: 'the branch that is multiplied with it' },
+  ]),
+  ...layerWeights(down, [{ name: 'out', axes: 'F D', meaning: 'maps the neurons to the residual stream' }]),
+];
 
 /** Gated feed-forward layer: `down(act(gate(x)) * up(x))`. */
 export class GatedMlp implements FeedForward {
@@ -29,6 +39,10 @@ export class GatedMlp implements FeedForward {
       { name: 'hook_post', axes: 'p f', meaning: 'what `down` reads' },
       { name: 'hook_out', axes: 'p d', meaning: 'output of `down`' },
     ]);
+  }
+
+  get weightPoints(): WeightDeclaration[] {
+    return under(this.path, gatedWeights(this.gateUp, this.down));
   }
 
   /** `[T, D]` to `[T, D]`. */
@@ -77,6 +91,14 @@ export class PlainMlp implements FeedForward {
     this.up = layers.up;
     this.down = layers.down;
     this.activation = activation;
+  }
+
+  get weightPoints(): WeightDeclaration[] {
+    return under('mlp', [
+      ...['W_gate', 'b_gate'].map((name) => ({ name, absence: 'the MLP has no gate, only W_in and W_out' })),
+      ...layerWeights(this.up, [{ name: 'in', axes: 'D F', meaning: 'the branch that the activation is applied to' }]),
+      ...layerWeights(this.down, [{ name: 'out', axes: 'F D', meaning: 'maps the neurons to the residual stream' }]),
+    ]);
   }
 
   /** `[T, D]` to `[T, D]`. */

@@ -5,15 +5,20 @@ import { rmsNorm } from '../../tensor/ops/rms-norm.ts';
 import type { Parameter } from '../../tensor/parameter.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Arrangement } from '../weights/arrangement.ts';
+import { type WeightDeclaration, wholeWeight } from '../weights/weight-point.ts';
 import type { Weights } from '../weights/weights.ts';
 
 /** A norm over the last axis: of the residual stream, `[T, D]`, or of heads. */
 export interface Norm {
   /** Its hook points, under the path that `forward` is given. */
   readonly hooks: readonly HookPoint[];
+  /** Its weights, under the same path. */
+  readonly weightPoints: readonly WeightDeclaration[];
   /** @param path The path of its hook points. */
   forward(x: Tensor, path: string): Tensor;
 }
+
+const GAIN = 'gain of the norm: what the normed rows are multiplied by';
 
 /** Root mean square norm; `name.weight` is the gain. */
 export class RmsNorm implements Norm {
@@ -25,6 +30,18 @@ export class RmsNorm implements Norm {
   constructor(weights: Weights, name: string, dim: number, epsilon: number, arrangement?: Arrangement) {
     this.weight = weights.vector(`${name}.weight`, dim, { arrangement });
     this.epsilon = epsilon;
+  }
+
+  get weightPoints(): WeightDeclaration[] {
+    return this.gainPoints('D');
+  }
+
+  /** @param axes Those of the gain. */
+  gainPoints(axes: string): WeightDeclaration[] {
+    return [
+      wholeWeight('w', this.weight, { axes, meaning: GAIN }),
+      { name: 'b', absence: 'a root mean square norm has no bias' },
+    ];
   }
 
   forward(x: Tensor, path: string): Tensor {
@@ -51,6 +68,13 @@ export class LayerNorm implements Norm {
     this.weight = weights.vector(`${name}.weight`, dim);
     this.bias = weights.vector(`${name}.bias`, dim);
     this.epsilon = epsilon;
+  }
+
+  get weightPoints(): WeightDeclaration[] {
+    return [
+      wholeWeight('w', this.weight, { axes: 'D', meaning: GAIN }),
+      wholeWeight('b', this.bias, { axes: 'D', meaning: 'bias of the norm' }),
+    ];
   }
 
   forward(x: Tensor, path: string): Tensor {

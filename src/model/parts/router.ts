@@ -15,6 +15,7 @@ import type { Parameter } from '../../tensor/parameter.ts';
 import { scope } from '../../tensor/scope.ts';
 import { derive, tap, watched } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import { layerWeights, type WeightDeclaration, wholeWeight } from '../weights/weight-point.ts';
 
 /** How a family chooses experts and weights their outputs. */
 export interface Choice {
@@ -67,6 +68,19 @@ export class Router {
       { name: 'hook_topk_weights', axes: 'p k', meaning: 'the weights of the chosen experts' },
       EXPERT_WEIGHTS_HOOK,
     ]);
+  }
+
+  /** Its weights, under the path of the mixture. */
+  get weightPoints(): WeightDeclaration[] {
+    return [
+      ...layerWeights(this.gate, [{ name: 'router', axes: 'D E', meaning: "makes the router's logits" }]),
+      this.bias
+        ? wholeWeight('b_choice', this.bias, {
+            axes: 'E',
+            meaning: 'added to the scores for the choice of experts only',
+          })
+        : { name: 'b_choice', absence: 'experts are chosen by their scores alone' },
+    ];
   }
 
   /** `[T, D]` to the choice of each row. An edit of the chosen experts forces the choice; weights are those of the choice. */

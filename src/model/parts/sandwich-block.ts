@@ -1,6 +1,7 @@
 import { type HookPoint, under } from '../../tensor/hook-point.ts';
 import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import type { WeightDeclaration } from '../weights/weight-point.ts';
 import { type Attention, type FeedForward, type Layer, RESIDUAL_HOOKS } from './block.ts';
 import type { Norm } from './norm.ts';
 import type { LayerStep } from './step.ts';
@@ -29,6 +30,13 @@ export class SandwichBlock implements Layer {
     const attention = [...under('ln1', this.attnNorm.hooks), attnIn, ...this.attn.hooks, ...attnPost, attnOut];
     const mlp = [...under('ln2', this.mlpNorm.hooks), mlpIn, ...this.mlp.hooks, ...mlpPost, mlpOut];
     return [pre, ...attention, mid, ...mlp, post];
+  }
+
+  get weightPoints(): WeightDeclaration[] {
+    const attnNorms = [under('ln1', this.attnNorm.weightPoints), under('ln1_post', this.attnPostNorm.weightPoints)];
+    const mlpNorms = [under('ln2', this.mlpNorm.weightPoints), under('ln2_post', this.mlpPostNorm.weightPoints)];
+    const attention = [...attnNorms[0], ...this.attn.weightPoints, ...attnNorms[1]];
+    return [...attention, ...mlpNorms[0], ...this.mlp.weightPoints, ...mlpNorms[1]];
   }
 
   forward(input: Tensor, step: LayerStep): Tensor {

@@ -134,9 +134,9 @@ export class Weights {
     };
   }
 
-  /** A linear layer on a matrix that another part owns: the head tied to the embedding. */
+  /** A linear layer on a matrix that another part owns: the head tied to the embedding. Each is edited apart. */
   tied(weight: Parameter): Linear {
-    return { weight, bias: undefined, sizes: [weight.shape[0]], compute: this.#compute(weight) };
+    return { weight: weight.twin(), bias: undefined, sizes: [weight.shape[0]], compute: this.#compute(weight) };
   }
 
   #compute(weight: Parameter | PackedParameter): 'f32' | 'bf16' {

@@ -20,5 +20,4 @@ export function headLinear(x: Tensor, layer: Linear, { transposed = false } = {}
   });
 }
 
-const narrow = (layer: Linear): Tensor =>
-  'tensor' in layer.weight ? layer.weight.tensor.cast('bf16') : denseWeight(layer).cast('bf16');
+const narrow = (layer: Linear): Tensor => (layer.weight.tensor ?? denseWeight(layer)).cast('bf16');

@@ -39,8 +39,8 @@ export function linears(x: Tensor, layer: Linear): Tensor[] {
 function multiply(x: Tensor, layer: Linear): Tensor {
   const compute = computeOf(layer);
   const { weight: parameter } = layer;
-  if (parameter instanceof PackedParameter) return parameter.multiply(x, compute);
-  const weight = parameter.tensor;
+  const weight = parameter instanceof PackedParameter ? (parameter.tensor ?? parameter) : parameter.tensor;
+  if (weight instanceof PackedParameter) return weight.multiply(x, compute);
   const fused = x.backend.fused.linear?.(x, weight, compute);
   if (fused !== undefined) return new Tensor(x.backend, fused, [x.shape[0], weight.shape[0]], 'f32');
   if (compute === 'bf16') return x.cast('bf16').matmul(weight.cast('bf16'), { transposeB: true }).cast('f32');
@@ -60,6 +60,6 @@ const MOST_WIDENED = 2 ** 25;
 const multiplyWidened = (x: Tensor, weight: Tensor): Tensor => x.matmul(weight.cast('f32'), { transposeB: true });
 
 /** The weight as one dense f32 matrix `[out, in]`; a packed one is decoded. */
-export function denseWeight({ weight }: Linear): Tensor {
+export function denseWeight({ weight }: Pick<Linear, 'weight'>): Tensor {
   return weight instanceof PackedParameter ? weight.dense() : weight.tensor.cast('f32');
 }
