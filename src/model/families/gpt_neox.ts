@@ -96,16 +96,17 @@ class ParallelBlock implements Layer {
   }
 
   get hooks(): HookPoint[] {
-    const { pre, attnIn, attnOut, mlpIn, mlpOut, post } = RESIDUAL_HOOKS;
-    const attention = [...under('ln1', this.attnNorm.hooks), attnIn, ...this.attn.hooks, attnOut];
-    return [pre, ...attention, ...under('ln2', this.mlpNorm.hooks), mlpIn, ...this.mlp.hooks, mlpOut, post];
+    const { pre, attnIn, attnRead, attnOut, mlpIn, mlpRead, mlpOut, post } = RESIDUAL_HOOKS;
+    const attention = [attnIn, ...under('ln1', this.attnNorm.hooks), attnRead, ...this.attn.hooks, attnOut];
+    const mlp = [mlpIn, ...under('ln2', this.mlpNorm.hooks), mlpRead, ...this.mlp.hooks, mlpOut];
+    return [pre, ...attention, ...mlp, post];
   }
 
   forward(input: Tensor, step: LayerStep): Tensor {
     const x = tap('hook_resid_pre', input); //                                                             [T, D]
-    const attnIn = tap('hook_attn_in', this.attnNorm.forward(x, 'ln1'));
+    const attnIn = tap('attn.hook_in', this.attnNorm.forward(tap('hook_attn_in', x), 'ln1'));
     const attnOut = tap('hook_attn_out', this.attn.forward(attnIn, step));
-    const mlpIn = tap('hook_mlp_in', this.mlpNorm.forward(x, 'ln2'));
+    const mlpIn = tap('mlp.hook_in', this.mlpNorm.forward(tap('hook_mlp_in', x), 'ln2'));
     const mlpOut = tap('hook_mlp_out', this.mlp.forward(mlpIn));
     return tap('hook_resid_post', x.add(attnOut).add(mlpOut));
   }

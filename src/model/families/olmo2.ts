@@ -40,17 +40,17 @@ class PostNormBlock implements Layer {
   }
 
   get hooks(): HookPoint[] {
-    const { pre, attnIn, attnOut, mid, mlpIn, mlpOut, post } = RESIDUAL_HOOKS;
-    const attention = [attnIn, ...this.attn.hooks, ...under('ln1_post', this.attnNorm.hooks), attnOut];
-    const mlp = [mlpIn, ...this.mlp.hooks, ...under('ln2_post', this.mlpNorm.hooks), mlpOut];
+    const { pre, attnIn, attnRead, attnOut, mid, mlpIn, mlpRead, mlpOut, post } = RESIDUAL_HOOKS;
+    const attention = [attnIn, attnRead, ...this.attn.hooks, ...under('ln1_post', this.attnNorm.hooks), attnOut];
+    const mlp = [mlpIn, mlpRead, ...this.mlp.hooks, ...under('ln2_post', this.mlpNorm.hooks), mlpOut];
     return [pre, ...attention, mid, ...mlp, post];
   }
 
   forward(input: Tensor, step: LayerStep): Tensor {
     const x = tap('hook_resid_pre', input); //                                                          [T, D]
-    const attn = this.attn.forward(tap('hook_attn_in', x), step);
+    const attn = this.attn.forward(tap('attn.hook_in', tap('hook_attn_in', x)), step);
     const mid = tap('hook_resid_mid', x.add(tap('hook_attn_out', this.attnNorm.forward(attn, 'ln1_post'))));
-    const mlp = this.mlp.forward(tap('hook_mlp_in', mid));
+    const mlp = this.mlp.forward(tap('mlp.hook_in', tap('hook_mlp_in', mid)));
     return tap('hook_resid_post', mid.add(tap('hook_mlp_out', this.mlpNorm.forward(mlp, 'ln2_post'))));
   }
 }

@@ -32,10 +32,24 @@ export interface Layer {
 /** The hook points on the residual stream, which every block has but for `mid`. */
 export const RESIDUAL_HOOKS = {
   pre: { name: 'hook_resid_pre', axes: 'p d', meaning: 'residual stream before the block' },
-  attnIn: { name: 'hook_attn_in', axes: 'p d', meaning: 'what attention reads, after its norm' },
+  attnIn: {
+    name: 'hook_attn_in',
+    axes: 'p d',
+    meaning: "attention's input before its norm; an edit acts on attention alone",
+  },
+  attnRead: {
+    name: 'attn.hook_in',
+    axes: 'p d',
+    meaning: 'what attention reads: after its norm, where one is in front',
+  },
   attnOut: { name: 'hook_attn_out', axes: 'p d', meaning: 'what attention adds to the residual stream' },
   mid: { name: 'hook_resid_mid', axes: 'p d', meaning: 'residual stream between attention and MLP' },
-  mlpIn: { name: 'hook_mlp_in', axes: 'p d', meaning: 'what the MLP reads, after its norm' },
+  mlpIn: {
+    name: 'hook_mlp_in',
+    axes: 'p d',
+    meaning: "the MLP's input before its norm; an edit acts on the MLP alone",
+  },
+  mlpRead: { name: 'mlp.hook_in', axes: 'p d', meaning: 'what the MLP reads: after its norm, where one is in front' },
   mlpOut: { name: 'hook_mlp_out', axes: 'p d', meaning: 'what the MLP adds to the residual stream' },
   post: { name: 'hook_resid_post', axes: 'p d', meaning: 'residual stream after the block' },
 } as const satisfies Record<string, HookPoint>;
@@ -58,17 +72,17 @@ export class Block implements Layer {
   }
 
   get hooks(): HookPoint[] {
-    const { pre, attnIn, attnOut, mid, mlpIn, mlpOut, post } = RESIDUAL_HOOKS;
-    const attention = [...under('ln1', this.attnNorm.hooks), attnIn, ...this.attn.hooks, attnOut];
-    const mlp = [...under('ln2', this.mlpNorm.hooks), mlpIn, ...this.mlp.hooks, mlpOut];
+    const { pre, attnIn, attnRead, attnOut, mid, mlpIn, mlpRead, mlpOut, post } = RESIDUAL_HOOKS;
+    const attention = [attnIn, ...under('ln1', this.attnNorm.hooks), attnRead, ...this.attn.hooks, attnOut];
+    const mlp = [mlpIn, ...under('ln2', this.mlpNorm.hooks), mlpRead, ...this.mlp.hooks, mlpOut];
     return [pre, ...attention, mid, ...mlp, post];
   }
 
   forward(input: Tensor, step: LayerStep): Tensor {
     const x = tap('hook_resid_pre', input); //                                                             [T, D]
-    const attnIn = tap('hook_attn_in', this.attnNorm.forward(x, 'ln1'));
+    const attnIn = tap('attn.hook_in', this.attnNorm.forward(tap('hook_attn_in', x), 'ln1'));
     const mid = tap('hook_resid_mid', x.add(tap('hook_attn_out', this.#scaled(this.attn.forward(attnIn, step)))));
-    const mlpIn = tap('hook_mlp_in', this.mlpNorm.forward(mid, 'ln2'));
+    const mlpIn = tap('mlp.hook_in', this.mlpNorm.forward(tap('hook_mlp_in', mid), 'ln2'));
     return tap('hook_resid_post', mid.add(tap('hook_mlp_out', this.#scaled(this.mlp.forward(mlpIn)))));
   }
 
