@@ -65,7 +65,7 @@ describe.each(BACKEND_NAMES)('hooks on %s', (backend) => {
         expect(model.hooks.includes('hook_pos_embed')).toBe(name === 'gpt2');
         for (const hook of lacks)
           expect(() => model.run(TOKENS, { capture: [`blocks.1.${hook}`] })).toThrow(
-            /no hook "blocks\.1\.[\w.]+"\. Nearest: blocks\./,
+            /no hook "blocks\.1\.[\w.]+": only (layers|blocks) [^.]+ have it( \([\w, ]+\)|, here layers 0 and 2)?\. Nearest: blocks\./,
           );
       });
 

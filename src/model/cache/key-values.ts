@@ -1,4 +1,4 @@
-import type { HookPoint } from '../../tensor/hook-point.ts';
+import { type HookPoint, onlyIn } from '../../tensor/hook-point.ts';
 import { pick, slotOrder } from '../../tensor/ops/slot-order.ts';
 import { tap, watched } from '../../tensor/tap.ts';
 import { concat, type Tensor } from '../../tensor/tensor.ts';
@@ -12,6 +12,7 @@ export function cacheHooks({ latentDim, valueDim, window }: LayerLayout): HookPo
     name: 'kv.hook_evict',
     axes: 'n',
     meaning: 'positions that leave the window, i32',
+    only: 'layers with a sliding window',
     derived: true,
     readOnly: { instead: ['attn.hook_attn_scores', 'attn.hook_pattern'] },
   };
@@ -19,12 +20,14 @@ export function cacheHooks({ latentDim, valueDim, window }: LayerLayout): HookPo
   if (latentDim !== undefined)
     return [
       ...leaving,
-      {
-        name: 'kv.hook_latent',
-        axes: 't r_kv',
-        meaning: 'all latents as attention reads them; an edit stays in the cache',
-      },
-      { name: 'kv.hook_rope', axes: 't e_r', meaning: 'the rotary part of all keys; an edit stays in the cache' },
+      ...onlyIn('layers that cache latents (latent attention, absorbed)', [
+        {
+          name: 'kv.hook_latent',
+          axes: 't r_kv',
+          meaning: 'all latents as attention reads them; an edit stays in the cache',
+        },
+        { name: 'kv.hook_rope', axes: 't e_r', meaning: 'the rotary part of all keys; an edit stays in the cache' },
+      ]),
     ];
   const all = 'as attention reads them; an edit stays in the cache';
   const keys = [
@@ -35,7 +38,7 @@ export function cacheHooks({ latentDim, valueDim, window }: LayerLayout): HookPo
     { name: 'kv.hook_write_v', axes: 'p g e_v', meaning: 'values about to be cached' },
     { name: 'kv.hook_v', axes: 't g e_v', meaning: `all values ${all}` },
   ];
-  return [...leaving, ...keys, ...(valueDim > 0 ? values : [])];
+  return [...leaving, ...onlyIn('layers that cache keys and values', [...keys, ...(valueDim > 0 ? values : [])])];
 }
 
 /**

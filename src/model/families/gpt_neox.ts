@@ -1,5 +1,5 @@
 // T new tokens, D model width, H heads, d head width, F MLP width, V vocabulary.
-import { type HookPoint, under } from '../../tensor/hook-point.ts';
+import type { HookPoint } from '../../tensor/hook-point.ts';
 import type { Linear } from '../../tensor/ops/linear.ts';
 import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
@@ -7,7 +7,7 @@ import { rows } from '../weights/arrangement.ts';
 import { type DecoderConfig, readDecoderConfig } from '../config/decoder-config.ts';
 import { fields, upToOne } from '../config/config-fields.ts';
 import { GroupedQueryAttention } from '../parts/grouped-query-attention.ts';
-import { type Attention, Block, type FeedForward, type Layer, RESIDUAL_HOOKS } from '../parts/block.ts';
+import { type Attention, Block, type FeedForward, type Layer, preNormHooks, RESIDUAL_HOOKS } from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { PlainMlp } from '../parts/mlp.ts';
 import { LayerNorm, type Norm } from '../parts/norm.ts';
@@ -97,8 +97,8 @@ class ParallelBlock implements Layer {
 
   get hooks(): HookPoint[] {
     const { pre, attnIn, attnRead, attnOut, mlpIn, mlpRead, mlpOut, post } = RESIDUAL_HOOKS;
-    const attention = [attnIn, ...under('ln1', this.attnNorm.hooks), attnRead, ...this.attn.hooks, attnOut];
-    const mlp = [mlpIn, ...under('ln2', this.mlpNorm.hooks), mlpRead, ...this.mlp.hooks, mlpOut];
+    const attention = [attnIn, ...preNormHooks('ln1', this.attnNorm), attnRead, ...this.attn.hooks, attnOut];
+    const mlp = [mlpIn, ...preNormHooks('ln2', this.mlpNorm), mlpRead, ...this.mlp.hooks, mlpOut];
     return [pre, ...attention, ...mlp, post];
   }
 

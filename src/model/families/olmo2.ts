@@ -1,11 +1,11 @@
 // T new tokens, D model width, H query heads, K key/value heads, d head width, F MLP width, V vocabulary.
-import { type HookPoint, under } from '../../tensor/hook-point.ts';
+import type { HookPoint } from '../../tensor/hook-point.ts';
 import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { type DecoderConfig, readDecoderConfig } from '../config/decoder-config.ts';
 import { fields } from '../config/config-fields.ts';
 import { llamaAttention } from '../parts/grouped-query-attention.ts';
-import { type Attention, type FeedForward, type Layer, RESIDUAL_HOOKS } from '../parts/block.ts';
+import { type Attention, type FeedForward, type Layer, postNormHooks, RESIDUAL_HOOKS } from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { gatedMlp } from '../parts/mlp.ts';
 import { type Norm, RmsNorm } from '../parts/norm.ts';
@@ -41,8 +41,8 @@ class PostNormBlock implements Layer {
 
   get hooks(): HookPoint[] {
     const { pre, attnIn, attnRead, attnOut, mid, mlpIn, mlpRead, mlpOut, post } = RESIDUAL_HOOKS;
-    const attention = [attnIn, attnRead, ...this.attn.hooks, ...under('ln1_post', this.attnNorm.hooks), attnOut];
-    const mlp = [mlpIn, mlpRead, ...this.mlp.hooks, ...under('ln2_post', this.mlpNorm.hooks), mlpOut];
+    const attention = [attnIn, attnRead, ...this.attn.hooks, ...postNormHooks('ln1_post', this.attnNorm), attnOut];
+    const mlp = [mlpIn, mlpRead, ...this.mlp.hooks, ...postNormHooks('ln2_post', this.mlpNorm), mlpOut];
     return [pre, ...attention, mid, ...mlp, post];
   }
 

@@ -1,4 +1,4 @@
-import { type HookPoint, under } from '../../tensor/hook-point.ts';
+import { type HookPoint, onlyIn, under } from '../../tensor/hook-point.ts';
 import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { LayerLayout } from '../cache/kv-cache.ts';
@@ -43,7 +43,12 @@ export const RESIDUAL_HOOKS = {
     meaning: 'what attention reads: after its norm, where one is in front',
   },
   attnOut: { name: 'hook_attn_out', axes: 'p d', meaning: 'what attention adds to the residual stream' },
-  mid: { name: 'hook_resid_mid', axes: 'p d', meaning: 'residual stream between attention and MLP' },
+  mid: {
+    name: 'hook_resid_mid',
+    axes: 'p d',
+    meaning: 'residual stream between attention and MLP',
+    only: 'blocks whose MLP reads what attention has added',
+  },
   mlpIn: {
     name: 'hook_mlp_in',
     axes: 'p d',
@@ -53,6 +58,14 @@ export const RESIDUAL_HOOKS = {
   mlpOut: { name: 'hook_mlp_out', axes: 'p d', meaning: 'what the MLP adds to the residual stream' },
   post: { name: 'hook_resid_post', axes: 'p d', meaning: 'residual stream after the block' },
 } as const satisfies Record<string, HookPoint>;
+
+/** The hook points of a norm in front of a sub-layer, under `ln1` or `ln2`. */
+export const preNormHooks = (path: string, norm: Norm): HookPoint[] =>
+  onlyIn('blocks with a norm in front of each sub-layer', under(path, norm.hooks));
+
+/** The hook points of a norm on what a sub-layer adds, under `ln1_post` or `ln2_post`. */
+export const postNormHooks = (path: string, norm: Norm): HookPoint[] =>
+  onlyIn('blocks with a norm on what each sub-layer adds', under(path, norm.hooks));
 
 /** The pre-norm block of Llama and GPT-2: each sub-layer reads a normed copy of the residual stream and adds to it. */
 export class Block implements Layer {
@@ -73,8 +86,8 @@ export class Block implements Layer {
 
   get hooks(): HookPoint[] {
     const { pre, attnIn, attnRead, attnOut, mid, mlpIn, mlpRead, mlpOut, post } = RESIDUAL_HOOKS;
-    const attention = [attnIn, ...under('ln1', this.attnNorm.hooks), attnRead, ...this.attn.hooks, attnOut];
-    const mlp = [mlpIn, ...under('ln2', this.mlpNorm.hooks), mlpRead, ...this.mlp.hooks, mlpOut];
+    const attention = [attnIn, ...preNormHooks('ln1', this.attnNorm), attnRead, ...this.attn.hooks, attnOut];
+    const mlp = [mlpIn, ...preNormHooks('ln2', this.mlpNorm), mlpRead, ...this.mlp.hooks, mlpOut];
     return [pre, ...attention, mid, ...mlp, post];
   }
 

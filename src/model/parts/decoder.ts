@@ -162,6 +162,7 @@ const POSITION_HOOK: HookPoint = {
   name: 'hook_pos_embed',
   axes: 'p d',
   meaning: 'the learned vector of each position, which is added',
+  only: 'models with learned positions',
 };
 const HEAD_HOOKS: readonly HookPoint[] = [
   { name: 'ln_final.hook_out', axes: 'p d', meaning: 'what the head reads' },

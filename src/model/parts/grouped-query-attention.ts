@@ -1,5 +1,5 @@
 // T new tokens, D model width, H query heads, K key/value heads, d head width.
-import type { HookPoint } from '../../tensor/hook-point.ts';
+import { type HookPoint, onlyIn } from '../../tensor/hook-point.ts';
 import { attention, attentionHooks } from '../../tensor/ops/attention.ts';
 import { ATTENTION_OUTPUT_HOOKS, attentionOutput } from '../../tensor/ops/attention-output.ts';
 import { linears, type Linear } from '../../tensor/ops/linear.ts';
@@ -90,14 +90,14 @@ const INPUT_HOOKS: readonly HookPoint[] = [
   { name: 'attn.hook_k', axes: 'p g e', meaning: 'keys' },
   { name: 'attn.hook_v', axes: 'p g e_v', meaning: 'values' },
 ];
-const NORMED_HOOKS: readonly HookPoint[] = [
+const NORMED_HOOKS = onlyIn('layers with norms on queries and keys', [
   { name: 'attn.hook_q_normed', axes: 'p h e', meaning: 'queries after their norm' },
   { name: 'attn.hook_k_normed', axes: 'p g e', meaning: 'keys after their norm' },
-];
-const ROTATED_HOOKS: readonly HookPoint[] = [
+]);
+const ROTATED_HOOKS = onlyIn('layers with rotary positions outside of latent attention', [
   { name: 'attn.hook_rot_q', axes: 'p h e', meaning: 'queries after rotation' },
   { name: 'attn.hook_rot_k', axes: 'p g e', meaning: 'keys after rotation' },
-];
+]);
 
 /** What differs between families in attention, beside numbers. */
 export interface AttentionParts {

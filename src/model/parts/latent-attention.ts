@@ -1,6 +1,6 @@
 // T new tokens, D model width, H heads, rq query rank, r latent rank, dn + dr numbers of a query head of which dr are rotated,
 // dv value width.
-import type { HookPoint, ReadOnly } from '../../tensor/hook-point.ts';
+import { type HookPoint, onlyIn, type ReadOnly } from '../../tensor/hook-point.ts';
 import { attention, attentionHooks } from '../../tensor/ops/attention.ts';
 import { ATTENTION_OUTPUT_HOOKS, attentionOutput } from '../../tensor/ops/attention-output.ts';
 import { headLinear } from '../../tensor/ops/head-linear.ts';
@@ -36,6 +36,16 @@ export function latentAttention(weights: Weights, options: LatentOptions): Atten
     ? new AbsorbedAttention(weights, options)
     : new NaiveAttention(weights, options);
 }
+
+/** The layers that have the hooks of latents. */
+const LATENT = 'layers with latent attention';
+const ABSORBED = "layers with latent attention in its absorbed form (mla: 'absorbed')";
+const QUERY_LATENT_HOOK: HookPoint = {
+  name: 'attn.hook_q_latent',
+  axes: 'p r_q',
+  meaning: 'latent of the queries, after its norm',
+  only: 'layers with latent attention and queries of low rank',
+};
 
 /** A layer caches a latent and a rotary part that all heads share, or keys and values of every head. */
 function latentLayout({ nHeads, latent }: LatentOptions['config']): LayerLayout {
@@ -74,13 +84,11 @@ class Inputs {
   }
 
   get hooks(): HookPoint[] {
-    return [
-      ...(this.qA
-        ? [{ name: 'attn.hook_q_latent', axes: 'p r_q', meaning: 'latent of the queries, after its norm' }]
-        : []),
+    return onlyIn(LATENT, [
+      ...(this.qA ? [QUERY_LATENT_HOOK] : []),
       { name: 'attn.hook_q_nope', axes: 'p h e_n', meaning: 'part of the queries that is not rotated' },
       { name: 'attn.hook_q_rope', axes: 'p h e_r', meaning: 'rotary part of the queries, rotated' },
-    ];
+    ]);
   }
 
   /** The part of each query that is not rotated `[T, H, dn]`, and the rotary part `[T, H, dr]`. */
@@ -153,10 +161,15 @@ class AbsorbedAttention implements Attention {
         derived: true,
         readOnly: readOnly('attn.hook_kv_latent'),
       },
-      { name: 'attn.hook_q_absorbed', axes: 'p h r_kv', meaning: 'queries times W_UK: what is compared with latents' },
+      {
+        name: 'attn.hook_q_absorbed',
+        axes: 'p h r_kv',
+        meaning: 'queries times W_UK: what is compared with latents',
+        only: ABSORBED,
+      },
       ...cacheHooks(this.cacheLayout),
       ...attentionHooks({ hasSinks: false }),
-      { name: 'attn.hook_ctx_latent', axes: 'p h r_kv', meaning: 'mixed latents, before W_UV' },
+      { name: 'attn.hook_ctx_latent', axes: 'p h r_kv', meaning: 'mixed latents, before W_UV', only: ABSORBED },
       ...ATTENTION_OUTPUT_HOOKS,
     ];
   }
@@ -244,10 +257,10 @@ class NaiveAttention implements Attention {
   }
 }
 
-const LATENT_HOOKS: readonly HookPoint[] = [
+const LATENT_HOOKS = onlyIn(LATENT, [
   { name: 'attn.hook_kv_latent', axes: 'p r_kv', meaning: 'latent of keys and values, after its norm' },
   { name: 'attn.hook_k_rope', axes: 'p 1 e_r', meaning: 'rotary part of the key, which all heads share, rotated' },
-];
+]);
 
 /** Keys of every head: its own part `[T, H, dn]`, and the one that all share `[T, 1, dr]`. */
 function keysOf(nope: Tensor, rope: Tensor): Tensor {

@@ -1,4 +1,4 @@
-import type { HookPoint } from '../../tensor/hook-point.ts';
+import { type HookPoint, onlyIn } from '../../tensor/hook-point.ts';
 import { type Expert, experts, expertsHooks, type GatedActivation } from '../../tensor/ops/experts.ts';
 import { scope } from '../../tensor/scope.ts';
 import { tap } from '../../tensor/tap.ts';
@@ -23,10 +23,10 @@ export class Mixture implements FeedForward {
   }
 
   get hooks(): HookPoint[] {
+    const shared = (this.shared?.hooks ?? []).map((hook) => ({ ...hook, only: 'layers with a shared expert' }));
     return [
-      ...this.router.hooks,
-      ...expertsHooks(this.experts.length),
-      ...(this.shared?.hooks ?? []),
+      ...onlyIn('layers with a mixture of experts', [...this.router.hooks, ...expertsHooks(this.experts.length)]),
+      ...shared,
       { name: 'mlp.hook_out', axes: 'p d', meaning: 'output of the mixture' },
     ];
   }

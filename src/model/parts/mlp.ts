@@ -7,6 +7,9 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import type { Weights } from '../weights/weights.ts';
 import type { FeedForward } from './block.ts';
 
+/** The layers that have the hooks inside of an MLP. */
+const DENSE = 'layers with a dense MLP';
+
 /** Gated feed-forward layer: `down(act(gate(x)) * up(x))`. */
 export class GatedMlp implements FeedForward {
   readonly gateUp: Linear; // [2F, D]
@@ -24,9 +27,9 @@ export class GatedMlp implements FeedForward {
 
   get hooks(): HookPoint[] {
     return under(this.path, [
-      { name: 'hook_pre', axes: 'p f', meaning: 'gate branch, before its activation' },
-      { name: 'hook_pre_linear', axes: 'p f', meaning: 'up branch' },
-      { name: 'hook_post', axes: 'p f', meaning: 'what `down` reads' },
+      { name: 'hook_pre', axes: 'p f', meaning: 'gate branch, before its activation', only: DENSE },
+      { name: 'hook_pre_linear', axes: 'p f', meaning: 'up branch', only: 'layers with a dense, gated MLP' },
+      { name: 'hook_post', axes: 'p f', meaning: 'what `down` reads', only: DENSE },
       { name: 'hook_out', axes: 'p d', meaning: 'output of `down`' },
     ]);
   }
@@ -65,8 +68,8 @@ export function gatedMlp(
 /** Feed-forward layer without a gate: `down(act(up(x)))`. */
 export class PlainMlp implements FeedForward {
   readonly hooks: readonly HookPoint[] = [
-    { name: 'mlp.hook_pre', axes: 'p f', meaning: 'the only branch, before its activation' },
-    { name: 'mlp.hook_post', axes: 'p f', meaning: 'what `down` reads' },
+    { name: 'mlp.hook_pre', axes: 'p f', meaning: 'the only branch, before its activation', only: DENSE },
+    { name: 'mlp.hook_post', axes: 'p f', meaning: 'what `down` reads', only: DENSE },
     { name: 'mlp.hook_out', axes: 'p d', meaning: 'output of `down`' },
   ];
   readonly up: Linear; //   [F, D]

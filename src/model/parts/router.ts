@@ -52,10 +52,15 @@ export class Router {
       { name: 'router.hook_logits', axes: 'p E', meaning: "the router's logits" },
       ...(scores === 'logits'
         ? []
-        : [{ name: 'router.hook_scores', axes: 'p E', meaning: `${scores} of the logits, over all experts` }]),
-      ...(this.bias
-        ? [{ name: 'router.hook_biased_scores', axes: 'p E', meaning: 'scores with the bias for the choice' }]
-        : []),
+        : [
+            {
+              name: 'router.hook_scores',
+              axes: 'p E',
+              meaning: `${scores} of the logits, over all experts`,
+              only: 'mixtures whose scores are not the logits themselves',
+            },
+          ]),
+      ...(this.bias ? [BIASED_HOOK] : []),
       ...(groups ? [GROUPS_HOOK] : []),
       MARGIN_HOOK,
       {
@@ -102,10 +107,17 @@ export class Router {
   }
 }
 
+const BIASED_HOOK: HookPoint = {
+  name: 'router.hook_biased_scores',
+  axes: 'p E',
+  meaning: 'scores with the bias for the choice',
+  only: 'mixtures with a bias for the choice',
+};
 const GROUPS_HOOK: HookPoint = {
   name: 'router.hook_group_indices',
   axes: 'p n',
   meaning: 'the groups that can be chosen from, i32; an edit forces them',
+  only: 'mixtures that choose within some groups of experts',
 };
 const MARGIN_HOOK: HookPoint = {
   name: 'router.hook_margin',

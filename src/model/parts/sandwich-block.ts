@@ -1,7 +1,7 @@
-import { type HookPoint, under } from '../../tensor/hook-point.ts';
+import type { HookPoint } from '../../tensor/hook-point.ts';
 import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { type Attention, type FeedForward, type Layer, RESIDUAL_HOOKS } from './block.ts';
+import { type Attention, type FeedForward, type Layer, postNormHooks, preNormHooks, RESIDUAL_HOOKS } from './block.ts';
 import type { Norm } from './norm.ts';
 import type { LayerStep } from './step.ts';
 
@@ -25,16 +25,19 @@ export class SandwichBlock implements Layer {
 
   get hooks(): HookPoint[] {
     const { pre, attnIn, attnRead, attnOut, mid, mlpIn, mlpRead, mlpOut, post } = RESIDUAL_HOOKS;
-    const [attnPost, mlpPost] = [under('ln1_post', this.attnPostNorm.hooks), under('ln2_post', this.mlpPostNorm.hooks)];
+    const [attnPost, mlpPost] = [
+      postNormHooks('ln1_post', this.attnPostNorm),
+      postNormHooks('ln2_post', this.mlpPostNorm),
+    ];
     const attention = [
       attnIn,
-      ...under('ln1', this.attnNorm.hooks),
+      ...preNormHooks('ln1', this.attnNorm),
       attnRead,
       ...this.attn.hooks,
       ...attnPost,
       attnOut,
     ];
-    const mlp = [mlpIn, ...under('ln2', this.mlpNorm.hooks), mlpRead, ...this.mlp.hooks, ...mlpPost, mlpOut];
+    const mlp = [mlpIn, ...preNormHooks('ln2', this.mlpNorm), mlpRead, ...this.mlp.hooks, ...mlpPost, mlpOut];
     return [pre, ...attention, mid, ...mlp, post];
   }
 

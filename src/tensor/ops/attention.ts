@@ -79,12 +79,14 @@ const SINK_LOGIT: HookPoint = {
   name: 'attn.hook_sink_logit',
   axes: 'h',
   meaning: "each head's logit for attending to nothing, -Infinity for none",
+  only: 'layers with attention sinks',
   hidden: -Infinity,
 };
 const SINK_PROBABILITY: HookPoint = {
   name: 'attn.hook_sink_prob',
   axes: 'h p',
   meaning: 'what each row of the pattern lacks to 1',
+  only: 'layers with attention sinks',
   derived: true,
   readOnly: { instead: ['attn.hook_sink_logit', 'attn.hook_pattern'] },
 };
