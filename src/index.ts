@@ -31,7 +31,7 @@ export { probabilities } from './sampling/probabilities.ts';
 export type { SamplingOptions } from './sampling/sampling-options.ts';
 export { HookError } from './hooks/hook-error.ts';
 export type { Hook, HookPoint, ReadOnly } from './tensor/hook-point.ts';
-export type { Edit } from './hooks/editor.ts';
+export type { Edit, EditContext } from './hooks/editor.ts';
 export type { HookRegistry } from './hooks/hook-registry.ts';
 export type { Hooks } from './hooks/observers.ts';
 export type { Activations } from './hooks/recorder.ts';

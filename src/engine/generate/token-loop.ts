@@ -77,6 +77,7 @@ function nextPass(generation: Generation, limit?: number): Pass {
     backend,
     sequences: [sequence.nextPass(limit)],
     rows: 'last',
+    index: sequence.tokens.length - sequence.promptEnd,
     observers: observers?.all,
     compute,
     recomputeObservers: editor && [editor],
