@@ -34,7 +34,8 @@ export type { Hook, HookPoint, ReadOnly } from './tensor/hook-point.ts';
 export type { Edit, EditContext } from './hooks/editor.ts';
 export type { HookRegistry } from './hooks/hook-registry.ts';
 export type { Hooks } from './hooks/observers.ts';
-export type { Activations } from './hooks/recorder.ts';
+export { Captured, type Activations, type Layers } from './hooks/activations.ts';
+export type { AxesOf, BlockHook, Checked, GlobalHook, HookName, LayerGlob, NoSuchHook } from './hooks/hook-types.ts';
 export {
   openSafetensors,
   type SafetensorsData,

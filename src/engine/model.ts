@@ -156,19 +156,22 @@ export class Model {
   /**
    * One forward pass that captures and edits activations by hook name or glob, or a part of one: `from` a layer, `until` a
    * hook, some `rows` of logits. Captures are keyed by the names asked for; a glob over layers gives one tensor with a leading
-   * layer axis. Logits are given finite or not. Products are in f32 unless told: see `compute`.
+   * layer axis (`acts.layers` says which layers), any other glob each hook by its name. Logits are given finite or not. Products are in f32 unless told: see `compute`.
    *
    * @throws {HookError} for a name that the model does not have, with the nearest ones; for an edit that could change
    *   nothing, with the hook to edit instead; for the result of an edit, if it does not fit; and for a hook that a
    *   partial pass does not reach.
    * @throws {OptionError} and {VitrineError} as `forward` does.
    */
-  run(prompt: Prompt, options: RunOptions = {}): Run {
+  run<const Captured extends string = never, Edited extends string = never, const Until extends string = never>(
+    prompt: Prompt,
+    options: RunOptions<Captured, Edited, Until> = {},
+  ): Run<Captured> {
     checkOptions('run', options, RUN_CHECKS);
     const { cache, until, compute, ...sequence } = options;
     if (cache !== undefined && sequence.from !== undefined)
       throw new OptionError('run: with `from`, the tokens before come in from.cache: leave out `cache`.');
-    return this.#runAll('run', [{ prompt, cache, ...sequence }], { until, compute })[0];
+    return this.#runAll('run', [{ prompt, cache, ...sequence }], { until, compute })[0] as Run<Captured>;
   }
 
   /**
@@ -179,7 +182,10 @@ export class Model {
    *   Those with `from` enter the pass at their layers, so that the layers before are computed for none of them.
    * @throws {HookError} and {OptionError} as `run` does; and where only some sequences have `from`.
    */
-  runBatch(sequences: readonly (Prompt | BatchSequence)[], options: BatchOptions = {}): Run[] {
+  runBatch<const Captured extends string = never, Edited extends string = never, const Until extends string = never>(
+    sequences: readonly (Prompt | BatchSequence)[],
+    options: BatchOptions<Captured, Edited, Until> = {},
+  ): Run<Captured>[] {
     checkOptions('runBatch', options, BATCH_CHECKS);
     const { capture, edit, rows, ...common } = options;
     const all = batchSequences(sequences).map((sequence) => ({
@@ -188,14 +194,14 @@ export class Model {
       edit: { ...edit, ...sequence.edit },
       rows: sequence.rows ?? rows,
     }));
-    return this.#runAll('runBatch', all, common);
+    return this.#runAll('runBatch', all, common) as Run<Captured>[];
   }
 
   #runAll(
     call: string,
     sequences: readonly (BatchSequence & Pick<RunOptions, 'capture'>)[],
     { compute = this.#loaded.compute ?? 'f32', ...settings }: Pick<BatchOptions, 'until' | 'compute' | 'editBatch'>,
-  ): Run[] {
+  ): Run<string>[] {
     const network = this.#network();
     const tokens = sequences.map(({ prompt }) => this.#checked(call, this.#tokensOf(call, prompt)));
     const caches = sequences.map(({ cache }) => cache);
@@ -256,7 +262,10 @@ export class Model {
    * @throws {DisposedError} where the cache or the model is disposed of meanwhile.
    * @throws {Error} the signal's reason on abort.
    */
-  async *generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GeneratedToken, void, undefined> {
+  async *generate<const Captured extends string = never, Edited extends string = never>(
+    prompt: Prompt,
+    options: GenerateOptions<Captured, Edited> = {},
+  ): AsyncGenerator<GeneratedToken<Captured>, void, undefined> {
     const { source, generationConfig } = this.files;
     const ends = endIds({ ...this.files, tokenizer: this.#tokenizer });
     const resolved = resolveOptions(options, { source, generationConfig, vocabSize: this.config.vocabSize, ends });
@@ -283,7 +292,8 @@ export class Model {
         backend: this.backend,
       });
       const { requests } = this.#loaded;
-      yield* generateTokens({ network, requests, backend: this.backend, sequence, observers, signal, compute });
+      const generation = { network, requests, backend: this.backend, sequence, observers, signal, compute };
+      yield* generateTokens(generation) as AsyncGenerator<GeneratedToken<Captured>, void, undefined>;
     } catch (error) {
       if (error instanceof DisposedError) this.#network(); // Says so where it is the model that is gone.
       throw error;

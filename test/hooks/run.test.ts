@@ -125,6 +125,7 @@ describe.each(TESTED_BACKENDS)('run on %s', (backend) => {
       });
 
       it('refuses names it does not have, and edits of the wrong shape', () => {
+        // @ts-expect-error: there is no such hook
         expect(() => model.run(TOKENS, { capture: ['blocks.0.attn.hook_patern'] })).toThrow(
           /no hook "blocks\.0\.attn\.hook_patern".*blocks\.0\.attn\.hook_pattern/,
         );

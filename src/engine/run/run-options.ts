@@ -1,3 +1,4 @@
+import type { Checked } from '../../hooks/hook-types.ts';
 import type { Hooks } from '../../hooks/observers.ts';
 import type { KvCache } from '../../model/cache/kv-cache.ts';
 import { type Checks, checkOptions, isRecord, listOf, OptionError, TEXT } from '../../options.ts';
@@ -23,11 +24,11 @@ export interface From {
 }
 
 /** Which part of a pass is computed, and how. */
-export interface PassOptions {
+export interface PassOptions<Until extends string = string> {
   /** Starts at a layer from a residual stream. Default: with the tokens. */
   readonly from?: From | undefined;
   /** The hook at which the pass stops, as soon as its value is there; the run has no logits. Default: it goes to the end. */
-  readonly until?: string | undefined;
+  readonly until?: (Until & Checked<Until>) | undefined;
   /**
    * The rows of logits that are computed: the last, all, or those of these tokens of the prompt, 0 for the first and -1 for
    * the last. Default `all`.
@@ -41,7 +42,12 @@ export interface PassOptions {
 }
 
 /** How `run` runs a prompt. */
-export interface RunOptions extends Hooks, PassOptions {
+export interface RunOptions<
+  Captured extends string = string,
+  Edited extends string = string,
+  Until extends string = string,
+>
+  extends Hooks<Captured, Edited>, PassOptions<Until> {
   /** The tokens before the prompt. It then holds the prompt too, unless the pass is partial (`until`). Default: none. */
   readonly cache?: KvCache | undefined;
 }
@@ -52,7 +58,12 @@ export interface BatchSequence extends Pick<RunOptions, 'cache' | 'from' | 'rows
 }
 
 /** How `runBatch` runs prompts. */
-export interface BatchOptions extends Hooks, Omit<PassOptions, 'from'> {
+export interface BatchOptions<
+  Captured extends string = string,
+  Edited extends string = string,
+  Until extends string = string,
+>
+  extends Hooks<Captured, Edited>, Omit<PassOptions<Until>, 'from'> {
   /**
    * Edits that see the rows of all sequences end to end, before `edit` sees those of each. Attention's scores, patterns and
    * caches are apart in any case. Default: none.

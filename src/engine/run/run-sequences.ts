@@ -47,7 +47,7 @@ interface Prepared extends Observers {
  * @throws {HookError} for hooks that the model does not have, or that the pass does not reach.
  * @throws {OptionError} for a `from` or `rows` that does not fit.
  */
-export function runSequences(sequences: readonly ReadySequence[], settings: RunSettings): Run[] {
+export function runSequences(sequences: readonly ReadySequence[], settings: RunSettings): Run<string>[] {
   const { network, backend, compute, until } = settings;
   for (const sequence of sequences) expectEntry(sequence, sequences[0], settings);
   const layerOf = (index: number): number => sequences[index].from?.layer ?? 0;
@@ -188,12 +188,12 @@ function passObservers(
 }
 
 /** A run for each sequence: its rows of the logits, and what its recorder has. */
-function runsOf(prepared: readonly Prepared[], logits: Tensor | undefined, until: string | undefined): Run[] {
+function runsOf(prepared: readonly Prepared[], logits: Tensor | undefined, until: string | undefined): Run<string>[] {
   const parts = logits?.split(
     prepared.map(({ rows }) => rows.length),
     0,
   );
-  const runs: Run[] = [];
+  const runs: Run<string>[] = [];
   try {
     for (const [i, { recorder }] of prepared.entries())
       runs.push(new Run(recorder.take(), parts && keep(parts[i]), until));
