@@ -171,7 +171,7 @@ export class Model {
     const { cache, until, compute, ...sequence } = options;
     if (cache !== undefined && sequence.from !== undefined)
       throw new OptionError('run: with `from`, the tokens before come in from.cache: leave out `cache`.');
-    return this.#runAll('run', [{ prompt, cache, ...sequence }], { until, compute })[0] as Run<Captured>;
+    return this.#runAll('run', [{ prompt, cache, ...sequence }], { until, compute })[0];
   }
 
   /**
@@ -194,7 +194,7 @@ export class Model {
       edit: { ...edit, ...sequence.edit },
       rows: sequence.rows ?? rows,
     }));
-    return this.#runAll('runBatch', all, common) as Run<Captured>[];
+    return this.#runAll('runBatch', all, common);
   }
 
   #runAll(

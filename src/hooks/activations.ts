@@ -1,3 +1,4 @@
+import { nearest } from '../nearest.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { HookError } from './hook-error.ts';
 import type { AxesOf, KeyOf } from './hook-types.ts';
@@ -48,7 +49,7 @@ export function activationsOf(groups: ReadonlyMap<string, CapturedGroup>): Activ
     const group = groups.get(key);
     if (group === undefined)
       throw new HookError(
-        `layers: "${key}" was not captured. Captured: ${[...groups.keys()].join(', ') || 'nothing'}.`,
+        `layers: "${key}" was not captured. Nearest: ${nearest(key, [...groups.keys()]).join(', ')}.`,
       );
     return [...group.layers];
   };

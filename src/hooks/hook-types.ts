@@ -60,7 +60,7 @@ type CheckedPattern<Name extends string> = Name extends `blocks.${number}.${infe
   : Name;
 
 /** Whether a type is one text, and not a pattern such as `string`. */
-type IsText<Name extends string> = {} extends Record<Name, unknown> ? false : true;
+type IsText<Name extends string> = Record<'', unknown> extends Record<Name, unknown> ? false : true;
 
 /** The keys of the activations that a name or glob asks for; a pattern, where a glob says more than the layers. */
 export type KeyOf<Name extends string> = Name extends HookName | LayerGlob ? Name : Pattern<Name>;

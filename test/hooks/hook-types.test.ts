@@ -30,24 +30,26 @@ describe('the compiler', () => {
           'hook_embed',
           'blocks.0.attn.hook_pattern',
           'blocks.*.hook_resid_post',
-          'blocks.2.mlp.experts.1.hook_out',
+          'blocks.1.mlp.experts.1.hook_out',
         ],
       });
       const { acts } = run;
       axesOf(acts.hook_embed, 'p d');
       axesOf(acts['blocks.0.attn.hook_pattern'], 'h p t');
       axesOf(acts['blocks.*.hook_resid_post'], 'layer p d');
-      axesOf(acts['blocks.2.mlp.experts.1.hook_out'], 'n d');
+      axesOf(acts['blocks.1.mlp.experts.1.hook_out'], 'n d');
       // @ts-expect-error: of one block there is no layer axis
       const wrong: 'layer h p t' = acts['blocks.0.attn.hook_pattern'].axes;
       expect(wrong).toBe('h p t');
       expect(acts.hook_embed).toBeInstanceOf(Captured);
-      expect(acts.layers('blocks.*.hook_resid_post')).toEqual([0, 1, 2]);
+      expect(acts.layers('blocks.*.hook_resid_post')).toEqual([0, 1]);
       expect(Object.keys(acts)).not.toContain('layers');
       // @ts-expect-error: it was not captured
       expect(acts['blocks.1.attn.hook_pattern']).toBeUndefined();
       // @ts-expect-error: it was not captured
-      expect(() => acts.layers('blocks.1.attn.hook_pattern')).toThrow('"blocks.1.attn.hook_pattern" was not captured.');
+      expect(() => acts.layers('blocks.1.attn.hook_pattern')).toThrow(
+        'layers: "blocks.1.attn.hook_pattern" was not captured. Nearest: blocks.0.attn.hook_pattern, ',
+      );
     });
 
     it('refuses a name that no model has, in captures, edits and where a pass stops', () => {
@@ -102,7 +104,7 @@ describe('the compiler', () => {
       using everything = model.run(TOKENS, { capture: ['**'] });
       const acts: Activations = everything.acts;
       expect(Object.keys(acts).sort()).toEqual([...model.hooks].sort());
-      expect(acts.layers('blocks.2.hook_resid_pre')).toEqual([2]);
+      expect(acts.layers('blocks.1.hook_resid_pre')).toEqual([1]);
       expect(acts.layers('hook_embed')).toEqual([]);
     });
 
