@@ -9,6 +9,7 @@ import { type Checks, checkOptions, oneOf, OptionError } from '../options.ts';
 import type { Backend } from '../tensor/backend.ts';
 import type { Compute } from '../tensor/compute.ts';
 import { DisposedError, VitrineError } from '../errors.ts';
+import type { ModelInvariant } from '../tensor/invariant.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { ChatMessage, TemplateVariables } from '../tokenizer/chat-template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -117,6 +118,11 @@ export class Model {
     return registryOf(this.#network().hooks);
   }
 
+  /** The identities that hold between activations, in the order of the pass: `run` checks them with `checkInvariants`. */
+  get invariants(): readonly ModelInvariant[] {
+    return this.#network().invariants;
+  }
+
   /** The text and tokens of a conversation by the model's chat template; `addGenerationPrompt` begins an answer. */
   renderChat(messages: readonly ChatMessage[], variables: TemplateVariables = {}): { text: string; tokens: number[] } {
     return this.tokenizer.renderChat(messages, variables);
@@ -161,6 +167,7 @@ export class Model {
    * @throws {HookError} for a name that the model does not have, with the nearest ones; for an edit that could change
    *   nothing, with the hook to edit instead; for the result of an edit, if it does not fit; and for a hook that a
    *   partial pass does not reach.
+   * @throws {InvariantError} with `checkInvariants`, for the first identity that does not hold.
    * @throws {OptionError} and {VitrineError} as `forward` does.
    */
   run<const Captured extends string = never, Edited extends string = never, const Until extends string = never>(
@@ -168,10 +175,10 @@ export class Model {
     options: RunOptions<Captured, Edited, Until> = {},
   ): Run<Captured> {
     checkOptions('run', options, RUN_CHECKS);
-    const { cache, until, compute, ...sequence } = options;
+    const { cache, until, compute, checkInvariants, ...sequence } = options;
     if (cache !== undefined && sequence.from !== undefined)
       throw new OptionError('run: with `from`, the tokens before come in from.cache: leave out `cache`.');
-    return this.#runAll('run', [{ prompt, cache, ...sequence }], { until, compute })[0];
+    return this.#runAll('run', [{ prompt, cache, ...sequence }], { until, compute, checkInvariants })[0];
   }
 
   /**
@@ -200,7 +207,10 @@ export class Model {
   #runAll(
     call: string,
     sequences: readonly (BatchSequence & Pick<RunOptions, 'capture'>)[],
-    { compute = this.#loaded.compute ?? 'f32', ...settings }: Pick<BatchOptions, 'until' | 'compute' | 'editBatch'>,
+    {
+      compute = this.#loaded.compute ?? 'f32',
+      ...settings
+    }: Pick<BatchOptions, 'until' | 'compute' | 'editBatch' | 'checkInvariants'>,
   ): Run<string>[] {
     const network = this.#network();
     const tokens = sequences.map(({ prompt }) => this.#checked(call, this.#tokensOf(call, prompt)));

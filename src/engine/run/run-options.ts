@@ -1,7 +1,7 @@
 import type { Checked } from '../../hooks/hook-types.ts';
 import type { Hooks } from '../../hooks/observers.ts';
 import type { KvCache } from '../../model/cache/kv-cache.ts';
-import { type Checks, checkOptions, isRecord, listOf, OptionError, TEXT } from '../../options.ts';
+import { type Checks, checkOptions, FLAG, isRecord, listOf, OptionError, TEXT } from '../../options.ts';
 import type { Compute } from '../../tensor/compute.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { CACHE, COMPUTE, HOOK_CHECKS } from '../generate/generate-options.ts';
@@ -39,6 +39,11 @@ export interface PassOptions<Until extends string = string> {
    * small differences are exact; bf16 is faster where the processor multiplies it.
    */
   readonly compute?: Compute | undefined;
+  /**
+   * Whether the invariants of the model (`model.invariants`) are checked while the pass runs. It then shows all of its
+   * activations and multiplies once more by most weights, which takes several times as long. Default false.
+   */
+  readonly checkInvariants?: boolean | undefined;
 }
 
 /** How `run` runs a prompt. */
@@ -80,7 +85,7 @@ const ROWS = {
   holds: (value: unknown) =>
     value === 'last' || value === 'all' || listOf('', (row) => Number.isSafeInteger(row)).holds(value),
 };
-const PASS_CHECKS = { until: TEXT, rows: ROWS, compute: COMPUTE };
+const PASS_CHECKS = { until: TEXT, rows: ROWS, compute: COMPUTE, checkInvariants: FLAG };
 
 /** The requirement on each option of `run`. */
 export const RUN_CHECKS: Checks<RunOptions> = { ...HOOK_CHECKS, ...PASS_CHECKS, from: FROM, cache: CACHE };

@@ -1,5 +1,6 @@
 import { HookError } from '../../hooks/hook-error.ts';
 import type { HookRegistry } from '../../hooks/hook-registry.ts';
+import { InvariantWatch } from '../../hooks/invariant-watch.ts';
 import { matchHooks } from '../../hooks/match.ts';
 import { type Observers, observersFor } from '../../hooks/observers.ts';
 import { SequenceObserver } from '../../hooks/sequence-observer.ts';
@@ -28,7 +29,7 @@ export interface ReadySequence extends Pick<RunOptions, 'capture' | 'edit' | 'fr
 
 /** The network, and what all sequences have in common. */
 export interface RunSettings
-  extends Pick<Pass, 'network' | 'backend' | 'compute'>, Pick<BatchOptions, 'until' | 'editBatch'> {
+  extends Pick<Pass, 'network' | 'backend' | 'compute'>, Pick<BatchOptions, 'until' | 'editBatch' | 'checkInvariants'> {
   /** The public call, for messages. */
   readonly call: string;
   readonly hooks: HookRegistry;
@@ -36,6 +37,7 @@ export interface RunSettings
 
 /** A sequence with its observers, and the part of it that the pass computes. */
 interface Prepared extends Observers {
+  readonly watch: InvariantWatch | undefined;
   readonly newTokens: NewTokens;
   /** Rows of logits, counted from the first that is computed. */
   readonly rows: readonly number[];
@@ -65,7 +67,10 @@ export function runSequences(sequences: readonly ReadySequence[], settings: RunS
       });
       return runsOf(prepared, logits, until);
     } finally {
-      for (const { recorder } of prepared) recorder.discard();
+      for (const { recorder, watch } of prepared) {
+        recorder.discard();
+        watch?.discard();
+      }
     }
   });
   return sequences.map((_, index) => runs[order.indexOf(index)]);
@@ -105,13 +110,16 @@ function expectEntry(
 
 function prepare(sequence: ReadySequence, settings: RunSettings): Prepared {
   const { tokens, cache, isFresh, from } = sequence;
-  const { call, hooks, until } = settings;
+  const { call, hooks, until, network, checkInvariants } = settings;
   const computed = from?.residual.shape[0] ?? tokens.length;
   const seen = tokens.length - computed;
   const observers = observersFor(sequence, hooks);
+  const watch = checkInvariants ? new InvariantWatch(network.invariants) : undefined;
   expectReached(sequence, settings);
   return {
     ...observers,
+    all: watch ? [...observers.all, watch] : observers.all,
+    watch,
     rows: chosenRows(call, sequence, seen),
     newTokens:
       from === undefined

@@ -1,13 +1,22 @@
 // T new tokens, D model width, H heads, d head width, F MLP width, V vocabulary.
 import type { HookPoint } from '../../tensor/hook-point.ts';
 import type { Linear } from '../../tensor/ops/linear.ts';
+import type { Invariant } from '../../tensor/invariant.ts';
 import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { rows } from '../weights/arrangement.ts';
 import { type DecoderConfig, readDecoderConfig } from '../config/decoder-config.ts';
 import { fields, upToOne } from '../config/config-fields.ts';
 import { GroupedQueryAttention } from '../parts/grouped-query-attention.ts';
-import { type Attention, Block, type FeedForward, type Layer, preNormHooks, RESIDUAL_HOOKS } from '../parts/block.ts';
+import {
+  type Attention,
+  Block,
+  type FeedForward,
+  type Layer,
+  preNormHooks,
+  RESIDUAL_HOOKS,
+  sumInvariant,
+} from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { PlainMlp } from '../parts/mlp.ts';
 import { LayerNorm, type Norm } from '../parts/norm.ts';
@@ -100,6 +109,11 @@ class ParallelBlock implements Layer {
     const attention = [attnIn, ...preNormHooks('ln1', this.attnNorm), attnRead, ...this.attn.hooks, attnOut];
     const mlp = [mlpIn, ...preNormHooks('ln2', this.mlpNorm), mlpRead, ...this.mlp.hooks, mlpOut];
     return [pre, ...attention, ...mlp, post];
+  }
+
+  get invariants(): Invariant[] {
+    const sum = sumInvariant('hook_resid_post', 'hook_resid_pre', 'hook_attn_out', 'hook_mlp_out');
+    return [...this.attn.invariants, ...this.mlp.invariants, sum];
   }
 
   forward(input: Tensor, step: LayerStep): Tensor {

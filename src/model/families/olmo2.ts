@@ -1,11 +1,19 @@
 // T new tokens, D model width, H query heads, K key/value heads, d head width, F MLP width, V vocabulary.
 import type { HookPoint } from '../../tensor/hook-point.ts';
+import type { Invariant } from '../../tensor/invariant.ts';
 import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { type DecoderConfig, readDecoderConfig } from '../config/decoder-config.ts';
 import { fields } from '../config/config-fields.ts';
 import { llamaAttention } from '../parts/grouped-query-attention.ts';
-import { type Attention, type FeedForward, type Layer, postNormHooks, RESIDUAL_HOOKS } from '../parts/block.ts';
+import {
+  type Attention,
+  type FeedForward,
+  type Layer,
+  postNormHooks,
+  RESIDUAL_HOOKS,
+  RESIDUAL_INVARIANTS,
+} from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { gatedMlp } from '../parts/mlp.ts';
 import { type Norm, RmsNorm } from '../parts/norm.ts';
@@ -44,6 +52,10 @@ class PostNormBlock implements Layer {
     const attention = [attnIn, attnRead, ...this.attn.hooks, ...postNormHooks('ln1_post', this.attnNorm), attnOut];
     const mlp = [mlpIn, mlpRead, ...this.mlp.hooks, ...postNormHooks('ln2_post', this.mlpNorm), mlpOut];
     return [pre, ...attention, mid, ...mlp, post];
+  }
+
+  get invariants(): Invariant[] {
+    return [...this.attn.invariants, ...this.mlp.invariants, ...RESIDUAL_INVARIANTS];
   }
 
   forward(input: Tensor, step: LayerStep): Tensor {

@@ -1,4 +1,5 @@
 import { type HookPoint, onlyIn, under } from '../../tensor/hook-point.ts';
+import type { Invariant } from '../../tensor/invariant.ts';
 import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { LayerLayout } from '../cache/kv-cache.ts';
@@ -9,6 +10,8 @@ import type { LayerStep } from './step.ts';
 export interface Attention {
   /** Its hook points, in the order of the pass. */
   readonly hooks: readonly HookPoint[];
+  /** What holds between them. */
+  readonly invariants: readonly Invariant[];
   /** The numbers that it caches for each token. */
   readonly cacheLayout: LayerLayout;
   forward(x: Tensor, step: LayerStep): Tensor;
@@ -18,6 +21,8 @@ export interface Attention {
 export interface FeedForward {
   /** Its hook points, in the order of the pass. */
   readonly hooks: readonly HookPoint[];
+  /** What holds between them. */
+  readonly invariants: readonly Invariant[];
   forward(x: Tensor): Tensor;
 }
 
@@ -25,6 +30,8 @@ export interface FeedForward {
 export interface Layer {
   /** Its hook points, in the order of the pass. */
   readonly hooks: readonly HookPoint[];
+  /** What holds between them. */
+  readonly invariants: readonly Invariant[];
   readonly attn: Attention;
   forward(x: Tensor, step: LayerStep): Tensor;
 }
@@ -59,6 +66,20 @@ export const RESIDUAL_HOOKS = {
   post: { name: 'hook_resid_post', axes: 'p d', meaning: 'residual stream after the block' },
 } as const satisfies Record<string, HookPoint>;
 
+/** The invariant that an activation is the sum of others, added in this order: equal to the bit. */
+export const sumInvariant = (sum: string, first: string, ...others: readonly string[]): Invariant => ({
+  formula: `${sum} = ${[first, ...others].join(' + ')}`,
+  hooks: [sum, first, ...others],
+  tolerance: 0,
+  sides: (value) => [value(sum), others.reduce((total, hook) => total.add(value(hook)), value(first))],
+});
+
+/** The invariants of the residual stream where the MLP reads what attention has added. */
+export const RESIDUAL_INVARIANTS: readonly Invariant[] = [
+  sumInvariant('hook_resid_mid', 'hook_resid_pre', 'hook_attn_out'),
+  sumInvariant('hook_resid_post', 'hook_resid_mid', 'hook_mlp_out'),
+];
+
 /** The hook points of a norm in front of a sub-layer, under `ln1` or `ln2`. */
 export const preNormHooks = (path: string, norm: Norm): HookPoint[] =>
   onlyIn('blocks with a norm in front of each sub-layer', under(path, norm.hooks));
@@ -89,6 +110,10 @@ export class Block implements Layer {
     const attention = [attnIn, ...preNormHooks('ln1', this.attnNorm), attnRead, ...this.attn.hooks, attnOut];
     const mlp = [mlpIn, ...preNormHooks('ln2', this.mlpNorm), mlpRead, ...this.mlp.hooks, mlpOut];
     return [pre, ...attention, mid, ...mlp, post];
+  }
+
+  get invariants(): Invariant[] {
+    return [...this.attn.invariants, ...this.mlp.invariants, ...RESIDUAL_INVARIANTS];
   }
 
   forward(input: Tensor, step: LayerStep): Tensor {

@@ -1,14 +1,19 @@
 // T new tokens, D model width, H query heads, K key/value heads, d head width.
 import { type HookPoint, onlyIn } from '../../tensor/hook-point.ts';
-import { attention, attentionHooks } from '../../tensor/ops/attention.ts';
-import { ATTENTION_OUTPUT_HOOKS, attentionOutput } from '../../tensor/ops/attention-output.ts';
+import type { Invariant } from '../../tensor/invariant.ts';
+import { attention, attentionHooks, attentionInvariants, mixtureInvariant } from '../../tensor/ops/attention.ts';
+import {
+  ATTENTION_OUTPUT_HOOKS,
+  attentionOutput,
+  attentionOutputInvariants,
+} from '../../tensor/ops/attention-output.ts';
 import { linears, type Linear } from '../../tensor/ops/linear.ts';
 import { rotate } from '../../tensor/ops/rotate.ts';
 import type { Parameter } from '../../tensor/parameter.ts';
 import { scope } from '../../tensor/scope.ts';
 import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { cacheHooks } from '../cache/key-values.ts';
+import { cacheHooks, cacheInvariants } from '../cache/key-values.ts';
 import type { LayerLayout } from '../cache/kv-cache.ts';
 import type { DecoderConfig } from '../config/decoder-config.ts';
 import type { RopeConfig } from '../config/rope-config.ts';
@@ -62,6 +67,16 @@ export class GroupedQueryAttention implements Attention {
       ...cacheHooks(this.cacheLayout),
       ...attentionHooks({ hasSinks: sinks !== undefined }),
       ...ATTENTION_OUTPUT_HOOKS,
+    ];
+  }
+
+  get invariants(): Invariant[] {
+    const { sinks, o } = this.weights;
+    return [
+      ...cacheInvariants(this.cacheLayout),
+      ...attentionInvariants({ hasSinks: sinks !== undefined, window: this.cacheLayout.window }),
+      mixtureInvariant('attn.hook_z', 'kv.hook_v'),
+      ...attentionOutputInvariants(o),
     ];
   }
 

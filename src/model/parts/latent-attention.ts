@@ -1,8 +1,13 @@
 // T new tokens, D model width, H heads, rq query rank, r latent rank, dn + dr numbers of a query head of which dr are rotated,
 // dv value width.
 import { type HookPoint, onlyIn, type ReadOnly } from '../../tensor/hook-point.ts';
-import { attention, attentionHooks } from '../../tensor/ops/attention.ts';
-import { ATTENTION_OUTPUT_HOOKS, attentionOutput } from '../../tensor/ops/attention-output.ts';
+import type { Invariant } from '../../tensor/invariant.ts';
+import { attention, attentionHooks, attentionInvariants, mixtureInvariant } from '../../tensor/ops/attention.ts';
+import {
+  ATTENTION_OUTPUT_HOOKS,
+  attentionOutput,
+  attentionOutputInvariants,
+} from '../../tensor/ops/attention-output.ts';
 import { headLinear } from '../../tensor/ops/head-linear.ts';
 import { linear, type Linear } from '../../tensor/ops/linear.ts';
 import { rmsNorm } from '../../tensor/ops/rms-norm.ts';
@@ -12,7 +17,7 @@ import { scope } from '../../tensor/scope.ts';
 import { derive, tap, watched } from '../../tensor/tap.ts';
 import { concat, type Tensor } from '../../tensor/tensor.ts';
 import { type Arrangement, rows } from '../weights/arrangement.ts';
-import { cacheHooks } from '../cache/key-values.ts';
+import { cacheHooks, cacheInvariants } from '../cache/key-values.ts';
 import type { LayerLayout } from '../cache/kv-cache.ts';
 import type { DecoderConfig, LatentConfig } from '../config/decoder-config.ts';
 import type { LayerStep } from './step.ts';
@@ -174,6 +179,24 @@ class AbsorbedAttention implements Attention {
     ];
   }
 
+  get invariants(): Invariant[] {
+    return [
+      ...cacheInvariants(this.cacheLayout),
+      ...attentionInvariants({ hasSinks: false, window: Infinity }),
+      mixtureInvariant('attn.hook_ctx_latent', 'kv.hook_latent'),
+      {
+        formula: 'attn.hook_z = attn.hook_ctx_latent W_UV',
+        hooks: ['attn.hook_z', 'attn.hook_ctx_latent'],
+        tolerance: 1e-4,
+        sides: (value) => [
+          value('attn.hook_z'),
+          headLinear(value('attn.hook_ctx_latent'), this.valueUp, { transposed: true }),
+        ],
+      },
+      ...attentionOutputInvariants(this.o),
+    ];
+  }
+
   forward(x: Tensor, step: LayerStep): Tensor {
     const { latent: sizes, attentionScale: scale } = this.options.config;
     const { rank: r } = sizes;
@@ -236,6 +259,15 @@ class NaiveAttention implements Attention {
       ...cacheHooks(this.cacheLayout),
       ...attentionHooks({ hasSinks: false }),
       ...ATTENTION_OUTPUT_HOOKS,
+    ];
+  }
+
+  get invariants(): Invariant[] {
+    return [
+      ...cacheInvariants(this.cacheLayout),
+      ...attentionInvariants({ hasSinks: false, window: Infinity }),
+      mixtureInvariant('attn.hook_z', 'kv.hook_v'),
+      ...attentionOutputInvariants(this.o),
     ];
   }
 

@@ -1,6 +1,7 @@
 import { type HookPoint, under } from '../../tensor/hook-point.ts';
 import { activate, type Activation, gated } from '../../tensor/ops/activation.ts';
-import { linear, linears, type Linear } from '../../tensor/ops/linear.ts';
+import type { Invariant } from '../../tensor/invariant.ts';
+import { linear, linears, type Linear, productInvariant } from '../../tensor/ops/linear.ts';
 import { scope } from '../../tensor/scope.ts';
 import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
@@ -32,6 +33,22 @@ export class GatedMlp implements FeedForward {
       { name: 'hook_post', axes: 'p f', meaning: 'what `down` reads', only: DENSE },
       { name: 'hook_out', axes: 'p d', meaning: 'output of `down`' },
     ]);
+  }
+
+  get invariants(): Invariant[] {
+    const { activation, path } = this;
+    return [
+      {
+        formula: `${path}.hook_post = ${activation}(${path}.hook_pre) * ${path}.hook_pre_linear`,
+        hooks: [`${path}.hook_post`, `${path}.hook_pre`, `${path}.hook_pre_linear`],
+        tolerance: 1e-5,
+        sides: (value) => [
+          value(`${path}.hook_post`),
+          activate(value(`${path}.hook_pre`), activation).mul(value(`${path}.hook_pre_linear`)),
+        ],
+      },
+      productInvariant(`${path}.hook_out`, `${path}.hook_post`, 'W_out', this.down),
+    ];
   }
 
   /** `[T, D]` to `[T, D]`. */
@@ -75,6 +92,19 @@ export class PlainMlp implements FeedForward {
   readonly up: Linear; //   [F, D]
   readonly down: Linear; // [D, F]
   readonly activation: Activation;
+
+  get invariants(): Invariant[] {
+    const { activation } = this;
+    return [
+      {
+        formula: `mlp.hook_post = ${activation}(mlp.hook_pre)`,
+        hooks: ['mlp.hook_post', 'mlp.hook_pre'],
+        tolerance: 1e-5,
+        sides: (value) => [value('mlp.hook_post'), activate(value('mlp.hook_pre'), activation)],
+      },
+      productInvariant('mlp.hook_out', 'mlp.hook_post', 'W_out', this.down),
+    ];
+  }
 
   constructor(layers: { readonly up: Linear; readonly down: Linear }, activation: Activation) {
     this.up = layers.up;

@@ -1,4 +1,5 @@
 import { type HookPoint, under } from '../../tensor/hook-point.ts';
+import type { Invariant } from '../../tensor/invariant.ts';
 import type { Routing } from '../../tensor/ops/experts.ts';
 import { linear, type Linear } from '../../tensor/ops/linear.ts';
 import {
@@ -72,6 +73,33 @@ export class Router {
       { name: 'hook_topk_weights', axes: 'p k', meaning: 'the weights of the chosen experts' },
       EXPERT_WEIGHTS_HOOK,
     ]);
+  }
+
+  get invariants(): Invariant[] {
+    const { perToken: k, groups, scores } = this.choice;
+    const scored = this.bias ? 'hook_biased_scores' : scores === 'logits' ? 'hook_logits' : 'hook_scores';
+    const [open, kept] = [`mlp.router.${scored}`, 'mlp.router.hook_group_indices'];
+    const [ids, weights, dense] = ['mlp.hook_expert_indices', 'mlp.hook_topk_weights', 'mlp.hook_expert_weights'];
+    return [
+      {
+        formula: `${ids} = the ${k} largest of ${open}${groups ? `, in the groups of ${kept}` : ''}`,
+        hooks: [ids, open, ...(groups ? [kept] : [])],
+        tolerance: 0,
+        sides: (value) => [
+          value(ids),
+          topK(groups ? onlyGroups(value(open), value(kept), groups.groups) : value(open), k),
+        ],
+      },
+      {
+        formula: `${dense} = ${weights} at the chosen experts, else 0`,
+        hooks: [dense, weights, ids],
+        tolerance: 0,
+        sides: (value) => {
+          const shown = value(dense);
+          return [shown, scatterColumns(value(weights), value(ids), shown.shape[1])];
+        },
+      },
+    ];
   }
 
   /** `[T, D]` to the choice of each row. An edit of the chosen experts forces the choice; weights are those of the choice. */

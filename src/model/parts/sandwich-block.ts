@@ -1,7 +1,16 @@
 import type { HookPoint } from '../../tensor/hook-point.ts';
+import type { Invariant } from '../../tensor/invariant.ts';
 import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { type Attention, type FeedForward, type Layer, postNormHooks, preNormHooks, RESIDUAL_HOOKS } from './block.ts';
+import {
+  type Attention,
+  type FeedForward,
+  type Layer,
+  postNormHooks,
+  preNormHooks,
+  RESIDUAL_HOOKS,
+  RESIDUAL_INVARIANTS,
+} from './block.ts';
 import type { Norm } from './norm.ts';
 import type { LayerStep } from './step.ts';
 
@@ -39,6 +48,10 @@ export class SandwichBlock implements Layer {
     ];
     const mlp = [mlpIn, ...preNormHooks('ln2', this.mlpNorm), mlpRead, ...this.mlp.hooks, ...mlpPost, mlpOut];
     return [pre, ...attention, mid, ...mlp, post];
+  }
+
+  get invariants(): Invariant[] {
+    return [...this.attn.invariants, ...this.mlp.invariants, ...RESIDUAL_INVARIANTS];
   }
 
   forward(input: Tensor, step: LayerStep): Tensor {
