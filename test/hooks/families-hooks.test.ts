@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Edit, load, type Model } from '../../src/index.ts';
+import { shapeOf } from '../../src/hooks/axes.ts';
 import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
 import type { Activation } from '../../src/tensor/ops/activation.ts';
 import { expectNothingLeft } from '../support/tested-backends.ts';
@@ -51,14 +52,11 @@ describe.each(BACKEND_NAMES)('hooks on %s', (backend) => {
       expectNothingLeft(() => model.backend);
 
       it('lists just what it has, and gives it in the axes of the table', () => {
-        const { dim: d, nHeads: h, nKvHeads: g, headDim: e, mlpDim: f, vocabSize: V } = model.config;
-        const p = TOKENS.length;
-        const sizes: Record<string, number> = { p, l: p, t: p, d, h, g, e, e_v: e, f, V, 1: 1 };
         const { acts, dispose } = model.run(TOKENS, { capture: model.hooks });
         expect(Object.keys(acts).sort()).toEqual([...model.hooks].sort());
         for (const [hook, value] of Object.entries(acts)) {
-          const { axes } = model.hookPoints.get(hook)!;
-          if (axes !== 'n') expect(value.shape, hook).toEqual(axes.split(' ').map((axis) => sizes[axis]));
+          const sizes = shapeOf(model.hookPoints.get(hook)!, model.config, { positions: TOKENS.length });
+          expect(value.shape, hook).toEqual(sizes.map((size, axis) => size ?? value.shape[axis]));
         }
         dispose();
         expect(model.hooks).toEqual(expect.arrayContaining(has.map((hook) => `blocks.1.${hook}`)));

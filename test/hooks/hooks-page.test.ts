@@ -3,8 +3,10 @@ import { beforeAll, expect, it } from 'vitest';
 import { planNetwork } from '../../src/engine/load/plan-network.ts';
 import { samplerHooks } from '../../src/engine/generate/choose-token.ts';
 import { genericName } from '../../src/hooks/hook-registry.ts';
+import { AXES } from '../../src/hooks/axes.ts';
 import { openFolder } from '../../src/loader/folder/open-folder.ts';
 import type { Hook } from '../../src/tensor/hook-point.ts';
+import type { ModelInvariant } from '../../src/tensor/invariant.ts';
 import { MIXTURES, MODELS, modelFolder } from '../support/fixtures.ts';
 
 /** A hook point of all models: the layers are N, experts J. */
@@ -58,12 +60,46 @@ function add(hook: Hook, modelType: string, after: number): number {
   return order.indexOf(name);
 }
 
+/** The invariants of all models by their formulas, in the order of the pass. */
+const formulas = new Map<string, { readonly tolerance: number; readonly types: Set<string> }>();
+
+function addInvariant({ formula, tolerance, layer }: ModelInvariant, modelType: string): void {
+  const generic = formula
+    .replaceAll(/experts\.\d+/g, 'experts.J')
+    .replaceAll(/blocks\.(\d+)\.(hook_\w+)/g, (_, number: string, hook: string) =>
+      Number(number) === layer ? hook : `${hook} of block N - 1`,
+    );
+  const known = formulas.get(generic) ?? { tolerance, types: new Set() };
+  formulas.set(generic, known);
+  known.types.add(modelType);
+}
+
+/** The sizes of SmolLM2-135M, of its config.json. */
+const SMOLLM2 = { dim: 576, nHeads: 9, nKvHeads: 3, headDim: 64, mlpDim: 1536, vocabSize: 49152 };
+
+const TRANSFORMER_LENS = [
+  '## Where TransformerLens differs',
+  '',
+  'Names that it has mean the same here, but for these.',
+  '',
+  '- `hook_attn_in` is a copy for each head there (`use_attn_in`), and one for all heads here. Neither it nor `hook_mlp_in` needs a setting.',
+  '- `mlp.experts.J.hook_pre` is the gate branch, as `hook_pre` of a dense MLP is in both; TransformerLens calls it `hook_gate` in experts, and',
+  '  there `hook_pre` what is `hook_pre_linear` here.',
+  '- `mlp.hook_expert_weights` are the weights as they are used, 0 for experts that were not chosen. For Mixtral, TransformerLens has',
+  '  `mlp.router.hook_scores` under that name.',
+  '- `hook_attn_out` and `hook_mlp_out` are what is added to the residual stream. For OLMo 2, TransformerLens shows them before the last norm: here',
+  '  `attn.hook_out` and `mlp.hook_out`.',
+  '- `ln1.hook_out` and `ln2.hook_out` of its Bridge are `attn.hook_in` and `mlp.hook_in`; `unembed.hook_in` is `ln_final.hook_out`.',
+  '- `hook_attn_scores` and `hook_pattern` have no column for attention sinks: `attn.hook_sink_prob` is what a row lacks to 1.',
+];
+
 beforeAll(async () => {
   for (const model of [...MODELS, ...MIXTURES]) {
     const files = await openFolder(modelFolder(model));
     await files.checkpoint.close();
     for (const mla of ['absorbed', 'naive'] as const) {
-      const { config, hooks } = planNetwork(files, { mla }).network;
+      const { config, hooks, invariants } = planNetwork(files, { mla }).network;
+      for (const invariant of invariants) addInvariant(invariant, config.modelType);
       hooks.reduce((after, hook) => add(hook, config.modelType, after), -1);
     }
   }
@@ -136,12 +172,35 @@ it('docs/hooks.md lists the hook points that the architectures declare', async (
     "TransformerLens' where it has them. `test/hooks/hooks-page.test.ts` writes this page from the declarations",
     '(`npx vitest run test/hooks/hooks-page.test.ts -u`).',
     '',
-    'Axes: `p` new positions, `t` key positions (absolute), `l` rows whose logits are asked for, `d` model width, `h` query heads,',
-    '`g` key/value heads, `e` head width (`e_v` that of values, `e_n` and `e_r` its parts without rotation and with it), `r_q` and',
-    '`r_kv` ranks of latents, `f` width of the MLP or expert, `E` experts, `k` experts per token, `V` vocabulary, `n` any number.',
     '"In" says which layers have a hook, and names the model types that have such layers; "all" are all.',
     '',
+    '## Axes',
+    '',
+    'Activations have no batch axis. A captured tensor says its axes in `axes`, and layers that a glob stacks are one more, `layer`, in',
+    'front. The sizes are those of 14 tokens of SmolLM2-135M.',
+    '',
+    '| axis | what it counts | size |',
+    '| --- | --- | --- |',
+    ...Object.entries(AXES).map(([letter, { meaning, size }]) => {
+      const shown = size(SMOLLM2, { positions: 14 }, 'blocks.0.mlp.hook_pre') ?? '';
+      return `| ${code(letter)} | ${meaning} | ${shown} |`;
+    }),
+    '',
+    ...TRANSFORMER_LENS,
+    '',
     ...inGroup.flatMap(([title, holds]) => [`## ${title}`, '', ...table(order.filter(holds))]),
+    '## Invariants',
+    '',
+    'What holds between the activations of a pass. `run` checks it with `checkInvariants: true`, and throws an `InvariantError` for the',
+    'first that does not hold. `model.invariants` lists those of a loaded model. A difference is a part of the largest number in its row.',
+    '',
+    '| in block N | largest difference, f32 | in |',
+    '| --- | --- | --- |',
+    ...[...formulas].map(([formula, { tolerance, types: having }]) => {
+      const shown = tolerance === 0 ? '0: equal to the bit' : tolerance.toExponential();
+      return `| ${formula} | ${shown} | ${modelTypes(having, types)} |`;
+    }),
+    '',
   ];
   await expect(page.join('\n')).toMatchFileSnapshot('../../docs/hooks.md');
 });

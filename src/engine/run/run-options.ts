@@ -40,8 +40,8 @@ export interface PassOptions<Until extends string = string> {
    */
   readonly compute?: Compute | undefined;
   /**
-   * Whether the invariants of the model (`model.invariants`) are checked while the pass runs. It then shows all of its
-   * activations and multiplies once more by most weights, which takes several times as long. Default false.
+   * Whether the invariants of the model (`model.invariants`) are checked while the pass runs. It then shows most
+   * of its activations and multiplies once more by most weights: on SmolLM2-135M it takes twice as long. Default false.
    */
   readonly checkInvariants?: boolean | undefined;
 }

@@ -98,7 +98,7 @@ export class Decoder {
   #logitsInvariant(): ModelInvariant {
     const last = `blocks.${this.config.nLayers - 1}.hook_resid_post`;
     return {
-      formula: `hook_logits = final norm, head, scale and bound of ${last}`,
+      formula: "hook_logits = final norm, head, scale and bound of the last block's hook_resid_post",
       hooks: ['hook_logits', last],
       layer: undefined,
       tolerance: 1e-4,

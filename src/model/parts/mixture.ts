@@ -65,7 +65,7 @@ export class Mixture implements FeedForward {
     const [pre, preLinear, post] = ['hook_pre', 'hook_pre_linear', 'hook_post'].map((hook) => `${path}.${hook}`);
     return [
       {
-        formula: `${post} = the gated activation of ${pre} and ${preLinear}`,
+        formula: `${post} = act(${pre}, ${preLinear})`,
         hooks: [post, pre, preLinear],
         tolerance: 1e-5,
         sides: (value) => [value(post), this.activation(value(pre), value(preLinear))],

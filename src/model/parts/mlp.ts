@@ -39,7 +39,7 @@ export class GatedMlp implements FeedForward {
     const { activation, path } = this;
     return [
       {
-        formula: `${path}.hook_post = ${activation}(${path}.hook_pre) * ${path}.hook_pre_linear`,
+        formula: `${path}.hook_post = act(${path}.hook_pre) * ${path}.hook_pre_linear`,
         hooks: [`${path}.hook_post`, `${path}.hook_pre`, `${path}.hook_pre_linear`],
         tolerance: 1e-5,
         sides: (value) => [
@@ -97,7 +97,7 @@ export class PlainMlp implements FeedForward {
     const { activation } = this;
     return [
       {
-        formula: `mlp.hook_post = ${activation}(mlp.hook_pre)`,
+        formula: 'mlp.hook_post = act(mlp.hook_pre)',
         hooks: ['mlp.hook_post', 'mlp.hook_pre'],
         tolerance: 1e-5,
         sides: (value) => [value('mlp.hook_post'), activate(value('mlp.hook_pre'), activation)],

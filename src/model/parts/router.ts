@@ -82,7 +82,7 @@ export class Router {
     const [ids, weights, dense] = ['mlp.hook_expert_indices', 'mlp.hook_topk_weights', 'mlp.hook_expert_weights'];
     return [
       {
-        formula: `${ids} = the ${k} largest of ${open}${groups ? `, in the groups of ${kept}` : ''}`,
+        formula: `${ids} = the k largest of ${open}${groups ? `, in the groups of ${kept}` : ''}`,
         hooks: [ids, open, ...(groups ? [kept] : [])],
         tolerance: 0,
         sides: (value) => [
