@@ -71,16 +71,21 @@ export class Editor implements Observer {
     const { hook, changes } = edit;
     const { index, sequences } = this.#pass;
     const rows = sequence === undefined ? this.#pass : sequences[sequence];
-    const context = { name, layer: hook.layer, positions: positionsOf(hook, rows), pass: index };
+    const context = { name, layer: hook.layer, positions: positionsOf(hook, value, rows), pass: index };
     let used = value;
     for (const change of changes) used = replacement(hook, used, change(used, context));
     return used === value ? undefined : used;
   }
 }
 
-/** The positions of a hook's rows: those of the logits where it is computed for them alone. */
-const positionsOf = ({ axes }: Hook, { positions, logitPositions }: RowPositions): Int32Array =>
-  /^[l1]\b/.test(axes) ? logitPositions : positions;
+/** The positions of a value's rows: those of the logits where it is computed for them alone. */
+function positionsOf({ axes }: Hook, value: Tensor, { positions, logitPositions }: RowPositions): Int32Array {
+  const letters = axes.split(' ');
+  if (letters[0] === 'l' || letters[0] === '1') return logitPositions;
+  const axis = letters.indexOf('p');
+  // Sequences that enter the pass at a later layer come behind those that are there.
+  return axis < 0 ? positions : positions.subarray(0, value.shape[axis]);
+}
 
 /** The full name of another hook of the same block. */
 const besides = ({ layer }: Hook, name: string): string => (layer === undefined ? name : `blocks.${layer}.${name}`);
