@@ -6,6 +6,7 @@ import { source } from './model.mjs';
 
 const model = await load(source);
 const { nHeads } = model.config;
+/** @param {Float32Array} values */
 const best = (values, count = 3) =>
   [...values.keys()]
     .sort((a, b) => values[b] - values[a])

@@ -7,6 +7,7 @@ const model = await load(source);
 const prompt = 'When Mary and John went to the store, John gave a drink to';
 const lens = logitLens(model, prompt, { top: 1, tokens: [' Mary'] });
 const [rows, T] = lens.shape;
+/** @param {number} id */
 const text = (id) => JSON.stringify(model.tokenizer.decode([id]));
 
 console.log(`after ${text(lens.prompt[T - 1])}: the most likely token, and the rank of " Mary"`);

@@ -17,6 +17,7 @@ export async function writeHeatMap(file, { values, rows, columns, title, row, co
     column: i % columns.length,
   }));
   const largest = Math.max(...cells.map(({ value }) => Math.abs(value)));
+  /** @param {readonly string[]} names */
   const axis = (names) => ({ labelExpr: `${JSON.stringify(names)}[datum.value]`, labelOverlap: true });
   const { spec } = compile({
     title,

@@ -107,9 +107,9 @@ function once(random, model, tokens, hooks) {
   const change = kind === 'identity' ? random.pick(Object.values(IDENTITIES)) : perturbation(model, hook);
   let calls = 0;
   /** @type {Edit} */
-  const edit = (value, name) => {
+  const edit = (value, at) => {
     calls++;
-    return change(value, name);
+    return change(value, at);
   };
   try {
     const after = logitsOf(model, tokens, { capture, edit: kind === 'capture' ? undefined : { [hook]: edit } });

@@ -34,10 +34,14 @@ export { probabilities } from './sampling/probabilities.ts';
 export type { SamplingOptions } from './sampling/sampling-options.ts';
 export { HookError } from './hooks/hook-error.ts';
 export type { Hook, HookPoint, ReadOnly } from './tensor/hook-point.ts';
-export type { Edit } from './hooks/editor.ts';
+export type { Edit, EditContext } from './hooks/editor.ts';
+export { InvariantError } from './hooks/invariant-watch.ts';
+export type { Invariant, ModelInvariant } from './tensor/invariant.ts';
+export type { RowPositions } from './tensor/tap.ts';
 export type { HookRegistry } from './hooks/hook-registry.ts';
 export type { Hooks } from './hooks/observers.ts';
-export type { Activations } from './hooks/recorder.ts';
+export { Captured, type Activations, type Layers } from './hooks/activations.ts';
+export type { AxesOf, BlockHook, Checked, GlobalHook, HookName, LayerGlob, NoSuchHook } from './hooks/hook-types.ts';
 export {
   openSafetensors,
   type SafetensorsData,

@@ -86,6 +86,7 @@ function* firstNonFinite(text: BrokenText): Generator<undefined, Found | undefin
         backend,
         sequences: [sequence],
         rows: 'last',
+        index: edits && from >= edits.promptEnd ? from - edits.promptEnd + 1 : 0,
         observers,
         compute,
         recomputeObservers: observers,

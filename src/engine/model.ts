@@ -10,6 +10,7 @@ import { type Checks, checkOptions, oneOf, OptionError } from '../options.ts';
 import type { Backend } from '../tensor/backend.ts';
 import type { Compute } from '../tensor/compute.ts';
 import { DisposedError, VitrineError } from '../errors.ts';
+import type { ModelInvariant } from '../tensor/invariant.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { ChatMessage, TemplateVariables } from '../tokenizer/chat-template.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -148,6 +149,11 @@ export class Model {
     return this.#weightScopes.run(edits, body);
   }
 
+  /** The identities that hold between activations, in the order of the pass: `run` checks them with `checkInvariants`. */
+  get invariants(): readonly ModelInvariant[] {
+    return this.#network().invariants;
+  }
+
   /** The text and tokens of a conversation by the model's chat template; `addGenerationPrompt` begins an answer. */
   renderChat(messages: readonly ChatMessage[], variables: TemplateVariables = {}): { text: string; tokens: number[] } {
     return this.tokenizer.renderChat(messages, variables);
@@ -187,19 +193,23 @@ export class Model {
   /**
    * One forward pass that captures and edits activations by hook name or glob, or a part of one: `from` a layer, `until` a
    * hook, some `rows` of logits. Captures are keyed by the names asked for; a glob over layers gives one tensor with a leading
-   * layer axis. Logits are given finite or not. Products are in f32 unless told: see `compute`.
+   * layer axis (`acts.layers` says which layers), any other glob each hook by its name. Logits are given finite or not. Products are in f32 unless told: see `compute`.
    *
    * @throws {HookError} for a name that the model does not have, with the nearest ones; for an edit that could change
    *   nothing, with the hook to edit instead; for the result of an edit, if it does not fit; and for a hook that a
    *   partial pass does not reach.
+   * @throws {InvariantError} with `checkInvariants`, for the first identity that does not hold.
    * @throws {OptionError} and {VitrineError} as `forward` does.
    */
-  run(prompt: Prompt, options: RunOptions = {}): Run {
+  run<const Captured extends string = never, Edited extends string = never, const Until extends string = never>(
+    prompt: Prompt,
+    options: RunOptions<Captured, Edited, Until> = {},
+  ): Run<Captured> {
     checkOptions('run', options, RUN_CHECKS);
-    const { cache, until, compute, ...sequence } = options;
+    const { cache, until, compute, checkInvariants, ...sequence } = options;
     if (cache !== undefined && sequence.from !== undefined)
       throw new OptionError('run: with `from`, the tokens before come in from.cache: leave out `cache`.');
-    return this.#runAll('run', [{ prompt, cache, ...sequence }], { until, compute })[0];
+    return this.#runAll('run', [{ prompt, cache, ...sequence }], { until, compute, checkInvariants })[0];
   }
 
   /**
@@ -210,7 +220,10 @@ export class Model {
    *   Those with `from` enter the pass at their layers, so that the layers before are computed for none of them.
    * @throws {HookError} and {OptionError} as `run` does; and where only some sequences have `from`.
    */
-  runBatch(sequences: readonly (Prompt | BatchSequence)[], options: BatchOptions = {}): Run[] {
+  runBatch<const Captured extends string = never, Edited extends string = never, const Until extends string = never>(
+    sequences: readonly (Prompt | BatchSequence)[],
+    options: BatchOptions<Captured, Edited, Until> = {},
+  ): Run<Captured>[] {
     checkOptions('runBatch', options, BATCH_CHECKS);
     const { capture, edit, rows, ...common } = options;
     const all = batchSequences(sequences).map((sequence) => ({
@@ -225,8 +238,11 @@ export class Model {
   #runAll(
     call: string,
     sequences: readonly (BatchSequence & Pick<RunOptions, 'capture'>)[],
-    { compute = this.#loaded.compute ?? 'f32', ...settings }: Pick<BatchOptions, 'until' | 'compute' | 'editBatch'>,
-  ): Run[] {
+    {
+      compute = this.#loaded.compute ?? 'f32',
+      ...settings
+    }: Pick<BatchOptions, 'until' | 'compute' | 'editBatch' | 'checkInvariants'>,
+  ): Run<string>[] {
     const network = this.#network();
     const tokens = sequences.map(({ prompt }) => this.#checked(call, this.#tokensOf(call, prompt)));
     const caches = sequences.map(({ cache }) => cache);
@@ -287,7 +303,10 @@ export class Model {
    * @throws {DisposedError} where the cache or the model is disposed of meanwhile.
    * @throws {Error} the signal's reason on abort.
    */
-  async *generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GeneratedToken, void, undefined> {
+  async *generate<const Captured extends string = never, Edited extends string = never>(
+    prompt: Prompt,
+    options: GenerateOptions<Captured, Edited> = {},
+  ): AsyncGenerator<GeneratedToken<Captured>, void, undefined> {
     const { source, generationConfig } = this.files;
     const ends = endIds({ ...this.files, tokenizer: this.#tokenizer });
     const resolved = resolveOptions(options, { source, generationConfig, vocabSize: this.config.vocabSize, ends });
@@ -315,7 +334,8 @@ export class Model {
       });
       const { requests } = this.#loaded;
       const signal = this.#weightScopes.interruption('generate', options.signal);
-      yield* generateTokens({ network, requests, backend: this.backend, sequence, observers, signal, compute });
+      const generation = { network, requests, backend: this.backend, sequence, observers, signal, compute };
+      yield* generateTokens(generation) as AsyncGenerator<GeneratedToken<Captured>, void, undefined>;
     } catch (error) {
       if (error instanceof DisposedError) this.#network(); // Says so where it is the model that is gone.
       throw error;

@@ -5,7 +5,7 @@ import { nextTurn } from '../platform/event-loop.ts';
 import type { Backend } from '../tensor/backend.ts';
 import { type Compute, computeIn } from '../tensor/compute.ts';
 import { release } from '../tensor/scope.ts';
-import { observe, type Observer } from '../tensor/tap.ts';
+import { observe, type Observer, passInfo } from '../tensor/tap.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 /** A forward pass to be run: its tokens, the rows of logits, and the observers. */
@@ -16,6 +16,8 @@ export interface Pass {
   readonly rows: Rows;
   /** The dtype of operands in products. Default: as each layer does by itself, the fastest way. */
   readonly compute?: Compute | undefined;
+  /** Its number within the call: 0 the prompt, then one for each token. Default 0. */
+  readonly index?: number | undefined;
   /** They see each activation in this order. Default: none. */
   readonly observers?: readonly Observer[] | undefined;
   /** Observers of tokens in the cache where these are recomputed, in one pass, so that edits act again. Default: none. */
@@ -112,9 +114,14 @@ function* oneStep({
   sequences,
   rows,
   compute,
+  index = 0,
   observers = [],
 }: Pass): Generator<undefined, Tensor, undefined> {
   const step = new Step(backend, sequences);
+  if (observers.length > 0) {
+    const pass = passInfo(index, step.rowPositions(rows));
+    for (const observer of observers) observer.startPass?.(pass);
+  }
   const forward = network.forward(step, rows);
   try {
     for (;;) {

@@ -1,7 +1,7 @@
 import { show as showValue } from '../options.ts';
 import type { HostArray } from '../tensor/backend.ts';
 import { elements } from '../tensor/dtype.ts';
-import type { Observer } from '../tensor/tap.ts';
+import { type Observer, type PassInfo, passInfo, type RowPositions } from '../tensor/tap.ts';
 import { sameShape, show } from '../tensor/shape.ts';
 import type { Hook } from '../tensor/hook-point.ts';
 import { Tensor } from '../tensor/tensor.ts';
@@ -9,15 +9,28 @@ import { HookError } from './hook-error.ts';
 import { matchHooks } from './match.ts';
 import type { HookRegistry } from './hook-registry.ts';
 
+/** Where an edit is asked for a change. */
+export interface EditContext {
+  /** The full name of the hook, also where a glob asked for it. */
+  readonly name: string;
+  /** The index of the block; undefined outside of blocks. */
+  readonly layer: number | undefined;
+  /** The absolute position of each row of the value; for hooks that have no row for each position, those of the pass. */
+  readonly positions: Int32Array;
+  /** The number of the forward pass within the call: 0 the prompt, then one for each token that was generated. */
+  readonly pass: number;
+}
+
 /**
  * Changes an activation: gives back what replaces it (a tensor, or its numbers), or nothing to leave it.
  * Tensors that it makes are freed with the step; one that it gives back from elsewhere stays its owner's.
  */
-export type Edit = (value: Tensor, name: string) => Tensor | Float32Array | Int32Array | undefined;
+export type Edit = (value: Tensor, at: EditContext) => Tensor | Float32Array | Int32Array | undefined;
 
 /** Edits activations while a forward pass runs. Where an edit gives back equal numbers, the pass goes its usual way. */
 export class Editor implements Observer {
   readonly #edits: ReadonlyMap<string, { readonly hook: Hook; readonly changes: readonly Edit[] }>;
+  #pass: PassInfo = passInfo(0, []);
 
   /**
    * @param edit What to do, by name or glob; edits of one activation run in the order of their keys.
@@ -48,13 +61,30 @@ export class Editor implements Observer {
     return this.#edits.has(name);
   }
 
-  visit(name: string, value: Tensor): Tensor | undefined {
+  startPass(pass: PassInfo): void {
+    this.#pass = pass;
+  }
+
+  visit(name: string, value: Tensor, sequence?: number): Tensor | undefined {
     const edit = this.#edits.get(name);
     if (edit === undefined || elements(value.shape) === 0) return undefined; // An expert that no row chose has no rows.
+    const { hook, changes } = edit;
+    const { index, sequences } = this.#pass;
+    const rows = sequence === undefined ? this.#pass : sequences[sequence];
+    const context = { name, layer: hook.layer, positions: positionsOf(hook, value, rows), pass: index };
     let used = value;
-    for (const change of edit.changes) used = replacement(edit.hook, used, change(used, name));
+    for (const change of changes) used = replacement(hook, used, change(used, context));
     return used === value ? undefined : used;
   }
+}
+
+/** The positions of a value's rows: those of the logits where it is computed for them alone. */
+function positionsOf({ axes }: Hook, value: Tensor, { positions, logitPositions }: RowPositions): Int32Array {
+  const letters = axes.split(' ');
+  if (letters[0] === 'l' || letters[0] === '1') return logitPositions;
+  const axis = letters.indexOf('p');
+  // Sequences that enter the pass at a later layer come behind those that are there.
+  return axis < 0 ? positions : positions.subarray(0, value.shape[axis]);
 }
 
 /** The full name of another hook of the same block. */

@@ -1,34 +1,44 @@
 import { nearest } from '../nearest.ts';
 import { HookError } from './hook-error.ts';
+import { whyAbsent } from './why-absent.ts';
 
 /** The hooks that a name or glob stands for: one hook, or the same hook of several layers. */
 export interface HookGroup {
-  /** The name with `*` where the matches differ in their layer. */
+  /** The hook's name; of several layers, with the glob in the place of the layer. */
   readonly key: string;
   readonly names: readonly string[];
 }
 
 /**
- * Resolves a name or glob (`*` stands for anything up to the next dot): `blocks.*.hook_resid_post` is one group over the
- * layers, `blocks.5.attn.*` one group for each hook.
+ * Resolves a name or glob: `*` stands for anything up to the next dot, `**` for anything. With `*` in the place of the layer, the
+ * layers of a hook are one group: `blocks.*.hook_resid_post`. Any other glob gives each hook by itself: `blocks.5.attn.*`, `**`.
  *
- * @throws {HookError} that gives the nearest names, when nothing matches.
+ * @throws {HookError} when nothing matches: it says which layers or models have such a hook, and gives the nearest names.
  */
 export function matchHooks(asked: string, names: readonly string[]): HookGroup[] {
-  const pattern = new RegExp(`^${asked.split('*').map(escapeRegExp).join('[^.]*')}$`);
-  const overLayers = asked.split('.')[1]?.includes('*') ?? false;
+  const pattern = new RegExp(`^${asked.split('**').map(withinDots).join('.*')}$`);
+  const layer = /^blocks\.([^.]*\*[^.]*)\./.exec(asked)?.[1];
+  const isOverLayers = layer !== undefined && !layer.includes('**');
   const groups = new Map<string, string[]>();
   for (const name of names) {
     if (!pattern.test(name)) continue;
-    const key = overLayers ? name.replace(/^blocks\.\d+\./, 'blocks.*.') : name;
-    groups.set(key, [...(groups.get(key) ?? []), name]);
+    const key = isOverLayers ? name.replace(/^blocks\.\d+\./, `blocks.${layer}.`) : name;
+    const group = groups.get(key);
+    if (group) group.push(name);
+    else groups.set(key, [name]);
   }
-  if (groups.size === 0 && asked.startsWith('sampler.') && !names.some((name) => name.startsWith('sampler.')))
-    throw new HookError(`"${asked}" is a hook of \`generate\`: a single pass chooses no token.`);
-  if (groups.size === 0)
-    throw new HookError(`This model has no hook "${asked}". Nearest: ${nearest(asked, names).join(', ')}.`);
-  const found = [...groups].map(([key, members]) => ({ key, names: members }));
-  return found.length === 1 ? [{ ...found[0], key: asked }] : found;
+  if (groups.size === 0) throw unknownHook(asked, names);
+  return [...groups].map(([key, members]) => ({ key, names: members }));
 }
 
+const withinDots = (glob: string): string => glob.split('*').map(escapeRegExp).join('[^.]*');
 const escapeRegExp = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+
+function unknownHook(asked: string, names: readonly string[]): HookError {
+  if (asked.startsWith('sampler.') && !names.some((name) => name.startsWith('sampler.')))
+    return new HookError(`"${asked}" is a hook of \`generate\`: a single pass chooses no token.`);
+  const reason = whyAbsent(asked, names);
+  return new HookError(
+    `This model has no hook "${asked}"${reason ? `: ${reason}` : ''}. Nearest: ${nearest(asked, names).join(', ')}.`,
+  );
+}

@@ -1,4 +1,5 @@
 import type { Hook } from '../tensor/hook-point.ts';
+import { coordinates } from '../tensor/shape.ts';
 import type { Observer } from '../tensor/tap.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { HookRegistry } from './hook-registry.ts';
@@ -66,16 +67,4 @@ export class NonFiniteFinder {
       return key > query || key <= query - this.#windows[layer];
     };
   }
-}
-
-function coordinates(index: number, shape: readonly number[]): number[] {
-  let left = index;
-  return shape
-    .toReversed()
-    .map((size) => {
-      const at = left % size;
-      left = Math.floor(left / size);
-      return at;
-    })
-    .toReversed();
 }

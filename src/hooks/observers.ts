@@ -1,15 +1,24 @@
 import type { Observer } from '../tensor/tap.ts';
 import { type Edit, Editor } from './editor.ts';
+import type { Checked, NoSuchHook } from './hook-types.ts';
 import { Recorder } from './recorder.ts';
 import type { HookRegistry } from './hook-registry.ts';
 
-/** Which activations of a pass are captured, and which are edited. */
-export interface Hooks {
+/**
+ * Which activations of a pass are captured, and which are edited. Names that are literals are checked by the compiler; those that
+ * a program makes when it runs are checked by the call.
+ *
+ * @template Captured The names and globs of `capture`.
+ * @template Edited Those of `edit`.
+ */
+export interface Hooks<Captured extends string = string, Edited extends string = string> {
   /** Names or globs of the activations to be captured. Default: none. */
-  capture?: readonly string[] | undefined;
+  capture?: readonly (Captured & Checked<Captured>)[] | undefined;
   /** Edits by name or glob of the activation; those of one activation run in the order of their keys. Default: none. */
-  edit?: Readonly<Record<string, Edit>> | undefined;
+  edit?: ({ readonly [Name in Edited]: Edit & CheckedEdit<Name> } & Readonly<Record<string, Edit>>) | undefined;
 }
+
+type CheckedEdit<Name extends string> = Name extends Checked<Name> ? unknown : NoSuchHook<Name>;
 
 /** The observers of passes that `capture` and `edit` ask for. */
 export interface Observers {

@@ -2,13 +2,11 @@ import { keep, own, scope } from '../tensor/scope.ts';
 import type { Observer } from '../tensor/tap.ts';
 import { sameShape } from '../tensor/shape.ts';
 import { concat, type Tensor } from '../tensor/tensor.ts';
+import { type Activations, activationsOf, Captured, type CapturedGroup } from './activations.ts';
 import { HookError } from './hook-error.ts';
 import { joinParts, jointOf, partOf } from './join.ts';
 import { type HookGroup, matchHooks } from './match.ts';
 import type { HookRegistry } from './hook-registry.ts';
-
-/** Activations by the names that were asked for. They are the caller's: `dispose()` frees them all. */
-export type Activations = Readonly<Record<string, Tensor>>;
 
 /**
  * Copies activations while forward passes run, as edits that act before it have left them. A prompt that is computed in
@@ -55,22 +53,24 @@ export class Recorder implements Observer {
 
   /** Hands over what was captured since the last call, the layers of a glob stacked along a new first axis. */
   take(): Activations {
-    const acts: Record<string, Tensor> = {};
+    const groups = new Map<string, CapturedGroup>();
     try {
       for (const { key, names } of this.#groups) {
         const seen = names.filter((name) => this.#captured.has(name));
-        if (seen.length > 0) acts[key] ??= this.#joined(key, seen); // A hook may be asked for twice.
+        if (seen.length === 0 || groups.has(key)) continue; // A hook may be asked for twice.
+        const layers = seen.flatMap((name) => this.#hooks.get(name)!.layer ?? []);
+        groups.set(key, { value: this.#joined(key, seen), layers });
       }
-      return acts;
+      return activationsOf(groups);
     } catch (error) {
-      disposeAll(Object.values(acts));
+      disposeAll([...groups.values()].map(({ value }) => value));
       throw error;
     } finally {
       this.discard();
     }
   }
 
-  #joined(key: string, names: readonly string[]): Tensor {
+  #joined(key: string, names: readonly string[]): Captured {
     return scope('', () => {
       const layers = names.map((name) => {
         const chunks = this.#captured.get(name)!;
@@ -80,7 +80,10 @@ export class Recorder implements Observer {
         }
         return chunks[0];
       });
-      return keep(key.includes('*') ? stack(key, layers) : layers[0].reshape(layers[0].shape));
+      const { axes } = this.#hooks.get(names[0])!;
+      return keep(
+        key.includes('*') ? new Captured(stack(key, layers), `layer ${axes}`) : new Captured(layers[0], axes),
+      );
     });
   }
 

@@ -1,5 +1,5 @@
 import { scope } from '../tensor/scope.ts';
-import type { Observer } from '../tensor/tap.ts';
+import { type Observer, type PassInfo, passInfo } from '../tensor/tap.ts';
 import { concat, Tensor } from '../tensor/tensor.ts';
 import type { HookRegistry } from './hook-registry.ts';
 
@@ -42,6 +42,12 @@ export class SequenceObserver implements Observer {
     if (wanted(name)) return true;
     // The rows of an expert are told apart by it.
     return name.endsWith('.hook_token_index') && this.#beside(name).some(wanted);
+  }
+
+  startPass({ index, sequences }: PassInfo): void {
+    this.#sequences.forEach(({ observers }, i) => {
+      for (const observer of observers) observer.startPass?.(passInfo(index, [sequences[i]]));
+    });
   }
 
   visit(name: string, value: Tensor, sequence?: number): Tensor | undefined {

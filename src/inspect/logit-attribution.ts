@@ -67,7 +67,9 @@ export function logitAttribution(model: Model, prompt: Prompt, options: Attribut
     'blocks.0.hook_resid_pre',
     'ln_final.hook_scale',
     ...layers.flatMap((layer) => [
-      ...['hook_attn_out', 'hook_mlp_out', 'attn.hook_out', 'mlp.hook_out', 'attn.hook_result'].map((hook) => at(layer, hook)),
+      ...['hook_attn_out', 'hook_mlp_out', 'attn.hook_out', 'mlp.hook_out', 'attn.hook_result'].map((hook) =>
+        at(layer, hook),
+      ),
       ...(neurons ? [at(layer, 'mlp.hook_post')] : []),
     ]),
   ];
@@ -104,7 +106,10 @@ export function logitAttribution(model: Model, prompt: Prompt, options: Attribut
       result.heads[layer * H + head] = dot(results.subarray(head * D, (head + 1) * D), throughAttn);
     if (result.neurons) {
       const throughMlp = scaled(direction, mlpOut, numbers(at(layer, 'mlp.hook_out')));
-      result.neurons.set(neuronParts(model, layer, numbers(at(layer, 'mlp.hook_post')), throughMlp), layer * model.config.mlpDim);
+      result.neurons.set(
+        neuronParts(model, layer, numbers(at(layer, 'mlp.hook_post')), throughMlp),
+        layer * model.config.mlpDim,
+      );
     }
   }
   const sum = (parts: Float32Array): number => parts.reduce((total, part) => total + part, 0);

@@ -42,7 +42,9 @@ export function pathPatching(model: Model, options: PathPatchingOptions): Float3
   const { senders, receiver, through = 'mlps', metric } = options;
   const [clean, tokens] = [options.clean, options.corrupt].map((prompt) => model.tokensOf(prompt));
   if (clean.length !== tokens.length)
-    throw new VitrineError(`pathPatching: expected prompts of as many tokens, got ${clean.length} and ${tokens.length}.`);
+    throw new VitrineError(
+      `pathPatching: expected prompts of as many tokens, got ${clean.length} and ${tokens.length}.`,
+    );
   for (const head of [...senders, receiver]) expectHead(model, head);
   if (senders.some(({ layer }) => layer >= receiver.layer))
     throw new OptionError(`pathPatching: expected senders in layers below ${receiver.layer}, the receiver's.`);

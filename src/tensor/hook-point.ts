@@ -11,6 +11,8 @@ export interface HookPoint {
   readonly name: string;
   readonly axes: string;
   readonly meaning: string;
+  /** The layers or models that have it, as the subject of a sentence: `layers with attention sinks`. Absent: all have it. */
+  readonly only?: string;
   /** Whether it is computed only for observers. Default false. */
   readonly derived?: boolean;
   /** Present where an edit could change nothing, so that it is refused. */
@@ -42,3 +44,7 @@ export interface Hook extends HookPoint {
 /** What a part names, by its names under a path: `hook_scale` under `ln1` is `ln1.hook_scale`. */
 export const under = <T extends { readonly name: string }>(path: string, points: readonly T[]): T[] =>
   points.map((point) => ({ ...point, name: `${path}.${point.name}` }));
+
+/** Hook points that only some layers or models have; those that name fewer themselves keep that. */
+export const onlyIn = (only: string, points: readonly HookPoint[]): HookPoint[] =>
+  points.map((point) => ({ ...point, only: point.only ?? only }));

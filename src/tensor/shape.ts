@@ -140,3 +140,16 @@ export function stridesOf(shape: Shape): number[] {
   for (let i = shape.length - 1, step = 1; i >= 0; step *= shape[i--]) strides[i] = step;
   return strides;
 }
+
+/** The index along each axis of a row-major index. */
+export function coordinates(index: number, shape: readonly number[]): number[] {
+  let left = index;
+  return shape
+    .toReversed()
+    .map((size) => {
+      const at = left % size;
+      left = Math.floor(left / size);
+      return at;
+    })
+    .toReversed();
+}

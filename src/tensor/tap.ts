@@ -1,10 +1,36 @@
 import { scope, scopePath } from './scope.ts';
 import type { Tensor } from './tensor.ts';
 
+/** Where rows are in their texts. */
+export interface RowPositions {
+  /** The absolute position of each row. */
+  readonly positions: Int32Array;
+  /** The absolute position of each row of logits. */
+  readonly logitPositions: Int32Array;
+}
+
+/** A forward pass, as its observers are told of it: the rows of all sequences, end to end. */
+export interface PassInfo extends RowPositions {
+  /** Its number within the call: 0 the prompt, then one for each token. */
+  readonly index: number;
+  /** The rows of each sequence. */
+  readonly sequences: readonly RowPositions[];
+}
+
+/** The pass of these sequences. */
+export function passInfo(index: number, sequences: readonly RowPositions[]): PassInfo {
+  if (sequences.length === 1) return { index, ...sequences[0], sequences };
+  const joined = (name: keyof RowPositions): Int32Array =>
+    Int32Array.from(sequences.flatMap((sequence) => [...sequence[name]]));
+  return { index, positions: joined('positions'), logitPositions: joined('logitPositions'), sequences };
+}
+
 /** Sees, and may replace, the activations that pass through taps while `observe` runs a body. */
 export interface Observer {
   /** Whether this observer wants the tap of this full name, such as `blocks.3.attn.hook_q`. */
   wants(name: string): boolean;
+  /** A pass begins: the values that follow are of it. */
+  startPass?(pass: PassInfo): void;
   /**
    * Receives a wanted tensor, which stays the scope's: `keep` or copy it to have it later.
    *

@@ -263,7 +263,7 @@ describe('measuring', () => {
   });
 
   test('uses recorded activations of a real pass', async () => {
-    const hooks = ['hook_attn_in', 'attn.hook_rot_q', 'kv.hook_k', 'kv.hook_v'];
+    const hooks = ['attn.hook_in', 'attn.hook_rot_q', 'kv.hook_k', 'kv.hook_v'];
     const source = modelFolder('llama_gqa_tied');
     const recording = await record(folder, { source, hooks, tokens: 20, threads: undefined });
     const recorded = { distribution: 'recorded', recording } as const;

@@ -77,7 +77,7 @@ const BIASES = {
   'o_proj.bias': 'attn.hook_out',
 };
 const QK_NORMS = { 'self_attn.q_norm.weight': 'attn.hook_q_normed', 'self_attn.k_norm.weight': 'attn.hook_k_normed' };
-const PRE_NORMS = { 'input_layernorm.weight': 'hook_attn_in', 'post_attention_layernorm.weight': 'hook_mlp_in' };
+const PRE_NORMS = { 'input_layernorm.weight': 'attn.hook_in', 'post_attention_layernorm.weight': 'mlp.hook_in' };
 const MLP = {
   'mlp.gate_proj.weight': 'mlp.hook_pre',
   'mlp.up_proj.weight': 'mlp.hook_pre_linear',
@@ -97,11 +97,11 @@ const HOOKS: readonly [name: string, options: WeightOptions, layer: string, hook
   ['llama_bias', {}, 'model.layers.1', { ...PRE_NORMS, ...MLP, 'mlp.up_proj.bias': 'mlp.hook_pre_linear', 'mlp.down_proj.bias': 'mlp.hook_out' }], // prettier-ignore
   ['llama_bias', {}, '', TRUNK],
   ['qwen3', {}, 'model.layers.0', { ...QK_NORMS, ...PRE_NORMS }],
-  ['gemma3_text', {}, 'model.layers.0', { ...QK_NORMS, ...MLP, 'input_layernorm.weight': 'hook_attn_in', 'post_attention_layernorm.weight': 'hook_attn_out', 'pre_feedforward_layernorm.weight': 'hook_mlp_in', 'post_feedforward_layernorm.weight': 'hook_mlp_out' }], // prettier-ignore
+  ['gemma3_text', {}, 'model.layers.0', { ...QK_NORMS, ...MLP, 'input_layernorm.weight': 'attn.hook_in', 'post_attention_layernorm.weight': 'hook_attn_out', 'pre_feedforward_layernorm.weight': 'mlp.hook_in', 'post_feedforward_layernorm.weight': 'hook_mlp_out' }], // prettier-ignore
   ['olmo2', {}, 'model.layers.1', { ...QK_NORMS, 'post_attention_layernorm.weight': 'hook_attn_out', 'post_feedforward_layernorm.weight': 'hook_mlp_out' }], // prettier-ignore
   ['gpt2', {}, '', { 'wte.weight': 'hook_embed', 'wpe.weight': 'hook_pos_embed', 'ln_f.bias': 'ln_final.hook_out' }],
-  ['gpt2', {}, 'h.1', { 'ln_1.weight': 'hook_attn_in', 'attn.c_attn.bias': 'attn.hook_q', 'attn.c_proj.weight': 'attn.hook_out', 'ln_2.bias': 'hook_mlp_in', 'mlp.c_fc.weight': 'mlp.hook_pre', 'mlp.c_proj.bias': 'mlp.hook_out' }], // prettier-ignore
-  ['gpt_neox', {}, 'gpt_neox.layers.1', { 'input_layernorm.bias': 'hook_attn_in', 'attention.query_key_value.weight': 'attn.hook_q', 'attention.dense.bias': 'attn.hook_out', 'post_attention_layernorm.weight': 'hook_mlp_in', 'mlp.dense_h_to_4h.bias': 'mlp.hook_pre', 'mlp.dense_4h_to_h.weight': 'mlp.hook_out' }], // prettier-ignore
+  ['gpt2', {}, 'h.1', { 'ln_1.weight': 'attn.hook_in', 'attn.c_attn.bias': 'attn.hook_q', 'attn.c_proj.weight': 'attn.hook_out', 'ln_2.bias': 'mlp.hook_in', 'mlp.c_fc.weight': 'mlp.hook_pre', 'mlp.c_proj.bias': 'mlp.hook_out' }], // prettier-ignore
+  ['gpt_neox', {}, 'gpt_neox.layers.1', { 'input_layernorm.bias': 'attn.hook_in', 'attention.query_key_value.weight': 'attn.hook_q', 'attention.dense.bias': 'attn.hook_out', 'post_attention_layernorm.weight': 'mlp.hook_in', 'mlp.dense_h_to_4h.bias': 'mlp.hook_pre', 'mlp.dense_4h_to_h.weight': 'mlp.hook_out' }], // prettier-ignore
   ['qwen3_moe', {}, 'model.layers.0', { 'mlp.gate.weight': 'mlp.router.hook_logits', 'mlp.experts.E.gate_proj.weight': 'mlp.experts.E.hook_pre', 'mlp.experts.E.up_proj.weight': 'mlp.experts.E.hook_pre_linear', 'mlp.experts.E.down_proj.weight': 'mlp.experts.E.hook_out' }], // prettier-ignore
   ['gpt_oss', {}, 'model.layers.1', { ...PRE_NORMS, 'self_attn.sinks': 'attn.hook_sink_logit', 'mlp.router.bias': 'mlp.router.hook_logits', 'mlp.experts.down_proj_bias': 'mlp.experts.E.hook_out' }], // prettier-ignore
   ['deepseek_v3', { mla: 'absorbed' }, 'model.layers.1.self_attn', { ...LATENT, 'kv_b_proj.weight': 'attn.hook_q_absorbed' }], // prettier-ignore
@@ -201,7 +201,7 @@ describe('an edit', () => {
     ['Infinity in a later token', { 'blocks.0.attn.hook_z': filled(Infinity, (rows) => rows === 1) }, '9 tokens the logit of token 0 is NaN', /blocks\.0\.attn\.hook_z \(Infinity at \[0, 0, 0\] of the pass over tokens 8 to 8, put there by its edit\)/], // prettier-ignore
     ['logits of Infinity', { hook_logits: filled(Infinity) }, '8 tokens the logit of token 0 is Infinity', /hook_logits \(Infinity at \[0, 0\], put there by its edit\)/], // prettier-ignore
     ['logits of -Infinity', { hook_logits: filled(-Infinity) }, '8 tokens every logit is -Infinity', /hook_logits \(-Infinity/], // prettier-ignore
-    ['numbers that overflow later', { 'blocks.0.hook_attn_in': filled(1e30) }, '8 tokens the logit of token 0 is NaN', /blocks\.0\.attn\.hook_attn_scores \(-?Infinity at \[0, 0, 0\]\)\. The weights there are finite/], // prettier-ignore
+    ['numbers that overflow later', { 'blocks.0.attn.hook_in': filled(1e30) }, '8 tokens the logit of token 0 is NaN', /blocks\.0\.attn\.hook_attn_scores \(-?Infinity at \[0, 0, 0\]\)\. The weights there are finite/], // prettier-ignore
   ])('that gives %s is named', async (_, edit, what, where) => {
     using model = await broken('llama_untied', '', () => undefined);
     const before = liveTensors();

@@ -118,6 +118,7 @@ describe('a partial pass', () => {
       expect(() => model.run(TOKENS, { from, edit: { 'blocks.*.hook_resid_pre': (x) => x.mul(2) } })).toThrow(
         '"blocks.*.hook_resid_pre": the pass starts at layer 1, and does not reach blocks.0.hook_resid_pre.',
       );
+      // @ts-expect-error: there is no such hook
       expect(() => model.run(TOKENS, { until: 'blocks.0.hook_resid_pots' })).toThrow(
         /Nearest: blocks.0.hook_resid_post/,
       );

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { load, type Model } from '../../src/index.ts';
+import { type Edit, load, type Model } from '../../src/index.ts';
+import { shapeOf } from '../../src/hooks/axes.ts';
 import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
 import type { Activation } from '../../src/tensor/ops/activation.ts';
 import { expectNothingLeft } from '../support/tested-backends.ts';
@@ -51,21 +52,18 @@ describe.each(BACKEND_NAMES)('hooks on %s', (backend) => {
       expectNothingLeft(() => model.backend);
 
       it('lists just what it has, and gives it in the axes of the table', () => {
-        const { dim: d, nHeads: h, nKvHeads: g, headDim: e, mlpDim: f, vocabSize: V } = model.config;
-        const p = TOKENS.length;
-        const sizes: Record<string, number> = { p, l: p, t: p, d, h, g, e, e_v: e, f, V, 1: 1 };
         const { acts, dispose } = model.run(TOKENS, { capture: model.hooks });
         expect(Object.keys(acts).sort()).toEqual([...model.hooks].sort());
         for (const [hook, value] of Object.entries(acts)) {
-          const { axes } = model.hookPoints.get(hook)!;
-          if (axes !== 'n') expect(value.shape, hook).toEqual(axes.split(' ').map((axis) => sizes[axis]));
+          const sizes = shapeOf(model.hookPoints.get(hook)!, model.config, { positions: TOKENS.length });
+          expect(value.shape, hook).toEqual(sizes.map((size, axis) => size ?? value.shape[axis]));
         }
         dispose();
         expect(model.hooks).toEqual(expect.arrayContaining(has.map((hook) => `blocks.1.${hook}`)));
         expect(model.hooks.includes('hook_pos_embed')).toBe(name === 'gpt2');
         for (const hook of lacks)
           expect(() => model.run(TOKENS, { capture: [`blocks.1.${hook}`] })).toThrow(
-            /no hook "blocks\.1\.[\w.]+"\. Nearest: blocks\./,
+            /no hook "blocks\.1\.[\w.]+": only (layers|blocks) [^.]+ have it( \([\w, ]+\)|, here layers 0 and 2)?\. Nearest: blocks\./,
           );
       });
 
@@ -158,6 +156,43 @@ describe.each(BACKEND_NAMES)('hooks on %s', (backend) => {
           name === 'gemma2' ? raw.map((x) => 6 * Math.tanh(x / 6)) : name === 'granite' ? raw.map((x) => x / 2.5) : raw;
         expectNear(value('hook_logits'), seen, 1e-5, 'logits');
         dispose();
+      });
+
+      it('an edit of what goes into a sub-layer acts on the sub-layer, and not on the residual stream', () => {
+        const read = (edit?: Record<string, Edit>): Map<string, Float32Array> => {
+          const names = [
+            'hook_resid_pre',
+            'hook_attn_in',
+            'hook_attn_out',
+            'hook_mlp_in',
+            'hook_mlp_out',
+            'hook_resid_post',
+          ];
+          using run = model.run(TOKENS, { capture: names.map((hook) => `blocks.1.${hook}`), edit });
+          return new Map(names.map((hook) => [hook, run.acts[`blocks.1.${hook}`].data()]));
+        };
+        const clean = read();
+        const isParallel = !model.hooks.includes('blocks.1.hook_resid_mid');
+        expect(clean.get('hook_attn_in')).toEqual(clean.get('hook_resid_pre'));
+        const halved: Edit = (x) => x.mul(0.5).add(0.25);
+        // Where the stream itself is edited, both sub-layers and the sum after them see it.
+        const stream = read({ 'blocks.1.hook_resid_pre': halved });
+        const attn = read({ 'blocks.1.hook_attn_in': halved });
+        expect(attn.get('hook_attn_out')).toEqual(stream.get('hook_attn_out'));
+        expect(attn.get('hook_attn_out')).not.toEqual(clean.get('hook_attn_out'));
+        expect(attn.get('hook_resid_pre')).toEqual(clean.get('hook_resid_pre'));
+        if (isParallel) expect(attn.get('hook_mlp_out')).toEqual(clean.get('hook_mlp_out'));
+        const mlp = read({ 'blocks.1.hook_mlp_in': halved });
+        const into = read({ [isParallel ? 'blocks.1.hook_resid_pre' : 'blocks.1.hook_resid_mid']: halved });
+        expect(mlp.get('hook_mlp_out')).toEqual(into.get('hook_mlp_out'));
+        expect(mlp.get('hook_mlp_out')).not.toEqual(clean.get('hook_mlp_out'));
+        for (const edited of [attn, mlp]) {
+          const [pre, fromAttn, fromMlp] = ['hook_resid_pre', 'hook_attn_out', 'hook_mlp_out'].map((hook) =>
+            edited.get(hook)!,
+          );
+          const sum = pre.map((x, i) => x + fromAttn[i] + fromMlp[i]);
+          expectNear(edited.get('hook_resid_post')!, sum, 1e-5, 'resid_post');
+        }
       });
 
       it('computes the same bits watched and unwatched, and after edits that change nothing', () => {

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { load, type Model } from '../../src/index.ts';
+import { shapeOf } from '../../src/hooks/axes.ts';
 import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
 import { MIXTURES, modelFolder } from '../support/fixtures.ts';
 
@@ -41,32 +42,10 @@ describe.each(BACKEND_NAMES)('run on %s', (backend) => {
     const mixtures = (): number[] => model.config.experts!.layers.flatMap((is, layer) => (is ? [layer] : []));
 
     it('gives every hook that it lists, in the axes that the table says', () => {
-      const { dim: d, nHeads: h, nKvHeads: g, headDim: e, mlpDim, vocabSize: V, latent, experts } = model.config;
-      const { count: E, perToken: k, dim: F, sharedDim } = experts!;
-      const sizes: Record<string, number | undefined> = {
-        p: T,
-        l: T,
-        t: T,
-        d,
-        h,
-        g,
-        e,
-        V,
-        E,
-        k,
-        1: 1,
-        e_v: latent?.valueDim ?? e,
-        e_n: latent?.nopeDim,
-        e_r: latent?.ropeDim,
-        r_q: latent?.queryRank,
-        r_kv: latent?.rank,
-      };
       expect(Object.keys(acts).sort()).toEqual([...model.hooks].sort());
       for (const [hook, { shape }] of Object.entries(acts)) {
-        const { axes } = model.hookPoints.get(hook)!;
-        const f = hook.includes('.experts.') ? F : hook.includes('.shared.') ? sharedDim : mlpDim;
-        const wanted = axes.split(' ').map((axis, i) => (axis === 'n' ? shape[i] : axis === 'f' ? f : sizes[axis]));
-        expect(shape, hook).toEqual(wanted);
+        const sizes = shapeOf(model.hookPoints.get(hook)!, model.config, { positions: T });
+        expect(shape, hook).toEqual(sizes.map((size, axis) => size ?? shape[axis]));
       }
     });
 

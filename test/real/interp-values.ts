@@ -12,10 +12,18 @@ export function readTensors(name: string): Readonly<Record<string, Float32Array 
   >;
   const { __metadata__: _, ...tensors } = header;
   return Object.fromEntries(
-    Object.entries(tensors).map(([key, { dtype, data_offsets: [from, to] }]) => {
-      const data = bytes.buffer.slice(bytes.byteOffset + 8 + length + from, bytes.byteOffset + 8 + length + to);
-      return [key, dtype === 'I32' ? new Int32Array(data) : new Float32Array(data)];
-    }),
+    Object.entries(tensors).map(
+      ([
+        key,
+        {
+          dtype,
+          data_offsets: [from, to],
+        },
+      ]) => {
+        const data = bytes.buffer.slice(bytes.byteOffset + 8 + length + from, bytes.byteOffset + 8 + length + to);
+        return [key, dtype === 'I32' ? new Int32Array(data) : new Float32Array(data)];
+      },
+    ),
   );
 }
 

@@ -20,7 +20,11 @@ describe('looking at SmolLM2 as PyTorch does', () => {
   it('sees through the logit lens what each layer would predict', () => {
     const lens = logitLens(model, pair.clean, { tokens: [pair.answer] });
     const [rows, T] = lens.shape;
-    const [ids, logits, gaps] = [pair.ints('lens_top_ids'), pair.floats('lens_top_logits'), pair.floats('lens_top_gap')];
+    const [ids, logits, gaps] = [
+      pair.ints('lens_top_ids'),
+      pair.floats('lens_top_logits'),
+      pair.floats('lens_top_gap'),
+    ];
     for (let place = 0; place < rows * T; place++) {
       const own = lens.places[Math.floor(place / T)][place % T];
       expect(worst(Float32Array.from(own.logits), logits.subarray(place * 5, place * 5 + 5))).toBeLessThan(2e-3);

@@ -40,16 +40,19 @@ describe('patching SmolLM2 on a pair of prompts', () => {
   it.each([
     ['mlps', 'path_through_mlps'],
     ['direct', 'path_direct'],
-  ] as const)('gives the logit difference of PyTorch for the paths of all senders to a receiver, %s', (through, name) => {
-    const [layer, head] = pair.receiver;
-    const senders = Array.from({ length: layer * 9 }, (_, i) => ({ layer: Math.floor(i / 9), head: i % 9 }));
-    const values = pathPatching(model, {
-      ...prompts,
-      senders,
-      receiver: { layer, head },
-      through,
-      metric: difference(),
-    });
-    expectGrid(values, pair.floats(name));
-  });
+  ] as const)(
+    'gives the logit difference of PyTorch for the paths of all senders to a receiver, %s',
+    (through, name) => {
+      const [layer, head] = pair.receiver;
+      const senders = Array.from({ length: layer * 9 }, (_, i) => ({ layer: Math.floor(i / 9), head: i % 9 }));
+      const values = pathPatching(model, {
+        ...prompts,
+        senders,
+        receiver: { layer, head },
+        through,
+        metric: difference(),
+      });
+      expectGrid(values, pair.floats(name));
+    },
+  );
 });

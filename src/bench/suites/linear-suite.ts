@@ -4,11 +4,11 @@ import { defineSuite, F32_TOLERANCE } from './suite.ts';
 /** The hook point that holds the input of a matrix, by the matrix's name in any family. */
 const HOOKS: readonly (readonly [RegExp, string])[] = [
   [/^lm_head$/, 'ln_final.hook_out'],
-  [/(q_proj|qkv_proj|c_attn|query_key_value)/, 'hook_attn_in'],
+  [/(q_proj|qkv_proj|c_attn|query_key_value)/, 'attn.hook_in'],
   [/(o_proj|attn\.c_proj|attention\.dense)$/, 'attn.hook_z'],
   [/\.mlp\.(gate|router)$|block_sparse_moe\.gate$/, 'mlp.router.hook_in'],
   [/shared_experts\.down_proj$/, 'mlp.shared.hook_post'],
-  [/(gate_proj|gate_up_proj|c_fc|dense_h_to_4h)/, 'hook_mlp_in'],
+  [/(gate_proj|gate_up_proj|c_fc|dense_h_to_4h)/, 'mlp.hook_in'],
   [/(down_proj|mlp\.c_proj|dense_4h_to_h)$/, 'mlp.hook_post'],
 ];
 

@@ -19,7 +19,8 @@ import {
 } from '../../options.ts';
 
 /** How to generate. Defaults come from the model's generation_config.json; without one, greedy. */
-export interface GenerateOptions extends SamplingOptions, Hooks {
+export interface GenerateOptions<Captured extends string = string, Edited extends string = string>
+  extends SamplingOptions, Hooks<Captured, Edited> {
   /** New tokens at most. Default: `max_new_tokens` of generation_config.json, else 512. */
   readonly maxTokens?: number | undefined;
   /** Strings and token ids that end the text, besides the model's own; they are not part of it. */

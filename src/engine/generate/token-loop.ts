@@ -1,5 +1,5 @@
 import type { Observers } from '../../hooks/observers.ts';
-import type { Activations } from '../../hooks/recorder.ts';
+import type { Activations, Layers } from '../../hooks/activations.ts';
 import type { Decoder } from '../../model/parts/decoder.ts';
 import type { WeightRequest } from '../../model/weights/weight-request.ts';
 import { nextTurn } from '../../platform/event-loop.ts';
@@ -12,11 +12,21 @@ import { explainNonFinite } from '../explain-non-finite.ts';
 import { drainAsync, type Interruption, type Pass, PREFILL_CHUNK, runPass, runPassAsync } from '../passes.ts';
 import type { Sequence, SequenceToken } from './sequence.ts';
 
-/** One new token, and the text that it made certain. */
-export interface GeneratedToken extends SequenceToken {
-  /** The captures of the pass that led to this token. Freed when the next token is asked for. */
-  readonly acts?: Activations;
-}
+/**
+ * One new token, and the text that it made certain.
+ *
+ * @template Captured The names and globs that are captured. Default: any, and `acts` is not used.
+ */
+export type GeneratedToken<Captured extends string = never> = SequenceToken & TokenCaptures<Captured>;
+
+/**
+ * The captures of the pass that led to a token. Freed when the next token is asked for. Absent where nothing is captured or edited.
+ */
+type TokenCaptures<Captured extends string> = [Captured] extends [never]
+  ? { readonly acts?: Layers<never> }
+  : string extends Captured
+    ? { readonly acts?: Activations }
+    : { readonly acts: Activations<Captured> };
 
 /** A sequence to be generated to its end, and what runs its passes. */
 export interface Generation {
@@ -30,7 +40,7 @@ export interface Generation {
 }
 
 /** The token loop: runs the prompt, then chooses, yields and runs one token after the other. */
-export async function* generateTokens(generation: Generation): AsyncGenerator<GeneratedToken, void, undefined> {
+export async function* generateTokens(generation: Generation): AsyncGenerator<GeneratedToken<string>, void, undefined> {
   const { sequence, observers, signal } = generation;
   let logits = await prefill(generation).catch((error: unknown) => {
     sequence.cache.takeBack(sequence.promptStart); // A second attempt would read half a prompt twice.
@@ -42,7 +52,7 @@ export async function* generateTokens(generation: Generation): AsyncGenerator<Ge
     try {
       yield { ...token, ...(acts && { acts }) };
     } finally {
-      for (const tensor of Object.values(acts ?? {})) tensor.dispose();
+      for (const tensor of Object.values<Tensor>(acts ?? {})) tensor.dispose();
     }
     if (token.finishReason !== undefined) return;
     await nextTurn();
@@ -77,6 +87,7 @@ function nextPass(generation: Generation, limit?: number): Pass {
     backend,
     sequences: [sequence.nextPass(limit)],
     rows: 'last',
+    index: sequence.tokens.length - sequence.promptEnd,
     observers: observers?.all,
     compute,
     recomputeObservers: editor && [editor],

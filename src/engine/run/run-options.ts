@@ -1,6 +1,7 @@
+import type { Checked } from '../../hooks/hook-types.ts';
 import type { Hooks } from '../../hooks/observers.ts';
 import type { KvCache } from '../../model/cache/kv-cache.ts';
-import { type Checks, checkOptions, isRecord, listOf, OptionError, TEXT } from '../../options.ts';
+import { type Checks, checkOptions, FLAG, isRecord, listOf, OptionError, TEXT } from '../../options.ts';
 import type { Compute } from '../../tensor/compute.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { CACHE, COMPUTE, HOOK_CHECKS } from '../generate/generate-options.ts';
@@ -23,11 +24,11 @@ export interface From {
 }
 
 /** Which part of a pass is computed, and how. */
-export interface PassOptions {
+export interface PassOptions<Until extends string = string> {
   /** Starts at a layer from a residual stream. Default: with the tokens. */
   readonly from?: From | undefined;
   /** The hook at which the pass stops, as soon as its value is there; the run has no logits. Default: it goes to the end. */
-  readonly until?: string | undefined;
+  readonly until?: (Until & Checked<Until>) | undefined;
   /**
    * The rows of logits that are computed: the last, all, or those of these tokens of the prompt, 0 for the first and -1 for
    * the last. Default `all`.
@@ -38,10 +39,20 @@ export interface PassOptions {
    * small differences are exact; bf16 is faster where the processor multiplies it.
    */
   readonly compute?: Compute | undefined;
+  /**
+   * Whether the invariants of the model (`model.invariants`) are checked while the pass runs. It then shows most
+   * of its activations and multiplies once more by most weights: on SmolLM2-135M it takes twice as long. Default false.
+   */
+  readonly checkInvariants?: boolean | undefined;
 }
 
 /** How `run` runs a prompt. */
-export interface RunOptions extends Hooks, PassOptions {
+export interface RunOptions<
+  Captured extends string = string,
+  Edited extends string = string,
+  Until extends string = string,
+>
+  extends Hooks<Captured, Edited>, PassOptions<Until> {
   /** The tokens before the prompt. It then holds the prompt too, unless the pass is partial (`until`). Default: none. */
   readonly cache?: KvCache | undefined;
 }
@@ -52,7 +63,12 @@ export interface BatchSequence extends Pick<RunOptions, 'cache' | 'from' | 'rows
 }
 
 /** How `runBatch` runs prompts. */
-export interface BatchOptions extends Hooks, Omit<PassOptions, 'from'> {
+export interface BatchOptions<
+  Captured extends string = string,
+  Edited extends string = string,
+  Until extends string = string,
+>
+  extends Hooks<Captured, Edited>, Omit<PassOptions<Until>, 'from'> {
   /**
    * Edits that see the rows of all sequences end to end, before `edit` sees those of each. Attention's scores, patterns and
    * caches are apart in any case. Default: none.
@@ -69,7 +85,7 @@ const ROWS = {
   holds: (value: unknown) =>
     value === 'last' || value === 'all' || listOf('', (row) => Number.isSafeInteger(row)).holds(value),
 };
-const PASS_CHECKS = { until: TEXT, rows: ROWS, compute: COMPUTE };
+const PASS_CHECKS = { until: TEXT, rows: ROWS, compute: COMPUTE, checkInvariants: FLAG };
 
 /** The requirement on each option of `run`. */
 export const RUN_CHECKS: Checks<RunOptions> = { ...HOOK_CHECKS, ...PASS_CHECKS, from: FROM, cache: CACHE };

@@ -1,5 +1,6 @@
 import { HookError } from '../../hooks/hook-error.ts';
 import type { HookRegistry } from '../../hooks/hook-registry.ts';
+import { InvariantWatch } from '../../hooks/invariant-watch.ts';
 import { matchHooks } from '../../hooks/match.ts';
 import { type Observers, observersFor } from '../../hooks/observers.ts';
 import { SequenceObserver } from '../../hooks/sequence-observer.ts';
@@ -28,7 +29,7 @@ export interface ReadySequence extends Pick<RunOptions, 'capture' | 'edit' | 'fr
 
 /** The network, and what all sequences have in common. */
 export interface RunSettings
-  extends Pick<Pass, 'network' | 'backend' | 'compute'>, Pick<BatchOptions, 'until' | 'editBatch'> {
+  extends Pick<Pass, 'network' | 'backend' | 'compute'>, Pick<BatchOptions, 'until' | 'editBatch' | 'checkInvariants'> {
   /** The public call, for messages. */
   readonly call: string;
   readonly hooks: HookRegistry;
@@ -36,6 +37,7 @@ export interface RunSettings
 
 /** A sequence with its observers, and the part of it that the pass computes. */
 interface Prepared extends Observers {
+  readonly watch: InvariantWatch | undefined;
   readonly newTokens: NewTokens;
   /** Rows of logits, counted from the first that is computed. */
   readonly rows: readonly number[];
@@ -47,7 +49,7 @@ interface Prepared extends Observers {
  * @throws {HookError} for hooks that the model does not have, or that the pass does not reach.
  * @throws {OptionError} for a `from` or `rows` that does not fit.
  */
-export function runSequences(sequences: readonly ReadySequence[], settings: RunSettings): Run[] {
+export function runSequences(sequences: readonly ReadySequence[], settings: RunSettings): Run<string>[] {
   const { network, backend, compute, until } = settings;
   for (const sequence of sequences) expectEntry(sequence, sequences[0], settings);
   const layerOf = (index: number): number => sequences[index].from?.layer ?? 0;
@@ -65,7 +67,10 @@ export function runSequences(sequences: readonly ReadySequence[], settings: RunS
       });
       return runsOf(prepared, logits, until);
     } finally {
-      for (const { recorder } of prepared) recorder.discard();
+      for (const { recorder, watch } of prepared) {
+        recorder.discard();
+        watch?.discard();
+      }
     }
   });
   return sequences.map((_, index) => runs[order.indexOf(index)]);
@@ -105,13 +110,16 @@ function expectEntry(
 
 function prepare(sequence: ReadySequence, settings: RunSettings): Prepared {
   const { tokens, cache, isFresh, from } = sequence;
-  const { call, hooks, until } = settings;
+  const { call, hooks, until, network, checkInvariants } = settings;
   const computed = from?.residual.shape[0] ?? tokens.length;
   const seen = tokens.length - computed;
   const observers = observersFor(sequence, hooks);
+  const watch = checkInvariants ? new InvariantWatch(network.invariants) : undefined;
   expectReached(sequence, settings);
   return {
     ...observers,
+    all: watch ? [...observers.all, watch] : observers.all,
+    watch,
     rows: chosenRows(call, sequence, seen),
     newTokens:
       from === undefined
@@ -188,12 +196,12 @@ function passObservers(
 }
 
 /** A run for each sequence: its rows of the logits, and what its recorder has. */
-function runsOf(prepared: readonly Prepared[], logits: Tensor | undefined, until: string | undefined): Run[] {
+function runsOf(prepared: readonly Prepared[], logits: Tensor | undefined, until: string | undefined): Run<string>[] {
   const parts = logits?.split(
     prepared.map(({ rows }) => rows.length),
     0,
   );
-  const runs: Run[] = [];
+  const runs: Run<string>[] = [];
   try {
     for (const [i, { recorder }] of prepared.entries())
       runs.push(new Run(recorder.take(), parts && keep(parts[i]), until));

@@ -1,16 +1,20 @@
 import { VitrineError } from '../../errors.ts';
-import type { Activations } from '../../hooks/recorder.ts';
+import type { Activations } from '../../hooks/activations.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 
-/** The logits and captures of a run. `dispose` frees them all. */
-export class Run {
+/**
+ * The logits and captures of a run. `dispose` frees them all.
+ *
+ * @template Captured The names and globs that were captured. Default: any, and `acts` is not used.
+ */
+export class Run<Captured extends string = never> {
   /** Captures by the names that were asked for. */
-  readonly acts: Activations;
+  readonly acts: Activations<Captured>;
   readonly #logits: Tensor | undefined;
   readonly #until: string | undefined;
 
   /** @param until The hook at which the pass stopped; without logits. */
-  constructor(acts: Activations, logits: Tensor | undefined, until?: string) {
+  constructor(acts: Activations<Captured>, logits: Tensor | undefined, until?: string) {
     this.acts = acts;
     this.#logits = logits;
     this.#until = until;
@@ -32,7 +36,7 @@ export class Run {
   /** Frees the logits and the captures. A field, so that it can be taken out of the run. */
   readonly dispose = (): void => {
     this.#logits?.dispose();
-    for (const tensor of Object.values(this.acts)) tensor.dispose();
+    for (const tensor of Object.values<Tensor>(this.acts)) tensor.dispose();
   };
 
   [Symbol.dispose](): void {

@@ -1,4 +1,5 @@
-import type { HookPoint } from '../../tensor/hook-point.ts';
+import { type HookPoint, onlyIn } from '../../tensor/hook-point.ts';
+import type { Invariant } from '../../tensor/invariant.ts';
 import { pick, slotOrder } from '../../tensor/ops/slot-order.ts';
 import { tap, watched } from '../../tensor/tap.ts';
 import { concat, type Tensor } from '../../tensor/tensor.ts';
@@ -12,6 +13,7 @@ export function cacheHooks({ latentDim, valueDim, window }: LayerLayout): HookPo
     name: 'kv.hook_evict',
     axes: 'n',
     meaning: 'positions that leave the window, i32',
+    only: 'layers with a sliding window',
     derived: true,
     readOnly: { instead: ['attn.hook_attn_scores', 'attn.hook_pattern'] },
   };
@@ -19,12 +21,14 @@ export function cacheHooks({ latentDim, valueDim, window }: LayerLayout): HookPo
   if (latentDim !== undefined)
     return [
       ...leaving,
-      {
-        name: 'kv.hook_latent',
-        axes: 't r_kv',
-        meaning: 'all latents as attention reads them; an edit stays in the cache',
-      },
-      { name: 'kv.hook_rope', axes: 't e_r', meaning: 'the rotary part of all keys; an edit stays in the cache' },
+      ...onlyIn('layers that cache latents (latent attention, absorbed)', [
+        {
+          name: 'kv.hook_latent',
+          axes: 't r_kv',
+          meaning: 'all latents as attention reads them; an edit stays in the cache',
+        },
+        { name: 'kv.hook_rope', axes: 't e_r', meaning: 'the rotary part of all keys; an edit stays in the cache' },
+      ]),
     ];
   const all = 'as attention reads them; an edit stays in the cache';
   const keys = [
@@ -35,7 +39,23 @@ export function cacheHooks({ latentDim, valueDim, window }: LayerLayout): HookPo
     { name: 'kv.hook_write_v', axes: 'p g e_v', meaning: 'values about to be cached' },
     { name: 'kv.hook_v', axes: 't g e_v', meaning: `all values ${all}` },
   ];
-  return [...leaving, ...keys, ...(valueDim > 0 ? values : [])];
+  return [...leaving, ...onlyIn('layers that cache keys and values', [...keys, ...(valueDim > 0 ? values : [])])];
+}
+
+/** What holds between the hook points of a layer's cache: it ends with the new rows, to the bit. */
+export function cacheInvariants({ latentDim, valueDim }: LayerLayout): Invariant[] {
+  const ends = (all: string, rows: string): Invariant => ({
+    formula: `the last rows of ${all} = ${rows}`,
+    hooks: [all, rows],
+    tolerance: 0,
+    sides: (value) => {
+      const [stored, fresh] = [value(all), value(rows)];
+      const begin = stored.shape.map((size, axis) => (axis === 0 ? size - fresh.shape[0] : 0));
+      return [stored.slice(begin, stored.shape.with(0, fresh.shape[0])), fresh];
+    },
+  });
+  if (latentDim !== undefined) return [ends('kv.hook_latent', 'attn.hook_kv_latent')];
+  return [ends('kv.hook_k', 'kv.hook_write_k'), ...(valueDim > 0 ? [ends('kv.hook_v', 'kv.hook_write_v')] : [])];
 }
 
 /**

@@ -1,13 +1,22 @@
 // T new tokens, D model width, H heads, d head width, F MLP width, V vocabulary.
 import { type HookPoint, under } from '../../tensor/hook-point.ts';
 import type { Linear } from '../../tensor/ops/linear.ts';
+import type { Invariant } from '../../tensor/invariant.ts';
 import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { rows } from '../weights/arrangement.ts';
 import { type DecoderConfig, readDecoderConfig } from '../config/decoder-config.ts';
 import { fields, upToOne } from '../config/config-fields.ts';
 import { GroupedQueryAttention } from '../parts/grouped-query-attention.ts';
-import { type Attention, Block, type FeedForward, type Layer, RESIDUAL_HOOKS } from '../parts/block.ts';
+import {
+  type Attention,
+  Block,
+  type FeedForward,
+  type Layer,
+  preNormHooks,
+  RESIDUAL_HOOKS,
+  sumInvariant,
+} from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { PlainMlp } from '../parts/mlp.ts';
 import { LayerNorm, type Norm } from '../parts/norm.ts';
@@ -97,9 +106,15 @@ class ParallelBlock implements Layer {
   }
 
   get hooks(): HookPoint[] {
-    const { pre, attnIn, attnOut, mlpIn, mlpOut, post } = RESIDUAL_HOOKS;
-    const attention = [...under('ln1', this.attnNorm.hooks), attnIn, ...this.attn.hooks, attnOut];
-    return [pre, ...attention, ...under('ln2', this.mlpNorm.hooks), mlpIn, ...this.mlp.hooks, mlpOut, post];
+    const { pre, attnIn, attnRead, attnOut, mlpIn, mlpRead, mlpOut, post } = RESIDUAL_HOOKS;
+    const attention = [attnIn, ...preNormHooks('ln1', this.attnNorm), attnRead, ...this.attn.hooks, attnOut];
+    const mlp = [mlpIn, ...preNormHooks('ln2', this.mlpNorm), mlpRead, ...this.mlp.hooks, mlpOut];
+    return [pre, ...attention, ...mlp, post];
+  }
+
+  get invariants(): Invariant[] {
+    const sum = sumInvariant('hook_resid_post', 'hook_resid_pre', 'hook_attn_out', 'hook_mlp_out');
+    return [...this.attn.invariants, ...this.mlp.invariants, sum];
   }
 
   get weightPoints(): WeightDeclaration[] {
@@ -109,9 +124,9 @@ class ParallelBlock implements Layer {
 
   forward(input: Tensor, step: LayerStep): Tensor {
     const x = tap('hook_resid_pre', input); //                                                             [T, D]
-    const attnIn = tap('hook_attn_in', this.attnNorm.forward(x, 'ln1'));
+    const attnIn = tap('attn.hook_in', this.attnNorm.forward(tap('hook_attn_in', x), 'ln1'));
     const attnOut = tap('hook_attn_out', this.attn.forward(attnIn, step));
-    const mlpIn = tap('hook_mlp_in', this.mlpNorm.forward(x, 'ln2'));
+    const mlpIn = tap('mlp.hook_in', this.mlpNorm.forward(tap('hook_mlp_in', x), 'ln2'));
     const mlpOut = tap('hook_mlp_out', this.mlp.forward(mlpIn));
     return tap('hook_resid_post', x.add(attnOut).add(mlpOut));
   }

@@ -1,11 +1,19 @@
 // T new tokens, D model width, H query heads, K key/value heads, d head width, F MLP width, V vocabulary.
 import { type HookPoint, under } from '../../tensor/hook-point.ts';
+import type { Invariant } from '../../tensor/invariant.ts';
 import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { type DecoderConfig, readDecoderConfig } from '../config/decoder-config.ts';
 import { fields } from '../config/config-fields.ts';
 import { llamaAttention } from '../parts/grouped-query-attention.ts';
-import { type Attention, type FeedForward, type Layer, RESIDUAL_HOOKS } from '../parts/block.ts';
+import {
+  type Attention,
+  type FeedForward,
+  type Layer,
+  postNormHooks,
+  RESIDUAL_HOOKS,
+  RESIDUAL_INVARIANTS,
+} from '../parts/block.ts';
 import { type Decoder, decoder } from '../parts/decoder.ts';
 import { gatedMlp } from '../parts/mlp.ts';
 import { type Norm, RmsNorm } from '../parts/norm.ts';
@@ -46,9 +54,9 @@ class PostNormBlock implements Layer {
   }
 
   get hooks(): HookPoint[] {
-    const { pre, attnIn, attnOut, mid, mlpIn, mlpOut, post } = RESIDUAL_HOOKS;
-    const attention = [attnIn, ...this.attn.hooks, ...under('ln1_post', this.attnNorm.hooks), attnOut];
-    const mlp = [mlpIn, ...this.mlp.hooks, ...under('ln2_post', this.mlpNorm.hooks), mlpOut];
+    const { pre, attnIn, attnRead, attnOut, mid, mlpIn, mlpRead, mlpOut, post } = RESIDUAL_HOOKS;
+    const attention = [attnIn, attnRead, ...this.attn.hooks, ...postNormHooks('ln1_post', this.attnNorm), attnOut];
+    const mlp = [mlpIn, mlpRead, ...this.mlp.hooks, ...postNormHooks('ln2_post', this.mlpNorm), mlpOut];
     return [pre, ...attention, mid, ...mlp, post];
   }
 
@@ -57,11 +65,15 @@ class PostNormBlock implements Layer {
     return [...this.attn.weightPoints, ...norms[0], ...this.mlp.weightPoints, ...norms[1], ...NO_PRE_NORMS];
   }
 
+  get invariants(): Invariant[] {
+    return [...this.attn.invariants, ...this.mlp.invariants, ...RESIDUAL_INVARIANTS];
+  }
+
   forward(input: Tensor, step: LayerStep): Tensor {
     const x = tap('hook_resid_pre', input); //                                                          [T, D]
-    const attn = this.attn.forward(tap('hook_attn_in', x), step);
+    const attn = this.attn.forward(tap('attn.hook_in', tap('hook_attn_in', x)), step);
     const mid = tap('hook_resid_mid', x.add(tap('hook_attn_out', this.attnNorm.forward(attn, 'ln1_post'))));
-    const mlp = this.mlp.forward(tap('hook_mlp_in', mid));
+    const mlp = this.mlp.forward(tap('mlp.hook_in', tap('hook_mlp_in', mid)));
     return tap('hook_resid_post', mid.add(tap('hook_mlp_out', this.mlpNorm.forward(mlp, 'ln2_post'))));
   }
 }

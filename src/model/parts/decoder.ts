@@ -5,10 +5,11 @@ import type { Parameter } from '../../tensor/parameter.ts';
 import { VitrineError } from '../../errors.ts';
 import { own, scope } from '../../tensor/scope.ts';
 import { tap } from '../../tensor/tap.ts';
-import { concat, type Tensor } from '../../tensor/tensor.ts';
+import { type Invariant, invariantsUnder, type ModelInvariant } from '../../tensor/invariant.ts';
+import { concat, Tensor } from '../../tensor/tensor.ts';
 import type { LayerLayout } from '../cache/kv-cache.ts';
 import type { DecoderConfig } from '../config/decoder-config.ts';
-import type { Layer } from './block.ts';
+import { type Layer, sumInvariant } from './block.ts';
 import type { Step } from './step.ts';
 import { layerWeights, type WeightDeclaration, wholeWeight } from '../weights/weight-point.ts';
 import type { Weights } from '../weights/weights.ts';
@@ -95,6 +96,35 @@ export class Decoder {
     ];
   }
 
+  /** What holds between the hook points, by their full names, in the order of the pass. */
+  get invariants(): ModelInvariant[] {
+    const positions = this.#parts.positions ? ['hook_pos_embed'] : [];
+    const input = (layer: number): Invariant =>
+      layer === 0
+        ? sumInvariant('blocks.0.hook_resid_pre', 'hook_embed', ...positions)
+        : sumInvariant(`blocks.${layer}.hook_resid_pre`, `blocks.${layer - 1}.hook_resid_post`);
+    const inLayers = this.blocks.flatMap((block, layer) =>
+      [input(layer), ...invariantsUnder(`blocks.${layer}`, block.invariants)].map((one) => ({ ...one, layer })),
+    );
+    return [...inLayers, this.#logitsInvariant()];
+  }
+
+  /** The logit lens at the last layer is the output. */
+  #logitsInvariant(): ModelInvariant {
+    const last = `blocks.${this.config.nLayers - 1}.hook_resid_post`;
+    return {
+      formula: "hook_logits = final norm, head, scale and bound of the last block's hook_resid_post",
+      hooks: ['hook_logits', last],
+      layer: undefined,
+      tolerance: 1e-4,
+      sides: (value, { positions, logitPositions }) => {
+        const residual = value(last);
+        const rows = Int32Array.from(logitPositions, (position) => positions.indexOf(position));
+        return [value('hook_logits'), this.unembed(residual, Tensor.from(residual.backend, rows))];
+      },
+    };
+  }
+
   /**
    * The forward pass. It stops after every layer, so that a long one can be given up; the caller drains it.
    *
@@ -177,6 +207,7 @@ const POSITION_HOOK: HookPoint = {
   name: 'hook_pos_embed',
   axes: 'p d',
   meaning: 'the learned vector of each position, which is added',
+  only: 'models with learned positions',
 };
 const HEAD_HOOKS: readonly HookPoint[] = [
   { name: 'ln_final.hook_out', axes: 'p d', meaning: 'what the head reads' },

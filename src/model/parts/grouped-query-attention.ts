@@ -1,14 +1,19 @@
 // T new tokens, D model width, H query heads, K key/value heads, d head width.
-import { type HookPoint, under } from '../../tensor/hook-point.ts';
-import { attention, attentionHooks } from '../../tensor/ops/attention.ts';
-import { ATTENTION_OUTPUT_HOOKS, attentionOutput } from '../../tensor/ops/attention-output.ts';
+import { type HookPoint, onlyIn, under } from '../../tensor/hook-point.ts';
+import { attention, attentionHooks, attentionInvariants, mixtureInvariant } from '../../tensor/ops/attention.ts';
+import {
+  ATTENTION_OUTPUT_HOOKS,
+  attentionOutput,
+  attentionOutputInvariants,
+} from '../../tensor/ops/attention-output.ts';
+import type { Invariant } from '../../tensor/invariant.ts';
 import { linears, type Linear } from '../../tensor/ops/linear.ts';
 import { rotate } from '../../tensor/ops/rotate.ts';
 import type { Parameter } from '../../tensor/parameter.ts';
 import { scope } from '../../tensor/scope.ts';
 import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { cacheHooks } from '../cache/key-values.ts';
+import { cacheHooks, cacheInvariants } from '../cache/key-values.ts';
 import type { LayerLayout } from '../cache/kv-cache.ts';
 import type { DecoderConfig } from '../config/decoder-config.ts';
 import type { RopeConfig } from '../config/rope-config.ts';
@@ -86,6 +91,16 @@ export class GroupedQueryAttention implements Attention {
     ]);
   }
 
+  get invariants(): Invariant[] {
+    const { sinks, o } = this.weights;
+    return [
+      ...cacheInvariants(this.cacheLayout),
+      ...attentionInvariants({ hasSinks: sinks !== undefined, window: this.cacheLayout.window }),
+      mixtureInvariant('attn.hook_z', 'kv.hook_v'),
+      ...attentionOutputInvariants(o),
+    ];
+  }
+
   forward(x: Tensor, step: LayerStep): Tensor {
     const { nHeads: H, nKvHeads: K, headDim: d, attentionSoftCap: softCap } = this.config;
     const { qkv, o, qNorm, kNorm, sinks } = this.weights;
@@ -111,14 +126,14 @@ const INPUT_HOOKS: readonly HookPoint[] = [
   { name: 'attn.hook_k', axes: 'p g e', meaning: 'keys' },
   { name: 'attn.hook_v', axes: 'p g e_v', meaning: 'values' },
 ];
-const NORMED_HOOKS: readonly HookPoint[] = [
+const NORMED_HOOKS = onlyIn('layers with norms on queries and keys', [
   { name: 'attn.hook_q_normed', axes: 'p h e', meaning: 'queries after their norm' },
   { name: 'attn.hook_k_normed', axes: 'p g e', meaning: 'keys after their norm' },
-];
-const ROTATED_HOOKS: readonly HookPoint[] = [
+]);
+const ROTATED_HOOKS = onlyIn('layers with rotary positions outside of latent attention', [
   { name: 'attn.hook_rot_q', axes: 'p h e', meaning: 'queries after rotation' },
   { name: 'attn.hook_rot_k', axes: 'p g e', meaning: 'keys after rotation' },
-];
+]);
 
 /** What differs between families in attention, beside numbers. */
 export interface AttentionParts {

@@ -1,8 +1,13 @@
 // T new tokens, D model width, H heads, rq query rank, r latent rank, dn + dr numbers of a query head of which dr are rotated,
 // dv value width.
-import type { HookPoint, ReadOnly } from '../../tensor/hook-point.ts';
-import { attention, attentionHooks } from '../../tensor/ops/attention.ts';
-import { ATTENTION_OUTPUT_HOOKS, attentionOutput } from '../../tensor/ops/attention-output.ts';
+import { type HookPoint, onlyIn, type ReadOnly } from '../../tensor/hook-point.ts';
+import type { Invariant } from '../../tensor/invariant.ts';
+import { attention, attentionHooks, attentionInvariants, mixtureInvariant } from '../../tensor/ops/attention.ts';
+import {
+  ATTENTION_OUTPUT_HOOKS,
+  attentionOutput,
+  attentionOutputInvariants,
+} from '../../tensor/ops/attention-output.ts';
 import { headLinear } from '../../tensor/ops/head-linear.ts';
 import { linear, type Linear } from '../../tensor/ops/linear.ts';
 import { rmsNorm } from '../../tensor/ops/rms-norm.ts';
@@ -12,7 +17,7 @@ import { scope } from '../../tensor/scope.ts';
 import { derive, tap, watched } from '../../tensor/tap.ts';
 import { concat, type Tensor } from '../../tensor/tensor.ts';
 import { type Arrangement, rows } from '../weights/arrangement.ts';
-import { cacheHooks } from '../cache/key-values.ts';
+import { cacheHooks, cacheInvariants } from '../cache/key-values.ts';
 import type { LayerLayout } from '../cache/kv-cache.ts';
 import type { DecoderConfig, LatentConfig } from '../config/decoder-config.ts';
 import { latentWeights } from './latent-weights.ts';
@@ -38,6 +43,16 @@ export function latentAttention(weights: Weights, options: LatentOptions): Atten
     ? new AbsorbedAttention(weights, options)
     : new NaiveAttention(weights, options);
 }
+
+/** The layers that have the hooks of latents. */
+const LATENT = 'layers with latent attention';
+const ABSORBED = "layers with latent attention in its absorbed form (mla: 'absorbed')";
+const QUERY_LATENT_HOOK: HookPoint = {
+  name: 'attn.hook_q_latent',
+  axes: 'p r_q',
+  meaning: 'latent of the queries, after its norm',
+  only: 'layers with latent attention and queries of low rank',
+};
 
 /** A layer caches a latent and a rotary part that all heads share, or keys and values of every head. */
 function latentLayout({ nHeads, latent }: LatentOptions['config']): LayerLayout {
@@ -76,13 +91,11 @@ class Inputs {
   }
 
   get hooks(): HookPoint[] {
-    return [
-      ...(this.qA
-        ? [{ name: 'attn.hook_q_latent', axes: 'p r_q', meaning: 'latent of the queries, after its norm' }]
-        : []),
+    return onlyIn(LATENT, [
+      ...(this.qA ? [QUERY_LATENT_HOOK] : []),
       { name: 'attn.hook_q_nope', axes: 'p h e_n', meaning: 'part of the queries that is not rotated' },
       { name: 'attn.hook_q_rope', axes: 'p h e_r', meaning: 'rotary part of the queries, rotated' },
-    ];
+    ]);
   }
 
   /** The part of each query that is not rotated `[T, H, dn]`, and the rotary part `[T, H, dr]`. */
@@ -155,10 +168,15 @@ class AbsorbedAttention implements Attention {
         derived: true,
         readOnly: readOnly('attn.hook_kv_latent'),
       },
-      { name: 'attn.hook_q_absorbed', axes: 'p h r_kv', meaning: 'queries times W_UK: what is compared with latents' },
+      {
+        name: 'attn.hook_q_absorbed',
+        axes: 'p h r_kv',
+        meaning: 'queries times W_UK: what is compared with latents',
+        only: ABSORBED,
+      },
       ...cacheHooks(this.cacheLayout),
       ...attentionHooks({ hasSinks: false }),
-      { name: 'attn.hook_ctx_latent', axes: 'p h r_kv', meaning: 'mixed latents, before W_UV' },
+      { name: 'attn.hook_ctx_latent', axes: 'p h r_kv', meaning: 'mixed latents, before W_UV', only: ABSORBED },
       ...ATTENTION_OUTPUT_HOOKS,
     ];
   }
@@ -166,6 +184,24 @@ class AbsorbedAttention implements Attention {
   get weightPoints(): WeightDeclaration[] {
     const { keyUp, valueUp, o } = this;
     return latentWeights(this.inputs, { key: keyUp, value: valueUp }, o);
+  }
+
+  get invariants(): Invariant[] {
+    return [
+      ...cacheInvariants(this.cacheLayout),
+      ...attentionInvariants({ hasSinks: false, window: Infinity }),
+      mixtureInvariant('attn.hook_ctx_latent', 'kv.hook_latent'),
+      {
+        formula: 'attn.hook_z = attn.hook_ctx_latent W_UV',
+        hooks: ['attn.hook_z', 'attn.hook_ctx_latent'],
+        tolerance: 1e-4,
+        sides: (value) => [
+          value('attn.hook_z'),
+          headLinear(value('attn.hook_ctx_latent'), this.valueUp, { transposed: true }),
+        ],
+      },
+      ...attentionOutputInvariants(this.o),
+    ];
   }
 
   forward(x: Tensor, step: LayerStep): Tensor {
@@ -237,6 +273,15 @@ class NaiveAttention implements Attention {
     return latentWeights(this.inputs, this.up, this.o);
   }
 
+  get invariants(): Invariant[] {
+    return [
+      ...cacheInvariants(this.cacheLayout),
+      ...attentionInvariants({ hasSinks: false, window: Infinity }),
+      mixtureInvariant('attn.hook_z', 'kv.hook_v'),
+      ...attentionOutputInvariants(this.o),
+    ];
+  }
+
   forward(x: Tensor, step: LayerStep): Tensor {
     const { nHeads: H, latent: sizes, attentionScale: scale } = this.options.config;
     const { nopeDim: dn, valueDim: dv } = sizes;
@@ -255,10 +300,10 @@ class NaiveAttention implements Attention {
   }
 }
 
-const LATENT_HOOKS: readonly HookPoint[] = [
+const LATENT_HOOKS = onlyIn(LATENT, [
   { name: 'attn.hook_kv_latent', axes: 'p r_kv', meaning: 'latent of keys and values, after its norm' },
   { name: 'attn.hook_k_rope', axes: 'p 1 e_r', meaning: 'rotary part of the key, which all heads share, rotated' },
-];
+]);
 
 /** Keys of every head: its own part `[T, H, dn]`, and the one that all share `[T, 1, dr]`. */
 function keysOf(nope: Tensor, rope: Tensor): Tensor {

@@ -1,5 +1,7 @@
-import { type HookPoint, under } from '../../tensor/hook-point.ts';
+import { type HookPoint, onlyIn, under } from '../../tensor/hook-point.ts';
 import { type Expert, experts, expertsHooks, type GatedActivation } from '../../tensor/ops/experts.ts';
+import type { Invariant } from '../../tensor/invariant.ts';
+import { productInvariant } from '../../tensor/ops/linear.ts';
 import { scope } from '../../tensor/scope.ts';
 import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
@@ -24,10 +26,10 @@ export class Mixture implements FeedForward {
   }
 
   get hooks(): HookPoint[] {
+    const shared = (this.shared?.hooks ?? []).map((hook) => ({ ...hook, only: 'layers with a shared expert' }));
     return [
-      ...this.router.hooks,
-      ...expertsHooks(this.experts.length),
-      ...(this.shared?.hooks ?? []),
+      ...onlyIn('layers with a mixture of experts', [...this.router.hooks, ...expertsHooks(this.experts.length)]),
+      ...shared,
       { name: 'mlp.hook_out', axes: 'p d', meaning: 'output of the mixture' },
     ];
   }
@@ -38,6 +40,47 @@ export class Mixture implements FeedForward {
       ...this.experts.flatMap(({ gateUp, down }, expert) => under(`mlp.experts.${expert}`, gatedWeights(gateUp, down))),
       ...(this.shared?.weightPoints ?? [{ name: 'mlp.shared.W_in', absence: 'no expert is shared by all tokens' }]),
       ...['gate', 'in', 'out'].map((name) => ({ name: `mlp.W_${name}`, absence: IN_EXPERTS })),
+    ];
+  }
+
+  get invariants(): Invariant[] {
+    const { shared } = this;
+    return [
+      ...this.router.invariants,
+      ...this.experts.flatMap((expert, index) => this.#invariantsOf(expert, `mlp.experts.${index}`)),
+      ...(shared?.invariants ?? []),
+      {
+        formula: `mlp.hook_out = sum of mlp.hook_topk_weights * mlp.hook_expert_out${shared ? ' + mlp.shared.hook_out' : ''}`,
+        hooks: [
+          'mlp.hook_out',
+          'mlp.hook_topk_weights',
+          'mlp.hook_expert_out',
+          ...(shared ? ['mlp.shared.hook_out'] : []),
+        ],
+        tolerance: 1e-5,
+        sides: (value) => {
+          const [out, weights] = [value('mlp.hook_expert_out'), value('mlp.hook_topk_weights')];
+          const [T, k, D] = out.shape;
+          const routed = out
+            .mul(weights.reshape([T, k, 1]))
+            .sum(1)
+            .reshape([T, D]); // [T, D]
+          return [value('mlp.hook_out'), shared ? routed.add(value('mlp.shared.hook_out')) : routed];
+        },
+      },
+    ];
+  }
+
+  #invariantsOf({ down }: Expert, path: string): Invariant[] {
+    const [pre, preLinear, post] = ['hook_pre', 'hook_pre_linear', 'hook_post'].map((hook) => `${path}.${hook}`);
+    return [
+      {
+        formula: `${post} = act(${pre}, ${preLinear})`,
+        hooks: [post, pre, preLinear],
+        tolerance: 1e-5,
+        sides: (value) => [value(post), this.activation(value(pre), value(preLinear))],
+      },
+      productInvariant(`${path}.hook_out`, post, 'W_out', down),
     ];
   }
 

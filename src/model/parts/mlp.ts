@@ -1,6 +1,7 @@
 import { type HookPoint, under } from '../../tensor/hook-point.ts';
 import { activate, type Activation, gated } from '../../tensor/ops/activation.ts';
-import { linear, linears, type Linear } from '../../tensor/ops/linear.ts';
+import type { Invariant } from '../../tensor/invariant.ts';
+import { linear, linears, type Linear, productInvariant } from '../../tensor/ops/linear.ts';
 import { scope } from '../../tensor/scope.ts';
 import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
@@ -16,6 +17,8 @@ export const gatedWeights = (gateUp: Linear, down: Linear): WeightDeclaration[] 
   ]),
   ...layerWeights(down, [{ name: 'out', axes: 'F D', meaning: 'maps the neurons to the residual stream' }]),
 ];
+/** The layers that have the hooks inside of an MLP. */
+const DENSE = 'layers with a dense MLP';
 
 /** Gated feed-forward layer: `down(act(gate(x)) * up(x))`. */
 export class GatedMlp implements FeedForward {
@@ -34,15 +37,31 @@ export class GatedMlp implements FeedForward {
 
   get hooks(): HookPoint[] {
     return under(this.path, [
-      { name: 'hook_pre', axes: 'p f', meaning: 'gate branch, before its activation' },
-      { name: 'hook_pre_linear', axes: 'p f', meaning: 'up branch' },
-      { name: 'hook_post', axes: 'p f', meaning: 'what `down` reads' },
+      { name: 'hook_pre', axes: 'p f', meaning: 'gate branch, before its activation', only: DENSE },
+      { name: 'hook_pre_linear', axes: 'p f', meaning: 'up branch', only: 'layers with a dense, gated MLP' },
+      { name: 'hook_post', axes: 'p f', meaning: 'what `down` reads', only: DENSE },
       { name: 'hook_out', axes: 'p d', meaning: 'output of `down`' },
     ]);
   }
 
   get weightPoints(): WeightDeclaration[] {
     return under(this.path, gatedWeights(this.gateUp, this.down));
+  }
+
+  get invariants(): Invariant[] {
+    const { activation, path } = this;
+    return [
+      {
+        formula: `${path}.hook_post = act(${path}.hook_pre) * ${path}.hook_pre_linear`,
+        hooks: [`${path}.hook_post`, `${path}.hook_pre`, `${path}.hook_pre_linear`],
+        tolerance: 1e-5,
+        sides: (value) => [
+          value(`${path}.hook_post`),
+          activate(value(`${path}.hook_pre`), activation).mul(value(`${path}.hook_pre_linear`)),
+        ],
+      },
+      productInvariant(`${path}.hook_out`, `${path}.hook_post`, 'W_out', this.down),
+    ];
   }
 
   /** `[T, D]` to `[T, D]`. */
@@ -79,13 +98,26 @@ export function gatedMlp(
 /** Feed-forward layer without a gate: `down(act(up(x)))`. */
 export class PlainMlp implements FeedForward {
   readonly hooks: readonly HookPoint[] = [
-    { name: 'mlp.hook_pre', axes: 'p f', meaning: 'the only branch, before its activation' },
-    { name: 'mlp.hook_post', axes: 'p f', meaning: 'what `down` reads' },
+    { name: 'mlp.hook_pre', axes: 'p f', meaning: 'the only branch, before its activation', only: DENSE },
+    { name: 'mlp.hook_post', axes: 'p f', meaning: 'what `down` reads', only: DENSE },
     { name: 'mlp.hook_out', axes: 'p d', meaning: 'output of `down`' },
   ];
   readonly up: Linear; //   [F, D]
   readonly down: Linear; // [D, F]
   readonly activation: Activation;
+
+  get invariants(): Invariant[] {
+    const { activation } = this;
+    return [
+      {
+        formula: 'mlp.hook_post = act(mlp.hook_pre)',
+        hooks: ['mlp.hook_post', 'mlp.hook_pre'],
+        tolerance: 1e-5,
+        sides: (value) => [value('mlp.hook_post'), activate(value('mlp.hook_pre'), activation)],
+      },
+      productInvariant('mlp.hook_out', 'mlp.hook_post', 'W_out', this.down),
+    ];
+  }
 
   constructor(layers: { readonly up: Linear; readonly down: Linear }, activation: Activation) {
     this.up = layers.up;

@@ -1,4 +1,5 @@
 import { type HookPoint, under } from '../../tensor/hook-point.ts';
+import type { Invariant } from '../../tensor/invariant.ts';
 import type { Routing } from '../../tensor/ops/experts.ts';
 import { linear, type Linear } from '../../tensor/ops/linear.ts';
 import {
@@ -53,10 +54,15 @@ export class Router {
       { name: 'router.hook_logits', axes: 'p E', meaning: "the router's logits" },
       ...(scores === 'logits'
         ? []
-        : [{ name: 'router.hook_scores', axes: 'p E', meaning: `${scores} of the logits, over all experts` }]),
-      ...(this.bias
-        ? [{ name: 'router.hook_biased_scores', axes: 'p E', meaning: 'scores with the bias for the choice' }]
-        : []),
+        : [
+            {
+              name: 'router.hook_scores',
+              axes: 'p E',
+              meaning: `${scores} of the logits, over all experts`,
+              only: 'mixtures whose scores are not the logits themselves',
+            },
+          ]),
+      ...(this.bias ? [BIASED_HOOK] : []),
       ...(groups ? [GROUPS_HOOK] : []),
       MARGIN_HOOK,
       {
@@ -80,6 +86,33 @@ export class Router {
             meaning: 'added to the scores for the choice of experts only',
           })
         : { name: 'b_choice', absence: 'experts are chosen by their scores alone' },
+    ];
+  }
+
+  get invariants(): Invariant[] {
+    const { perToken: k, groups, scores } = this.choice;
+    const scored = this.bias ? 'hook_biased_scores' : scores === 'logits' ? 'hook_logits' : 'hook_scores';
+    const [open, kept] = [`mlp.router.${scored}`, 'mlp.router.hook_group_indices'];
+    const [ids, weights, dense] = ['mlp.hook_expert_indices', 'mlp.hook_topk_weights', 'mlp.hook_expert_weights'];
+    return [
+      {
+        formula: `${ids} = the k largest of ${open}${groups ? `, in the groups of ${kept}` : ''}`,
+        hooks: [ids, open, ...(groups ? [kept] : [])],
+        tolerance: 0,
+        sides: (value) => [
+          value(ids),
+          topK(groups ? onlyGroups(value(open), value(kept), groups.groups) : value(open), k),
+        ],
+      },
+      {
+        formula: `${dense} = ${weights} at the chosen experts, else 0`,
+        hooks: [dense, weights, ids],
+        tolerance: 0,
+        sides: (value) => {
+          const shown = value(dense);
+          return [shown, scatterColumns(value(weights), value(ids), shown.shape[1])];
+        },
+      },
     ];
   }
 
@@ -116,10 +149,17 @@ export class Router {
   }
 }
 
+const BIASED_HOOK: HookPoint = {
+  name: 'router.hook_biased_scores',
+  axes: 'p E',
+  meaning: 'scores with the bias for the choice',
+  only: 'mixtures with a bias for the choice',
+};
 const GROUPS_HOOK: HookPoint = {
   name: 'router.hook_group_indices',
   axes: 'p n',
   meaning: 'the groups that can be chosen from, i32; an edit forces them',
+  only: 'mixtures that choose within some groups of experts',
 };
 const MARGIN_HOOK: HookPoint = {
   name: 'router.hook_margin',

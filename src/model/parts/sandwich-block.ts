@@ -1,8 +1,17 @@
 import { type HookPoint, under } from '../../tensor/hook-point.ts';
+import type { Invariant } from '../../tensor/invariant.ts';
 import { tap } from '../../tensor/tap.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { WeightDeclaration } from '../weights/weight-point.ts';
-import { type Attention, type FeedForward, type Layer, RESIDUAL_HOOKS } from './block.ts';
+import {
+  type Attention,
+  type FeedForward,
+  type Layer,
+  postNormHooks,
+  preNormHooks,
+  RESIDUAL_HOOKS,
+  RESIDUAL_INVARIANTS,
+} from './block.ts';
 import type { Norm } from './norm.ts';
 import type { LayerStep } from './step.ts';
 
@@ -25,10 +34,20 @@ export class SandwichBlock implements Layer {
   }
 
   get hooks(): HookPoint[] {
-    const { pre, attnIn, attnOut, mid, mlpIn, mlpOut, post } = RESIDUAL_HOOKS;
-    const [attnPost, mlpPost] = [under('ln1_post', this.attnPostNorm.hooks), under('ln2_post', this.mlpPostNorm.hooks)];
-    const attention = [...under('ln1', this.attnNorm.hooks), attnIn, ...this.attn.hooks, ...attnPost, attnOut];
-    const mlp = [...under('ln2', this.mlpNorm.hooks), mlpIn, ...this.mlp.hooks, ...mlpPost, mlpOut];
+    const { pre, attnIn, attnRead, attnOut, mid, mlpIn, mlpRead, mlpOut, post } = RESIDUAL_HOOKS;
+    const [attnPost, mlpPost] = [
+      postNormHooks('ln1_post', this.attnPostNorm),
+      postNormHooks('ln2_post', this.mlpPostNorm),
+    ];
+    const attention = [
+      attnIn,
+      ...preNormHooks('ln1', this.attnNorm),
+      attnRead,
+      ...this.attn.hooks,
+      ...attnPost,
+      attnOut,
+    ];
+    const mlp = [mlpIn, ...preNormHooks('ln2', this.mlpNorm), mlpRead, ...this.mlp.hooks, ...mlpPost, mlpOut];
     return [pre, ...attention, mid, ...mlp, post];
   }
 
@@ -39,12 +58,16 @@ export class SandwichBlock implements Layer {
     return [...attention, ...mlpNorms[0], ...this.mlp.weightPoints, ...mlpNorms[1]];
   }
 
+  get invariants(): Invariant[] {
+    return [...this.attn.invariants, ...this.mlp.invariants, ...RESIDUAL_INVARIANTS];
+  }
+
   forward(input: Tensor, step: LayerStep): Tensor {
     const x = tap('hook_resid_pre', input); //                                                             [T, D]
-    const attnIn = tap('hook_attn_in', this.attnNorm.forward(x, 'ln1'));
+    const attnIn = tap('attn.hook_in', this.attnNorm.forward(tap('hook_attn_in', x), 'ln1'));
     const attnOut = tap('hook_attn_out', this.attnPostNorm.forward(this.attn.forward(attnIn, step), 'ln1_post'));
     const mid = tap('hook_resid_mid', x.add(attnOut));
-    const mlpIn = tap('hook_mlp_in', this.mlpNorm.forward(mid, 'ln2'));
+    const mlpIn = tap('mlp.hook_in', this.mlpNorm.forward(tap('hook_mlp_in', mid), 'ln2'));
     const mlpOut = tap('hook_mlp_out', this.mlpPostNorm.forward(this.mlp.forward(mlpIn), 'ln2_post'));
     return tap('hook_resid_post', mid.add(mlpOut));
   }

@@ -2,7 +2,7 @@ import type { Backend } from '../../tensor/backend.ts';
 import type { KeyValues } from '../../tensor/ops/attention.ts';
 import type { Rotation } from '../../tensor/ops/rotate.ts';
 import { own, scope } from '../../tensor/scope.ts';
-import { derive, inSequence } from '../../tensor/tap.ts';
+import { derive, inSequence, type RowPositions } from '../../tensor/tap.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import type { KvCache } from '../cache/kv-cache.ts';
 import { writeKeyValues } from '../cache/key-values.ts';
@@ -92,6 +92,17 @@ export class Step {
       chosen === 'last' ? end - 1 : chosen[i].map((row) => begin + row),
     );
     return this.#own(Int32Array.from(rows));
+  }
+
+  /** The absolute positions of each sequence's rows, and of its rows of logits. */
+  rowPositions(chosen: 'last' | 'all' | readonly (readonly number[])[]): RowPositions[] {
+    return this.#rows.map((row, i) => {
+      const positions = rowPositions(row);
+      if (chosen === 'all') return { positions, logitPositions: positions };
+      const logitPositions =
+        chosen === 'last' ? positions.slice(-1) : Int32Array.from(chosen[i], (at) => positions[at]);
+      return { positions, logitPositions };
+    });
   }
 
   /** The absolute position of each row, `[T]` i32. */

@@ -1,6 +1,7 @@
 import { scope } from '../scope.ts';
 import { tap, watched } from '../tap.ts';
 import type { HookPoint } from '../hook-point.ts';
+import type { Invariant } from '../invariant.ts';
 import type { Tensor } from '../tensor.ts';
 import { headResults } from './attention.ts';
 import { linear, type Linear } from './linear.ts';
@@ -15,6 +16,16 @@ export const ATTENTION_OUTPUT_HOOKS: readonly HookPoint[] = [
     derived: true,
   },
   { name: 'attn.hook_out', axes: 'p d', meaning: 'output of W_O' },
+];
+
+/** What holds between the hook points of `attentionOutput`. */
+export const attentionOutputInvariants = (output: Linear): Invariant[] => [
+  {
+    formula: `attn.hook_out = sum of attn.hook_result over heads${output.bias ? ' + b_O' : ''}`,
+    hooks: ['attn.hook_out', 'attn.hook_result'],
+    tolerance: 1e-4,
+    sides: (value) => [value('attn.hook_out'), addUp(value('attn.hook_result'), output)],
+  },
 ];
 
 /**

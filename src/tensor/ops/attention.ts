@@ -1,6 +1,7 @@
 import { scope } from '../scope.ts';
 import { derive, inSequence, tap, watched } from '../tap.ts';
 import type { HookPoint } from '../hook-point.ts';
+import type { Invariant } from '../invariant.ts';
 import { concat, Tensor } from '../tensor.ts';
 import { denseWeight, type Linear } from './linear.ts';
 import { cutBlocks, joinBlocks, type QueryBlock, queryBlocks } from './query-blocks.ts';
@@ -75,16 +76,72 @@ export const attentionHooks = ({ hasSinks }: { readonly hasSinks: boolean }): Ho
   },
 ];
 
+/** What holds between the hook points of `attention`. `window`: keys that a query sees, itself included. */
+export const attentionInvariants = ({
+  hasSinks,
+  window,
+}: {
+  readonly hasSinks: boolean;
+  readonly window: number;
+}): Invariant[] => [
+  {
+    formula: `attn.hook_pattern = 0 at keys after the query${window < Infinity ? ' and before the window' : ''}`,
+    hooks: ['attn.hook_pattern'],
+    tolerance: 0,
+    sides: (value) => {
+      const pattern = value('attn.hook_pattern'); //                               [H, T, positions]
+      return [pattern.mul(hiddenKeys(pattern, window)), pattern.mul(0)];
+    },
+  },
+  {
+    formula: `sum of attn.hook_pattern over keys${hasSinks ? ' + attn.hook_sink_prob' : ''} = 1`,
+    hooks: ['attn.hook_pattern', ...(hasSinks ? ['attn.hook_sink_prob'] : [])],
+    tolerance: 1e-5,
+    sides: (value) => {
+      const pattern = value('attn.hook_pattern');
+      const seen = pattern.sum(); //                                               [H, T, 1]
+      const total = hasSinks ? seen.add(value('attn.hook_sink_prob').reshape(seen.shape)) : seen;
+      return [total, total.mul(0).add(1)];
+    },
+  },
+];
+
+/** The invariant that a pattern mixes what a cache holds, `[positions, K, d]` or `[positions, d]`: `[T, H, d]`. */
+export const mixtureInvariant = (mixed: string, values: string): Invariant => ({
+  formula: `${mixed} = attn.hook_pattern times ${values}`,
+  hooks: [mixed, 'attn.hook_pattern', values],
+  tolerance: 1e-4,
+  sides: (value) => {
+    const [stored, pattern] = [value(values), value('attn.hook_pattern')];
+    const [H, T, S] = pattern.shape;
+    const d = stored.shape.at(-1)!;
+    const byHead = stored.reshape([S, -1, d]).transpose([1, 0, 2]); //             [K, positions, d]
+    const grouped = pattern.reshape([byHead.shape[0], -1, S]).matmul(byHead); //   [K, G T, d]
+    return [value(mixed), grouped.reshape([H, T, d]).transpose([1, 0, 2])];
+  },
+});
+
+/** 1 at keys that a query does not see, else 0: `[T, positions]`. */
+function hiddenKeys({ backend, shape: [, T, S] }: Tensor, window: number): Tensor {
+  const hidden = Float32Array.from({ length: T * S }, (_, i) => {
+    const [query, key] = [S - T + Math.floor(i / S), i % S];
+    return key > query || key <= query - window ? 1 : 0;
+  });
+  return Tensor.from(backend, hidden, [T, S]);
+}
+
 const SINK_LOGIT: HookPoint = {
   name: 'attn.hook_sink_logit',
   axes: 'h',
   meaning: "each head's logit for attending to nothing, -Infinity for none",
+  only: 'layers with attention sinks',
   hidden: -Infinity,
 };
 const SINK_PROBABILITY: HookPoint = {
   name: 'attn.hook_sink_prob',
   axes: 'h p',
   meaning: 'what each row of the pattern lacks to 1',
+  only: 'layers with attention sinks',
   derived: true,
   readOnly: { instead: ['attn.hook_sink_logit', 'attn.hook_pattern'] },
 };

@@ -1,5 +1,6 @@
 import { askedCompute, type Compute } from '../compute.ts';
 import { elements } from '../dtype.ts';
+import type { Invariant } from '../invariant.ts';
 import { PackedParameter } from '../packed-parameter.ts';
 import type { Parameter } from '../parameter.ts';
 import { scope } from '../scope.ts';
@@ -58,6 +59,17 @@ function multiply(x: Tensor, layer: Linear): Tensor {
 const MOST_WIDENED = 2 ** 25;
 
 const multiplyWidened = (x: Tensor, weight: Tensor): Tensor => x.matmul(weight.cast('f32'), { transposeB: true });
+
+/** The invariant that `output` is `input W^T + b`, by one dense product in f32; `weight` is what the formula calls W. */
+export const productInvariant = (output: string, input: string, weight: string, layer: Linear): Invariant => ({
+  formula: `${output} = ${input} ${weight}${layer.bias ? ' + bias' : ''}`,
+  hooks: [output, input],
+  tolerance: 1e-4,
+  sides: (value) => {
+    const product = value(input).matmul(denseWeight(layer), { transposeB: true });
+    return [value(output), layer.bias ? product.add(layer.bias.tensor) : product];
+  },
+});
 
 /** The weight as one dense f32 matrix `[out, in]`; a packed one is decoded. */
 export function denseWeight({ weight }: Pick<Linear, 'weight'>): Tensor {

@@ -74,9 +74,9 @@ describe.each([
       using other = fill();
       using run = model.run(prompt, { cache, capture: model.hooks });
       const lines = model.generate(prompt, { ...OPTIONS, cache: other, maxTokens: 1, capture: model.hooks });
-      for await (const { acts = {} } of lines) {
-        expect(Object.keys(acts)).toEqual(Object.keys(run.acts));
-        for (const [hook, value] of Object.entries(acts)) {
+      for await (const { acts } of lines) {
+        expect(Object.keys(acts!)).toEqual(Object.keys(run.acts));
+        for (const [hook, value] of Object.entries(acts!)) {
           const whole = run.acts[hook];
           // Generation asks for the last row of logits.
           const [T, V] = whole.shape;
