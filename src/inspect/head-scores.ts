@@ -51,9 +51,9 @@ export function headScores(model: Model, prompt: Prompt): HeadScores {
 
 /**
  * Scores on a sequence of `half` different random tokens, twice: heads that find what came after the last occurrence of a
- * token, whatever the tokens mean.
+ * token, whatever the tokens mean. `half` is 24 and the tokens' `seed` 0 by default.
  *
- * @param settings `half`: default 24. `seed` of the tokens: default 0.
+ * @throws {OptionError} for a half that is no whole number from 2 to the size of the vocabulary.
  */
 export function inductionScores(model: Model, { half = 24, seed = 0 } = {}): HeadScores {
   const { vocabSize } = model.config;
