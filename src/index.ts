@@ -92,7 +92,7 @@ export type { DType } from './tensor/dtype.ts';
 export { headScores, inductionScores, type HeadScores } from './inspect/head-scores.ts';
 export {
   logitAttribution,
-  type AttributionOptions,
+  type LogitAttributionOptions,
   type LogitAttribution,
 } from './inspect/logit-attribution.ts';
 export { logitLens, type Lens, type LensOptions, type LensPlace, type LensToken } from './inspect/logit-lens.ts';

@@ -6,7 +6,7 @@ import { Tensor } from '../tensor/tensor.ts';
 import { type OneToken, tokenId } from './metric.ts';
 
 /** What is attributed. */
-export interface AttributionOptions {
+export interface LogitAttributionOptions {
   /** The token whose logit is attributed. */
   readonly answer: OneToken;
   /** The token whose logit is subtracted. Default: none, so that the logit itself is attributed. */
@@ -21,7 +21,7 @@ const TOKEN = {
   words: 'a token id, or a text of one token',
   holds: (value: unknown) => typeof value === 'number' || typeof value === 'string',
 };
-const CHECKS: Checks<AttributionOptions> = {
+const CHECKS: Checks<LogitAttributionOptions> = {
   answer: TOKEN,
   wrong: TOKEN,
   position: whole(-Number.MAX_SAFE_INTEGER),
@@ -53,7 +53,7 @@ export interface LogitAttribution {
  *
  * @throws {OptionError} for a wrong option, and neurons of a mixture.
  */
-export function logitAttribution(model: Model, prompt: Prompt, options: AttributionOptions): LogitAttribution {
+export function logitAttribution(model: Model, prompt: Prompt, options: LogitAttributionOptions): LogitAttribution {
   checkOptions('logitAttribution', options, CHECKS);
   const { answer, wrong, position = -1, neurons = false } = options;
   const ids = model.tokensOf(prompt);
