@@ -16,6 +16,7 @@ export type { Run } from './engine/run/run.ts';
 export type { BatchOptions, BatchSequence, From, PassOptions, RunOptions } from './engine/run/run-options.ts';
 export type { Prompt, TokenIds } from './engine/prompt.ts';
 export { OptionError } from './options.ts';
+export type { SequenceToken } from './engine/generate/sequence.ts';
 export type { GeneratedToken } from './engine/generate/token-loop.ts';
 export type { GenerateOptions } from './engine/generate/generate-options.ts';
 export { KvCache, type LayerLayout } from './model/cache/kv-cache.ts';
@@ -38,7 +39,16 @@ export type { RowPositions } from './tensor/tap.ts';
 export type { HookRegistry } from './hooks/hook-registry.ts';
 export type { Hooks } from './hooks/observers.ts';
 export { Captured, type Activations, type Layers } from './hooks/activations.ts';
-export type { AxesOf, BlockHook, Checked, GlobalHook, HookName, LayerGlob, NoSuchHook } from './hooks/hook-types.ts';
+export type {
+  AxesOf,
+  BlockHook,
+  Checked,
+  GlobalHook,
+  HookName,
+  KeyOf,
+  LayerGlob,
+  NoSuchHook,
+} from './hooks/hook-types.ts';
 export {
   openSafetensors,
   type SafetensorsData,
