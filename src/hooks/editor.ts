@@ -130,7 +130,9 @@ function expectZeros(hook: Hook, before: HostArray, numbers: HostArray): void {
 
 function sameBits(a: HostArray, b: HostArray): boolean {
   if (a.constructor !== b.constructor) return false;
-  const [x, y] = [a, b].map(({ buffer, byteOffset, length }) => new Uint32Array(buffer, byteOffset, length));
+  const [x, y] = [a, b].map(
+    ({ buffer, byteOffset, byteLength }) => new Uint32Array(buffer, byteOffset, byteLength / 4),
+  );
   return x.every((bits, i) => bits === y[i]);
 }
 

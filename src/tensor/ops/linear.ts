@@ -3,6 +3,7 @@ import { elements } from '../dtype.ts';
 import { PackedParameter } from '../packed-parameter.ts';
 import type { Parameter } from '../parameter.ts';
 import { scope } from '../scope.ts';
+import { tapedWhole } from '../tape.ts';
 import { concat, Tensor } from '../tensor.ts';
 
 /** One linear layer, or several with the same input whose weights are joined into one matrix, one below the other. */
@@ -41,6 +42,14 @@ function multiply(x: Tensor, layer: Linear): Tensor {
   const { weight: parameter } = layer;
   if (parameter instanceof PackedParameter) return parameter.multiply(x, compute);
   const weight = parameter.tensor;
+  return tapedWhole(
+    x,
+    () => multiplyDense(x, weight, compute),
+    (gradient) => pullDense(gradient, weight),
+  );
+}
+
+function multiplyDense(x: Tensor, weight: Tensor, compute: Compute): Tensor {
   const fused = x.backend.fused.linear?.(x, weight, compute);
   if (fused !== undefined) return new Tensor(x.backend, fused, [x.shape[0], weight.shape[0]], 'f32');
   if (compute === 'bf16') return x.cast('bf16').matmul(weight.cast('bf16'), { transposeB: true }).cast('f32');
@@ -58,6 +67,24 @@ function multiply(x: Tensor, layer: Linear): Tensor {
 const MOST_WIDENED = 2 ** 25;
 
 const multiplyWidened = (x: Tensor, weight: Tensor): Tensor => x.matmul(weight.cast('f32'), { transposeB: true });
+
+/** The gradient of `x` in `x W^T`: the gradient of the product times W, f32. */
+function pullDense(gradient: Tensor, weight: Tensor): Tensor {
+  if (weight.dtype === 'f32') return gradient.matmul(weight);
+  const [out, columns] = weight.shape;
+  const most = Math.ceil(MOST_WIDENED / columns);
+  let sum: Tensor | undefined;
+  for (let from = 0; from < out; from += most) {
+    const rows = Math.min(most, out - from);
+    const before = sum;
+    sum = scope('', before ? [before] : [], () => {
+      const panel = weight.slice([from, 0], [rows, columns]).cast('f32');
+      const product = gradient.slice([0, from], [-1, rows]).matmul(panel);
+      return before ? before.add(product) : product;
+    });
+  }
+  return sum!;
+}
 
 /** The weight as one dense f32 matrix `[out, in]`; a packed one is decoded. */
 export function denseWeight({ weight }: Linear): Tensor {
