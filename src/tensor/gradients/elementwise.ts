@@ -42,6 +42,9 @@ export const BINARY_RULES: Readonly<Record<BinaryOp, readonly Rule<undefined>[]>
   ),
 };
 
+/** The sum along an axis, which stays with size 1. */
+export const sumAlong = (x: Tensor, axis: number): Tensor => x.sum(axis).reshape(x.shape.with(axis, 1));
+
 /** 1 where a number is above 0, else 0. */
 export const step = (x: Tensor): Tensor =>
   x
@@ -69,7 +72,7 @@ function sumTo(x: Tensor, shape: Shape): Tensor {
   const missing = x.shape.length - shape.length;
   let summed = x;
   x.shape.forEach((size, axis) => {
-    if (axis < missing || (shape[axis - missing] === 1 && size !== 1)) summed = summed.sum(axis);
+    if (axis < missing || (shape[axis - missing] === 1 && size !== 1)) summed = sumAlong(summed, axis);
   });
   return missing === 0 ? summed : summed.reshape(shape);
 }

@@ -2,7 +2,7 @@ import type { ReduceOp } from '../backend.ts';
 import { elements } from '../dtype.ts';
 import type { Shape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
-import { step } from './elementwise.ts';
+import { step, sumAlong } from './elementwise.ts';
 import { rule, type Rule } from './rule.ts';
 
 /** The rules of ops that combine the numbers along an axis. Equal largest numbers share the gradient of `max`. */
@@ -12,13 +12,13 @@ export const REDUCE_RULES: Readonly<Record<ReduceOp, readonly Rule<{ readonly ax
   max: [
     rule(['a', 'y'], (g, { a, y }, { settings: { axis } }) => {
       const isLargest = step(y.sub(a)).mul(-1).add(1);
-      return isLargest.mul(g.div(isLargest.sum(axis)));
+      return isLargest.mul(g.div(sumAlong(isLargest, axis)));
     }),
   ],
 };
 
 /** The rule of softmax over the last axis. */
-export const softmaxRule: Rule<undefined> = rule(['y'], (g, { y }) => g.sub(g.mul(y).sum()).mul(y));
+export const softmaxRule: Rule<undefined> = rule(['y'], (g, { y }) => g.sub(sumAlong(g.mul(y), -1)).mul(y));
 
 /** Repeats `x` along its axes of size 1 to a shape. */
 const repeated = (x: Tensor, shape: Shape): Tensor => zeros(x, shape).add(x);

@@ -143,7 +143,7 @@ const OPS: readonly (readonly [name: string, op: Op, operands: readonly F64[]])[
   ['headLinear transposed', (x) => headLinear(x, layer(x.backend, random([10, 3], 2)), { transposed: true }), [random([4, 2, 3], 1)]], // prettier-ignore
   ['headResults', (x) => headResults(x, layer(x.backend, random([5, 6], 2))), [random([4, 2, 3], 1)]],
   ['experts', mix, [random([4, 6], 1), random([4, 2], 2)]],
-  ['weights of chosen experts by their sum', (x) => { const chosen = takeColumns(x.softmax(), chosenOf(x)); return chosen.div(chosen.sum().add(1e-3)); }, [random([4, 5], 1)]], // prettier-ignore
+  ['weights of chosen experts by their sum', (x) => { const chosen = takeColumns(x.softmax(), chosenOf(x)); return chosen.div(chosen.sum(-1).reshape([4, 1]).add(1e-3)); }, [random([4, 5], 1)]], // prettier-ignore
   ['weights of chosen experts by a softmax', (x) => takeColumns(x, chosenOf(x)).softmax(), [random([4, 5], 1)]],
   ['weights over all experts, edited', (x) => { const ids = chosenOf(x); const dense = scatterColumns(x, ids, 5); return takeScattered(dense.reshape(dense.shape), { weights: x, ids, dense }).square(); }, [random([4, 2], 1)]], // prettier-ignore
 ];
