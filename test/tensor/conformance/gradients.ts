@@ -19,6 +19,7 @@ import { scope } from '../../../src/tensor/scope.ts';
 import { onTape, type TapedOp } from '../../../src/tensor/tape.ts';
 import { observe } from '../../../src/tensor/tap.ts';
 import { concat, Tensor } from '../../../src/tensor/tensor.ts';
+import { Variable } from '../../../src/tensor/variable.ts';
 import { build, type F64, map, once, random, sum } from '../../support/f64-oracle.ts';
 
 /** An op of watched operands, all of one backend. */
@@ -232,6 +233,21 @@ export function gradients(backend: Backend): void {
       expect([...tape.gradient(again).data()]).toEqual([6]);
       expect([...tape.gradient(x).data()]).toEqual([7]);
     });
+  });
+
+  it('what a gradient goes through cannot be written to a store, where it would end', () => {
+    using tape = new GradientTape();
+    const store = new Variable(backend, [2]);
+    scope('', () => {
+      const x = tape.watch(Tensor.from(backend, [1, 2]));
+      tape.run(() => {
+        expect(() => {
+          store.write([0], x.mul(2));
+        }).toThrow('Variable.write: expected a constant: no gradient goes through a store.');
+        store.write([0], Tensor.from(backend, [3, 4]));
+      });
+    });
+    store.dispose();
   });
 
   it('integers cannot be watched', () => {
