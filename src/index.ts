@@ -31,6 +31,19 @@ export type {
   RopeScaling,
   YarnScaling,
 } from './model/config/rope-config.ts';
+export type { GradientOptions } from './engine/gradients/gradient-options.ts';
+export { Gradients } from './engine/gradients/gradients.ts';
+export {
+  attributionPatching,
+  type Attribution,
+  type AttributionGrid,
+  type AttributionOptions,
+} from './inspect/attribution-patching.ts';
+export {
+  integratedGradients,
+  type IntegratedGradients,
+  type IntegratedOptions,
+} from './inspect/integrated-gradients.ts';
 export { probabilities } from './sampling/probabilities.ts';
 export type { SamplingOptions } from './sampling/sampling-options.ts';
 export { HookError } from './hooks/hook-error.ts';
@@ -89,7 +102,16 @@ export {
   type BackendName,
   type BackendStatus,
 } from './tensor/backends.ts';
-export type { Backend, BinaryOp, FusedKernels, HostArray, Operand, ReduceOp, UnaryOp } from './tensor/backend.ts';
+export type {
+  Backend,
+  BinaryOp,
+  Floats,
+  FusedKernels,
+  HostArray,
+  Operand,
+  ReduceOp,
+  UnaryOp,
+} from './tensor/backend.ts';
 export type { Compute } from './tensor/compute.ts';
 export type { Shape } from './tensor/shape.ts';
 export type { Activation } from './tensor/ops/activation.ts';

@@ -90,14 +90,20 @@ function positionsOf({ axes }: Hook, value: Tensor, { positions, logitPositions 
 /** The full name of another hook of the same block. */
 const besides = ({ layer }: Hook, name: string): string => (layer === undefined ? name : `blocks.${layer}.${name}`);
 
-function expectEditable(hook: Hook, asked: string): void {
+/**
+ * Refuses a hook whose edit could change nothing.
+ *
+ * @param what What was asked for there.
+ * @throws {HookError} that names the hooks to ask at instead.
+ */
+export function expectEditable(hook: Hook, asked: string, what: 'edit' | 'gradient' = 'edit'): void {
   const { readOnly } = hook;
   if (readOnly === undefined) return;
   const instead = readOnly.instead.map((name) => besides(hook, name)).join(' or ');
   const glob = asked === hook.name ? '' : `, which "${asked}" takes in`;
   throw new HookError(
-    `edit of ${hook.name}${glob}: it is computed only for those who look, so that an edit would change nothing. ` +
-      `Edit ${instead} instead${readOnly.or ? `, or ${readOnly.or}` : ''}.`,
+    `${what} of ${hook.name}${glob}: it is computed only for those who look, so that an edit would change nothing. ` +
+      `${what === 'edit' ? 'Edit' : 'Take'} ${instead} instead${readOnly.or ? `, or ${readOnly.or}` : ''}.`,
   );
 }
 
@@ -160,7 +166,9 @@ function expectZeros(hook: Hook, before: HostArray, numbers: HostArray): void {
 
 function sameBits(a: HostArray, b: HostArray): boolean {
   if (a.constructor !== b.constructor) return false;
-  const [x, y] = [a, b].map(({ buffer, byteOffset, length }) => new Uint32Array(buffer, byteOffset, length));
+  const [x, y] = [a, b].map(
+    ({ buffer, byteOffset, byteLength }) => new Uint32Array(buffer, byteOffset, byteLength / 4),
+  );
   return x.every((bits, i) => bits === y[i]);
 }
 

@@ -1,24 +1,29 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { dirname, join } from 'node:path';
 
 /** Reads the text of a file of the operating system; gives undefined where it cannot be read. */
-export type ReadSystemFile = (path: string) => Promise<string | undefined>;
+export type ReadSystemFile = (path: string) => string | undefined;
 
-const readSystemFile: ReadSystemFile = (path) => readFile(path, 'utf8').catch(() => undefined);
+const readSystemFile: ReadSystemFile = (path) => {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+};
 
 /**
  * Bytes that this process can still allocate: the least of what the system has without swapping and what the limits of
  * the process's control groups leave. The page cache counts as free, since the system gives it up. Node's
  * `process.availableMemory` counts it as used within a control group, where a model file that was just copied fills the limit.
  */
-export async function availableMemory(read: ReadSystemFile = readSystemFile): Promise<number> {
-  const meminfo = await read('/proc/meminfo');
+export function availableMemory(read: ReadSystemFile = readSystemFile): number {
+  const meminfo = read('/proc/meminfo');
   const kilobytes = /^MemAvailable:\s+(\d+) kB$/m.exec(meminfo ?? '')?.[1];
   const system = kilobytes === undefined ? freemem() : Number(kilobytes) * 1024;
-  const groups = await controlGroups(read);
-  const left = await Promise.all(groups.map((group) => leftIn(group, read)));
-  return Math.max(0, Math.min(system, ...left.flat()));
+  const left = controlGroups(read).flatMap((group) => leftIn(group, read));
+  return Math.max(0, Math.min(system, ...left));
 }
 
 interface ControlGroup {
@@ -36,8 +41,8 @@ const VERSION_1 = {
 const VERSION_2 = { limit: 'memory.max', usage: 'memory.current', reclaimable: 'inactive_file' };
 
 /** The memory control groups of this process: version 1, version 2, or both; see cgroups(7). */
-async function controlGroups(read: ReadSystemFile): Promise<ControlGroup[]> {
-  const lines = (await read('/proc/self/cgroup'))?.split('\n') ?? [];
+function controlGroups(read: ReadSystemFile): ControlGroup[] {
+  const lines = read('/proc/self/cgroup')?.split('\n') ?? [];
   return lines.flatMap((line): ControlGroup[] => {
     const parts = /^\d+:([^:]*):(\/.*)$/.exec(line);
     if (parts === null) return [];
@@ -49,12 +54,12 @@ async function controlGroups(read: ReadSystemFile): Promise<ControlGroup[]> {
 }
 
 /** The bytes that each limit leaves, from the process's group up to the root; a container sees its own group as the root. */
-async function leftIn({ root, path, files }: ControlGroup, read: ReadSystemFile): Promise<number[]> {
+function leftIn({ root, path, files }: ControlGroup, read: ReadSystemFile): number[] {
   const left: number[] = [];
   for (let at = path; ; at = dirname(at)) {
-    const number = async (file: string): Promise<number> => Number((await read(join(root, at, file))) ?? NaN);
-    const [limit, usage] = [await number(files.limit), await number(files.usage)];
-    const stat = (await read(join(root, at, 'memory.stat'))) ?? '';
+    const number = (file: string): number => Number(read(join(root, at, file)) ?? NaN);
+    const [limit, usage] = [number(files.limit), number(files.usage)];
+    const stat = read(join(root, at, 'memory.stat')) ?? '';
     const reclaimable = Number(new RegExp(`^${files.reclaimable} (\\d+)$`, 'm').exec(stat)?.[1] ?? 0);
     // In version 2 no limit is the word `max`.
     if (Number.isFinite(limit) && Number.isFinite(usage)) left.push(limit - usage + reclaimable);

@@ -15,8 +15,10 @@ export type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'maximum' | 'minimum';
 export type UnaryOp = 'square' | 'sqrt' | 'exp' | 'log' | 'sigmoid' | 'tanh' | 'erf';
 /** Ops that combine the numbers along an axis, f32. */
 export type ReduceOp = 'sum' | 'mean' | 'max';
-/** Numbers in the host's memory: f32, i32 or u8. */
-export type HostArray = Float32Array | Int32Array | Uint8Array;
+/** Floats in the host's memory: f64 only of the backend `reference-f64`. */
+export type Floats = Float32Array | Float64Array;
+/** Numbers in the host's memory: floats, i32 or u8. */
+export type HostArray = Floats | Int32Array | Uint8Array;
 
 /**
  * The op contract: every op that a backend must have.
@@ -41,7 +43,9 @@ export interface Backend {
   discard(bytes: Uint8Array): void;
   /** A handle of `bytes` (row-major, little-endian), which it takes over: the caller must not write to them afterwards. */
   upload(bytes: Uint8Array, shape: Shape, dtype: DType): unknown;
-  /** A copy of the numbers: f32 for every float dtype, i32, or u8. */
+  /** Where floats are held in f64: a handle of a copy of `values`, which are f32 to all others. */
+  readonly uploadFloats?: ((values: ArrayLike<number>, shape: Shape) => unknown) | undefined;
+  /** A copy of the numbers: for every float dtype f32 (or f64, where floats are held so), i32, or u8. */
   download(a: Operand): HostArray;
   /** Frees a handle that an op gave. */
   free(handle: unknown): void;
@@ -77,6 +81,8 @@ export interface Backend {
   downloadPacked(packed: unknown): Float32Array;
   /** `[M, N]` f32 from `[M, K]` f32 and a packed `[N, K]`; both operands may be rounded to `compute` first. */
   matmulPacked(a: Operand, packed: unknown, compute: 'f32' | 'bf16'): unknown;
+  /** `[M, K]` f32 from `[M, N]` f32 and a packed `[N, K]`: the gradient of `matmulPacked` in its operand. */
+  pullPacked(gradient: Operand, packed: unknown): unknown;
   /** Frees a handle of `uploadPacked`. */
   freePacked(packed: unknown): void;
 

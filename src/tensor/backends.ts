@@ -17,6 +17,10 @@ interface BackendEntry {
 const BACKENDS = {
   tensorflow: { open: openTensorflow },
   reference: { open: () => shared('reference', () => new ReferenceBackend()), isReference: true },
+  'reference-f64': {
+    open: () => shared('reference-f64', () => new ReferenceBackend(Float64Array)),
+    isReference: true,
+  },
 } satisfies Record<string, BackendEntry>;
 
 /** The name of a backend. */

@@ -3,6 +3,7 @@ import type { Shape } from './shape.ts';
 import { VitrineError } from '../errors.ts';
 import type { PackedLayout, PackedMatrix } from './formats/packed-format.ts';
 import { StandIn } from './stand-in.ts';
+import { tapedWhole } from './tape.ts';
 import { Tensor } from './tensor.ts';
 
 /** A weight matrix `[out, in]` that stays in the blocks of its storage format; the packed counterpart of `Parameter`. */
@@ -37,7 +38,13 @@ export class PackedParameter {
    */
   multiply(x: Tensor, compute: 'f32' | 'bf16'): Tensor {
     const { backend, handle } = this.#weights();
-    return new Tensor(backend, backend.matmulPacked(x, handle, compute), [x.shape[0], this.shape[0]], 'f32');
+    const [out, columns] = this.shape;
+    const [T] = x.shape;
+    return tapedWhole(
+      x,
+      () => new Tensor(backend, backend.matmulPacked(x, handle, compute), [T, out], 'f32'),
+      (g) => new Tensor(backend, backend.pullPacked(g, handle), [T, columns], 'f32'),
+    );
   }
 
   /** The matrix decoded to a new f32 tensor; while the weight is edited, `tensor`. */

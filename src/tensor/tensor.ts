@@ -19,6 +19,7 @@ import {
   transposeShape,
 } from './shape.ts';
 import { summary } from './summary.ts';
+import { taped } from './tape.ts';
 
 export { liveTensors } from './owned-handle.ts';
 
@@ -75,6 +76,8 @@ export class Tensor {
     const dtype = values instanceof Int32Array ? 'i32' : values instanceof Uint8Array ? 'u8' : 'f32';
     if (elements(shape) !== values.length || !shape.every(isSize))
       throw new ShapeError(`Tensor.from: expected ${elements(shape)} values for ${show(shape)}, got ${values.length}.`);
+    if (dtype === 'f32' && backend.uploadFloats)
+      return new Tensor(backend, backend.uploadFloats(values, shape), shape, dtype);
     const bytes = new Uint8Array(values.length * byteSize(dtype));
     hostArray(bytes, dtype).set(values);
     return new Tensor(backend, backend.upload(bytes, shape, dtype), shape, dtype);
@@ -120,14 +123,22 @@ export class Tensor {
     return values instanceof Float32Array ? values : Float32Array.from(values);
   }
 
-  /** A copy of the values, row-major: an Int32Array of i32, a Uint8Array of u8, a Float32Array of the float dtypes. */
+  /** A copy of the values, row-major, in f64: all that the backend `reference-f64` holds. */
+  data64(): Float64Array {
+    return Float64Array.from(this.backend.download(this));
+  }
+
+  /**
+   * A copy of the values, row-major: an Int32Array of i32, a Uint8Array of u8, a Float32Array of the float dtypes (of the
+   * backend `reference-f64`, a Float64Array).
+   */
   integers(): HostArray {
     return this.backend.download(this);
   }
 
   /** A tensor with a copy of the values; f32 for every float dtype. */
   clone(): Tensor {
-    return Tensor.from(this.backend, this.backend.download(this), this.shape);
+    return taped('reshape', [this], Tensor.from(this.backend, this.backend.download(this), this.shape));
   }
 
   /** Elementwise sum, f32, with numpy's broadcasting; so are the five methods below. */
@@ -191,7 +202,7 @@ export class Tensor {
   softmax(): Tensor {
     this.#expectFloat32('softmax', this);
     resolveAxis('softmax', -1, this.shape.length);
-    return this.#result(this.backend.softmax(this), this.shape);
+    return taped('softmax', [this], this.#result(this.backend.softmax(this), this.shape));
   }
 
   /**
@@ -205,14 +216,15 @@ export class Tensor {
       throw new ShapeError(
         `matmul: expected two f32 or two bf16 tensors, got ${this.dtype} x ${other.dtype}. Use cast().`,
       );
-    return this.#result(this.backend.matmul(this, this.#sameBackend('matmul', other), transposeB), shape);
+    const product = this.#result(this.backend.matmul(this, this.#sameBackend('matmul', other), transposeB), shape);
+    return taped('matmul', [this, other], product, { transposeB });
   }
 
   /** The same numbers in another shape, without a copy; one size may be -1, which stands for what is left. */
   reshape(shape: Shape): Tensor {
     checkArgument('reshape', 'the shape', shape, NUMBERS);
     const resolved = reshapeShape(this.shape, shape);
-    return this.#result(this.backend.reshape(this, resolved), resolved);
+    return taped('reshape', [this], this.#result(this.backend.reshape(this, resolved), resolved));
   }
 
   /** Axis i of the result is axis `permutation[i]` of this tensor. */
@@ -223,10 +235,8 @@ export class Tensor {
     // Where only axes of size 1 move, as in every step of one token, the bytes stay in order.
     const moved = permutation.filter((axis) => shape[axis] !== 1);
     const inOrder = moved.every((axis, i) => i === 0 || moved[i - 1] < axis);
-    return this.#result(
-      inOrder ? this.backend.reshape(this, target) : this.backend.transpose(this, permutation),
-      target,
-    );
+    const handle = inOrder ? this.backend.reshape(this, target) : this.backend.transpose(this, permutation);
+    return taped('transpose', [this], this.#result(handle, target), { permutation });
   }
 
   /** A copy of the box that starts at `begin`; a size of -1 goes to the end of its axis. */
@@ -234,7 +244,7 @@ export class Tensor {
     checkArgument('slice', 'begin', begin, NUMBERS);
     checkArgument('slice', 'the size', size, NUMBERS);
     const box = sliceShape(this.shape, begin, size);
-    return this.#result(this.backend.slice(this, begin, box), box);
+    return taped('slice', [this], this.#result(this.backend.slice(this, begin, box), box), { begin });
   }
 
   /** Pieces of the given sizes along `axis`; a single piece is this tensor itself. */
@@ -243,7 +253,8 @@ export class Tensor {
     const at = resolveAxis('split', axis, this.shape.length);
     const shapes = splitShapes(this.shape, sizes, at);
     if (shapes.length === 1) return [this];
-    return this.backend.split(this, sizes, at).map((handle, i) => this.#result(handle, shapes[i]));
+    const pieces = this.backend.split(this, sizes, at).map((handle, i) => this.#result(handle, shapes[i]));
+    return taped('split', [this], pieces, { axis: at });
   }
 
   /**
@@ -255,10 +266,9 @@ export class Tensor {
     const at = resolveAxis('gather', axis, this.shape.length);
     if (indices.dtype !== 'i32' || indices.shape.length !== 1)
       throw new ShapeError(`gather: expected i32 indices with one axis, got ${indices.dtype} ${show(indices.shape)}.`);
-    return this.#result(
-      this.backend.gather(this, this.#sameBackend('gather', indices), at),
-      this.shape.with(at, indices.shape[0]),
-    );
+    const handle = this.backend.gather(this, this.#sameBackend('gather', indices), at);
+    const slices = this.#result(handle, this.shape.with(at, indices.shape[0]));
+    return taped('gather', [this, indices], slices, { axis: at });
   }
 
   /**
@@ -273,7 +283,7 @@ export class Tensor {
       throw new ShapeError(
         `cast: expected ${possible.join(', ')}, got ${dtype} for ${this.dtype} ${show(this.shape)}.`,
       );
-    return this.#result(this.backend.cast(this, dtype), this.shape, dtype);
+    return taped('cast', [this], this.#result(this.backend.cast(this, dtype), this.shape, dtype));
   }
 
   /** One line: dtype, shape, range, mean, NaN count and first values; see `summary`. */
@@ -291,7 +301,7 @@ export class Tensor {
     this.#expectFloat32(op, right);
     const shape = broadcastShapes(op, this.shape, right.shape);
     try {
-      return this.#result(this.backend.binary(op, this, right), shape);
+      return taped(op, [this, right], this.#result(this.backend.binary(op, this, right), shape));
     } finally {
       if (right !== other) right.dispose();
     }
@@ -299,13 +309,13 @@ export class Tensor {
 
   #unary(op: UnaryOp): Tensor {
     this.#expectFloat32(op, this);
-    return this.#result(this.backend.unary(op, this), this.shape);
+    return taped(op, [this], this.#result(this.backend.unary(op, this), this.shape));
   }
 
   #reduce(op: ReduceOp, axis: number): Tensor {
     this.#expectFloat32(op, this);
     const at = resolveAxis(op, axis, this.shape.length);
-    return this.#result(this.backend.reduce(op, this, at), this.shape.with(at, 1));
+    return taped(op, [this], this.#result(this.backend.reduce(op, this, at), this.shape.with(at, 1)), { axis: at });
   }
 
   #result(handle: unknown, shape: Shape, dtype: DType = this.dtype): Tensor {
@@ -335,7 +345,8 @@ export function concat(parts: readonly Tensor[], axis = 0): Tensor {
   const at = resolveAxis('concat', axis, first.shape.length);
   for (const part of parts) expectSameBackend('concat', first, part);
   const shape = concatShape(parts, at);
-  return new Tensor(first.backend, first.backend.concat(parts, at), shape, first.dtype);
+  const joined = new Tensor(first.backend, first.backend.concat(parts, at), shape, first.dtype);
+  return taped('concat', parts, joined, { axis: at });
 }
 
 function expectSameBackend(op: string, a: Tensor, b: Tensor): void {

@@ -1,6 +1,7 @@
 import type { Backend } from './backend.ts';
-import { DisposedError, ShapeError } from '../errors.ts';
+import { DisposedError, ShapeError, VitrineError } from '../errors.ts';
 import { type Shape, isSize, show } from './shape.ts';
+import { tracked } from './tape.ts';
 import { Tensor } from './tensor.ts';
 
 /** An f32 store that is written in place, zero at first; the KV cache keeps its keys and values in it. Its owner disposes of it. */
@@ -21,6 +22,7 @@ export class Variable {
    * Overwrites the box of `value`'s shape that starts at `begin`.
    *
    * @throws {ShapeError} when `value` is not f32, or the box is not within the store.
+   * @throws {VitrineError} when a gradient is to go through `value`: it would end here.
    * @throws {DisposedError} after `dispose`.
    */
   write(begin: Shape, value: Tensor): void {
@@ -31,6 +33,8 @@ export class Variable {
       throw new ShapeError(
         `Variable.write: expected an f32 box in ${show(shape)}, got ${value.dtype} ${show(value.shape)} at ${show(begin)}.`,
       );
+    if (tracked(value))
+      throw new VitrineError('Variable.write: expected a constant: no gradient goes through a store.');
     this.#backend.writeVariable(this.#variable, this.shape, begin, value);
   }
 

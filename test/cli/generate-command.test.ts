@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { load, type GenerateOptions, type GeneratedToken, type Model } from '../../src/index.ts';
-import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
 import { liveTensors } from '../../src/tensor/tensor.ts';
 import { MODEL, runCli, runJson } from './run-cli.ts';
+import { TESTED_BACKENDS } from '../support/tested-backends.ts';
 
 /** Prompts with the tokens and text that transformers generates. */
 const { cases } = JSON.parse(readFileSync('test/fixtures/expected/llama_gqa_tied/e2e.json', 'utf8')) as {
@@ -36,7 +36,7 @@ interface Answer {
   speed: { promptTokens: number; newTokens: number; timeToFirstToken: number; prefill: number; decode: number };
 }
 
-describe.each(BACKEND_NAMES)('vitrine generate on %s', (backend) => {
+describe.each(TESTED_BACKENDS)('vitrine generate on %s', (backend) => {
   const on = ['-m', MODEL, '--backend', backend];
 
   it.each(cases)('answers "$messages.0.content" as transformers does', async ({ messages, ...expected }) => {

@@ -1,14 +1,14 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type GenerateOptions, KvCache, liveTensors, load, type Model } from '../../src/index.ts';
 import { DisposedError } from '../../src/errors.ts';
-import { BACKEND_NAMES, isReference } from '../../src/tensor/backends.ts';
-import { expectNothingLeft } from '../support/tested-backends.ts';
+import { isReference } from '../../src/tensor/backends.ts';
+import { expectNothingLeft, TESTED_BACKENDS } from '../support/tested-backends.ts';
 import { collectGarbage } from '../support/garbage.ts';
 import { modelFolder } from '../support/fixtures.ts';
 
 const GREEDY: GenerateOptions = { temperature: 0, repetitionPenalty: 1, ignoreEos: true, maxTokens: 8 };
 
-describe.each(BACKEND_NAMES)('a cache in use on %s', (backend) => {
+describe.each(TESTED_BACKENDS)('a cache in use on %s', (backend) => {
   /** Several chunks; the reference backend takes seconds for one. */
   const LONG = Array.from({ length: isReference(backend) ? 530 : 1500 }, (_, i) => i % 500);
   const ROUNDS = isReference(backend) ? 3 : 12;

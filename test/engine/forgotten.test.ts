@@ -1,10 +1,11 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { keep, liveTensors, load, scope, Tensor, type Model } from '../../src/index.ts';
-import { BACKEND_NAMES, isReference } from '../../src/tensor/backends.ts';
+import { isReference } from '../../src/tensor/backends.ts';
 import { modelFolder } from '../support/fixtures.ts';
 import { collectGarbage } from '../support/garbage.ts';
+import { TESTED_BACKENDS } from '../support/tested-backends.ts';
 
-describe.each(BACKEND_NAMES)('the garbage collector, on %s,', (backend) => {
+describe.each(TESTED_BACKENDS)('the garbage collector, on %s,', (backend) => {
   let model: Model;
   beforeAll(async () => {
     model = await load(modelFolder('llama_gqa_tied'), { backend });

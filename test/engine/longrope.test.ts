@@ -1,14 +1,13 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type KvCache, load, type Model } from '../../src/index.ts';
-import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
-import { expectNothingLeft } from '../support/tested-backends.ts';
+import { expectNothingLeft, TESTED_BACKENDS } from '../support/tested-backends.ts';
 import { expectNear, modelFolder, randomTokens, readExpected } from '../support/fixtures.ts';
 
 const NEAR = 3e-4;
 /** original_max_position_embeddings of the model: longer texts turn by other angles, at every position. */
 const BORDER = 64;
 
-describe.each(BACKEND_NAMES)('longrope on %s', (backend) => {
+describe.each(TESTED_BACKENDS)('longrope on %s', (backend) => {
   let model: Model;
   let expected: Awaited<ReturnType<typeof readExpected>>;
   beforeAll(async () => {

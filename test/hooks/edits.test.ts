@@ -1,7 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Edit, type Hook, HookError, load, type Model, Tensor } from '../../src/index.ts';
-import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
-import { expectNothingLeft } from '../support/tested-backends.ts';
+import { expectNothingLeft, TESTED_BACKENDS } from '../support/tested-backends.ts';
 import { expectNear, modelFolder } from '../support/fixtures.ts';
 
 const TOKENS = [5, 42, 79];
@@ -171,7 +170,7 @@ describe.each(CASES)('edits of %s, %s', (name, mla) => {
   });
 });
 
-describe.each(BACKEND_NAMES)('edits on %s', (backend) => {
+describe.each(TESTED_BACKENDS)('edits on %s', (backend) => {
   let model: Model;
   beforeAll(async () => {
     model = await load(modelFolder('qwen3_moe'), { backend, weights: 'f32' });

@@ -1,9 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Edit, load, type Model } from '../../src/index.ts';
 import { shapeOf } from '../../src/hooks/axes.ts';
-import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
 import type { Activation } from '../../src/tensor/ops/activation.ts';
-import { expectNothingLeft } from '../support/tested-backends.ts';
+import { expectNothingLeft, TESTED_BACKENDS } from '../support/tested-backends.ts';
 import { expectNear, modelFolder } from '../support/fixtures.ts';
 
 const TOKENS = Array.from({ length: 12 }, (_, i) => (i * 37 + 5) % 500);
@@ -38,7 +37,7 @@ function integral(x: number): number {
   return 0.5 + (x * sum) / n / 3 / Math.sqrt(2 * Math.PI);
 }
 
-describe.each(BACKEND_NAMES)('hooks on %s', (backend) => {
+describe.each(TESTED_BACKENDS)('hooks on %s', (backend) => {
   describe.each(Object.entries(FAMILIES))('%s', (name, { has, lacks }) => {
     let model: Model;
     beforeAll(async () => {

@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { load, type Model } from '../../src/index.ts';
 import { shapeOf } from '../../src/hooks/axes.ts';
-import { BACKEND_NAMES } from '../../src/tensor/backends.ts';
 import { MIXTURES, modelFolder } from '../support/fixtures.ts';
+import { TESTED_BACKENDS } from '../support/tested-backends.ts';
 
 const TOKENS = Array.from({ length: 12 }, (_, i) => (i * 37 + 5) % 500);
 const T = TOKENS.length;
@@ -13,7 +13,7 @@ const expectClose = (actual: Float32Array, wanted: ArrayLike<number>, what: stri
   expect(worst, what).toBeLessThan(2e-5);
 };
 
-describe.each(BACKEND_NAMES)('run on %s', (backend) => {
+describe.each(TESTED_BACKENDS)('run on %s', (backend) => {
   describe.each(
     MIXTURES.flatMap(
       (name) =>

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { Backend, FusedKernels } from '../../src/tensor/backend.ts';
 import { ReferenceBackend } from '../../src/tensor/reference/reference-backend.ts';
+import { createBackend } from '../../src/tensor/backends.ts';
 import { BACKENDS, expectNothingLeft } from '../support/tested-backends.ts';
 import { experts } from './conformance/experts.ts';
+import { gradients } from './conformance/gradients.ts';
 import { ops } from './conformance/ops.ts';
 import { packed } from './conformance/packed.ts';
 import { primitives } from './conformance/primitives.ts';
@@ -50,6 +52,9 @@ describe.each(whole)('%s', (name, create) => {
     describe('ops', () => {
       ops(backend);
     });
+    describe('gradients', () => {
+      gradients(backend);
+    });
   }
 
   it('runs every op of the contract in these tests, and each fused kernel both with a result and without', () => {
@@ -59,6 +64,12 @@ describe.each(whole)('%s', (name, create) => {
     for (const kernel of kernels.filter((name) => name in backend.fused))
       expect(calls.get(`fused.${kernel}`), kernel).toEqual(new Set([true, false]));
   });
+});
+
+describe.runIf(!onlyProducts)('reference-f64, gradients', () => {
+  const backend = createBackend('reference-f64');
+  expectNothingLeft(() => backend);
+  gradients(backend);
 });
 
 /** The backend behind a proxy that notes which methods were called, and whether they gave a result. */

@@ -48,7 +48,7 @@ async function info(source: string | undefined, flags: InfoFlags, signal: AbortS
     source === undefined
       ? undefined
       : await withProgress((onProgress) => modelInfo(source, { ...flags, onProgress, signal }));
-  const machine = await machineInfo(flags.threads);
+  const machine = machineInfo(flags.threads);
   if (flags.json) {
     process.stdout.write(`${JSON.stringify({ model: model ?? null, machine }, null, 2)}\n`);
     return;

@@ -23,7 +23,7 @@ export interface MachineInfo {
 }
 
 /** Describes this machine. @param threads The threads that the user asks for; undefined: all. */
-export async function machineInfo(threads: number | undefined): Promise<MachineInfo> {
+export function machineInfo(threads: number | undefined): MachineInfo {
   const status = backendStatus({ threads });
   const used = status.find(({ backend }) => backend !== undefined);
   return {
@@ -31,7 +31,7 @@ export async function machineInfo(threads: number | undefined): Promise<MachineI
     platform: `${platform()}-${arch()}`,
     cpu: cpus().at(0)?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
-    memory: { total: totalmem(), free: await availableMemory() },
+    memory: { total: totalmem(), free: availableMemory() },
     threads: used?.backend?.threads ?? threads ?? availableParallelism(),
     backends: status.map((entry) => ({
       name: entry.name,

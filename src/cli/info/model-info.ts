@@ -47,7 +47,7 @@ export async function modelInfo(source: string, options: ModelInfoOptions): Prom
   const { revision, allowLinks, verify, onProgress, signal } = options;
   const files = await openModel(source, { revision, allowLinks, verify, onProgress, signal });
   try {
-    return describe(files, options, await availableMemory());
+    return describe(files, options, availableMemory());
   } finally {
     await files.checkpoint.close();
   }

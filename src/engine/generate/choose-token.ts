@@ -82,7 +82,7 @@ function tapRow<A extends Float32Array | Int32Array>(
     const shown = Tensor.from(backend, values, shape);
     const used = tap(name, shown);
     if (used === shown) return values;
-    const edited = used.integers() as A;
+    const edited = (values instanceof Float32Array ? used.data() : used.integers()) as A;
     const fault = describeFault(edited);
     if (fault !== undefined) throw new HookError(`edit of ${name}: no token can be chosen by it: ${fault}.`);
     return edited;

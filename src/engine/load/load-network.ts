@@ -38,7 +38,7 @@ export async function loadNetwork(
   const compute = options.compute ?? (backend.multipliesBf16 ? undefined : 'f32');
   const plan = planNetwork(files, { ...options, compute });
   const { network, requests, weightBytes: total } = plan;
-  const available = backend.usesHostMemory ? await availableMemory() : Infinity;
+  const available = backend.usesHostMemory ? availableMemory() : Infinity;
   const maxLength = admit(
     files.source,
     plan,

@@ -128,8 +128,17 @@ function prepare(sequence: ReadySequence, settings: RunSettings): Prepared {
   };
 }
 
-/** @throws {OptionError} for a row that the pass does not compute. */
-function chosenRows(call: string, { rows = 'all', tokens }: ReadySequence, seen: number): number[] {
+/**
+ * The rows that are asked for, counted from the first that is computed.
+ *
+ * @param seen Tokens of the prompt that are not computed.
+ * @throws {OptionError} for a row that the pass does not compute.
+ */
+export function chosenRows(
+  call: string,
+  { rows = 'all', tokens }: Pick<ReadySequence, 'rows' | 'tokens'>,
+  seen: number,
+): number[] {
   const T = tokens.length;
   if (rows === 'last') return [T - 1 - seen];
   if (rows === 'all') return Array.from({ length: T - seen }, (_, row) => row);

@@ -1,6 +1,7 @@
 import { ShapeError } from '../../errors.ts';
 import { scope } from '../scope.ts';
 import { sameShape, show } from '../shape.ts';
+import { kernelsFor } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 import { tappedNorm } from './norm-taps.ts';
 
@@ -21,7 +22,7 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: numb
   const scale = (from: Tensor): Tensor => from.square().mean().add(epsilon).sqrt();
   const finish = (normalized: Tensor): Tensor => normalized.mul(weight).add(bias);
   const whole = (): Tensor => {
-    const fused = x.backend.fused.layerNorm?.(x, weight, bias, epsilon);
+    const fused = kernelsFor(x.backend, x, weight, bias).layerNorm?.(x, weight, bias, epsilon);
     if (fused !== undefined) return new Tensor(x.backend, fused, x.shape, 'f32');
     const from = centred();
     return finish(from.div(scale(from)));

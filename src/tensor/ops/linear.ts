@@ -4,6 +4,7 @@ import type { Invariant } from '../invariant.ts';
 import { PackedParameter } from '../packed-parameter.ts';
 import type { Parameter } from '../parameter.ts';
 import { scope } from '../scope.ts';
+import { tapedWhole } from '../tape.ts';
 import { concat, Tensor } from '../tensor.ts';
 
 /** One linear layer, or several with the same input whose weights are joined into one matrix, one below the other. */
@@ -42,6 +43,14 @@ function multiply(x: Tensor, layer: Linear): Tensor {
   const { weight: parameter } = layer;
   const weight = parameter instanceof PackedParameter ? (parameter.tensor ?? parameter) : parameter.tensor;
   if (weight instanceof PackedParameter) return weight.multiply(x, compute);
+  return tapedWhole(
+    x,
+    () => multiplyDense(x, weight, compute),
+    (gradient) => pullDense(gradient, weight),
+  );
+}
+
+function multiplyDense(x: Tensor, weight: Tensor, compute: Compute): Tensor {
   const fused = x.backend.fused.linear?.(x, weight, compute);
   if (fused !== undefined) return new Tensor(x.backend, fused, [x.shape[0], weight.shape[0]], 'f32');
   if (compute === 'bf16') return x.cast('bf16').matmul(weight.cast('bf16'), { transposeB: true }).cast('f32');
@@ -70,6 +79,24 @@ export const productInvariant = (output: string, input: string, weight: string, 
     return [value(output), layer.bias ? product.add(layer.bias.tensor) : product];
   },
 });
+
+/** The gradient of `x` in `x W^T`: the gradient of the product times W, f32. */
+function pullDense(gradient: Tensor, weight: Tensor): Tensor {
+  if (weight.dtype === 'f32') return gradient.matmul(weight);
+  const [out, columns] = weight.shape;
+  const most = Math.ceil(MOST_WIDENED / columns);
+  let sum: Tensor | undefined;
+  for (let from = 0; from < out; from += most) {
+    const rows = Math.min(most, out - from);
+    const before = sum;
+    sum = scope('', before ? [before] : [], () => {
+      const panel = weight.slice([from, 0], [rows, columns]).cast('f32');
+      const product = gradient.slice([0, from], [-1, rows]).matmul(panel);
+      return before ? before.add(product) : product;
+    });
+  }
+  return sum!;
+}
 
 /** The weight as one dense f32 matrix `[out, in]`; a packed one is decoded. */
 export function denseWeight({ weight }: Pick<Linear, 'weight'>): Tensor {

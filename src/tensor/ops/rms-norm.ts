@@ -1,6 +1,7 @@
 import { ShapeError } from '../../errors.ts';
 import { scope } from '../scope.ts';
 import { sameShape, show } from '../shape.ts';
+import { kernelsFor } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 import { tappedNorm } from './norm-taps.ts';
 
@@ -17,7 +18,7 @@ export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number, path?: strin
   const scale = (): Tensor => x.square().mean().add(epsilon).sqrt();
   const finish = (normalized: Tensor): Tensor => normalized.mul(weight);
   const whole = (): Tensor => {
-    const fused = x.backend.fused.rmsNorm?.(x, weight, epsilon);
+    const fused = kernelsFor(x.backend, x, weight).rmsNorm?.(x, weight, epsilon);
     return fused === undefined ? finish(x.div(scale())) : new Tensor(x.backend, fused, x.shape, 'f32');
   };
   if (path === undefined) return scope('', whole);

@@ -1,6 +1,7 @@
 import { ShapeError } from '../../errors.ts';
 import { scope } from '../scope.ts';
 import { sameShape, show } from '../shape.ts';
+import { kernelsFor } from '../tape.ts';
 import { concat, Tensor } from '../tensor.ts';
 
 /** Cosines and sines of the angles of rotary embedding (Su et al., 2021), `[T, R/2]` f32 each: one row per token of a pass. */
@@ -27,7 +28,7 @@ export function rotate(x: Tensor, { cos, sin }: Rotation): Tensor {
     throw new ShapeError(
       `rotate: expected angles [T, up to d / 2] for ${show(x.shape)}, got ${show(cos.shape)} and ${show(sin.shape)}.`,
     );
-  const fused = x.backend.fused.rotate?.(x, cos, sin);
+  const fused = kernelsFor(x.backend, x).rotate?.(x, cos, sin);
   if (fused !== undefined) return new Tensor(x.backend, fused, x.shape, 'f32');
   return scope('', () => {
     const [a, b, rest] = x.split([half, half, width - 2 * half]); //     [T, H, R/2] twice, [T, H, d - R]

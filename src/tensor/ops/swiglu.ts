@@ -1,6 +1,7 @@
 import { ShapeError } from '../../errors.ts';
 import { scope } from '../scope.ts';
 import { sameShape, show } from '../shape.ts';
+import { kernelsFor } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
 /**
@@ -11,7 +12,7 @@ import { Tensor } from '../tensor.ts';
 export function swiglu(gate: Tensor, up: Tensor): Tensor {
   if (!sameShape(gate.shape, up.shape))
     throw new ShapeError(`swiglu: expected two tensors of one shape, got ${show(gate.shape)} and ${show(up.shape)}.`);
-  const fused = gate.backend.fused.swiglu?.(gate, up);
+  const fused = kernelsFor(gate.backend, gate, up).swiglu?.(gate, up);
   if (fused !== undefined) return new Tensor(gate.backend, fused, gate.shape, 'f32');
   return scope('', () => gate.mul(gate.sigmoid()).mul(up));
 }

@@ -1,5 +1,7 @@
 import { ShapeError } from '../../errors.ts';
+import { scope } from '../scope.ts';
 import { show } from '../shape.ts';
+import { tracked } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
 
 /**
@@ -27,12 +29,14 @@ export function topK(x: Tensor, k: number): Tensor {
  * @throws {ShapeError} for an id that is no column.
  */
 export function takeColumns(x: Tensor, ids: Tensor): Tensor {
-  const [rows, width] = matrixShape('takeColumns', x);
+  const [, width] = matrixShape('takeColumns', x);
+  return scope('', () => elementsAt(x, ids, width));
+}
+
+function elementsAt(x: Tensor, ids: Tensor, width: number): Tensor {
   const k = ids.shape[1];
-  const columns = expertIds(ids, width);
-  const values = x.data();
-  const taken = Float32Array.from(columns, (column, i) => values[Math.floor(i / k) * width + column]);
-  return Tensor.from(x.backend, taken, [rows, k]);
+  const places = expertIds(ids, width).map((column, i) => Math.floor(i / k) * width + column);
+  return x.reshape([-1]).gather(Tensor.from(x.backend, places)).reshape(ids.shape);
 }
 
 /**
@@ -103,12 +107,14 @@ export function topMargin(x: Tensor, k: number): Tensor {
 /** Rows `[T, width]` of zeros to which `weights` `[T, k]` are added at their columns `ids`. */
 export function scatterColumns(weights: Tensor, ids: Tensor, width: number): Tensor {
   const [rows, k] = matrixShape('scatterColumns', weights);
-  const values = weights.data();
-  const dense = new Float32Array(rows * width);
+  const chosen = new Float32Array(rows * k * width);
   expertIds(ids, width).forEach((column, i) => {
-    dense[Math.floor(i / k) * width + column] += values[i];
+    chosen[i * width + column] = 1;
   });
-  return Tensor.from(weights.backend, dense, [rows, width]);
+  return scope('', () => {
+    const placed = Tensor.from(weights.backend, chosen, [rows, k, width]).mul(weights.reshape([rows, k, 1]));
+    return placed.sum(1).reshape([rows, width]);
+  });
 }
 
 /**
@@ -122,13 +128,22 @@ export function takeScattered(
 ): Tensor {
   const [, width] = matrixShape('takeScattered', changed);
   const [, k] = ids.shape;
-  const [after, before, own] = [changed, dense, weights].map((x) => x.data());
   const columns = expertIds(ids, width);
+  const isFirst = (i: number): boolean => columns.indexOf(columns[i], Math.floor(i / k) * k) === i;
+  if (tracked(changed)) {
+    const first = Tensor.from(
+      weights.backend,
+      Float32Array.from(columns, (_, i) => Number(isFirst(i))),
+      ids.shape,
+    );
+    return elementsAt(changed, ids, width).mul(first);
+  }
+  const [after, before, own] = [changed, dense, weights].map((x) => x.data64());
   const taken = own.map((weight, i) => {
     const row = Math.floor(i / k);
     const at = row * width + columns[i];
     if (Object.is(after[at], before[at])) return weight;
-    return columns.indexOf(columns[i], row * k) === i ? after[at] : 0;
+    return isFirst(i) ? after[at] : 0;
   });
   return Tensor.from(weights.backend, taken, weights.shape);
 }

@@ -1,7 +1,8 @@
-import type { BinaryOp, ReduceOp, UnaryOp } from '../backend.ts';
+import type { BinaryOp, Floats, ReduceOp, UnaryOp } from '../backend.ts';
 import { elements } from '../dtype.ts';
 import { type Shape, stridesOf } from '../shape.ts';
 import { erf } from './erf.ts';
+import { emptyLike } from './movement.ts';
 
 const BINARY: Record<BinaryOp, (x: number, y: number) => number> = {
   add: (x, y) => x + y,
@@ -23,14 +24,14 @@ const UNARY: Record<UnaryOp, (x: number) => number> = {
 };
 
 interface Values {
-  readonly values: Float32Array;
+  readonly values: Floats;
   readonly shape: Shape;
 }
 
 /** Elementwise op of two arrays; `shape` is that of the result, to which both broadcast. */
-export function binary(op: BinaryOp, a: Values, b: Values, shape: Shape): Float32Array {
+export function binary(op: BinaryOp, a: Values, b: Values, shape: Shape): Floats {
   const f = BINARY[op];
-  const out = new Float32Array(elements(shape));
+  const out = emptyLike(a.values, elements(shape));
   const stepsA = broadcastSteps(a.shape, shape);
   const stepsB = broadcastSteps(b.shape, shape);
   const index = new Int32Array(shape.length);
@@ -51,14 +52,14 @@ export function binary(op: BinaryOp, a: Values, b: Values, shape: Shape): Float3
 }
 
 /** Elementwise op of one array. */
-export const unary = (op: UnaryOp, a: Float32Array): Float32Array => a.map(UNARY[op]);
+export const unary = (op: UnaryOp, a: Floats): Floats => a.map(UNARY[op]);
 
 /** Reduces one axis of an array of `shape`; sums are in f64, in the order of the axis. */
-export function reduce(op: ReduceOp, a: Float32Array, shape: Shape, axis: number): Float32Array {
+export function reduce(op: ReduceOp, a: Floats, shape: Shape, axis: number): Floats {
   const size = shape[axis];
   const inner = elements(shape.slice(axis + 1));
   const outer = elements(shape.slice(0, axis));
-  const out = new Float32Array(outer * inner);
+  const out = emptyLike(a, outer * inner);
   for (let o = 0; o < outer; o++) {
     for (let i = 0; i < inner; i++) {
       let result = op === 'max' ? -Infinity : 0;
@@ -73,8 +74,8 @@ export function reduce(op: ReduceOp, a: Float32Array, shape: Shape, axis: number
 }
 
 /** Softmax of each row of `width` numbers: `exp(x - max)` divided by its sum, which is in f64. */
-export function softmax(a: Float32Array, width: number): Float32Array {
-  const out = new Float32Array(a.length);
+export function softmax(a: Floats, width: number): Floats {
+  const out = emptyLike(a, a.length);
   for (let row = 0; row < a.length; row += width) {
     let max = -Infinity;
     for (let i = row; i < row + width; i++) max = Math.max(max, a[i]);

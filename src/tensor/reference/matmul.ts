@@ -1,13 +1,16 @@
+import type { Floats } from '../backend.ts';
+import { emptyLike } from './movement.ts';
+
 /**
  * `out[m, n] = sum over k of a[m, k] * b[k, n]` (or `b[n, k]`), for each of `batch` matrices.
- * The sum is in f64, in the order of k, and is rounded once.
+ * The sum is in f64, in the order of k, and is rounded once, to the floats of `a`.
  */
 export function matmul(
-  a: Float32Array,
-  b: Float32Array,
+  a: Floats,
+  b: Floats,
   { batch, M, N, K, transposeB }: { batch: number; M: number; N: number; K: number; transposeB: boolean },
-): Float32Array {
-  const out = new Float32Array(batch * M * N);
+): Floats {
+  const out = emptyLike(a, batch * M * N);
   const [stepN, stepK] = transposeB ? [K, 1] : [1, N];
   for (let i = 0; i < batch; i++) {
     for (let m = 0; m < M; m++) {

@@ -3,8 +3,8 @@ import { elements } from '../dtype.ts';
 import { type Shape, stridesOf } from '../shape.ts';
 
 /** A new array of `length` zeros, of the same type as `like`. */
-export function emptyLike(like: HostArray, length: number): HostArray {
-  return new (like.constructor as new (length: number) => HostArray)(length);
+export function emptyLike<A extends HostArray>(like: A, length: number): A {
+  return new (like.constructor as new (length: number) => A)(length);
 }
 
 /** Copies a box of `size` from one row-major array to another; `at` is where the box starts in each. */

@@ -1,7 +1,8 @@
-import type { HostArray, Operand } from '../backend.ts';
+import type { Operand } from '../backend.ts';
 import type { Place, SharedMemories } from '../cpu/shared-memory.ts';
 import type { DType } from '../dtype.ts';
 import { VitrineError } from '../../errors.ts';
+import type { NarrowArray } from '../host-array.ts';
 import { type Shape, sameShape } from '../shape.ts';
 import { kernelRuns } from '../trace.ts';
 import { TF, TF_ATTR, type Addon, type OpAttr } from './addon.ts';
@@ -16,14 +17,14 @@ import { TF, TF_ATTR, type Addon, type OpAttr } from './addon.ts';
 export class Handle {
   readonly shape: Shape;
   /** f32 or i32 numbers that JavaScript can read as they are. Nobody writes to them but the owner of a variable. */
-  readonly values: HostArray | undefined;
+  readonly values: NarrowArray | undefined;
   /** Where its numbers lie, if kernels of ours can reach them. */
   readonly place: Place | undefined;
   /** TensorFlow's number for it. */
   id: number | undefined;
   holders = 1;
 
-  constructor(shape: Shape, from: { id?: number; values?: HostArray; place?: Place | undefined }) {
+  constructor(shape: Shape, from: { id?: number; values?: NarrowArray; place?: Place | undefined }) {
     this.shape = shape;
     this.id = from.id;
     this.values = from.values;

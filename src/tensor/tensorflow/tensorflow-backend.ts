@@ -257,6 +257,24 @@ export class TensorflowBackend implements Backend {
     }
   }
 
+  pullPacked(gradient: Value, packed: PackedStore): Handle {
+    const [M] = gradient.shape;
+    const value = (handle: Handle, shape: Shape): Value => ({ handle, shape, dtype: 'f32' });
+    let sum: Value | undefined;
+    let row = 0;
+    packed.decode('f32', (panel) => {
+      const [rows, K] = panel.shape;
+      const columns = value(this.slice(gradient, [0, row], [M, rows]), [M, rows]);
+      const product = value(this.matmul(columns, value(panel, panel.shape), false), [M, K]);
+      this.free(columns.handle);
+      const before = sum;
+      sum = before ? value(this.binary('add', before, product), [M, K]) : product;
+      if (before) for (const { handle } of [before, product]) this.free(handle);
+      row += rows;
+    });
+    return sum!.handle;
+  }
+
   freePacked(packed: PackedStore): void {
     packed.free();
   }

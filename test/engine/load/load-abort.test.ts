@@ -4,9 +4,10 @@ import { loadNetwork } from '../../../src/engine/load/load-network.ts';
 import type { ModelFiles } from '../../../src/loader/model-files.ts';
 import { openFolder } from '../../../src/loader/folder/open-folder.ts';
 import type { Backend } from '../../../src/tensor/backend.ts';
-import { BACKEND_NAMES, createBackend } from '../../../src/tensor/backends.ts';
+import { createBackend } from '../../../src/tensor/backends.ts';
 import { liveTensors } from '../../../src/tensor/tensor.ts';
 import { modelFolder } from '../../support/fixtures.ts';
+import { TESTED_BACKENDS } from '../../support/tested-backends.ts';
 
 /** The backend, and how many bytes `allocate` gave that neither `upload` took nor `discard` gave back. */
 function counting(backend: Backend): { backend: Backend; open: () => number } {
@@ -58,7 +59,7 @@ const failingAt = (files: ModelFiles, n: number, ending: () => void): { files: M
 // Plain and joined matrices; MXFP4 and FP8, whose codes and scales are read apart; arranged on the way.
 const MODELS = ['llama_gqa_tied', 'gpt2', 'gpt_oss_mxfp4', 'deepseek_v3_fp8'];
 
-describe.each(BACKEND_NAMES)('a load that ends in the middle, on %s', (name) => {
+describe.each(TESTED_BACKENDS)('a load that ends in the middle, on %s', (name) => {
   it.each(MODELS)('gives all memory back, at whatever read of %s', async (model) => {
     const { backend, open } = counting(createBackend(name));
     const whole = await openFolder(modelFolder(model));
@@ -88,7 +89,7 @@ describe.each(BACKEND_NAMES)('a load that ends in the middle, on %s', (name) => 
 });
 
 describe('models of one process', () => {
-  it.each(BACKEND_NAMES)('share a backend, so that activations go from one to another, on %s', async (backend) => {
+  it.each(TESTED_BACKENDS)('share a backend, so that activations go from one to another, on %s', async (backend) => {
     using a = await load(modelFolder('llama_gqa_tied'), { backend });
     using b = await load(modelFolder('llama_gqa_tied'), { backend });
     expect(a.backend).toBe(b.backend);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Backend } from '../../../src/tensor/backend.ts';
+import { GradientTape } from '../../../src/tensor/gradients/gradient-tape.ts';
 import { fp8Blocks } from '../../../src/tensor/formats/fp8-blocks.ts';
 import { mxfp4 } from '../../../src/tensor/formats/mxfp4.ts';
 import type { PackedMatrix } from '../../../src/tensor/formats/packed-format.ts';
@@ -152,6 +153,26 @@ export function packed(backend: Backend, { isOracle = false }: { isOracle?: bool
         expectClose(linear(tensor(backend, x, made), layer), product, tolerance, scale);
         const parts = linears(tensor(backend, x, made), layer);
         expect(parts.map(({ shape }) => shape[1])).toEqual(sizes);
+      });
+    });
+
+    it.each([1, 3])('the gradient of %i rows is that of the product times the numbers', (M) => {
+      const g = random([M, N], 2);
+      const terms = (size: (x: number) => number): F64 =>
+        build([M, K], ([m, k]) => sum(N, (n) => size(g.values[m * N + n] * numbers.values[n * K + k])));
+      const expected = once(`${name}: gradient of ${M}`, () => terms((term) => term));
+      const scale = once(`${name}: scale of the gradient of ${M}`, () => terms(Math.abs));
+      using weight = new PackedParameter('weight', matrix);
+      fill(weight, matrix);
+      bothWays((made) => {
+        using tape = new GradientTape();
+        const x = tape.watch(tensor(backend, firstRows(input, M), made));
+        const weights = tensor(backend, g, made);
+        const value = tape.run(() =>
+          linear(x, { weight, bias: undefined, sizes, compute: 'f32' }).mul(weights).reshape([-1]).sum(),
+        );
+        tape.takeBack(value);
+        expectClose(tape.gradient(x), expected, 3 * TOLERANCE.sum, scale);
       });
     });
   });
