@@ -26,7 +26,7 @@ const QUICK = [
 const BOTH_PATHS = [
   'test/bench/experts.test.ts',
   'test/bench/suites.test.ts',
-  'test/engine/{compute,generate/generate,model}.test.ts',
+  'test/engine/{compute,generate/{capture,generate},model}.test.ts',
   'test/tensor/conformance.test.ts',
 ];
 

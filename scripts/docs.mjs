@@ -11,7 +11,22 @@ const at = (path) => relative(root, path);
 const isFile = (path) => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 
 /** Named in signatures of the public surface, but made or read by the engine only. */
-const INTERNAL_TYPES = ['BACKENDS', 'SlotPlan', 'LayerStore', 'CacheUse', 'LoadedNetwork', 'ChatTurns', 'InputFile'];
+const INTERNAL_TYPES = [
+  ...['BACKENDS', 'SlotPlan', 'LayerStore', 'CacheUse', 'LoadedNetwork', 'ChatTurns', 'InputFile'],
+  // Steps of the types by which the compiler checks the names of hooks.
+  ...[
+    'GlobalTable',
+    'BlockTable',
+    'BlockAxes',
+    'Numbered',
+    'IsText',
+    'CheckedPattern',
+    'Pattern',
+    'WithStar',
+    'CheckedEdit',
+    'TokenCaptures',
+  ],
+];
 
 /** The pages by the path of the file that each shows: title, group in the site, and Markdown. */
 const pages = new Map();

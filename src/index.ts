@@ -19,6 +19,7 @@ export type { WeightEdit, WeightEdits, WeightValue } from './engine/weight-scope
 export { WeightError } from './model/weights/weight-error.ts';
 export type { Prompt, TokenIds } from './engine/prompt.ts';
 export { OptionError } from './options.ts';
+export type { SequenceToken } from './engine/generate/sequence.ts';
 export type { GeneratedToken } from './engine/generate/token-loop.ts';
 export type { GenerateOptions } from './engine/generate/generate-options.ts';
 export { KvCache, type LayerLayout } from './model/cache/kv-cache.ts';
@@ -41,7 +42,16 @@ export type { RowPositions } from './tensor/tap.ts';
 export type { HookRegistry } from './hooks/hook-registry.ts';
 export type { Hooks } from './hooks/observers.ts';
 export { Captured, type Activations, type Layers } from './hooks/activations.ts';
-export type { AxesOf, BlockHook, Checked, GlobalHook, HookName, LayerGlob, NoSuchHook } from './hooks/hook-types.ts';
+export type {
+  AxesOf,
+  BlockHook,
+  Checked,
+  GlobalHook,
+  HookName,
+  KeyOf,
+  LayerGlob,
+  NoSuchHook,
+} from './hooks/hook-types.ts';
 export {
   openSafetensors,
   type SafetensorsData,

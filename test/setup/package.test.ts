@@ -51,6 +51,13 @@ test('the import has full types', () => {
        const next: [number, string] = [token, text];
        console.log(next);
      }
+     const { acts } = model.run('Hello', { capture: ['blocks.*.hook_resid_post'] });
+     const axes: 'layer p d' = acts['blocks.*.hook_resid_post'].axes;
+     console.log(axes, acts.layers('blocks.*.hook_resid_post'));
+     // @ts-expect-error: there is no such hook
+     model.run('Hello', { capture: ['blocks.0.attn.hook_patern'] });
+     // @ts-expect-error: there is no such hook
+     model.run('Hello', { edit: { 'blocks.0.attn.hook_zz': (z) => z.mul(0) } });
      // @ts-expect-error: there is no such backend
      await load('folder', { backend: 'abacus' });
      // @ts-expect-error: a name is no token

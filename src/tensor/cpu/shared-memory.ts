@@ -98,11 +98,11 @@ export class SharedMemory {
     this.#free = joined;
   }
 
-  view({ address, bytes }: Place): Uint8Array<SharedArrayBuffer> {
+  view({ address, bytes }: Place): Uint8Array {
     return new Uint8Array(this.memory.buffer, address, bytes);
   }
 
-  floats(address: number, length: number): Float32Array<SharedArrayBuffer> {
+  floats(address: number, length: number): Float32Array {
     return new Float32Array(this.memory.buffer, address, length);
   }
 

@@ -41,7 +41,7 @@ export const blocksAcross = ({ blockColumns }: PackedFormat, columns: number): n
   Math.ceil(columns / blockColumns);
 
 /** The row of blocks of each row of a matrix. */
-export const blockRows = ({ blockRows: height }: PackedFormat, rows: number): Int32Array<ArrayBuffer> =>
+export const blockRows = ({ blockRows: height }: PackedFormat, rows: number): Int32Array =>
   Int32Array.from({ length: rows }, (_, row) => Math.floor(row / height));
 
 /** All numbers, `[rows, columns]`: the definition of the packed formats. */
