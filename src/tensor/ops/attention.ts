@@ -234,14 +234,12 @@ function probabilities(scores: Tensor, sinks: Tensor | undefined): { numbers: Te
 
 /** `-sum(p ln p)` over the keys: `[H, rows]`, in nats. */
 function entropy(pattern: Tensor): Tensor {
-  const [H, n] = pattern.shape;
   // p ln p is 0 at p = 0, where ln gives -Infinity: adding the smallest normal f32 avoids that
   // (TensorFlow flushes smaller numbers to 0).
   return pattern
     .mul(pattern.add(2 ** -126).log())
-    .sum()
-    .mul(-1)
-    .reshape([H, n]);
+    .sum(-1)
+    .neg();
 }
 
 interface Piece {
