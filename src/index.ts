@@ -77,6 +77,7 @@ export {
   type VarianceOptions,
 } from './tensor/array/array-methods.ts';
 export type { ArrayPrimitives, Axes, KeepDim } from './tensor/array/array-primitives.ts';
+export { traceTensors, tracedTensors, type TracedTensor } from './tensor/traced-tensors.ts';
 export { einsum } from './tensor/array/einsum.ts';
 export type { Index, Slice } from './tensor/array/indexing.ts';
 export type { NestedArray, NestedNumbers } from './tensor/array/nested-numbers.ts';

@@ -43,6 +43,8 @@ export interface Backend {
   upload(bytes: Uint8Array, shape: Shape, dtype: DType): unknown;
   /** A copy of the numbers: f32 for every float dtype, i32, or u8. */
   download(a: Operand): HostArray;
+  /** The numbers themselves, where JavaScript reads them without an op; not to be written to. For debuggers: see `summary`. */
+  peek(handle: unknown): HostArray | undefined;
   /** Frees a handle that an op gave. */
   free(handle: unknown): void;
 

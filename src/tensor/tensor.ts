@@ -15,6 +15,7 @@ import { resolvePlaces } from './array/indexing.ts';
 import { flatten, type NestedNumbers } from './array/nested-numbers.ts';
 import { reduceAxes } from './array/reductions.ts';
 import type { Backend, BinaryOp, HostArray, ReduceOp, UnaryOp } from './backend.ts';
+import { addDevtoolsFormatter } from './devtools-formatter.ts';
 import { byteSize, elements, isFloat, type DType } from './dtype.ts';
 import { DisposedError, ShapeError } from '../errors.ts';
 import { hostArray } from './host-array.ts';
@@ -35,6 +36,7 @@ import {
   transposeShape,
 } from './shape.ts';
 import { summary } from './summary.ts';
+import { noteMade } from './traced-tensors.ts';
 
 export { liveTensors } from './owned-handle.ts';
 
@@ -65,6 +67,9 @@ export interface MatmulOptions {
   readonly transposeB?: boolean | undefined;
 }
 
+// In a debugger nothing may have side effects, and V8 takes reading an imported name to have one.
+const summarise = summary;
+
 const MATMUL: Checks<MatmulOptions> = { transposeB: FLAG };
 
 /**
@@ -93,6 +98,7 @@ export class Tensor extends ArrayMethods<Tensor> {
     this.#owned = new OwnedHandle(backend, handle);
     this.shape = shape;
     this.dtype = dtype;
+    noteMade(this.#owned, this);
     adopt(this);
   }
 
@@ -338,12 +344,21 @@ export class Tensor extends ArrayMethods<Tensor> {
     return this.#result(this.backend.cast(this, dtype), this.shape, dtype);
   }
 
-  /** One line: dtype, shape, range, mean, NaN count and first values; see `summary`. */
+  /** One line: dtype, shape, range, mean, counts of NaN and infinities, and first values; see `summary`. */
   override toString(): string {
-    return summary(this);
+    const { dtype, shape } = this;
+    return this.disposed ? `Tensor ${dtype} ${show(shape)} freed` : summary(dtype, shape, this.backend.download(this));
   }
   [Symbol.for('nodejs.util.inspect.custom')](): string {
-    return summary(this);
+    return this.toString();
+  }
+  /** The same for the variables of VS Code, which allows no side effects: of numbers in TensorFlow's memory it says only where they are. */
+  [Symbol.for('debug.description')](): string {
+    const { freedBy, handle } = this.#owned;
+    if (freedBy !== undefined) return `Tensor ${this.dtype} [${this.shape.join(', ')}] freed ${freedBy}`;
+    const values = this.backend.peek(handle);
+    if (values !== undefined) return summarise(this.dtype, this.shape, values);
+    return `Tensor ${this.dtype} [${this.shape.join(', ')}] in the memory of ${this.backend.name}: toString() reads it`;
   }
 
   #binary(op: BinaryOp, other: TensorLike): Tensor {
@@ -430,3 +445,5 @@ function expectSameBackend(op: string, a: Tensor, b: Tensor): void {
 
 const endOf = (scopePath: string): string =>
   `at the end of ${scopePath ? `scope "${scopePath}"` : 'an unnamed scope'}: return it from the scope, or keep() it`;
+
+addDevtoolsFormatter((value) => (value instanceof Tensor ? value.toString() : undefined));

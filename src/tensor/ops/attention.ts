@@ -99,8 +99,8 @@ export const attentionInvariants = ({
     tolerance: 1e-5,
     sides: (value) => {
       const pattern = value('attn.hook_pattern');
-      const seen = pattern.sum(); //                                               [H, T, 1]
-      const total = hasSinks ? seen.add(value('attn.hook_sink_prob').reshape(seen.shape)) : seen;
+      const seen = pattern.sum(-1); //                                             [H, T]
+      const total = hasSinks ? seen.add(value('attn.hook_sink_prob')) : seen;
       return [total, total.mul(0).add(1)];
     },
   },
