@@ -43,7 +43,7 @@ const ISOLATED = [
   'test/loader/{hub,hub-faults,safetensors}.test.ts',
   'test/platform/*.test.ts',
   'test/setup/{native,package}.test.ts',
-  'test/tensor/scope.test.ts',
+  'test/tensor/{scope,traced-tensors}.test.ts',
   'test/tokenizer/{chat-template-limits,hostile-tokenizers}.test.ts',
 ];
 

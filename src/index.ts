@@ -92,7 +92,21 @@ export type { EncodeOptions } from './tokenizer/encoder.ts';
 export type { TokenStream } from './tokenizer/token-stream.ts';
 export type { TokenizerFiles } from './tokenizer/tokenizer-files.ts';
 export { renderTemplate, type ChatMessage, type TemplateVariables } from './tokenizer/chat-template.ts';
-export { Tensor, concat, liveTensors } from './tensor/tensor.ts';
+export { Tensor, concat, liveTensors, type MatmulOptions, type TensorLike } from './tensor/tensor.ts';
+export {
+  type ArrayMethods,
+  type NormOptions,
+  type SortOptions,
+  type VarianceOptions,
+} from './tensor/array/array-methods.ts';
+export type { ArrayPrimitives, Axes, KeepDim } from './tensor/array/array-primitives.ts';
+export { traceTensors, tracedTensors, type TracedTensor } from './tensor/traced-tensors.ts';
+export { einsum } from './tensor/array/einsum.ts';
+export type { Index, Slice } from './tensor/array/indexing.ts';
+export type { NestedArray, NestedNumbers } from './tensor/array/nested-numbers.ts';
+export type { TopK } from './tensor/array/order.ts';
+export { stack } from './tensor/array/stack.ts';
+export { where } from './tensor/array/where.ts';
 export { keep, scope, type ScopedTensor } from './tensor/scope.ts';
 export { tap } from './tensor/tap.ts';
 export {

@@ -140,6 +140,37 @@ describe('public calls', () => {
     });
   };
 
+  const tensorCalls: readonly [string, (x: vitrine.Tensor, value: never) => unknown][] = [
+    ['at', (x, value) => x.at(value)],
+    ['pow', (x, value) => x.pow(value)],
+    ['var', (x, value) => x.var(value)],
+    ['var options', (x, value) => x.var(0, value)],
+    ['norm options', (x, value) => x.norm(0, value)],
+    ['sum options', (x, value) => x.sum(0, value)],
+    ['matmul options', (x, value) => x.matmul(x, value)],
+    ['greater', (x, value) => x.greater(value)],
+    ['topk', (x, value) => x.topk(value)],
+    ['topk axis', (x, value) => x.topk(1, value)],
+    ['argmax', (x, value) => x.argmax(value)],
+    ['argmax options', (x, value) => x.argmax(0, value)],
+    ['sort options', (x, value) => x.sort(0, value)],
+    ['gather indices', (x, value) => x.gather(value)],
+    ['takeAlong', (x, value) => x.takeAlong(value, 0)],
+    ['squeeze', (x, value) => x.squeeze(value)],
+    ['unsqueeze', (x, value) => x.unsqueeze(value)],
+    ['broadcastTo', (x, value) => x.broadcastTo(value)],
+    ['softmax', (x, value) => x.softmax(value)],
+    ['logSoftmax', (x, value) => x.logSoftmax(value)],
+    ['cumsum', (x, value) => x.cumsum(value)],
+    ['stack', (_, value) => vitrine.stack(value)],
+    ['stack axis', (x, value) => vitrine.stack([x, x], value)],
+    ['where', (_, value) => vitrine.where(value, 1, 2)],
+    ['where choice', (x, value) => vitrine.where(x, value, 2)],
+    ['einsum', (x, value) => vitrine.einsum(value, x)],
+    ['einsum operand', (_, value) => vitrine.einsum('ij', value)],
+    ['newTensor', (x, value) => x.newTensor(value)],
+  ];
+
   const calls: [string, (value: never) => unknown][] = [
     // A string or an existing path is for the loader to judge.
     ['load', (value) => (typeof value === 'string' ? undefined : vitrine.load(value))],
@@ -256,6 +287,12 @@ describe('public calls', () => {
         tensor((x) => x.slice([0, 0], value));
       },
     ],
+    ...tensorCalls.map(([name, use]): [string, (value: never) => unknown] => [
+      name,
+      (value) => {
+        tensor((x) => use(x, value));
+      },
+    ]),
     [
       'split',
       (value) => {

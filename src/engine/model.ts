@@ -3,6 +3,8 @@ import { observersFor } from '../hooks/observers.ts';
 import { type HookRegistry, registryOf } from '../hooks/hook-registry.ts';
 import { KvCache } from '../model/cache/kv-cache.ts';
 import type { DecoderConfig } from '../model/config/decoder-config.ts';
+import { describeConfig } from '../model/config/describe-config.ts';
+import { formatBytes } from '../format-bytes.ts';
 import { describeBroken, logprobOf } from '../sampling/logits.ts';
 import { type NewTokens, Step } from '../model/parts/step.ts';
 import { WeightTable } from '../model/weights/weight-table.ts';
@@ -428,6 +430,15 @@ export class Model {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  [Symbol.for('debug.description')](): string {
+    return `Model ${this.files.source}`;
+  }
+  /** What it is, in a few lines. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    const memory = this.#disposed ? 'freed' : `${formatBytes(this.weightBytes)} of weights on ${this.backend.name}`;
+    return `Model ${this.files.source}\n  ${memory}, texts of up to ${this.maxLength} tokens\n  ${describeConfig(this.config).replaceAll('\n', '\n  ')}`;
   }
 
   #network(): LoadedNetwork['network'] {

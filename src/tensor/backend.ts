@@ -47,6 +47,8 @@ export interface Backend {
   readonly uploadFloats?: ((values: ArrayLike<number>, shape: Shape) => unknown) | undefined;
   /** A copy of the numbers: for every float dtype f32 (or f64, where floats are held so), i32, or u8. */
   download(a: Operand): HostArray;
+  /** The numbers themselves, where JavaScript reads them without an op; not to be written to. For debuggers: see `summary`. */
+  peek(handle: unknown): HostArray | undefined;
   /** Frees a handle that an op gave. */
   free(handle: unknown): void;
 

@@ -1,4 +1,5 @@
 import type { Backend } from './backend.ts';
+import { noteFreed } from './traced-tensors.ts';
 
 let live = 0;
 
@@ -35,6 +36,7 @@ export class OwnedHandle {
     this.#freedBy = freedBy;
     if (this.#isRegistered) unreachable.unregister(this);
     this.backend.free(this.handle);
+    noteFreed(this);
     live--;
   }
 

@@ -36,22 +36,18 @@ export function broadcastShapes(op: string, a: Shape, b: Shape): Shape {
 
 /**
  * The shape of a matrix product: `[..., M, N]` from `[..., M, K]` and `[..., K, N]`, or `[..., N, K]` with `transposeB`.
+ * Leading axes are alike.
  *
- * @throws {ShapeError} when leading axes or inner sizes differ.
+ * @throws {ShapeError} when inner sizes differ.
  */
 export function matmulShape(a: Shape, b: Shape, transposeB: boolean): Shape {
   const [m, k] = a.slice(-2);
   const [n, inner] = transposeB ? b.slice(-2) : b.slice(-2).reverse();
-  const batch = a.slice(0, -2);
-  if (a.length < 2 || b.length < 2 || !sameShape(batch, b.slice(0, -2)))
-    throw new ShapeError(
-      `matmul: expected [..., M, K] and [..., K, N] with equal leading axes, got ${show(a)} x ${show(b)}.`,
-    );
   if (k !== inner)
     throw new ShapeError(
       `matmul: expected equal inner sizes, got ${show(a)} x ${show(b)}${transposeB ? ' transposed' : ''}.`,
     );
-  return [...batch, m, n];
+  return [...a.slice(0, -2), m, n];
 }
 
 /**
@@ -152,4 +148,11 @@ export function coordinates(index: number, shape: readonly number[]): number[] {
       return at;
     })
     .toReversed();
+}
+
+/** For each axis of a broadcast result, the stride in the operand: 0 where the operand is repeated. */
+export function broadcastSteps(shape: Shape, result: Shape): number[] {
+  const strides = stridesOf(shape);
+  const missing = result.length - shape.length;
+  return result.map((_, axis) => (axis < missing || shape[axis - missing] === 1 ? 0 : strides[axis - missing]));
 }

@@ -1,10 +1,26 @@
-import { type Check, checkArgument, isNumericArray, listOf, TEXT } from '../options.ts';
+import {
+  type Check,
+  checkArgument,
+  checkOptions,
+  type Checks,
+  FLAG,
+  isNumericArray,
+  listOf,
+  TEXT,
+} from '../options.ts';
+import { ArrayMethods } from './array/array-methods.ts';
+import { type Axes, type KeepDim, NUMBERS } from './array/array-primitives.ts';
+import { broadcastProduct, cumsum } from './array/axes.ts';
+import { resolvePlaces } from './array/indexing.ts';
+import { flatten, type NestedNumbers } from './array/nested-numbers.ts';
+import { reduceAxes } from './array/reductions.ts';
 import type { Backend, BinaryOp, HostArray, ReduceOp, UnaryOp } from './backend.ts';
+import { addDevtoolsFormatter } from './devtools-formatter.ts';
 import { byteSize, elements, isFloat, type DType } from './dtype.ts';
 import { DisposedError, ShapeError } from '../errors.ts';
 import { hostArray } from './host-array.ts';
 import { OwnedHandle } from './owned-handle.ts';
-import { adopt } from './scope.ts';
+import { adopt, scope } from './scope.ts';
 import {
   type Shape,
   broadcastShapes,
@@ -13,6 +29,7 @@ import {
   matmulShape,
   reshapeShape,
   resolveAxis,
+  sameShape,
   show,
   sliceShape,
   splitShapes,
@@ -20,6 +37,7 @@ import {
 } from './shape.ts';
 import { summary } from './summary.ts';
 import { taped } from './tape.ts';
+import { noteMade } from './traced-tensors.ts';
 
 export { liveTensors } from './owned-handle.ts';
 
@@ -27,25 +45,46 @@ const BACKEND: Check = {
   words: 'a backend, of createBackend() or of a model',
   holds: (value) => typeof value === 'object' && value !== null && 'upload' in value,
 };
-const NUMBERS = listOf('numbers', (value) => typeof value === 'number');
-const VALUES: Check = {
-  words: 'a list of numbers, or a typed array of them',
-  holds: (value) => isNumericArray(value) || NUMBERS.holds(value), // A typed array can have millions.
+const PLACES: Check = {
+  words: 'an i32 tensor or a list of numbers',
+  holds: (value) => TENSOR.holds(value) || NUMBERS.holds(value),
 };
-const TENSORS = listOf('tensors', (value) => value instanceof Tensor);
-const TENSOR: Check = { words: 'a tensor', holds: (value) => value instanceof Tensor };
+/** What an operand can be. */
+export const OPERAND: Check = {
+  words: 'a tensor, a number, or numbers in arrays',
+  holds: (value) => typeof value === 'number' || TENSOR.holds(value) || Array.isArray(value) || isNumericArray(value),
+};
+/** A list of tensors. */
+export const TENSORS = listOf('tensors', (value) => value instanceof Tensor);
+/** A tensor. */
+export const TENSOR: Check = { words: 'a tensor', holds: (value) => value instanceof Tensor };
+
+/** An operand: a tensor, a number, or numbers in nested or typed arrays. */
+export type TensorLike = Tensor | number | NestedNumbers;
+
+/** How `matmul` reads its operands. */
+export interface MatmulOptions {
+  /** Whether the right operand is `[..., N, K]`. Default false. */
+  readonly transposeB?: boolean | undefined;
+}
+
+// In a debugger nothing may have side effects, and V8 takes reading an imported name to have one.
+const summarise = summary;
+
+const MATMUL: Checks<MatmulOptions> = { transposeB: FLAG };
 
 /**
  * An immutable array of numbers in a backend's memory: one handle, a shape, a dtype.
  *
  * A tensor that is made inside a `scope` is freed at its end. Outside of scopes the caller disposes of it; one that the
  * caller only drops is freed some time after the garbage collector has found it. Ops are synchronous, and arithmetic is
- * f32. The methods are those of numpy's arrays; the ops that papers name (`linear`, `rmsNorm`, `attention`) are in `ops/`.
+ * f32. The methods here are those that backends have an op for; numpy's others are composed of them in `array/`, and the ops that papers
+ * name (`linear`, `rmsNorm`, `attention`) are in `ops/`.
  *
  * Every method throws a DisposedError once the tensor is freed, a ShapeError for shapes or dtypes that it does not take,
  * and an OptionError for arguments of another type.
  */
-export class Tensor {
+export class Tensor extends ArrayMethods<Tensor> {
   readonly backend: Backend;
   readonly shape: Shape;
   readonly dtype: DType;
@@ -55,23 +94,25 @@ export class Tensor {
 
   /** Takes over a handle of `backend`, whose memory holds `shape` numbers of `dtype`. */
   constructor(backend: Backend, handle: unknown, shape: Shape, dtype: DType) {
+    super();
     this.backend = backend;
     this.#owned = new OwnedHandle(backend, handle);
     this.shape = shape;
     this.dtype = dtype;
+    noteMade(this.#owned, this);
     adopt(this);
   }
 
   /**
-   * A tensor with a copy of `values`, row-major: i32 from an Int32Array, u8 from a Uint8Array, else f32.
+   * A tensor with a copy of the numbers, row-major: i32 from an Int32Array, u8 from a Uint8Array, else f32.
    *
-   * @param ofShape Default: one axis, `[values.length]`.
-   * @throws {ShapeError} when the shape has another number of elements.
+   * @param ofShape Default: as the arrays are nested; `[2, 3]` for `[[1, 2, 3], [4, 5, 6]]`.
+   * @throws {ShapeError} when the shape has another number of elements, and for nested rows of different lengths.
    */
-  static from(backend: Backend, values: ArrayLike<number>, ofShape?: Shape): Tensor {
+  static from(backend: Backend, nested: NestedNumbers, ofShape?: Shape): Tensor {
     checkArgument('Tensor.from', 'the backend', backend, BACKEND);
-    checkArgument('Tensor.from', 'values', values, VALUES);
-    const shape = ofShape ?? [values.length];
+    const { values, shape: ownShape } = flatten('Tensor.from', nested);
+    const shape = ofShape ?? ownShape;
     checkArgument('Tensor.from', 'the shape', shape, NUMBERS);
     const dtype = values instanceof Int32Array ? 'i32' : values instanceof Uint8Array ? 'u8' : 'f32';
     if (elements(shape) !== values.length || !shape.every(isSize))
@@ -136,28 +177,33 @@ export class Tensor {
     return this.backend.download(this);
   }
 
+  /** A tensor of this one's backend; see `Tensor.from`. */
+  newTensor(values: NestedNumbers, shape?: Shape): Tensor {
+    return Tensor.from(this.backend, values, shape);
+  }
+
   /** A tensor with a copy of the values; f32 for every float dtype. */
   clone(): Tensor {
     return taped('reshape', [this], Tensor.from(this.backend, this.backend.download(this), this.shape));
   }
 
-  /** Elementwise sum, f32, with numpy's broadcasting; so are the five methods below. */
-  add(other: Tensor | number): Tensor {
+  /** Elementwise sum, f32, with numpy's broadcasting; so are the five methods below. Operands may be plain numbers or arrays. */
+  add(other: TensorLike): Tensor {
     return this.#binary('add', other);
   }
-  sub(other: Tensor | number): Tensor {
+  sub(other: TensorLike): Tensor {
     return this.#binary('sub', other);
   }
-  mul(other: Tensor | number): Tensor {
+  mul(other: TensorLike): Tensor {
     return this.#binary('mul', other);
   }
-  div(other: Tensor | number): Tensor {
+  div(other: TensorLike): Tensor {
     return this.#binary('div', other);
   }
-  maximum(other: Tensor | number): Tensor {
+  maximum(other: TensorLike): Tensor {
     return this.#binary('maximum', other);
   }
-  minimum(other: Tensor | number): Tensor {
+  minimum(other: TensorLike): Tensor {
     return this.#binary('minimum', other);
   }
 
@@ -187,37 +233,52 @@ export class Tensor {
     return this.#unary('erf');
   }
 
-  /** Sum over `axis` (negative: from the end), which stays with size 1; f32. So do `mean` and `max`. */
-  sum(axis = -1): Tensor {
-    return this.#reduce('sum', axis);
+  /** The sum along `axes` (one or several; negative: from the end), f32; so are `mean` and `max`. Default: of all numbers. */
+  sum(axes?: Axes, options: KeepDim = {}): Tensor {
+    return this.#reduceAxes('sum', axes, options);
   }
-  mean(axis = -1): Tensor {
-    return this.#reduce('mean', axis);
+  /** NaN for no numbers. */
+  mean(axes?: Axes, options: KeepDim = {}): Tensor {
+    return this.#reduceAxes('mean', axes, options);
   }
-  max(axis = -1): Tensor {
-    return this.#reduce('max', axis);
+  /** -Infinity for no numbers. */
+  max(axes?: Axes, options: KeepDim = {}): Tensor {
+    return this.#reduceAxes('max', axes, options);
   }
 
-  /** Softmax over the last axis, f32; an element of -Infinity gives 0. */
-  softmax(): Tensor {
+  /** The sum of each number and those before it along `axis`, f32. */
+  cumsum(axis: number): Tensor {
+    return cumsum<Tensor>(this, axis, concat);
+  }
+
+  /** Softmax over `axis`, f32; an element of -Infinity gives 0. */
+  softmax(axis = -1): Tensor {
     this.#expectFloat32('softmax', this);
-    resolveAxis('softmax', -1, this.shape.length);
-    return taped('softmax', [this], this.#result(this.backend.softmax(this), this.shape));
+    const last = this.shape.length - 1;
+    const along = resolveAxis('softmax', axis, this.shape.length);
+    if (along === last) return taped('softmax', [this], this.#result(this.backend.softmax(this), this.shape));
+    const exchange = this.shape.map((_, i) => (i === along ? last : i === last ? along : i));
+    return scope('', () => this.transpose(exchange).softmax().transpose(exchange));
   }
 
   /**
-   * Matrix product: `[..., M, K] x [..., K, N]` to `[..., M, N]`, leading axes alike. With `transposeB`, `other` is
-   * `[..., N, K]`. Both are f32 or both bf16, and so is the result.
+   * Matrix product: `[..., M, K] x [..., K, N]` to `[..., M, N]`, where leading axes broadcast. With `transposeB`, `other` is
+   * `[..., N, K]`. A vector counts as a row on the left and as a column on the right, without that axis in the result, as in numpy.
+   * Both are f32 or both bf16, and so is the result.
    */
-  matmul(other: Tensor, { transposeB = false } = {}): Tensor {
+  matmul(other: Tensor, options: MatmulOptions = {}): Tensor {
     checkArgument('matmul', 'the other operand', other, TENSOR);
-    const shape = matmulShape(this.shape, other.shape, transposeB);
+    checkOptions('matmul', options, MATMUL);
+    const { transposeB = false } = options;
     if (this.dtype !== other.dtype || (this.dtype !== 'f32' && this.dtype !== 'bf16'))
       throw new ShapeError(
         `matmul: expected two f32 or two bf16 tensors, got ${this.dtype} x ${other.dtype}. Use cast().`,
       );
-    const product = this.#result(this.backend.matmul(this, this.#sameBackend('matmul', other), transposeB), shape);
-    return taped('matmul', [this, other], product, { transposeB });
+    this.#sameBackend('matmul', other);
+    const [rank, otherRank] = [this.shape.length, other.shape.length];
+    if (rank > 1 && otherRank > 1 && sameShape(this.shape.slice(0, -2), other.shape.slice(0, -2)))
+      return this.#product(other, transposeB);
+    return broadcastProduct<Tensor>(this, other, transposeB, (a, b, transposed) => a.#product(b, transposed));
   }
 
   /** The same numbers in another shape, without a copy; one size may be -1, which stands for what is left. */
@@ -227,8 +288,8 @@ export class Tensor {
     return taped('reshape', [this], this.#result(this.backend.reshape(this, resolved), resolved));
   }
 
-  /** Axis i of the result is axis `permutation[i]` of this tensor. */
-  transpose(permutation: readonly number[]): Tensor {
+  /** Axis i of the result is axis `permutation[i]` of this tensor. Default: the axes in reverse order. */
+  transpose(permutation: readonly number[] = this.shape.map((_, axis) => this.shape.length - 1 - axis)): Tensor {
     checkArgument('transpose', 'the order', permutation, NUMBERS);
     const { shape } = this;
     const target = transposeShape(shape, permutation);
@@ -258,17 +319,26 @@ export class Tensor {
   }
 
   /**
-   * Slices along `axis` at `indices`, i32 with one axis. The caller makes sure that they are within the axis: backends do
-   * not check them.
+   * Slices along `axis` at `indices` (numpy's `take`), whose axes stand in the place of `axis`; -1 is the last slice.
+   *
+   * @param indices i32, or a list of numbers.
+   * @throws {ShapeError} for an index beyond the axis, for which the indices are read on the host.
    */
-  gather(indices: Tensor, axis = 0): Tensor {
-    checkArgument('gather', 'indices', indices, TENSOR);
-    const at = resolveAxis('gather', axis, this.shape.length);
-    if (indices.dtype !== 'i32' || indices.shape.length !== 1)
-      throw new ShapeError(`gather: expected i32 indices with one axis, got ${indices.dtype} ${show(indices.shape)}.`);
-    const handle = this.backend.gather(this, this.#sameBackend('gather', indices), at);
-    const slices = this.#result(handle, this.shape.with(at, indices.shape[0]));
-    return taped('gather', [this, indices], slices, { axis: at });
+  gather(indices: Tensor | ArrayLike<number>, axis = 0): Tensor {
+    checkArgument('gather', 'indices', indices, PLACES);
+    const { shape } = this;
+    const along = resolveAxis('gather', axis, shape.length);
+    if (!(indices instanceof Tensor))
+      return this.#gather(resolvePlaces('gather', indices, { shape, axis: along }), along);
+    if (indices.dtype !== 'i32')
+      throw new ShapeError(`gather: expected i32 indices, got ${indices.dtype} ${show(indices.shape)}.`);
+    const places = this.#sameBackend('gather', indices).integers();
+    const resolved = resolvePlaces('gather', places, { shape, axis: along });
+    if (resolved === places && indices.shape.length === 1) {
+      const slices = this.#result(this.backend.gather(this, indices, along), shape.with(along, places.length));
+      return taped('gather', [this, indices], slices, { axis: along });
+    }
+    return scope('', () => this.#gather(resolved, along).reshape(shape.toSpliced(along, 1, ...indices.shape)));
   }
 
   /**
@@ -286,25 +356,39 @@ export class Tensor {
     return taped('cast', [this], this.#result(this.backend.cast(this, dtype), this.shape, dtype));
   }
 
-  /** One line: dtype, shape, range, mean, NaN count and first values; see `summary`. */
-  toString(): string {
-    return summary(this);
+  /** One line: dtype, shape, range, mean, counts of NaN and infinities, and first values; see `summary`. */
+  override toString(): string {
+    const { dtype, shape } = this;
+    return this.disposed ? `Tensor ${dtype} ${show(shape)} freed` : summary(dtype, shape, this.backend.download(this));
   }
   [Symbol.for('nodejs.util.inspect.custom')](): string {
-    return summary(this);
+    return this.toString();
+  }
+  /** The same for the variables of VS Code, which allows no side effects: of numbers in TensorFlow's memory it says only where they are. */
+  [Symbol.for('debug.description')](): string {
+    const { freedBy, handle } = this.#owned;
+    if (freedBy !== undefined) return `Tensor ${this.dtype} [${this.shape.join(', ')}] freed ${freedBy}`;
+    const values = this.backend.peek(handle);
+    if (values !== undefined) return summarise(this.dtype, this.shape, values);
+    return `Tensor ${this.dtype} [${this.shape.join(', ')}] in the memory of ${this.backend.name}: toString() reads it`;
   }
 
-  #binary(op: BinaryOp, other: Tensor | number): Tensor {
+  #binary(op: BinaryOp, other: TensorLike): Tensor {
     this.#expectFloat32(op, this);
-    if (typeof other !== 'number') checkArgument(op, 'the other operand', other, TENSOR);
-    const right = typeof other === 'number' ? Tensor.from(this.backend, [other], []) : this.#sameBackend(op, other);
-    this.#expectFloat32(op, right);
-    const shape = broadcastShapes(op, this.shape, right.shape);
+    const right = other instanceof Tensor ? this.#sameBackend(op, other) : this.#operand(op, other);
     try {
+      this.#expectFloat32(op, right);
+      const shape = broadcastShapes(op, this.shape, right.shape);
       return taped(op, [this, right], this.#result(this.backend.binary(op, this, right), shape));
     } finally {
       if (right !== other) right.dispose();
     }
+  }
+
+  #operand(op: string, numbers: number | NestedNumbers): Tensor {
+    checkArgument(op, 'the other operand', numbers, OPERAND);
+    const { values, shape } = typeof numbers === 'number' ? { values: [numbers], shape: [] } : flatten(op, numbers);
+    return Tensor.from(this.backend, Float32Array.from(values), shape);
   }
 
   #unary(op: UnaryOp): Tensor {
@@ -312,10 +396,30 @@ export class Tensor {
     return taped(op, [this], this.#result(this.backend.unary(op, this), this.shape));
   }
 
-  #reduce(op: ReduceOp, axis: number): Tensor {
+  #reduceAxes(op: ReduceOp, axes: Axes | undefined, options: KeepDim): Tensor {
     this.#expectFloat32(op, this);
-    const at = resolveAxis(op, axis, this.shape.length);
-    return taped(op, [this], this.#result(this.backend.reduce(op, this, at), this.shape.with(at, 1)), { axis: at });
+    return reduceAxes<Tensor>(op, this, axes, options, (x, axis) => x.#reduce(op, axis));
+  }
+
+  /** The axis stays, with size 1. */
+  #reduce(op: ReduceOp, axis: number): Tensor {
+    return taped(op, [this], this.#result(this.backend.reduce(op, this, axis), this.shape.with(axis, 1)), { axis });
+  }
+
+  #product(other: Tensor, transposeB: boolean): Tensor {
+    const shape = matmulShape(this.shape, other.shape, transposeB);
+    const product = this.#result(this.backend.matmul(this, other, transposeB), shape);
+    return taped('matmul', [this, other], product, { transposeB });
+  }
+
+  #gather(places: Int32Array, axis: number): Tensor {
+    const indices = this.newTensor(places);
+    try {
+      const slices = this.#result(this.backend.gather(this, indices, axis), this.shape.with(axis, places.length));
+      return taped('gather', [this, indices], slices, { axis });
+    } finally {
+      indices.dispose();
+    }
   }
 
   #result(handle: unknown, shape: Shape, dtype: DType = this.dtype): Tensor {
@@ -356,3 +460,5 @@ function expectSameBackend(op: string, a: Tensor, b: Tensor): void {
 
 const endOf = (scopePath: string): string =>
   `at the end of ${scopePath ? `scope "${scopePath}"` : 'an unnamed scope'}: return it from the scope, or keep() it`;
+
+addDevtoolsFormatter((value) => (value instanceof Tensor ? value.toString() : undefined));

@@ -55,6 +55,18 @@ describe.each(TESTED_BACKENDS)('the garbage collector, on %s,', (backend) => {
     await expectFreed(base);
   });
 
+  it('does not grow with 200 runs whose results were dropped', async () => {
+    const base = counts();
+    let most = 0;
+    for (let i = 0; i < 200; i++) {
+      model.run([1, 2, 3], { capture: ['blocks.*.hook_resid_post'] });
+      if (i % 20 === 19) await collectGarbage(() => counts()[0] === base[0]);
+      most = Math.max(most, counts()[0] - base[0]);
+    }
+    expect(most).toBeLessThan(3 * 20); // Logits and one capture of each run since the last collection.
+    await expectFreed(base);
+  });
+
   it('frees a model with its weights', async () => {
     const base = counts();
     await (async () => {

@@ -10,6 +10,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LoadError } from '../../src/loader/load-error.ts';
 import { SafetensorsError } from '../../src/loader/safetensors/safetensors-error.ts';
 import { openSafetensors } from '../../src/loader/safetensors/open-safetensors.ts';
+import { createBackend } from '../../src/tensor/backends.ts';
+import { Tensor } from '../../src/tensor/tensor.ts';
 import { writeSafetensors, type TensorToWrite } from '../../src/loader/safetensors/write-safetensors.ts';
 
 interface Case {
@@ -233,6 +235,41 @@ it('reads a tensor at a position beyond 4 GiB into shared memory', async () => {
 });
 
 describe('writeSafetensors', () => {
+  it('writes tensors in their dtypes', async () => {
+    const path = join(folder, 'tensors.safetensors');
+    const backend = createBackend('reference');
+    const floats = Tensor.from(backend, [
+      [1, -2],
+      [0.5, Infinity],
+    ]);
+    const tensors = {
+      floats,
+      halves: floats.cast('f16'),
+      narrow: floats.cast('bf16'),
+      ids: Tensor.from(backend, Int32Array.of(-1, 2 ** 24 + 1)),
+      bytes: Tensor.from(backend, Uint8Array.of(7, 255)),
+      number: Tensor.from(backend, [3], []),
+    };
+    await writeSafetensors(path, { ...tensors, plain: { dtype: 'U8', shape: [1], data: Uint8Array.of(9) } });
+    const file = await openSafetensors(path);
+    const stored = async (name: string): Promise<unknown> => {
+      const { dtype, shape, data } = await file.read(name);
+      return [dtype, shape, Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('hex')];
+    };
+    // IEEE 754: 1 is 3f800000 in f32, 3c00 in f16 and, cut off, 3f80 in bf16; bytes in reverse order.
+    expect(await stored('floats')).toEqual(['F32', [2, 2], '0000803f000000c00000003f0000807f']);
+    expect(await stored('halves')).toEqual(['F16', [2, 2], '003c00c00038007c']);
+    expect(await stored('narrow')).toEqual(['BF16', [2, 2], '803f00c0003f807f']);
+    expect(await stored('ids')).toEqual(['I32', [2], 'ffffffff01000001']);
+    expect(await stored('bytes')).toEqual(['U8', [2], '07ff']);
+    expect(await stored('number')).toEqual(['F32', [], '00004040']);
+    expect(await stored('plain')).toEqual(['U8', [1], '09']);
+    await file.close();
+    floats.dispose();
+    await expect(writeSafetensors(path, { floats })).rejects.toThrow('f32 [2, 2] was freed by dispose().');
+    expect((await readdir(folder)).filter((name) => name.startsWith('tensors'))).toEqual(['tensors.safetensors']);
+  });
+
   it('writes what the Python library writes, byte for byte', async () => {
     const source = join(FIXTURES, 'python.safetensors');
     const file = await openSafetensors(source);

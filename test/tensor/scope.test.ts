@@ -163,7 +163,12 @@ describe('a printed tensor', () => {
     ],
     ['some NaN', tensor(NaN, 2, 4), 'Tensor f32 [3] min 2 max 4 mean 3 NaN 1 | NaN 2 4'],
     ['only NaN', tensor(NaN, NaN), 'Tensor f32 [2] NaN 2 | NaN NaN'],
-    ['infinite', tensor(-Infinity, 1), 'Tensor f32 [2] min -Infinity max 1 mean -Infinity NaN 0 | -Infinity 1'],
+    ['an infinity', tensor(-Infinity, 1, 3), 'Tensor f32 [3] min 1 max 3 mean 2 NaN 0 -Infinity 1 | -Infinity 1 3'],
+    [
+      'infinities',
+      tensor(Infinity, -Infinity, Infinity),
+      'Tensor f32 [3] NaN 0 -Infinity 1 Infinity 2 | Infinity -Infinity Infinity',
+    ],
     ['a scalar', Tensor.from(backend, [1e-9], []), 'Tensor f32 [] min 1e-9 max 1e-9 mean 1e-9 NaN 0 | 1e-9'],
     ['integers', Tensor.from(backend, Int32Array.of(7, 8)), 'Tensor i32 [2] min 7 max 8 mean 7.5 NaN 0 | 7 8'],
     ['bf16', tensor(3.14159).cast('bf16'), 'Tensor bf16 [1] min 3.141 max 3.141 mean 3.141 NaN 0 | 3.141'],
@@ -172,7 +177,10 @@ describe('a printed tensor', () => {
     expect(inspect(x)).toBe(line);
     expect(String(x)).toBe(line);
     expect(inspect({ deep: [x] })).toContain(line);
+    const describe = (x as unknown as Record<symbol, () => string>)[Symbol.for('debug.description')].bind(x);
+    expect(describe()).toBe(line);
     x.dispose();
+    expect(describe()).toMatch(/^Tensor \w+ \[[\d, ]*\] freed by dispose\(\)$/);
     expect(inspect(x)).toMatch(/^Tensor \w+ \[[\d, ]*\] freed$/);
   });
 });

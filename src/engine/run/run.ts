@@ -42,4 +42,15 @@ export class Run<Captured extends string = never> {
   [Symbol.dispose](): void {
     this.dispose();
   }
+
+  [Symbol.for('debug.description')](): string {
+    return `Run ${Object.keys(this.acts).join(', ')}`;
+  }
+  /** One line for the logits, and one for each capture. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    const logits = this.#logits ? `logits: ${String(this.#logits)}` : `no logits: stopped at ${this.#until}`;
+    return ['Run', logits, ...Object.entries(this.acts).map(([name, tensor]) => `${name}: ${String(tensor)}`)].join(
+      '\n  ',
+    );
+  }
 }

@@ -3,10 +3,12 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { type Check, checkArgument, isRecord, OBJECT, PATH, show } from '../../options.ts';
 import { withSpace } from '../files/disk-space.ts';
 import { replaceComplete } from '../files/make-complete.ts';
+import { Tensor } from '../../tensor/tensor.ts';
 import { byteLength, isSafetensorsDType, SAFETENSORS_DTYPES, type SafetensorsDType } from './dtypes.ts';
 import { SafetensorsError } from './safetensors-error.ts';
 import { MAX_HEADER_BYTES } from './safetensors-header.ts';
 import { METADATA_KEY } from './scan-header.ts';
+import { DTYPE_OF_TENSOR, tensorBytes } from './tensor-bytes.ts';
 
 /** The bytes of a tensor: row-major, little-endian, in the dtype's own size. */
 export type TensorBytes = Uint8Array | ArrayBufferView;
@@ -43,14 +45,15 @@ const CHUNK = 64 * 2 ** 20;
  * left. Tensors are written in the order of the Python library (by falling alignment of the dtype, then by name), so that equal
  * contents give equal bytes; data functions are called in that order.
  *
- * @param tensors Tensors by name: a Map, any iterable of pairs, or a plain object.
+ * @param tensors Tensors by name: a Map, any iterable of pairs, or a plain object. A `Tensor` is written in its dtype, and read from
+ *   its backend when its bytes are due: dispose of it after the call has ended.
  * @param metadata The file's `__metadata__`; Python's readers of models expect `{ format: 'pt' }`.
  * @throws {SafetensorsError} when a name, shape, dtype or number of bytes cannot be written
  * @throws {LoadError} when the disk is full
  */
 export async function writeSafetensors(
   path: string,
-  tensors: Iterable<readonly [string, TensorToWrite]> | Readonly<Record<string, TensorToWrite>>,
+  tensors: Iterable<readonly [string, TensorToWrite | Tensor]> | Readonly<Record<string, TensorToWrite | Tensor>>,
   metadata?: Readonly<Record<string, string>>,
 ): Promise<void> {
   checkArgument('writeSafetensors', 'the path', path, PATH);
@@ -73,8 +76,14 @@ export async function writeSafetensors(
   );
 }
 
+const toWrite = (x: Tensor): TensorToWrite => ({
+  dtype: DTYPE_OF_TENSOR[x.dtype],
+  shape: x.shape,
+  data: () => tensorBytes(x),
+});
+
 /** Checks the tensors and sorts them in the order of the file. */
-function place(path: string, tensors: Iterable<readonly [string, TensorToWrite]>): PlacedTensor[] {
+function place(path: string, tensors: Iterable<readonly [string, TensorToWrite | Tensor]>): PlacedTensor[] {
   const placed = new Map<string, PlacedTensor>();
   for (const entry of tensors as Iterable<unknown>) {
     checkArgument('writeSafetensors', 'tensors', entry, PAIR);
@@ -83,8 +92,8 @@ function place(path: string, tensors: Iterable<readonly [string, TensorToWrite]>
       throw new SafetensorsError(path, 'InvalidTensorView', problem, name);
     };
     if (!isRecord(tensor) || !Array.isArray(tensor.shape))
-      return refuse(`expected an object with dtype, shape and data, got ${show(tensor)}`);
-    const { dtype, shape, data } = tensor as unknown as TensorToWrite;
+      return refuse(`expected a Tensor, or an object with dtype, shape and data, got ${show(tensor)}`);
+    const { dtype, shape, data } = tensor instanceof Tensor ? toWrite(tensor) : (tensor as unknown as TensorToWrite);
     if (typeof data !== 'function' && !ArrayBuffer.isView(data))
       refuse(`expected data that is a typed array or a function, got ${show(data)}`);
     if (name === METADATA_KEY) refuse('expected another name: this one is reserved for the metadata of the file');

@@ -2,6 +2,7 @@ import type { Backend } from '../../tensor/backend.ts';
 import { DisposedError, VitrineError } from '../../errors.ts';
 import { scope } from '../../tensor/scope.ts';
 import { Variable } from '../../tensor/variable.ts';
+import { formatBytes } from '../../format-bytes.ts';
 import { checkArgument, whole } from '../../options.ts';
 import { planReading, planSlots, type SlotPlan } from './slots.ts';
 
@@ -133,6 +134,18 @@ export class KvCache {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  [Symbol.for('debug.description')](): string {
+    return `KvCache ${this.#tokens.length} tokens`;
+  }
+  /** One line: tokens, layers, memory. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    const most = this.#maxLength < Infinity ? ` of at most ${this.#maxLength}` : '';
+    const windowed = this.#layout.filter(({ window }) => window < Infinity).length;
+    const layers = `${this.#layout.length} layers${windowed > 0 ? `, ${windowed} with a sliding window` : ''}`;
+    const memory = this.#disposed ? 'freed' : formatBytes(this.bytes);
+    return `KvCache ${this.length}${most} tokens, ${layers}, ${memory}`;
   }
 
   /**

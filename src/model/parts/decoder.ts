@@ -9,6 +9,7 @@ import { type Invariant, invariantsUnder, type ModelInvariant } from '../../tens
 import { concat, Tensor } from '../../tensor/tensor.ts';
 import type { LayerLayout } from '../cache/kv-cache.ts';
 import type { DecoderConfig } from '../config/decoder-config.ts';
+import { describedOnConsole } from '../config/describe-config.ts';
 import { type Layer, sumInvariant } from './block.ts';
 import type { Step } from './step.ts';
 import { layerWeights, type WeightDeclaration, wholeWeight } from '../weights/weight-point.ts';
@@ -49,7 +50,7 @@ export class Decoder {
   #hooks: readonly Hook[] | undefined;
 
   constructor(config: DecoderConfig, parts: DecoderParts) {
-    this.config = config;
+    this.config = describedOnConsole(config);
     this.embed = parts.embed;
     this.blocks = parts.blocks;
     this.lmHead = parts.lmHead;

@@ -60,11 +60,7 @@ export class Mixture implements FeedForward {
         tolerance: 1e-5,
         sides: (value) => {
           const [out, weights] = [value('mlp.hook_expert_out'), value('mlp.hook_topk_weights')];
-          const [T, k, D] = out.shape;
-          const routed = out
-            .mul(weights.reshape([T, k, 1]))
-            .sum(1)
-            .reshape([T, D]); // [T, D]
+          const routed = out.mul(weights.unsqueeze(-1)).sum(1); // [T, D]
           return [value('mlp.hook_out'), shared ? routed.add(value('mlp.shared.hook_out')) : routed];
         },
       },

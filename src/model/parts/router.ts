@@ -145,7 +145,9 @@ export class Router {
   #normalised(chosen: Tensor): Tensor {
     const { normalise } = this.choice;
     if (normalise === undefined) return chosen;
-    return normalise.by === 'softmax' ? chosen.softmax() : chosen.div(chosen.sum().add(normalise.epsilon));
+    return normalise.by === 'softmax'
+      ? chosen.softmax()
+      : chosen.div(chosen.sum(-1, { keepDim: true }).add(normalise.epsilon));
   }
 }
 

@@ -34,6 +34,8 @@ export interface Entry {
 
 /** What a layer's attention takes from the sequences of a step: positions, and the layer's caches. */
 export interface LayerStep {
+  /** The layer, from 0: the condition of a breakpoint that stops in one layer only, `step.index === 5`. */
+  readonly index: number;
   /** The angles at each row's position. Layers with the same settings share them. */
   rotation(rope: RopeConfig): Rotation;
   /**
@@ -125,6 +127,7 @@ export class Step {
   layer(index: number): LayerStep {
     const rows = this.#rows.filter(({ from }) => (from?.layer ?? 0) <= index);
     return {
+      index,
       rotation: (rope) => this.#rotation(rope, rows.at(-1)!.end),
       append: (k, v) => {
         if (this.#rows.length === 1) return [this.#stored(index, rows[0], k, v)];

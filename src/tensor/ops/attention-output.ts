@@ -53,7 +53,6 @@ function editedResults(z: Tensor, output: Linear): Tensor | undefined {
 }
 
 function addUp(results: Tensor, { bias }: Linear): Tensor {
-  const [T, , D] = results.shape;
-  const sum = results.sum(1).reshape([T, D]);
+  const sum = results.sum(1); // [T, D]
   return bias ? sum.add(bias.tensor) : sum;
 }

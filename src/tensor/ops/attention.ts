@@ -99,8 +99,8 @@ export const attentionInvariants = ({
     tolerance: 1e-5,
     sides: (value) => {
       const pattern = value('attn.hook_pattern');
-      const seen = pattern.sum(); //                                               [H, T, 1]
-      const total = hasSinks ? seen.add(value('attn.hook_sink_prob').reshape(seen.shape)) : seen;
+      const seen = pattern.sum(-1); //                                             [H, T]
+      const total = hasSinks ? seen.add(value('attn.hook_sink_prob')) : seen;
       return [total, total.mul(0).add(1)];
     },
   },
@@ -234,14 +234,12 @@ function probabilities(scores: Tensor, sinks: Tensor | undefined): { numbers: Te
 
 /** `-sum(p ln p)` over the keys: `[H, rows]`, in nats. */
 function entropy(pattern: Tensor): Tensor {
-  const [H, n] = pattern.shape;
   // p ln p is 0 at p = 0, where ln gives -Infinity: adding the smallest normal f32 avoids that
   // (TensorFlow flushes smaller numbers to 0).
   return pattern
     .mul(pattern.add(2 ** -126).log())
-    .sum()
-    .mul(-1)
-    .reshape([H, n]);
+    .sum(-1)
+    .neg();
 }
 
 interface Piece {

@@ -67,19 +67,15 @@ export function experts(x: Tensor, { ids, weights }: Routing, all: readonly Expe
     if (observed()) showIdle(x, all, slots);
     const place = new Int32Array(T * k);
     [...slots.values()].flat().forEach((slot, at) => (place[slot] = at));
-    const D = x.shape[1];
-    const bySlot = concat(outputs).gather(Tensor.from(x.backend, place)).reshape([T, k, D]);
+    const bySlot = concat(outputs).gather(place).reshape([T, k, x.shape[1]]);
     const out = tap('mlp.hook_expert_out', bySlot); //                                  [T, k, D]
-    return out
-      .mul(weights.reshape([T, k, 1]))
-      .sum(1)
-      .reshape([T, D]); //                                                              [T, D]
+    return out.mul(weights.reshape([T, k, 1])).sum(1); //                               [T, D]
   });
 }
 
 function answer(x: Tensor, rows: Int32Array, { gateUp, down }: Expert, act: GatedActivation): Tensor {
   derive('hook_token_index', () => Tensor.from(x.backend, rows));
-  const own = x.shape[0] === 1 && rows.length === 1 ? x : x.gather(Tensor.from(x.backend, rows)); // [n, D]
+  const own = x.shape[0] === 1 && rows.length === 1 ? x : x.gather(rows); // [n, D]
   const [gate, up] = linears(own, gateUp); //                                           [n, F] twice
   const post = tap('hook_post', act(tap('hook_pre', gate), tap('hook_pre_linear', up))); // [n, F]
   return tap('hook_out', linear(post, down)); //                                        [n, D]

@@ -18,8 +18,8 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: numb
     throw new ShapeError(
       `layerNorm: expected a weight and a bias as wide as ${show(x.shape)}, got ${show(weight.shape)} and ${show(bias.shape)}.`,
     );
-  const centred = (): Tensor => x.sub(x.mean());
-  const scale = (from: Tensor): Tensor => from.square().mean().add(epsilon).sqrt();
+  const centred = (): Tensor => x.sub(x.mean(-1, { keepDim: true }));
+  const scale = (from: Tensor): Tensor => from.square().mean(-1, { keepDim: true }).add(epsilon).sqrt();
   const finish = (normalized: Tensor): Tensor => normalized.mul(weight).add(bias);
   const whole = (): Tensor => {
     const fused = kernelsFor(x.backend, x, weight, bias).layerNorm?.(x, weight, bias, epsilon);

@@ -15,7 +15,7 @@ import { tappedNorm } from './norm-taps.ts';
 export function rmsNorm(x: Tensor, weight: Tensor, epsilon: number, path?: string): Tensor {
   if (!sameShape(weight.shape, x.shape.slice(-1)))
     throw new ShapeError(`rmsNorm: expected a weight as wide as ${show(x.shape)}, got ${show(weight.shape)}.`);
-  const scale = (): Tensor => x.square().mean().add(epsilon).sqrt();
+  const scale = (): Tensor => x.square().mean(-1, { keepDim: true }).add(epsilon).sqrt();
   const finish = (normalized: Tensor): Tensor => normalized.mul(weight);
   const whole = (): Tensor => {
     const fused = kernelsFor(x.backend, x, weight).rmsNorm?.(x, weight, epsilon);

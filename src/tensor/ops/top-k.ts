@@ -1,5 +1,6 @@
 import { ShapeError } from '../../errors.ts';
 import { scope } from '../scope.ts';
+import { descending, topPlaces } from '../array/order.ts';
 import { show } from '../shape.ts';
 import { tracked } from '../tape.ts';
 import { Tensor } from '../tensor.ts';
@@ -16,9 +17,10 @@ export function topK(x: Tensor, k: number): Tensor {
   const values = x.data();
   const ids = new Int32Array(rows * k);
   for (let row = 0; row < rows; row++) {
-    const scores = values.subarray(row * width, (row + 1) * width);
-    const order = Array.from(scores, (_, column) => column).sort((a, b) => descending(scores[a], scores[b]) || a - b);
-    ids.set(order.slice(0, k), row * k);
+    ids.set(
+      topPlaces((column) => values[row * width + column], width, k),
+      row * k,
+    );
   }
   return Tensor.from(x.backend, ids, [rows, k]);
 }
@@ -151,10 +153,4 @@ export function takeScattered(
 function matrixShape(op: string, { shape }: Tensor): readonly [rows: number, columns: number] {
   if (shape.length !== 2) throw new ShapeError(`${op}: expected a matrix, got ${show(shape)}.`);
   return [shape[0], shape[1]];
-}
-
-/** Compares for a descending sort, with NaN before all numbers. */
-function descending(a: number, b: number): number {
-  if (Number.isNaN(a) || Number.isNaN(b)) return Number(Number.isNaN(b)) - Number(Number.isNaN(a));
-  return a === b ? 0 : b - a;
 }

@@ -1,6 +1,6 @@
 import type { BinaryOp, Floats, ReduceOp, UnaryOp } from '../backend.ts';
 import { elements } from '../dtype.ts';
-import { type Shape, stridesOf } from '../shape.ts';
+import { broadcastSteps, type Shape } from '../shape.ts';
 import { erf } from './erf.ts';
 import { emptyLike } from './movement.ts';
 
@@ -84,11 +84,4 @@ export function softmax(a: Floats, width: number): Floats {
     for (let i = row; i < row + width; i++) out[i] /= sum;
   }
   return out;
-}
-
-/** For each axis of the result, the stride in the operand: 0 where the operand is repeated. */
-function broadcastSteps(shape: Shape, result: Shape): number[] {
-  const strides = stridesOf(shape);
-  const missing = result.length - shape.length;
-  return result.map((_, axis) => (axis < missing || shape[axis - missing] === 1 ? 0 : strides[axis - missing]));
 }

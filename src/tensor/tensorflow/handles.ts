@@ -1,4 +1,5 @@
 import type { Operand } from '../backend.ts';
+import { url as inspectorUrl } from 'node:inspector';
 import type { Place, SharedMemories } from '../cpu/shared-memory.ts';
 import type { DType } from '../dtype.ts';
 import { VitrineError } from '../../errors.ts';
@@ -61,6 +62,11 @@ export class Executor {
   readonly addon: Addon;
   readonly #memories: SharedMemories | undefined;
   readonly #temporary: number[] = [];
+  /**
+   * Whether a debugger can look (`node --inspect`, VS Code): then results are copied into JavaScript's memory as they are made, because
+   * a debugger shows variables without calling native code.
+   */
+  readonly #copiesResults = inspectorUrl() !== undefined;
   #hostHandles = 0;
 
   /** @param memories Where the places of handles are. */
@@ -82,7 +88,9 @@ export class Executor {
   runMany(op: string, attrs: readonly OpAttr[], inputs: readonly number[], outputs: number): Handle[] {
     kernelRuns('TensorFlow', op);
     try {
-      return this.addon.executeOp(op, attrs, inputs, outputs).map(({ id, shape }) => new Handle(shape, { id }));
+      return this.addon
+        .executeOp(op, attrs, inputs, outputs)
+        .map(({ id, shape, dtype }) => new Handle(shape, { id, ...this.#copied(id, dtype) }));
     } catch (error) {
       const reason = error instanceof Error ? error.message.replace(/^Invalid TF_Status: \d+\s*Message: /, '') : error;
       throw new VitrineError(`TensorFlow's ${op} failed: ${String(reason)}`, { cause: error });
@@ -90,6 +98,11 @@ export class Executor {
       for (const id of this.#temporary) this.addon.deleteTensor(id);
       this.#temporary.length = 0;
     }
+  }
+
+  #copied(id: number, dtype: number): { values: NarrowArray } | undefined {
+    if (!this.#copiesResults || (dtype !== TF.float && dtype !== TF.int32)) return undefined;
+    return { values: this.addon.tensorDataSync(id) as NarrowArray };
   }
 
   /** f32 or i32 numbers of our own as a handle, which takes them over. */

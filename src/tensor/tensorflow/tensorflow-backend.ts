@@ -153,6 +153,10 @@ export class TensorflowBackend implements Backend {
     return a.dtype === 'u8' ? Uint8Array.from(values) : values;
   }
 
+  peek(handle: Handle): HostArray | undefined {
+    return handle.values;
+  }
+
   free(handle: Handle): void {
     this.#executor.release(handle);
   }
