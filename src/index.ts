@@ -42,6 +42,12 @@ export type { HookRegistry } from './hooks/hook-registry.ts';
 export type { Hooks } from './hooks/observers.ts';
 export { Captured, type Activations, type Layers } from './hooks/activations.ts';
 export type { AxesOf, BlockHook, Checked, GlobalHook, HookName, LayerGlob, NoSuchHook } from './hooks/hook-types.ts';
+export type { Activations } from './hooks/recorder.ts';
+export { loadSae, type SaeOptions } from './inspect/sae/load-sae.ts';
+export type { Sae, SaeEdits, SaeWeights } from './inspect/sae/sae.ts';
+export type { SaeArchitecture, SaeConfig } from './inspect/sae/sae-config.ts';
+export { saeFeatures } from './inspect/sae/sae-features.ts';
+export { steering, steeringVector, type SteeringOptions } from './inspect/steering.ts';
 export {
   openSafetensors,
   type SafetensorsData,
