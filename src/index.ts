@@ -31,6 +31,15 @@ export type {
   YarnScaling,
 } from './model/config/rope-config.ts';
 export { probabilities } from './sampling/probabilities.ts';
+export type { Random } from './sampling/random.ts';
+export {
+  traceSampling,
+  type SamplerStage,
+  type SamplingTrace,
+  type StageResult,
+  type TracedToken,
+  type TraceOptions,
+} from './sampling/trace-sampling.ts';
 export type { SamplingOptions } from './sampling/sampling-options.ts';
 export { HookError } from './hooks/hook-error.ts';
 export type { Hook, HookPoint, ReadOnly } from './tensor/hook-point.ts';
@@ -47,6 +56,12 @@ export { loadSae, type SaeOptions } from './inspect/sae/load-sae.ts';
 export type { Sae, SaeEdits, SaeWeights } from './inspect/sae/sae.ts';
 export type { SaeArchitecture, SaeConfig } from './inspect/sae/sae-config.ts';
 export { saeFeatures } from './inspect/sae/sae-features.ts';
+export {
+  samplerTrace,
+  type SamplerTraceOptions,
+  type TokenTrace,
+  type TracedAlternative,
+} from './inspect/sampler-trace.ts';
 export { steering, steeringVector, type SteeringOptions } from './inspect/steering.ts';
 export {
   openSafetensors,
