@@ -52,6 +52,24 @@ export type { Hooks } from './hooks/observers.ts';
 export { Captured, type Activations, type Layers } from './hooks/activations.ts';
 export type { AxesOf, BlockHook, Checked, GlobalHook, HookName, LayerGlob, NoSuchHook } from './hooks/hook-types.ts';
 export type { Activations } from './hooks/recorder.ts';
+export {
+  activationStatistics,
+  type ActivationStatistics,
+  type Outlier,
+  type StatisticsOptions,
+} from './inspect/activation-statistics.ts';
+export {
+  routerStatistics,
+  type MarginStatistics,
+  type RoutedToken,
+  type RouterStatistics,
+} from './inspect/router-statistics.ts';
+export {
+  topActivations,
+  type NeuronActivations,
+  type TopActivation,
+  type TopActivationsOptions,
+} from './inspect/top-activations.ts';
 export { loadSae, type SaeOptions } from './inspect/sae/load-sae.ts';
 export type { Sae, SaeEdits, SaeWeights } from './inspect/sae/sae.ts';
 export type { SaeArchitecture, SaeConfig } from './inspect/sae/sae-config.ts';

@@ -50,7 +50,7 @@ export async function* samplerTrace(
     const trace = traceSampling(logits, { ...sampling, alternatives }, history, random);
     expectSame(trace, token, acts!['sampler.hook_probs'].data());
     history.push(token);
-    yield { ...trace, text, alternatives: trace.alternatives.map((one) => ({ ...one, text: textOf(one.token) })) };
+    yield { ...trace, text, alternatives: trace.alternatives.map((one) => ({ ...one, text: textOf([one.token]) })) };
   }
 }
 
