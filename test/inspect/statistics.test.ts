@@ -188,6 +188,18 @@ describe('topActivations', () => {
     expect(after).toBe(spell(texts[text].slice(position + 1, position + 3)));
   });
 
+  it('shows ids in brackets for a model without a tokenizer', async () => {
+    const bare = await load(modelFolder('qwen3'), { backend: 'reference', weights: 'f32' });
+    try {
+      const [{ top }] = await topActivations(bare, [[5, 9, 200]], { hook: HOOK, neurons: [0], k: 1, context: 1 });
+      const { position, before, token } = top[0];
+      const shown = ['', '[5]', '[9]', '[200]'];
+      expect([before, token]).toEqual(shown.slice(position, position + 2));
+    } finally {
+      bare.dispose();
+    }
+  });
+
   it('looks at whatever `of` makes of the activation, such as features', async () => {
     const [{ top }] = await topActivations(model, texts, { hook: HOOK, neurons: [0], k: 2, of: (x) => x.sum() });
     const sums = all().flatMap((own) => {
