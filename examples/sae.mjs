@@ -44,9 +44,10 @@ words.forEach((word, position) => {
   );
 });
 
-const strongest = values.reduce((best, value, at) => (at >= dSae && value > values[best] ? at : best), dSae) % dSae;
+const later = values.subarray(dSae); // Without the first position.
+const strongest = later.reduce((best, value, at) => (value > later[best] ? at : best), 0) % dSae;
+const added = 1.5 * later.reduce((most, value) => Math.max(most, value), 0);
 const question = 'At the weekend I like to talk about';
-const added = values.reduce((most, value, at) => (at % dSae === strongest ? Math.max(most, value) : most), 0);
 for (const [what, edit] of /** @type {const} */ ([
   ['as it is', {}],
   [`without ${nameOf(strongest)}`, sae.ablate(strongest)],
