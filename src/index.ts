@@ -45,6 +45,15 @@ export {
   type IntegratedOptions,
 } from './inspect/integrated-gradients.ts';
 export { probabilities } from './sampling/probabilities.ts';
+export type { Random } from './sampling/random.ts';
+export {
+  traceSampling,
+  type SamplerStage,
+  type SamplingTrace,
+  type StageResult,
+  type TracedToken,
+  type TraceOptions,
+} from './sampling/trace-sampling.ts';
 export type { SamplingOptions } from './sampling/sampling-options.ts';
 export { HookError } from './hooks/hook-error.ts';
 export type { Hook, HookPoint, ReadOnly } from './tensor/hook-point.ts';
@@ -65,6 +74,35 @@ export type {
   LayerGlob,
   NoSuchHook,
 } from './hooks/hook-types.ts';
+export {
+  activationStatistics,
+  type ActivationStatistics,
+  type Outlier,
+  type StatisticsOptions,
+} from './inspect/activation-statistics.ts';
+export {
+  routerStatistics,
+  type MarginStatistics,
+  type RoutedToken,
+  type RouterStatistics,
+} from './inspect/router-statistics.ts';
+export {
+  topActivations,
+  type NeuronActivations,
+  type TopActivation,
+  type TopActivationsOptions,
+} from './inspect/top-activations.ts';
+export { loadSae, type SaeOptions } from './inspect/sae/load-sae.ts';
+export type { Sae, SaeEdits, SaeWeights } from './inspect/sae/sae.ts';
+export type { SaeArchitecture, SaeConfig } from './inspect/sae/sae-config.ts';
+export { saeFeatures } from './inspect/sae/sae-features.ts';
+export {
+  samplerTrace,
+  type SamplerTraceOptions,
+  type TokenTrace,
+  type TracedAlternative,
+} from './inspect/sampler-trace.ts';
+export { steering, steeringVector, type SteeringOptions } from './inspect/steering.ts';
 export {
   openSafetensors,
   type SafetensorsData,
@@ -136,11 +174,7 @@ export type { Parameter } from './tensor/parameter.ts';
 export type { TensorflowOptions } from './tensor/tensorflow/tensorflow-backend.ts';
 export type { DType } from './tensor/dtype.ts';
 export { headScores, inductionScores, type HeadScores } from './inspect/head-scores.ts';
-export {
-  logitAttribution,
-  type LogitAttributionOptions,
-  type LogitAttribution,
-} from './inspect/logit-attribution.ts';
+export { logitAttribution, type LogitAttributionOptions, type LogitAttribution } from './inspect/logit-attribution.ts';
 export { logitLens, type Lens, type LensOptions, type LensPlace, type LensToken } from './inspect/logit-lens.ts';
 export { logitDifference, type Metric, type OneToken } from './inspect/metric.ts';
 export { patchingSweep, type PatchedHook, type PatchingGrid, type PatchingOptions } from './inspect/patching.ts';

@@ -4,27 +4,36 @@ import type { SamplingOptions } from './sampling-options.ts';
 /** Changes `logits` `[V]` in place; `previous` are the tokens of prompt and output. */
 type Adjustment = (logits: Float32Array, options: SamplingOptions, previous: readonly number[]) => void;
 
+/** A stage of the first half of the chain, named after the option that it is for. */
+export type AdjustmentStage =
+  'logitBias' | 'repetitionPenalty' | 'presenceAndFrequencyPenalty' | 'noRepeatNgramSize' | 'temperature';
+
 /** The first half of the chain, in transformers' order; presence and frequency penalty, which it lacks, follow repetition. */
-const ADJUSTMENTS: readonly Adjustment[] = [
-  biasTokens,
-  penaliseRepetition,
-  penalisePresenceAndFrequency,
-  forbidRepeatedNgrams,
-  applyTemperature,
+const ADJUSTMENTS: readonly (readonly [AdjustmentStage, Adjustment])[] = [
+  ['logitBias', biasTokens],
+  ['repetitionPenalty', penaliseRepetition],
+  ['presenceAndFrequencyPenalty', penalisePresenceAndFrequency],
+  ['noRepeatNgramSize', forbidRepeatedNgrams],
+  ['temperature', applyTemperature],
 ];
 
 /**
  * The logits `[V]` after bias, penalties and temperature, in a new array; `sampler.hook_logits` shows them.
  *
+ * @param onStage Is shown the logits after each stage; the next one changes them in place.
  * @throws {VitrineError} for a previous token that is not below V, if a penalty reads it.
  */
 export function adjustLogits(
   logits: Float32Array,
   options: SamplingOptions,
   previousTokens: readonly number[],
+  onStage?: (stage: AdjustmentStage, logits: Float32Array) => void,
 ): Float32Array {
   const adjusted = logits.slice();
-  for (const adjust of ADJUSTMENTS) adjust(adjusted, options, previousTokens);
+  for (const [stage, adjust] of ADJUSTMENTS) {
+    adjust(adjusted, options, previousTokens);
+    onStage?.(stage, adjusted);
+  }
   return adjusted;
 }
 

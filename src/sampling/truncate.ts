@@ -1,33 +1,46 @@
+import { type Candidates, keep, logSumExp, maximum, possible, softmax } from './candidates.ts';
 import { headOfMass, kthLargest } from './quickselect.ts';
 import { argmax, checkLogits } from './logits.ts';
 import type { SamplingOptions } from './sampling-options.ts';
 
-/** The tokens that are still possible, by ascending id; every logit is finite. */
-interface Candidates {
-  readonly ids: Int32Array;
-  readonly logits: Float64Array;
-}
+/** A stage of the second half of the chain; `temperature` stands here where it is 0, and one token is left. */
+export type TruncationStage = 'temperature' | 'topK' | 'topP' | 'minP' | 'typicalP';
 
 type Truncation = (candidates: Candidates, options: SamplingOptions) => Candidates;
 
 /** The second half of the chain, in transformers' order. Each reads the distribution that the one before left. */
-const TRUNCATIONS: readonly Truncation[] = [keepTopK, keepTopP, keepMinP, keepTypical];
+const TRUNCATIONS: readonly (readonly [TruncationStage, Truncation])[] = [
+  ['topK', keepTopK],
+  ['topP', keepTopP],
+  ['minP', keepMinP],
+  ['typicalP', keepTypical],
+];
 
 /**
  * The probabilities `[V]` of adjusted logits after the truncations; `sampler.hook_probs` shows them. Temperature 0 leaves
  * one token, the most likely: the first where several are.
  *
+ * @param onStage Is shown what each stage leaves.
  * @throws {NonFiniteLogitsError} when no token can be chosen from the logits.
  */
-export function truncatedProbabilities(logits: Float32Array, options: SamplingOptions): Float32Array {
+export function truncatedProbabilities(
+  logits: Float32Array,
+  options: SamplingOptions,
+  onStage?: (stage: TruncationStage, left: Candidates) => void,
+): Float32Array {
   checkLogits(logits);
   const probabilities = new Float32Array(logits.length);
   if (options.temperature === 0) {
-    probabilities[argmax(logits)] = 1;
+    const best = argmax(logits);
+    probabilities[best] = 1;
+    onStage?.('temperature', { ids: Int32Array.of(best), logits: Float64Array.of(logits[best]) });
     return probabilities;
   }
   let candidates = possible(logits);
-  for (const truncate of TRUNCATIONS) candidates = truncate(candidates, options);
+  for (const [stage, truncate] of TRUNCATIONS) {
+    candidates = truncate(candidates, options);
+    onStage?.(stage, candidates);
+  }
   const left = softmax(candidates.logits);
   for (let i = 0; i < left.length; i++) probabilities[candidates.ids[i]] = left[i];
   return probabilities;
@@ -65,42 +78,4 @@ function keepTypical(candidates: Candidates, { typicalP = 1 }: SamplingOptions):
   const closeness = (logit: number) => -Math.abs(logTotal - logit - entropy);
   const { threshold } = headOfMass(candidates.logits.map(closeness), masses, typicalP);
   return keep(candidates, (logit) => closeness(logit) >= threshold);
-}
-
-function possible(logits: Float32Array): Candidates {
-  const ids = new Int32Array(logits.length).map((_, id) => id);
-  return keep({ ids, logits: new Float64Array(logits) }, (logit) => logit > -Infinity);
-}
-
-function keep({ ids, logits }: Candidates, wanted: (logit: number) => boolean): Candidates {
-  let kept = 0;
-  const left = { ids: new Int32Array(ids.length), logits: new Float64Array(ids.length) };
-  for (let i = 0; i < ids.length; i++) {
-    if (!wanted(logits[i])) continue;
-    left.ids[kept] = ids[i]!;
-    left.logits[kept++] = logits[i]!;
-  }
-  return { ids: left.ids.subarray(0, kept), logits: left.logits.subarray(0, kept) };
-}
-
-function softmax(logits: Float64Array): Float64Array {
-  const top = maximum(logits);
-  const weights = new Float64Array(logits.length);
-  let total = 0;
-  for (let i = 0; i < logits.length; i++) total += weights[i] = Math.exp(logits[i] - top);
-  for (let i = 0; i < weights.length; i++) weights[i] /= total;
-  return weights;
-}
-
-function logSumExp(logits: Float64Array): number {
-  const top = maximum(logits);
-  let sum = 0;
-  for (const logit of logits) sum += Math.exp(logit - top);
-  return top + Math.log(sum);
-}
-
-function maximum(values: Float64Array): number {
-  let top = -Infinity;
-  for (const value of values) if (value > top) top = value;
-  return top;
 }
