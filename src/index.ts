@@ -17,6 +17,13 @@ export type { BatchOptions, BatchSequence, From, PassOptions, RunOptions } from 
 export type { ModelWeights, WeightInfo } from './engine/model-weights.ts';
 export type { WeightEdit, WeightEdits, WeightValue } from './engine/weight-scopes.ts';
 export { WeightError } from './model/weights/weight-error.ts';
+export type {
+  BlockWeight,
+  CheckedWeight,
+  GlobalWeight,
+  NoSuchWeight,
+  WeightName,
+} from './model/weights/weight-types.ts';
 export type { Prompt, TokenIds } from './engine/prompt.ts';
 export { OptionError } from './options.ts';
 export type { SequenceToken } from './engine/generate/sequence.ts';

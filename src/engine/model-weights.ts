@@ -1,5 +1,6 @@
 import type { WeightPoint } from '../model/weights/weight-point.ts';
 import { weightShape, type WeightTable, weightTensor } from '../model/weights/weight-table.ts';
+import type { CheckedWeight } from '../model/weights/weight-types.ts';
 import type { Shape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
@@ -40,7 +41,7 @@ export class ModelWeights {
    *
    * @throws {WeightError} as `get` does.
    */
-  shape(name: string): Shape {
+  shape<const Name extends string>(name: Name & CheckedWeight<Name>): Shape {
     return weightShape(this.#table().find(name));
   }
 
@@ -51,7 +52,7 @@ export class ModelWeights {
    * @throws {WeightError} for a name that the model does not have: it says why, and gives the nearest names.
    * @throws {DisposedError} where the model was disposed of.
    */
-  get(name: string): Tensor {
+  get<const Name extends string>(name: Name & CheckedWeight<Name>): Tensor {
     return weightTensor(this.#table().find(name));
   }
 }

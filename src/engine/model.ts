@@ -150,7 +150,7 @@ export class Model {
    * @throws {WeightError} for a name that the model does not have, numbers that do not fit, and scopes that overlap.
    * @throws {OptionError} for a body that is no function, or that gives an iterator.
    */
-  withWeights<R>(edits: WeightEdits, body: () => R): R {
+  withWeights<R, Name extends string = string>(edits: WeightEdits<Name>, body: () => R): R {
     return this.#weightScopes.run(edits, body);
   }
 

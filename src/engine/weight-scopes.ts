@@ -1,6 +1,7 @@
 import { WeightError } from '../model/weights/weight-error.ts';
 import type { WeightPoint } from '../model/weights/weight-point.ts';
 import { type WeightTable, weightTensor } from '../model/weights/weight-table.ts';
+import type { CheckedWeight, NoSuchWeight } from '../model/weights/weight-types.ts';
 import { CALLBACK, checkArgument, OBJECT, OptionError, show as showValue } from '../options.ts';
 import type { Backend } from '../tensor/backend.ts';
 import { byteSize, elements } from '../tensor/dtype.ts';
@@ -20,8 +21,14 @@ export type WeightValue = Tensor | Float32Array;
  */
 export type WeightEdit = WeightValue | ((value: Tensor, name: string) => WeightValue | undefined);
 
-/** Edits by the names of weights; they act in the order of their keys. */
-export type WeightEdits = Readonly<Record<string, WeightEdit>>;
+/**
+ * Edits by the names of weights; they act in the order of their keys.
+ *
+ * @template Name The names, as far as the compiler knows them: one that is misspelt does not compile.
+ */
+export type WeightEdits<Name extends string = string> = {
+  readonly [Each in Name]: WeightEdit & (Each extends CheckedWeight<Each> ? unknown : NoSuchWeight<Each>);
+} & Readonly<Record<string, WeightEdit>>;
 
 /** Edits that are open, by what ends each. */
 type OpenScope = readonly (() => void)[];
@@ -85,7 +92,7 @@ export class WeightScopes {
   #begin(edits: WeightEdits): OpenScope {
     const ends: (() => void)[] = [];
     try {
-      for (const [name, edit] of Object.entries(edits)) {
+      for (const [name, edit] of Object.entries<WeightEdit>(edits)) {
         const point = this.#table().find(name);
         const numbers = editedNumbers(point, edit);
         if (numbers === undefined) continue;

@@ -38,8 +38,8 @@ export class Mixture implements FeedForward {
     return [
       ...under('mlp', this.router.weightPoints),
       ...this.experts.flatMap(({ gateUp, down }, expert) => under(`mlp.experts.${expert}`, gatedWeights(gateUp, down))),
-      ...(this.shared?.weightPoints ?? [{ name: 'mlp.shared.W_in', absence: 'no expert is shared by all tokens' }]),
-      ...['gate', 'in', 'out'].map((name) => ({ name: `mlp.W_${name}`, absence: IN_EXPERTS })),
+      ...(this.shared?.weightPoints ?? lacking('mlp.shared', 'no expert is shared by all tokens')),
+      ...lacking('mlp', IN_EXPERTS),
     ];
   }
 
@@ -88,6 +88,9 @@ export class Mixture implements FeedForward {
     });
   }
 }
+
+const lacking = (path: string, absence: string): WeightDeclaration[] =>
+  ['gate', 'in', 'out'].map((name) => ({ name: `${path}.W_${name}`, absence }));
 
 const IN_EXPERTS = 'the layer is a mixture: mlp.W_router, and the matrices of mlp.experts.0, mlp.experts.1, ...';
 

@@ -59,6 +59,10 @@ const named: readonly (readonly [name: string, options: LoadOptions])[] = [
   ['gpt_oss_mxfp4', {}],
   ['deepseek_v3_fp8', {}],
   ['deepseek_v3_fp8', { mla: 'naive' }],
+  ['llama_untied', { weights: 'bf16', backend: 'reference' }],
+  ['gpt_oss_mxfp4', { backend: 'reference' }],
+  ['llama_untied', { weights: 'bf16', backend: 'tensorflow' }],
+  ['gpt_oss_mxfp4', { backend: 'tensorflow' }],
 ];
 
 describe.each(named)('edited weights of %s %o', (name, options) => {
@@ -167,7 +171,7 @@ describe('edited weights', () => {
   it('a gain of a norm scales what the sub-layer reads', () => {
     const double = (W: Tensor): Tensor => W.mul(2);
     const during = edited(model, { 'blocks.1.ln2.w': double });
-    const byActivations = withActivations(model, { 'blocks.1.hook_mlp_in': (x) => x.data().map((v) => 2 * v) });
+    const byActivations = withActivations(model, { 'blocks.1.mlp.hook_in': (x) => x.data().map((v) => 2 * v) });
     expectNear(during, byActivations, 1e-5, 'logits');
   });
 
@@ -190,7 +194,7 @@ describe('edited weights', () => {
     other.fill(0, 0, W.shape[1] * W.shape[2]);
     const byHand = applied(x, { shape: W.shape, values: other });
     const edit = { 'blocks.0.attn.W_Q': Float32Array.from(other) };
-    const read = { 'blocks.0.hook_attn_in': () => Float32Array.from(TOKENS.flatMap(() => [...x.values])) };
+    const read = { 'blocks.0.attn.hook_in': () => Float32Array.from(TOKENS.flatMap(() => [...x.values])) };
     const queries = model.withWeights(edit, () => {
       using run = model.run(TOKENS, { edit: read, capture: ['blocks.0.attn.hook_q'] });
       return run.acts['blocks.0.attn.hook_q'].data();

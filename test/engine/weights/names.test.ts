@@ -84,7 +84,7 @@ function expectNorm(eq: Equations, path: string, out: string): void {
 function expectHeadAttention(eq: Equations, block: string): void {
   const { normEpsilon, headDim: d } = eq.model.config;
   const attn = `${block}.attn`;
-  const x = eq.act(`${block}.hook_attn_in`);
+  const x = eq.act(`${block}.attn.hook_in`);
   for (const [hook, name] of [
     ['hook_q', 'Q'],
     ['hook_k', 'K'],
@@ -105,7 +105,7 @@ function expectHeadAttention(eq: Equations, block: string): void {
 function expectLatentAttention(eq: Equations, block: string): void {
   const { ropeDim: dr, nopeDim: dn } = eq.model.config.latent!;
   const attn = `${block}.attn`;
-  const x = eq.act(`${block}.hook_attn_in`);
+  const x = eq.act(`${block}.attn.hook_in`);
   const made = (input: Numbers, name: string): Numbers =>
     applied(input, eq.need(`${attn}.W_${name}`), eq.weight(`${attn}.b_${name}`));
   const gained = (rows: Numbers, gain: Numbers): Numbers => scaled(normed(rows, gain.values.length, 1e-6), gain);
@@ -155,14 +155,14 @@ function expectMixture(eq: Equations, path: string, x: Numbers): void {
 
 function expectBlock(eq: Equations, layer: number): void {
   const block = `blocks.${layer}`;
-  expectNorm(eq, `${block}.ln1`, `${block}.hook_attn_in`);
+  expectNorm(eq, `${block}.ln1`, `${block}.attn.hook_in`);
   if (eq.model.config.latent) expectLatentAttention(eq, block);
   else expectHeadAttention(eq, block);
   const output = mixed(eq.act(`${block}.attn.hook_z`), eq.need(`${block}.attn.W_O`), eq.weight(`${block}.attn.b_O`));
   eq.expectAct(`${block}.attn.hook_out`, output);
   expectNorm(eq, `${block}.ln1_post`, `${block}.hook_attn_out`);
-  expectNorm(eq, `${block}.ln2`, `${block}.hook_mlp_in`);
-  const x = eq.act(`${block}.hook_mlp_in`);
+  expectNorm(eq, `${block}.ln2`, `${block}.mlp.hook_in`);
+  const x = eq.act(`${block}.mlp.hook_in`);
   if (eq.has(`${block}.mlp.router.hook_in`)) expectMixture(eq, `${block}.mlp`, x);
   else expectMlp(eq, `${block}.mlp`, x);
   expectNorm(eq, `${block}.ln2_post`, `${block}.hook_mlp_out`);

@@ -118,7 +118,7 @@ describe('a scope of edited weights', () => {
       [{ 'ln_final.w': (() => Promise.resolve(other)) as never }, 'got a promise (edits are synchronous).'],
     ];
     for (const [edits, message] of cases) expect(() => model.withWeights(edits, () => 0), message).toThrow(message);
-    expect(() => model.weights.get('blocks.0.mlp.W_up')).toThrow(
+    expect(() => model.weights.get('blocks.0.mlp.W_up' as never)).toThrow(
       'This model has no weight "blocks.0.mlp.W_up". Nearest: blocks.0.mlp.W_in',
     );
     expect(() => model.weights.get(3 as never)).toThrow('weights: the name must be a string, got 3.');
