@@ -43,6 +43,20 @@ export type { Hooks } from './hooks/observers.ts';
 export { Captured, type Activations, type Layers } from './hooks/activations.ts';
 export type { AxesOf, BlockHook, Checked, GlobalHook, HookName, LayerGlob, NoSuchHook } from './hooks/hook-types.ts';
 export {
+  record,
+  type Precision,
+  type RecordedHook,
+  type RecordedPass,
+  Recording,
+  type RecordOptions,
+} from './inspect/recording.ts';
+export { loadRecording, type LoadRecordingOptions, saveRecording, type SaveOptions } from './inspect/recording-file.ts';
+export { firstDivergence, type Divergence, type DivergenceOptions } from './inspect/divergence/first-divergence.ts';
+export type { ComparedHook } from './inspect/divergence/compare-hook.ts';
+export type { Choice } from './inspect/divergence/expert-choice.ts';
+export type { ModelPass, Subject } from './inspect/divergence/subject.ts';
+export type { Verdict } from './inspect/divergence/verdict.ts';
+export {
   openSafetensors,
   type SafetensorsData,
   type SafetensorsFile,

@@ -113,6 +113,11 @@ export class Model {
     return this.#loaded.maxLength;
   }
 
+  /** The dtype of operands in products that `load` was asked for; undefined where each call chooses. */
+  get compute(): Compute | undefined {
+    return this.#loaded.compute;
+  }
+
   /** @throws {VitrineError} where the model came without a tokenizer. */
   get tokenizer(): Tokenizer {
     if (this.#tokenizer === undefined)
