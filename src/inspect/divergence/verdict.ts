@@ -85,4 +85,5 @@ function otherWeights(hook: string, a: Recording, b: Recording): string | undefi
     : undefined;
 }
 
-const number = (value: number): string => String(Number(value.toPrecision(2)));
+const number = (value: number): string =>
+  value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(1) : String(Number(value.toPrecision(2)));
