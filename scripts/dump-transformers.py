@@ -92,8 +92,12 @@ def hook_attention(recorder, path, attention, config):
         sizes = [heads * width, groups * width, groups * width]
         on_output(child(attention, "qkv_proj", "c_attn"), lambda x: put_qkv(*x.split(sizes, dim=-1)))
         on_output(child(attention, "query_key_value"), put_interleaved)
-        on_output(child(attention, "q_norm"), lambda x: recorder.heads(f"{path}.hook_q_normed", "p h e", x.flatten(2), heads))
-        on_output(child(attention, "k_norm"), lambda x: recorder.heads(f"{path}.hook_k_normed", "p g e", x.flatten(2), groups))
+
+        def by_token(x):  # Gemma 3 norms [1, heads, T, width], the others [1, T, heads, width] or [1, T, heads * width].
+            return (x.transpose(1, 2) if config.model_type.startswith("gemma3") else x).flatten(2)
+
+        on_output(child(attention, "q_norm"), lambda x: recorder.heads(f"{path}.hook_q_normed", "p h e", by_token(x), heads))
+        on_output(child(attention, "k_norm"), lambda x: recorder.heads(f"{path}.hook_k_normed", "p g e", by_token(x), groups))
     output = child(attention, "o_proj", "c_proj", "dense")
     on_input(output, lambda x: recorder.heads(f"{path}.hook_z", "p h e_v", x, heads))
     on_output(output, lambda x: recorder.put(f"{path}.hook_out", "p d", x))

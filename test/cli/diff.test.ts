@@ -47,7 +47,6 @@ describe('vitrine diff', () => {
       a: MODEL,
       b: DUMP,
       verdict: 'rounding',
-      first: undefined,
       tokens: [5, 17, 99, 3],
     });
     const { stdout } = await runCli(['diff', DUMP, MODEL, '--all']);
