@@ -38,7 +38,7 @@ export async function saveRecording(
   const words = 'a recording, of record(), or a run, of model.run()';
   const holds = (value: unknown): boolean => value instanceof Recording || value instanceof Run;
   checkArgument('saveRecording', 'the recording', recording, { words, holds });
-  const tensors = Object.entries(recording.acts).map(([name, tensor]) => {
+  const tensors = Object.entries(recording.acts as Readonly<Record<string, Tensor>>).map(([name, tensor]) => {
     const isInteger = tensor.dtype === 'i32';
     const data = (): Float32Array | Int32Array => (isInteger ? (tensor.integers() as Int32Array) : tensor.data());
     return [name, { dtype: isInteger ? 'I32' : 'F32', shape: tensor.shape, data }] as const;

@@ -88,7 +88,7 @@ export function record(model: Model, prompt: Prompt, options: RecordOptions = {}
   if (pass.until === undefined) run.logits.dispose();
   const { acts } = run;
   const hooks = names
-    .filter((name) => acts[name] !== undefined)
+    .filter((name) => Object.hasOwn(acts, name)) // An expert that no row chose has none.
     .map((name): [string, RecordedHook] => {
       const { axes, readOnly } = points.get(name)!;
       return [name, { axes, isMeasure: readOnly !== undefined }];

@@ -7,7 +7,9 @@ import { modelFolder, readExpected } from '../support/fixtures.ts';
 
 const FIXTURES = join(import.meta.dirname, '../fixtures');
 const scratch = mkdtempSync(join(tmpdir(), 'vitrine-divergence-'));
-afterAll(() => rmSync(scratch, { recursive: true }));
+afterAll(() => {
+  rmSync(scratch, { recursive: true });
+});
 
 const promptOf = async (name: string): Promise<number[]> => Array.from((await readExpected(name))('input_ids').data);
 
@@ -116,9 +118,11 @@ describe('a bug', () => {
       verdict: 'bug',
       first: { hook: 'blocks.0.mlp.hook_out', relative: Infinity, at: [1, 6], position: 1 },
     });
-    const row = at('hook_embed', (values) => values.set(values.subarray(64, 128), 0));
+    const row = at('hook_embed', (values) => void values.copyWithin(0, 64, 128));
     expect(firstDivergence(model, row, { prompt })).toMatchObject({ verdict: 'bug', first: { hook: 'hook_embed' } });
-    const scaled = at('hook_embed', (values) => values.set(values.map((x) => x * 1.01)));
+    const scaled = at('hook_embed', (values) => {
+      values.forEach((x, i) => (values[i] = x * 1.01));
+    });
     expect(firstDivergence(model, scaled, { prompt })).toMatchObject({ verdict: 'bug', first: { hook: 'hook_embed' } });
   });
 

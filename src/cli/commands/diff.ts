@@ -121,7 +121,7 @@ async function diff(sourceA: string, given: string | undefined, flags: DiffFlags
     const oracle = flags.oracle ? await opened.model(exact) : undefined;
     const prompt = promptOf(flags, [a, b]);
     const found = firstDivergence(a, b, { prompt, oracle });
-    const [model] = [a, b].filter((side) => 'tokenizer' in side);
+    const model = [a, b].find((side) => 'tokenizer' in side);
     const tokenText = typeof prompt === 'string' && model ? (id: number) => model.tokenizer.decode([id]) : undefined;
     process.stdout.write(
       flags.json

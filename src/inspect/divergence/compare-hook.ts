@@ -1,10 +1,9 @@
 import type { HostArray } from '../../tensor/backend.ts';
 import { sameShape, type Shape } from '../../tensor/shape.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
-import type { Recording } from '../recording.ts';
 import { coordinates, difference, firstUnequal, ulps } from './difference.ts';
 import { type Choice, choiceBetween } from './expert-choice.ts';
 import type { Rounding } from './rounding.ts';
+import type { Walk } from './walk.ts';
 
 /** How far two passes are apart at one hook. */
 export interface ComparedHook {
@@ -33,17 +32,6 @@ export interface ComparedHook {
   readonly wrong?: readonly ('a' | 'b')[] | undefined;
   /** The experts between which the two passes decided differently. */
   readonly choice?: Choice | undefined;
-}
-
-/** The passes, and the rounding on the way so far. */
-export interface Walk {
-  readonly a: Recording;
-  readonly b: Recording;
-  readonly oracle: Recording | undefined;
-  readonly tokens: readonly number[];
-  readonly between: Rounding;
-  readonly ofA: Rounding;
-  readonly ofB: Rounding;
 }
 
 /** Compares one hook, and takes note of its difference for those that follow. */
@@ -115,8 +103,9 @@ function fromOracle(
   [a, b]: readonly [HostArray, HostArray],
   shape: Shape,
 ): { errors: { a: number; b: number }; wrong: ('a' | 'b')[] } | undefined {
-  const exact = oracle?.acts[hook] as Tensor | undefined;
-  if (exact === undefined || !sameShape(exact.shape, shape)) return undefined;
+  if (!oracle?.hooks.has(hook)) return undefined;
+  const exact = oracle.acts[hook];
+  if (!sameShape(exact.shape, shape)) return undefined;
   const values = exact.integers();
   const errorIn = (side: HostArray, rounding: Rounding): [error: number, isWrong: boolean] => {
     const { relative } = difference(values, side, shape);

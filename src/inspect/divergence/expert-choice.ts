@@ -1,4 +1,4 @@
-import type { Walk } from './compare-hook.ts';
+import type { Walk } from './walk.ts';
 
 /** Two experts between which two passes decided differently. */
 export interface Choice {
@@ -21,8 +21,9 @@ const SCORES = ['mlp.router.hook_biased_scores', 'mlp.router.hook_scores', 'mlp.
 export function choiceBetween({ a, b, between }: Walk, hook: string, index: number): Choice | undefined {
   if (!hook.endsWith(INDICES)) return undefined;
   const block = hook.slice(0, -INDICES.length);
-  const scores = SCORES.map((name) => a.acts[block + name]).find((found) => found !== undefined);
-  if (scores === undefined) return undefined;
+  const score = SCORES.map((name) => block + name).find((name) => a.hooks.has(name));
+  if (score === undefined) return undefined;
+  const scores = a.acts[score];
   const [E, k] = [scores.shape[1], a.acts[hook].shape[1]];
   const row = Math.floor(index / k);
   const values = scores.data().subarray(row * E, (row + 1) * E);

@@ -3,10 +3,11 @@ import { VitrineError } from '../../errors.ts';
 import { ANYTHING, type Checks, checkOptions, OptionError } from '../../options.ts';
 import { sameShape } from '../../tensor/shape.ts';
 import type { RecordedHook, Recording } from '../recording.ts';
-import { type ComparedHook, compareHook, type Walk } from './compare-hook.ts';
+import { type ComparedHook, compareHook } from './compare-hook.ts';
 import { Rounding } from './rounding.ts';
 import { comparedHooks, expectSubject, modelOf, type Side, sideOf, type Subject } from './subject.ts';
 import { type Verdict, verdictOf } from './verdict.ts';
+import type { Walk } from './walk.ts';
 
 /** What two passes are compared by. */
 export interface DivergenceOptions {
@@ -61,24 +62,24 @@ export function firstDivergence(a: Subject, b: Subject, options: DivergenceOptio
   if (hooks.length === 0) throw new VitrineError('firstDivergence: the two passes have no hook in common.');
   const names = hooks.map(([name]) => name);
   const sides: Side[] = [];
+  const run = (subject: Subject, captured: readonly string[]): Recording => {
+    const side = sideOf(subject, tokens, captured);
+    sides.push(side);
+    return side.recording;
+  };
   try {
-    sides.push(sideOf(a, tokens, names), sideOf(b, tokens, names));
-    if (oracle)
-      sides.push(
-        sideOf(
-          oracle,
-          tokens,
-          names.filter((name) => inOracle.has(name)),
-        ),
+    const [left, right] = [run(a, names), run(b, names)];
+    const exact =
+      oracle &&
+      run(
+        oracle,
+        names.filter((name) => inOracle.has(name)),
       );
-    const compared = walk(hooks, sides, tokens);
+    const compared = walk(hooks, { a: left, b: right, oracle: exact, tokens });
     const missing = (one: Map<string, RecordedHook>, other: Map<string, RecordedHook>): string[] =>
       [...one.keys()].filter((name) => !other.has(name));
     return {
-      ...verdictOf(
-        compared,
-        sides.map(({ recording }) => recording),
-      ),
+      ...verdictOf(compared, [left, right]),
       tokens,
       hooks: compared,
       onlyIn: { a: missing(inA, inB), b: missing(inB, inA) },
@@ -90,12 +91,12 @@ export function firstDivergence(a: Subject, b: Subject, options: DivergenceOptio
 
 /** The tokens that all read. */
 function tokensOf(subjects: readonly Subject[], prompt: Prompt | undefined): readonly number[] {
-  const [model] = subjects.flatMap((subject) => modelOf(subject) ?? []);
+  const model = subjects.map(modelOf).find((one) => one !== undefined);
   const recorded = subjects.flatMap((subject) => (modelOf(subject) ? [] : [(subject as Recording).tokens]));
   const known = recorded.filter(({ length }) => length > 0);
   if (prompt === undefined && known.length === 0 && model)
     throw new OptionError('firstDivergence: expected a prompt, since no recording tells the tokens.');
-  const tokens = prompt === undefined || !model ? (known[0] ?? []) : model.tokensOf(prompt);
+  const tokens = (prompt === undefined ? undefined : model?.tokensOf(prompt)) ?? known.at(0) ?? [];
   const other = known.find((one) => !sameShape(one, tokens));
   if (other !== undefined)
     throw new VitrineError(
@@ -107,25 +108,21 @@ function tokensOf(subjects: readonly Subject[], prompt: Prompt | undefined): rea
 /** Compares hook by hook, up to one where the two passes chose other experts: what follows has no counterpart. */
 function walk(
   hooks: readonly (readonly [string, RecordedHook])[],
-  [{ recording: a }, { recording: b }, oracle]: readonly Side[],
-  tokens: readonly number[],
+  passes: Pick<Walk, 'a' | 'b' | 'oracle' | 'tokens'>,
 ): ComparedHook[] {
-  const width = Math.max(
-    ...hooks.map(([name, { axes }]) => (axes.endsWith('V') ? 1 : (a.acts[name]?.shape.at(-1) ?? 1))),
-  );
-  const third = oracle?.recording;
+  const { a, b } = passes;
+  const present = hooks.filter(([name]) => a.hooks.has(name) && b.hooks.has(name)); // Experts may have no rows.
+  const widthOf = ([name, { axes }]: readonly [string, RecordedHook]): number =>
+    axes.endsWith('V') ? 1 : (a.acts[name].shape.at(-1) ?? 1); // Logits are not summed.
+  const width = Math.max(...present.map(widthOf));
   const state: Walk = {
-    a,
-    b,
-    oracle: third,
-    tokens,
+    ...passes,
     between: new Rounding([a.precision, b.precision], width),
     ofA: new Rounding([a.precision], width),
     ofB: new Rounding([b.precision], width),
   };
   const compared: ComparedHook[] = [];
-  for (const [name, { axes }] of hooks) {
-    if (a.acts[name] === undefined || b.acts[name] === undefined) continue; // An expert that no row chose.
+  for (const [name, { axes }] of present) {
     const found = compareHook(state, name, axes);
     compared.push(found);
     if (found.choice !== undefined) break;

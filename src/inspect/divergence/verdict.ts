@@ -18,7 +18,7 @@ export interface Verdict {
   readonly reason: string;
 }
 
-/** @param recordings Those of a and b. */
+/** Says what the compared hooks of two recordings mean. */
 export function verdictOf(hooks: readonly ComparedHook[], [a, b]: readonly Recording[]): Verdict {
   const first = hooks.find(({ isBeyond }) => isBeyond);
   if (first === undefined) return withinRounding(hooks);
