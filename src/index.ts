@@ -11,7 +11,7 @@
 export { load } from './engine/load/load.ts';
 export { openModel, type OpenOptions } from './loader/open/open-model.ts';
 export type { LoadOptions } from './engine/load/load-options.ts';
-export { Model, type ForwardOptions, type Score } from './engine/model.ts';
+export { Model, type CostOptions, type ForwardOptions, type Score } from './engine/model.ts';
 export type { Run } from './engine/run/run.ts';
 export type { BatchOptions, BatchSequence, From, PassOptions, RunOptions } from './engine/run/run-options.ts';
 export type { ModelWeights, WeightInfo } from './engine/model-weights.ts';
@@ -70,6 +70,8 @@ export type { Invariant, ModelInvariant } from './tensor/invariant.ts';
 export type { RowPositions } from './tensor/tap.ts';
 export type { HookRegistry } from './hooks/hook-registry.ts';
 export type { Hooks } from './hooks/observers.ts';
+export { BudgetError, type CaptureCost } from './hooks/capture-cost.ts';
+export type { Health, Measures, Statistics } from './hooks/measurer.ts';
 export { Captured, type Activations, type Layers } from './hooks/activations.ts';
 export type {
   AxesOf,
@@ -110,6 +112,20 @@ export {
   type TracedAlternative,
 } from './inspect/sampler-trace.ts';
 export { steering, steeringVector, type SteeringOptions } from './inspect/steering.ts';
+export {
+  record,
+  type Precision,
+  type RecordedHook,
+  type RecordedPass,
+  Recording,
+  type RecordOptions,
+} from './inspect/recording.ts';
+export { loadRecording, type LoadRecordingOptions, saveRecording, type SaveOptions } from './inspect/recording-file.ts';
+export { firstDivergence, type Divergence, type DivergenceOptions } from './inspect/divergence/first-divergence.ts';
+export type { ComparedHook } from './inspect/divergence/compare-hook.ts';
+export type { Choice } from './inspect/divergence/expert-choice.ts';
+export type { ModelPass, Subject } from './inspect/divergence/subject.ts';
+export type { Verdict } from './inspect/divergence/verdict.ts';
 export {
   openSafetensors,
   type SafetensorsData,

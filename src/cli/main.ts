@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { benchCommand } from './commands/bench.ts';
 import { chatCommand } from './commands/chat.ts';
 import { convertCommand } from './commands/convert.ts';
+import { diffCommand } from './commands/diff.ts';
 import { CtrlC } from './ctrl-c.ts';
 import { Interrupted } from '../platform/deadline.ts';
 import { report } from './failure.ts';
@@ -24,6 +25,7 @@ const COMMANDS: readonly CommandFactory[] = [
   pullCommand,
   convertCommand,
   benchCommand,
+  diffCommand,
   setupCommand,
 ];
 

@@ -1,4 +1,5 @@
 import type { ModelFiles } from '../loader/model-files.ts';
+import { type CaptureCost, captureCost } from '../hooks/capture-cost.ts';
 import { observersFor } from '../hooks/observers.ts';
 import { type HookRegistry, registryOf } from '../hooks/hook-registry.ts';
 import { KvCache } from '../model/cache/kv-cache.ts';
@@ -8,7 +9,7 @@ import { formatBytes } from '../format-bytes.ts';
 import { describeBroken, logprobOf } from '../sampling/logits.ts';
 import { type NewTokens, Step } from '../model/parts/step.ts';
 import { WeightTable } from '../model/weights/weight-table.ts';
-import { type Checks, checkOptions, oneOf, OptionError } from '../options.ts';
+import { checkArgument, type Checks, checkOptions, oneOf, OptionError, TEXTS, whole } from '../options.ts';
 import type { Backend } from '../tensor/backend.ts';
 import type { Compute } from '../tensor/compute.ts';
 import { DisposedError, VitrineError } from '../errors.ts';
@@ -61,6 +62,18 @@ export interface ForwardOptions {
 }
 
 const FORWARD_CHECKS: Checks<ForwardOptions> = { cache: CACHE, logits: oneOf('last', 'all'), compute: COMPUTE };
+
+/** The pass whose captures are counted. */
+export interface CostOptions {
+  /** New tokens. */
+  readonly tokens: number;
+  /** Tokens in the cache. Default 0. */
+  readonly cached?: number | undefined;
+  /** Rows of logits. Default: one for each new token. */
+  readonly logitRows?: number | undefined;
+}
+
+const COST_CHECKS: Checks<CostOptions> = { tokens: whole(1), cached: whole(0), logitRows: whole(0) };
 
 /** How well a model expects a text; in nats. */
 export interface Score {
@@ -118,6 +131,11 @@ export class Model {
     return this.#loaded.maxLength;
   }
 
+  /** The dtype of operands in products that `load` was asked for; undefined where each call chooses. */
+  get compute(): Compute | undefined {
+    return this.#loaded.compute;
+  }
+
   /** @throws {VitrineError} where the model came without a tokenizer. */
   get tokenizer(): Tokenizer {
     if (this.#tokenizer === undefined)
@@ -157,6 +175,22 @@ export class Model {
   /** The identities that hold between activations, in the order of the pass: `run` checks them with `checkInvariants`. */
   get invariants(): readonly ModelInvariant[] {
     return this.#network().invariants;
+  }
+
+  /**
+   * The bytes that captures take, before a pass is run.
+   *
+   * @param names Names or globs of hooks, as in `capture`.
+   * @param options `tokens`: how many are new; `cached`: how many the cache has (default 0); `logitRows` (default: one a token).
+   * @throws {HookError} for a name that the model does not have.
+   */
+  captureCost(names: readonly string[], options: CostOptions): CaptureCost {
+    checkArgument('captureCost', 'the names', names, TEXTS);
+    checkOptions('captureCost', options, COST_CHECKS);
+    const { tokens, cached = 0, logitRows } = options;
+    checkArgument('captureCost', 'tokens', tokens, COST_CHECKS.tokens);
+    const pass = { positions: tokens, keys: cached + tokens, logitRows };
+    return captureCost(names, { hooks: this.hookPoints, model: this.config }, pass);
   }
 
   /** The text and tokens of a conversation by the model's chat template; `addGenerationPrompt` begins an answer. */
@@ -211,10 +245,10 @@ export class Model {
     options: RunOptions<Captured, Edited, Until> = {},
   ): Run<Captured> {
     checkOptions('run', options, RUN_CHECKS);
-    const { cache, until, compute, checkInvariants, ...sequence } = options;
+    const { cache, until, compute, checkInvariants, budget, ...sequence } = options;
     if (cache !== undefined && sequence.from !== undefined)
       throw new OptionError('run: with `from`, the tokens before come in from.cache: leave out `cache`.');
-    return this.#runAll('run', [{ prompt, cache, ...sequence }], { until, compute, checkInvariants })[0];
+    return this.#runAll('run', [{ prompt, cache, ...sequence }], { until, compute, checkInvariants, budget })[0];
   }
 
   /**
@@ -230,10 +264,12 @@ export class Model {
     options: BatchOptions<Captured, Edited, Until> = {},
   ): Run<Captured>[] {
     checkOptions('runBatch', options, BATCH_CHECKS);
-    const { capture, edit, rows, ...common } = options;
+    const { capture, edit, statistics, health, rows, ...common } = options;
     const all = batchSequences(sequences).map((sequence) => ({
       ...sequence,
       capture,
+      statistics,
+      health,
       edit: { ...edit, ...sequence.edit },
       rows: sequence.rows ?? rows,
     }));
@@ -267,11 +303,11 @@ export class Model {
 
   #runAll(
     call: string,
-    sequences: readonly (BatchSequence & Pick<RunOptions, 'capture'>)[],
+    sequences: readonly (BatchSequence & Pick<RunOptions, 'capture' | 'statistics' | 'health'>)[],
     {
       compute = this.#loaded.compute ?? 'f32',
       ...settings
-    }: Pick<BatchOptions, 'until' | 'compute' | 'editBatch' | 'checkInvariants'>,
+    }: Pick<BatchOptions, 'until' | 'compute' | 'editBatch' | 'checkInvariants' | 'budget'>,
   ): Run<string>[] {
     const network = this.#network();
     const tokens = sequences.map(({ prompt }) => this.#checked(call, this.#tokensOf(call, prompt)));
@@ -340,14 +376,16 @@ export class Model {
     const { source, generationConfig } = this.files;
     const ends = endIds({ ...this.files, tokenizer: this.#tokenizer });
     const resolved = resolveOptions(options, { source, generationConfig, vocabSize: this.config.vocabSize, ends });
-    const { capture, edit, compute } = options;
+    const { capture, edit, statistics, health, budget, compute } = options;
     const tokens = this.#checked('generate', this.#tokensOf('generate', prompt));
     const tokenizer = resolved.stopStrings.length > 0 ? this.tokenizer : this.#tokenizer;
     const network = this.#network();
-    const isObserved = capture !== undefined || edit !== undefined;
-    const observers = isObserved
-      ? observersFor({ capture, edit }, registryOf([...network.hooks, ...samplerHooks(this.config.vocabSize)]))
-      : undefined;
+    const isObserved = [capture, edit, statistics, health].some((asked) => asked !== undefined);
+    const hooks = isObserved
+      ? registryOf([...network.hooks, ...samplerHooks(this.config.vocabSize)])
+      : new Map<string, never>();
+    const observers = isObserved ? observersFor({ capture, edit, statistics, health }, hooks) : undefined;
+    const budgeted = { call: 'generate', budget, capture: capture ?? [], hooks, model: this.config };
     this.#expectRoom('generate', (options.cache?.length ?? 0) + tokens.length);
     if (resolved.maxTokens === 0) return;
     const cache = options.cache ?? this.newCache();
@@ -364,7 +402,7 @@ export class Model {
       });
       const { requests } = this.#loaded;
       const signal = this.#weightScopes.interruption('generate', options.signal);
-      const generation = { network, requests, backend: this.backend, sequence, observers, signal, compute };
+      const generation = { network, requests, backend: this.backend, sequence, observers, budgeted, signal, compute };
       yield* generateTokens(generation) as AsyncGenerator<GeneratedToken<Captured>, void, undefined>;
     } catch (error) {
       if (error instanceof DisposedError) this.#network(); // Says so where it is the model that is gone.

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { load } from '../../engine/load/load.ts';
-import { openSafetensors } from '../../loader/safetensors/open-safetensors.ts';
-import { writeSafetensors } from '../../loader/safetensors/write-safetensors.ts';
+import { record as recordPass } from '../../inspect/recording.ts';
+import { loadRecording, saveRecording } from '../../inspect/recording-file.ts';
+import { createBackend } from '../../tensor/backends.ts';
 import { elements } from '../../tensor/dtype.ts';
 import { VitrineError } from '../../errors.ts';
 import type { OperandSpec } from './operand-spec.ts';
@@ -37,21 +38,16 @@ export async function record(
   const layers = [...new Set([0, last >> 1, last])];
   const known = new Set(model.hooks);
   const names = hooks.flatMap((hook) => [hook, ...layers.map((layer) => `blocks.${layer}.${hook}`)]);
-  using run = model.run(tokens, { capture: names.filter((name) => known.has(name)) });
+  using recording = recordPass(model, tokens, { capture: names.filter((name) => known.has(name)) });
   const path = join(folder, `activations-${count}.safetensors`);
-  const tensors = Object.entries(run.acts).map(
-    ([name, tensor]) => [name, { dtype: 'F32', shape: tensor.shape, data: tensor.data() }] as const,
-  );
-  await writeSafetensors(path, tensors, { tokens: String(count) });
+  await saveRecording(path, recording);
   return path;
 }
 
 /** Reads what `record` wrote. The seed chooses the layer, so that another seed gives other numbers. */
 export async function readRecording(path: string, seed: number): Promise<Recording> {
-  const file = await openSafetensors(path);
-  const values = new Map<string, Float32Array>();
-  for (const name of file.tensors.keys()) values.set(name, (await file.read(name)).toFloat32());
-  await file.close();
+  using recording = await loadRecording(path, { backend: createBackend('reference') }); // It computes nothing.
+  const values = new Map(Object.entries(recording.acts).map(([name, tensor]) => [name, tensor.data()]));
   return (hook, { kind, shape }) => {
     const names = [...values.keys()].filter((name) => name.replace(/^blocks\.\d+\./, '') === hook);
     if (names.length === 0) return undefined;

@@ -54,13 +54,16 @@ export const CACHE: Check = instanceOf(KvCache, 'a KvCache of newCache()');
 /** The requirement on `compute`. */
 export const COMPUTE = oneOf('f32', 'bf16');
 
-/** The requirements on `capture` and `edit`. */
+/** The requirements on the options of `Hooks`. */
 export const HOOK_CHECKS: Checks<Hooks> = {
   capture: TEXTS,
   edit: {
     words: 'an object of functions by hook name',
     holds: (value) => isRecord(value) && Object.values(value).every((edit) => typeof edit === 'function'),
   },
+  statistics: TEXTS,
+  health: TEXTS,
+  budget: whole(0),
 };
 
 /** The requirements on options that are single numbers, where the vocabulary is not known. */

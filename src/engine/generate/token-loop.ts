@@ -1,3 +1,5 @@
+import { type Budgeted, expectWithinBudget } from '../../hooks/capture-cost.ts';
+import type { Measures } from '../../hooks/measurer.ts';
 import type { Observers } from '../../hooks/observers.ts';
 import type { Activations, Layers } from '../../hooks/activations.ts';
 import type { Decoder } from '../../model/parts/decoder.ts';
@@ -17,7 +19,9 @@ import type { Sequence, SequenceToken } from './sequence.ts';
  *
  * @template Captured The names and globs that are captured. Default: any, and `acts` is not used.
  */
-export type GeneratedToken<Captured extends string = never> = SequenceToken & TokenCaptures<Captured>;
+export type GeneratedToken<Captured extends string = never> = SequenceToken &
+  TokenCaptures<Captured> &
+  Partial<Measures>;
 
 /**
  * The captures of the pass that led to a token. Freed when the next token is asked for. Absent where nothing is captured or edited.
@@ -35,6 +39,8 @@ export interface Generation {
   readonly backend: Backend;
   readonly sequence: Sequence;
   readonly observers: Observers | undefined;
+  /** What the captures of each pass are held to. */
+  readonly budgeted: Budgeted;
   readonly signal: Interruption;
   readonly compute: Compute | undefined;
 }
@@ -50,13 +56,14 @@ export async function* generateTokens(generation: Generation): AsyncGenerator<Ge
     const token = observe(observers?.all ?? [], () => sequence.accept(logits));
     const acts = observers?.recorder.take();
     try {
-      yield { ...token, ...(acts && { acts }) };
+      yield { ...token, ...(acts && { acts }), ...observers?.measurer.take() };
     } finally {
       for (const tensor of Object.values<Tensor>(acts ?? {})) tensor.dispose();
     }
     if (token.finishReason !== undefined) return;
     await nextTurn();
     signal.throwIfAborted();
+    expectFits(generation);
     logits = await readLogits(generation, runPass(nextPass(generation)));
   }
 }
@@ -66,6 +73,7 @@ async function prefill(generation: Generation): Promise<Float32Array> {
   const { sequence, observers, signal } = generation;
   // An edit sees the whole prompt at once; captures must not change how it is computed.
   const limit = passEditor(generation) ? Infinity : PREFILL_CHUNK;
+  expectFits(generation);
   for (;;) {
     signal.throwIfAborted();
     const from = sequence.cache.length;
@@ -74,6 +82,11 @@ async function prefill(generation: Generation): Promise<Float32Array> {
     observers?.recorder.endChunk(sequence.cache.length - from);
     logits.dispose();
   }
+}
+
+/** @throws {BudgetError} where the captures of the pending tokens would take more than the budget. */
+function expectFits({ budgeted, sequence }: Generation): void {
+  expectWithinBudget(budgeted, [{ positions: sequence.pending, keys: sequence.tokens.length, logitRows: 1 }]);
 }
 
 /** The edits, if some act in forward passes. */

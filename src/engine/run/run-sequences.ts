@@ -1,3 +1,4 @@
+import { expectWithinBudget } from '../../hooks/capture-cost.ts';
 import { HookError } from '../../hooks/hook-error.ts';
 import type { HookRegistry } from '../../hooks/hook-registry.ts';
 import { InvariantWatch } from '../../hooks/invariant-watch.ts';
@@ -19,7 +20,10 @@ import type { BatchOptions, RunOptions } from './run-options.ts';
 import { runUntil, StopAt } from './stop-at.ts';
 
 /** A sequence whose prompt is tokens, and the cache that it uses. */
-export interface ReadySequence extends Pick<RunOptions, 'capture' | 'edit' | 'from' | 'rows'> {
+export interface ReadySequence extends Pick<
+  RunOptions,
+  'capture' | 'edit' | 'statistics' | 'health' | 'from' | 'rows'
+> {
   /** All tokens of the prompt. */
   readonly tokens: Int32Array;
   readonly cache: KvCache;
@@ -29,7 +33,9 @@ export interface ReadySequence extends Pick<RunOptions, 'capture' | 'edit' | 'fr
 
 /** The network, and what all sequences have in common. */
 export interface RunSettings
-  extends Pick<Pass, 'network' | 'backend' | 'compute'>, Pick<BatchOptions, 'until' | 'editBatch' | 'checkInvariants'> {
+  extends
+    Pick<Pass, 'network' | 'backend' | 'compute'>,
+    Pick<BatchOptions, 'until' | 'editBatch' | 'checkInvariants' | 'budget'> {
   /** The public call, for messages. */
   readonly call: string;
   readonly hooks: HookRegistry;
@@ -55,6 +61,7 @@ export function runSequences(sequences: readonly ReadySequence[], settings: RunS
   const layerOf = (index: number): number => sequences[index].from?.layer ?? 0;
   const order = [...sequences.keys()].sort((a, b) => layerOf(a) - layerOf(b) || a - b);
   const prepared = order.map((index) => prepare(sequences[index], settings));
+  expectFits(sequences[0].capture ?? [], prepared, settings);
   const runs = scope('', () => {
     try {
       const logits = runUntil({
@@ -151,6 +158,20 @@ export function chosenRows(
   });
 }
 
+/** @throws {BudgetError} where the captures of all sequences together take more than the budget. */
+function expectFits(
+  capture: readonly string[],
+  prepared: readonly Prepared[],
+  { call, budget, hooks, network }: RunSettings,
+): void {
+  const passes = prepared.map(({ newTokens, rows }) => ({
+    positions: newTokens.tokens.length,
+    keys: (newTokens.seen ?? newTokens.cache.length) + newTokens.tokens.length,
+    logitRows: rows.length,
+  }));
+  expectWithinBudget({ call, budget, capture, hooks, model: network.config }, passes);
+}
+
 /** The rows for the network: it gathers none where all are asked for. */
 function commonRows(prepared: readonly Prepared[]): Rows {
   return prepared.every(
@@ -162,7 +183,7 @@ function commonRows(prepared: readonly Prepared[]): Rows {
 
 /** Hooks that lie before the first layer, or behind the hook where the pass stops, would show and change nothing. */
 function expectReached(
-  { capture = [], edit = {}, from }: ReadySequence,
+  { capture = [], edit = {}, statistics = [], health = [], from }: ReadySequence,
   { hooks, until, editBatch = {} }: RunSettings,
 ): void {
   const layer = from?.layer ?? 0;
@@ -171,7 +192,14 @@ function expectReached(
   if (end < 0) matchHooks(until!, order); // Says which are near.
   if (end < 0) throw new HookError(`until: expected the name of one hook, got "${until}".`);
   const begin = layer === 0 ? 0 : order.findIndex((name) => hooks.get(name)!.layer === layer);
-  const asked = [...capture, ...Object.keys(edit), ...Object.keys(editBatch), ...(until === undefined ? [] : [until])];
+  const measured = [...statistics, ...health];
+  const asked = [
+    ...capture,
+    ...measured,
+    ...Object.keys(edit),
+    ...Object.keys(editBatch),
+    ...(until === undefined ? [] : [until]),
+  ];
   for (const pattern of asked) {
     for (const name of matchHooks(pattern, order).flatMap(({ names }) => names)) {
       const at = order.indexOf(name);
@@ -212,8 +240,8 @@ function runsOf(prepared: readonly Prepared[], logits: Tensor | undefined, until
   );
   const runs: Run<string>[] = [];
   try {
-    for (const [i, { recorder }] of prepared.entries())
-      runs.push(new Run(recorder.take(), parts && keep(parts[i]), until));
+    for (const [i, { recorder, measurer }] of prepared.entries())
+      runs.push(new Run(recorder.take(), measurer.take(), parts && keep(parts[i]), until));
     return runs;
   } catch (error) {
     for (const run of runs) run.dispose();

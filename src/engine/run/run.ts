@@ -1,5 +1,6 @@
 import { VitrineError } from '../../errors.ts';
 import type { Activations } from '../../hooks/activations.ts';
+import type { Health, Measures, Statistics } from '../../hooks/measurer.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 
 /**
@@ -10,12 +11,23 @@ import type { Tensor } from '../../tensor/tensor.ts';
 export class Run<Captured extends string = never> {
   /** Captures by the names that were asked for. */
   readonly acts: Activations<Captured>;
+  /** What was measured of activations, by the full names of their hooks. */
+  readonly statistics: Readonly<Record<string, Statistics>>;
+  /** Whether activations were finite, and their largest magnitudes, by the full names of their hooks. */
+  readonly health: Readonly<Record<string, Health>>;
   readonly #logits: Tensor | undefined;
   readonly #until: string | undefined;
 
   /** @param until The hook at which the pass stopped; without logits. */
-  constructor(acts: Activations<Captured>, logits: Tensor | undefined, until?: string) {
+  constructor(
+    acts: Activations<Captured>,
+    { statistics, health }: Measures,
+    logits: Tensor | undefined,
+    until?: string,
+  ) {
     this.acts = acts;
+    this.statistics = statistics;
+    this.health = health;
     this.#logits = logits;
     this.#until = until;
   }
