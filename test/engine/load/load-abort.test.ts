@@ -97,7 +97,7 @@ describe('models of one process', () => {
     const patched = b.run([4, 5, 6], {
       edit: { 'blocks.0.hook_resid_post': (own) => own.mul(0).add(acts['blocks.0.hook_resid_post']) },
     });
-    using plain = a.forward([1, 2, 3], { logits: 'all' });
+    using plain = a.forward([1, 2, 3], { logits: 'all', compute: 'f32' });
     expect(patched.logits.data()).toEqual(plain.data());
     patched.dispose();
     dispose();
