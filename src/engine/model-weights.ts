@@ -1,12 +1,15 @@
-import type { WeightPoint } from '../model/weights/weight-point.ts';
 import { weightShape, type WeightTable, weightTensor } from '../model/weights/weight-table.ts';
 import type { CheckedWeight } from '../model/weights/weight-types.ts';
 import type { Shape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 /** What is known of a weight; see `docs/weights.md`. */
-export interface WeightInfo extends Pick<WeightPoint, 'name' | 'axes' | 'meaning'> {
+export interface WeightInfo {
+  readonly name: string;
+  /** A letter for each axis, as in `H D d` of `W_Q`. */
+  readonly axes: string;
   readonly shape: Shape;
+  readonly meaning: string;
 }
 
 /**

@@ -60,7 +60,10 @@ function queryWeights({ config, qA, qNorm, q }: LatentInputs): WeightDeclaration
   if (qA === undefined || qNorm === undefined)
     return [
       ...layerWeights(q, [{ name: 'Q', axes: 'H D dn+dr', heads: H, meaning: 'makes queries, rotary part last' }]),
-      ...['W_DQ', 'q_latent_norm.w', 'W_UQ', 'W_QR'].map((name) => ({ name, absence: 'queries are not made of a latent: W_Q' })),
+      ...['W_DQ', 'q_latent_norm.w', 'W_UQ', 'W_QR'].map((name) => ({
+        name,
+        absence: 'queries are not made of a latent: W_Q',
+      })),
     ];
   return [
     ...layerWeights(qA, [{ name: 'DQ', axes: 'D rq', meaning: 'makes the latent of queries' }]),

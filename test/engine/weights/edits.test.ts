@@ -81,6 +81,19 @@ describe.each(named)('edited weights of %s %o', (name, options) => {
     expect(during).not.toEqual(logits(model));
   });
 
+  it('gradients go through the edited weights: there is none in z of a head whose W_O is 0', () => {
+    const hook = 'blocks.1.attn.hook_z';
+    const largest = (): number => {
+      const of = (rows: Tensor): Tensor => rows.slice([0, 0], [1, 1]).sub(rows.slice([0, 1], [1, 1]));
+      using taken = model.gradients(TOKENS, { of, at: [hook], rows: 'last' });
+      const [, H, d] = taken.grads[hook].shape;
+      const ofHead = taken.grads[hook].data().filter((_, i) => Math.floor(i / d) % H === 3);
+      return ofHead.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+    };
+    expect(model.withWeights({ 'blocks.1.attn.W_O': withoutHead(3) }, largest)).toBe(0);
+    expect(largest()).toBeGreaterThan(1e-6);
+  });
+
   it('an edit of every weight to what it is changes no bit, and replaces nothing', () => {
     const same = Object.fromEntries(model.weights.names.map((weight) => [weight, (W: Tensor) => W.data()]));
     const live = liveTensors();
