@@ -53,6 +53,8 @@ export {
 } from './inspect/integrated-gradients.ts';
 export { probabilities } from './sampling/probabilities.ts';
 export type { Random } from './sampling/random.ts';
+export type { AdjustmentStage } from './sampling/adjust.ts';
+export type { TruncationStage } from './sampling/truncate.ts';
 export {
   traceSampling,
   type SamplerStage,
@@ -112,6 +114,7 @@ export {
   type TracedAlternative,
 } from './inspect/sampler-trace.ts';
 export { steering, steeringVector, type SteeringOptions } from './inspect/steering.ts';
+export type { AxesOf, BlockHook, Checked, GlobalHook, HookName, LayerGlob, NoSuchHook } from './hooks/hook-types.ts';
 export {
   record,
   type Precision,
@@ -198,8 +201,38 @@ export type { TensorflowOptions } from './tensor/tensorflow/tensorflow-backend.t
 export type { DType } from './tensor/dtype.ts';
 export { headScores, inductionScores, type HeadScores } from './inspect/head-scores.ts';
 export { logitAttribution, type LogitAttributionOptions, type LogitAttribution } from './inspect/logit-attribution.ts';
+export { logitAttribution, type AttributionOptions, type LogitAttribution } from './inspect/logit-attribution.ts';
 export { logitLens, type Lens, type LensOptions, type LensPlace, type LensToken } from './inspect/logit-lens.ts';
 export { logitDifference, type Metric, type OneToken } from './inspect/metric.ts';
 export { patchingSweep, type PatchedHook, type PatchingGrid, type PatchingOptions } from './inspect/patching.ts';
 export { pathPatching, type HeadPlace, type PathPatchingOptions } from './inspect/path-patching.ts';
 export { VitrineError } from './errors.ts';
+export {
+  activationStatistics,
+  type ActivationStatistics,
+  type Outlier,
+  type StatisticsOptions,
+} from './inspect/activation-statistics.ts';
+export {
+  routerStatistics,
+  type MarginStatistics,
+  type RoutedToken,
+  type RouterStatistics,
+} from './inspect/router-statistics.ts';
+export {
+  topActivations,
+  type NeuronActivations,
+  type TopActivation,
+  type TopActivationsOptions,
+} from './inspect/top-activations.ts';
+export { loadSae, type SaeOptions } from './inspect/sae/load-sae.ts';
+export type { Sae, SaeEdits, SaeWeights } from './inspect/sae/sae.ts';
+export type { SaeArchitecture, SaeConfig } from './inspect/sae/sae-config.ts';
+export { saeFeatures } from './inspect/sae/sae-features.ts';
+export {
+  samplerTrace,
+  type SamplerTraceOptions,
+  type TokenTrace,
+  type TracedAlternative,
+} from './inspect/sampler-trace.ts';
+export { steering, steeringVector, type SteeringOptions } from './inspect/steering.ts';
