@@ -50,6 +50,7 @@ function row(found: ComparedHook, isExact: boolean, tokenText: TableOptions['tok
   return [hook, size(relative), size(allowed), ...errorCells, ...values.map(number), count(ulps), show(at), where];
 }
 
-const size = (relative: number): string => (Number.isFinite(relative) ? relative.toExponential(1) : 'all');
+const size = (relative: number): string =>
+  relative === 0 ? '0' : Number.isFinite(relative) ? relative.toExponential(1) : 'all';
 const number = (value: number): string => String(Number(value.toPrecision(6)));
 const count = (ulps: number): string => (Number.isFinite(ulps) ? Math.round(ulps).toLocaleString('en-US') : '');

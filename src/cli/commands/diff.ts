@@ -42,7 +42,7 @@ export function diffCommand(signal: AbortSignal): Command {
   for (const side of ['a', 'b'])
     for (const option of [backendOption(), weightsOption(), computeOption()]) command.addOption(ofSide(option, side));
   return command
-    .option('--oracle', 'run the model on the backend reference too, in f32, and say which of the two is wrong')
+    .option('--oracle', 'run the model in f64 too (backend reference-f64), and say which of the two is wrong')
     .addOption(threadsOption())
     .addOption(maxMemoryOption())
     .option('--all', 'list all hooks, not only those that differ by more than rounding explains')
@@ -117,7 +117,7 @@ async function diff(sourceA: string, given: string | undefined, flags: DiffFlags
   try {
     const a = await open(sourceA, { backend: flags.backendA, weights: flags.weightsA, compute: flags.computeA });
     const b = await open(sourceB, { backend: flags.backendB, weights: flags.weightsB, compute: flags.computeB });
-    const exact = { model: models[0], backend: 'reference', weights: 'f32', compute: 'f32' } as const;
+    const exact = { model: models[0], backend: 'reference-f64', weights: 'f32', compute: 'f32' } as const;
     const oracle = flags.oracle ? await opened.model(exact) : undefined;
     const prompt = promptOf(flags, [a, b]);
     const found = firstDivergence(a, b, { prompt, oracle });
