@@ -40,17 +40,6 @@ export type {
 } from './model/config/rope-config.ts';
 export type { GradientOptions } from './engine/gradients/gradient-options.ts';
 export { Gradients } from './engine/gradients/gradients.ts';
-export {
-  attributionPatching,
-  type Attribution,
-  type AttributionGrid,
-  type AttributionOptions,
-} from './inspect/attribution-patching.ts';
-export {
-  integratedGradients,
-  type IntegratedGradients,
-  type IntegratedOptions,
-} from './inspect/integrated-gradients.ts';
 export { probabilities } from './sampling/probabilities.ts';
 export type { Random } from './sampling/random.ts';
 export type { AdjustmentStage } from './sampling/adjust.ts';
@@ -60,8 +49,8 @@ export {
   type SamplerStage,
   type SamplingTrace,
   type StageResult,
-  type TracedToken,
   type TraceOptions,
+  type TracedToken,
 } from './sampling/trace-sampling.ts';
 export type { SamplingOptions } from './sampling/sampling-options.ts';
 export { HookError } from './hooks/hook-error.ts';
@@ -69,7 +58,7 @@ export type { Hook, HookPoint, ReadOnly } from './tensor/hook-point.ts';
 export type { Edit, EditContext } from './hooks/editor.ts';
 export { InvariantError } from './hooks/invariant-watch.ts';
 export type { Invariant, ModelInvariant } from './tensor/invariant.ts';
-export type { RowPositions } from './tensor/tap.ts';
+export { tap, type RowPositions } from './tensor/tap.ts';
 export type { HookRegistry } from './hooks/hook-registry.ts';
 export type { Hooks } from './hooks/observers.ts';
 export { BudgetError, type CaptureCost } from './hooks/capture-cost.ts';
@@ -85,50 +74,6 @@ export type {
   LayerGlob,
   NoSuchHook,
 } from './hooks/hook-types.ts';
-export {
-  activationStatistics,
-  type ActivationStatistics,
-  type Outlier,
-  type StatisticsOptions,
-} from './inspect/activation-statistics.ts';
-export {
-  routerStatistics,
-  type MarginStatistics,
-  type RoutedToken,
-  type RouterStatistics,
-} from './inspect/router-statistics.ts';
-export {
-  topActivations,
-  type NeuronActivations,
-  type TopActivation,
-  type TopActivationsOptions,
-} from './inspect/top-activations.ts';
-export { loadSae, type SaeOptions } from './inspect/sae/load-sae.ts';
-export type { Sae, SaeEdits, SaeWeights } from './inspect/sae/sae.ts';
-export type { SaeArchitecture, SaeConfig } from './inspect/sae/sae-config.ts';
-export { saeFeatures } from './inspect/sae/sae-features.ts';
-export {
-  samplerTrace,
-  type SamplerTraceOptions,
-  type TokenTrace,
-  type TracedAlternative,
-} from './inspect/sampler-trace.ts';
-export { steering, steeringVector, type SteeringOptions } from './inspect/steering.ts';
-export type { AxesOf, BlockHook, Checked, GlobalHook, HookName, LayerGlob, NoSuchHook } from './hooks/hook-types.ts';
-export {
-  record,
-  type Precision,
-  type RecordedHook,
-  type RecordedPass,
-  Recording,
-  type RecordOptions,
-} from './inspect/recording.ts';
-export { loadRecording, type LoadRecordingOptions, saveRecording, type SaveOptions } from './inspect/recording-file.ts';
-export { firstDivergence, type Divergence, type DivergenceOptions } from './inspect/divergence/first-divergence.ts';
-export type { ComparedHook } from './inspect/divergence/compare-hook.ts';
-export type { Choice } from './inspect/divergence/expert-choice.ts';
-export type { ModelPass, Subject } from './inspect/divergence/subject.ts';
-export type { Verdict } from './inspect/divergence/verdict.ts';
 export {
   openSafetensors,
   type SafetensorsData,
@@ -157,12 +102,7 @@ export type { TokenStream } from './tokenizer/token-stream.ts';
 export type { TokenizerFiles } from './tokenizer/tokenizer-files.ts';
 export { renderTemplate, type ChatMessage, type TemplateVariables } from './tokenizer/chat-template.ts';
 export { Tensor, concat, liveTensors, type MatmulOptions, type TensorLike } from './tensor/tensor.ts';
-export {
-  type ArrayMethods,
-  type NormOptions,
-  type SortOptions,
-  type VarianceOptions,
-} from './tensor/array/array-methods.ts';
+export type { ArrayMethods, NormOptions, SortOptions, VarianceOptions } from './tensor/array/array-methods.ts';
 export type { ArrayPrimitives, Axes, KeepDim } from './tensor/array/array-primitives.ts';
 export { traceTensors, tracedTensors, type TracedTensor } from './tensor/traced-tensors.ts';
 export { einsum } from './tensor/array/einsum.ts';
@@ -172,7 +112,6 @@ export type { TopK } from './tensor/array/order.ts';
 export { stack } from './tensor/array/stack.ts';
 export { where } from './tensor/array/where.ts';
 export { keep, scope, type ScopedTensor } from './tensor/scope.ts';
-export { tap } from './tensor/tap.ts';
 export {
   BACKEND_NAMES,
   backendStatus,
@@ -199,14 +138,6 @@ export type { PackedParameter } from './tensor/packed-parameter.ts';
 export type { Parameter } from './tensor/parameter.ts';
 export type { TensorflowOptions } from './tensor/tensorflow/tensorflow-backend.ts';
 export type { DType } from './tensor/dtype.ts';
-export { headScores, inductionScores, type HeadScores } from './inspect/head-scores.ts';
-export { logitAttribution, type LogitAttributionOptions, type LogitAttribution } from './inspect/logit-attribution.ts';
-export { logitAttribution, type AttributionOptions, type LogitAttribution } from './inspect/logit-attribution.ts';
-export { logitLens, type Lens, type LensOptions, type LensPlace, type LensToken } from './inspect/logit-lens.ts';
-export { logitDifference, type Metric, type OneToken } from './inspect/metric.ts';
-export { patchingSweep, type PatchedHook, type PatchingGrid, type PatchingOptions } from './inspect/patching.ts';
-export { pathPatching, type HeadPlace, type PathPatchingOptions } from './inspect/path-patching.ts';
-export { VitrineError } from './errors.ts';
 export {
   activationStatistics,
   type ActivationStatistics,
@@ -214,21 +145,46 @@ export {
   type StatisticsOptions,
 } from './inspect/activation-statistics.ts';
 export {
+  attributionPatching,
+  type Attribution,
+  type AttributionGrid,
+  type AttributionOptions,
+} from './inspect/attribution-patching.ts';
+export type { ComparedHook } from './inspect/divergence/compare-hook.ts';
+export type { Choice } from './inspect/divergence/expert-choice.ts';
+export { firstDivergence, type Divergence, type DivergenceOptions } from './inspect/divergence/first-divergence.ts';
+export type { ModelPass, Subject } from './inspect/divergence/subject.ts';
+export type { Verdict } from './inspect/divergence/verdict.ts';
+export { headScores, inductionScores, type HeadScores } from './inspect/head-scores.ts';
+export {
+  integratedGradients,
+  type IntegratedGradients,
+  type IntegratedOptions,
+} from './inspect/integrated-gradients.ts';
+export { logitAttribution, type LogitAttribution, type LogitAttributionOptions } from './inspect/logit-attribution.ts';
+export { logitLens, type Lens, type LensOptions, type LensPlace, type LensToken } from './inspect/logit-lens.ts';
+export { logitDifference, type Metric, type OneToken } from './inspect/metric.ts';
+export { patchingSweep, type PatchedHook, type PatchingGrid, type PatchingOptions } from './inspect/patching.ts';
+export { pathPatching, type HeadPlace, type PathPatchingOptions } from './inspect/path-patching.ts';
+export { loadRecording, saveRecording, type LoadRecordingOptions, type SaveOptions } from './inspect/recording-file.ts';
+export {
+  Recording,
+  record,
+  type Precision,
+  type RecordOptions,
+  type RecordedHook,
+  type RecordedPass,
+} from './inspect/recording.ts';
+export {
   routerStatistics,
   type MarginStatistics,
   type RoutedToken,
   type RouterStatistics,
 } from './inspect/router-statistics.ts';
-export {
-  topActivations,
-  type NeuronActivations,
-  type TopActivation,
-  type TopActivationsOptions,
-} from './inspect/top-activations.ts';
 export { loadSae, type SaeOptions } from './inspect/sae/load-sae.ts';
-export type { Sae, SaeEdits, SaeWeights } from './inspect/sae/sae.ts';
 export type { SaeArchitecture, SaeConfig } from './inspect/sae/sae-config.ts';
 export { saeFeatures } from './inspect/sae/sae-features.ts';
+export type { Sae, SaeEdits, SaeWeights } from './inspect/sae/sae.ts';
 export {
   samplerTrace,
   type SamplerTraceOptions,
@@ -236,3 +192,10 @@ export {
   type TracedAlternative,
 } from './inspect/sampler-trace.ts';
 export { steering, steeringVector, type SteeringOptions } from './inspect/steering.ts';
+export {
+  topActivations,
+  type NeuronActivations,
+  type TopActivation,
+  type TopActivationsOptions,
+} from './inspect/top-activations.ts';
+export { VitrineError } from './errors.ts';
