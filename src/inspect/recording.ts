@@ -93,8 +93,6 @@ export function record(model: Model, prompt: Prompt, options: RecordOptions = {}
       const { axes, readOnly } = points.get(name)!;
       return [name, { axes, isMeasure: readOnly !== undefined }];
     });
-  return new Recording(
-    { model: model.files.source, tokens: [...tokens], precision: compute, hooks: new Map(hooks) },
-    acts,
-  );
+  const precision = model.backend.name === 'reference-f64' ? 'f64' : compute;
+  return new Recording({ model: model.files.source, tokens: [...tokens], precision, hooks: new Map(hooks) }, acts);
 }

@@ -14,7 +14,7 @@ export interface DivergenceOptions {
   /** What models run. Default: the tokens of the recording, where one of the two is one. */
   readonly prompt?: Prompt | undefined;
   /**
-   * A third pass that is as exact as can be, such as the same model on the backend `reference`: it tells which of the
+   * A third pass that is as exact as can be, such as the same model on the backend `reference-f64`: it tells which of the
    * two is wrong. Default: none.
    */
   readonly oracle?: Subject | undefined;
