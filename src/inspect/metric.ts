@@ -1,9 +1,17 @@
 import type { Model } from '../engine/model.ts';
 import { OptionError } from '../options.ts';
+import { scope } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
-/** A number of the last row of logits, `[1, V]`. */
-export type Metric = (logits: Tensor) => number;
+/** A number of the last row of logits, `[1, V]`; in a tensor, it can also be what gradients are taken of. */
+export type Metric = (logits: Tensor) => number | Tensor;
+
+/** The number that a metric gives. */
+export const measured = (metric: Metric, logits: Tensor): number =>
+  scope('', () => {
+    const value = metric(logits);
+    return typeof value === 'number' ? value : value.data64()[0];
+  });
 
 /** A token, by its id or by a text that is exactly one token. */
 export type OneToken = number | string;
@@ -25,12 +33,12 @@ export function tokenId(model: Model, call: string, token: OneToken): number {
   );
 }
 
-/** The logit of `answer` less that of `wrong`, after the last token. */
-export function logitDifference(model: Model, answer: OneToken, wrong: OneToken): Metric {
+/** The logit of `answer` less that of `wrong`, after the last token: for sweeps, and for gradients. `[1, 1]` */
+export function logitDifference(model: Model, answer: OneToken, wrong: OneToken): (logits: Tensor) => Tensor {
   const [a, b] = [answer, wrong].map((token) => tokenId(model, 'logitDifference', token));
-  const { vocabSize: V } = model.config;
   return (logits) => {
-    const last = logits.data().subarray(-V);
-    return last[a] - last[b];
+    const last = logits.shape[0] - 1;
+    const logit = (id: number): Tensor => logits.slice([last, id], [1, 1]);
+    return scope('', () => logit(a).sub(logit(b)));
   };
 }

@@ -6,7 +6,7 @@ import type { KvCache } from '../model/cache/kv-cache.ts';
 import { nextTurn } from '../platform/event-loop.ts';
 import { scope } from '../tensor/scope.ts';
 import { concat, type Tensor } from '../tensor/tensor.ts';
-import type { Metric } from './metric.ts';
+import { measured, type Metric } from './metric.ts';
 
 /** Hooks whose value is patched one position at a time. */
 const BY_POSITION = ['hook_resid_pre', 'hook_attn_out', 'hook_mlp_out'] as const;
@@ -84,7 +84,7 @@ export async function patchingSweep(model: Model, options: PatchingOptions): Pro
       });
       const runs = model.runBatch(sequences, { rows: 'last' });
       for (const [i, run] of runs.entries()) {
-        values[first * columns + i] = metric(run.logits);
+        values[first * columns + i] = measured(metric, run.logits);
         run.dispose();
       }
     });
@@ -96,8 +96,8 @@ export async function patchingSweep(model: Model, options: PatchingOptions): Pro
     values,
     shape: [L, columns],
     columns: byHead ? 'head' : 'position',
-    clean: metric(source.logits),
-    corrupt: metric(base.logits),
+    clean: measured(metric, source.logits),
+    corrupt: measured(metric, base.logits),
   };
 }
 

@@ -4,7 +4,7 @@ import { VitrineError } from '../errors.ts';
 import { OptionError } from '../options.ts';
 import { scope } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { Metric } from './metric.ts';
+import { measured, type Metric } from './metric.ts';
 
 /** A head of a layer. */
 export interface HeadPlace {
@@ -80,7 +80,7 @@ export function pathPatching(model: Model, options: PathPatchingOptions): Float3
     })),
     { rows: 'last' },
   );
-  const values = Float32Array.from(runs, ({ logits }) => metric(logits));
+  const values = Float32Array.from(runs, ({ logits }) => measured(metric, logits));
   for (const run of [...reached, ...runs]) run.dispose();
   return values;
 }

@@ -1,21 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { attributionPatching, load, type Model, type Tensor } from '../../src/index.ts';
+import { attributionPatching, load, logitDifference, type Model } from '../../src/index.ts';
 import { convertedModelFolder } from '../../src/loader/default-model.ts';
-import { openSafetensors } from '../../src/loader/safetensors/open-safetensors.ts';
-
-/** What PyTorch computes for a pair of prompts: see `test/fixtures/interp`. */
-const PAIR = new URL('../fixtures/interp/pairs/store', import.meta.url).pathname;
-const pair = JSON.parse(readFileSync(`${PAIR}.json`, 'utf8')) as {
-  readonly clean: string;
-  readonly corrupt: string;
-  readonly answer_id: number;
-  readonly wrong_id: number;
-  readonly clean_difference: number;
-  readonly corrupt_difference: number;
-  readonly gradient_layers: readonly number[];
-  readonly atp_correlation: Readonly<Record<string, number>>;
-};
+import { pair } from './interp-values.ts';
 
 const HOOKS = {
   resid_pre: 'hook_resid_pre',
@@ -23,9 +9,6 @@ const HOOKS = {
   mlp_out: 'hook_mlp_out',
   z: 'attn.hook_z',
 } as const;
-
-const of = (logits: Tensor): Tensor =>
-  logits.slice([0, pair.answer_id], [1, 1]).sub(logits.slice([0, pair.wrong_id], [1, 1]));
 
 const largest = (a: Float32Array): number => a.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
 const distance = (a: Float32Array, b: Float32Array): number =>
@@ -43,12 +26,8 @@ function correlation(a: Float32Array, b: Float32Array): number {
 
 describe('the gradients of a logit difference on SmolLM2-135M-Instruct', () => {
   let model: Model;
-  const expected = new Map<string, Float32Array>();
   beforeAll(async () => {
     model = await load(convertedModelFolder(), { backend: 'tensorflow' });
-    const file = await openSafetensors(`${PAIR}.safetensors`);
-    for (const name of file.tensors.keys()) expected.set(name, (await file.read(name)).toFloat32());
-    await file.close();
     return () => {
       model.dispose();
     };
@@ -56,33 +35,35 @@ describe('the gradients of a logit difference on SmolLM2-135M-Instruct', () => {
 
   it.each(Object.entries(HOOKS))('are those of PyTorch at %s', (kind, hook) => {
     const name = `blocks.*.${hook}`;
+    const of = logitDifference(model, pair.answer, pair.wrong);
     using taken = model.gradients(pair.corrupt, { of, at: [name], rows: 'last' });
-    expect(Math.abs(taken.value - pair.corrupt_difference)).toBeLessThan(2e-3);
+    expect(Math.abs(taken.value - pair.corruptDifference)).toBeLessThan(2e-3);
     const { shape } = taken.grads[name];
     const numbers = taken.grads[name].data();
     const size = numbers.length / shape[0];
-    const wanted = expected.get(`gradient_${kind}`)!;
+    const wanted = pair.floats(`gradient_${kind}`);
     const chosen = new Float32Array(wanted.length);
-    pair.gradient_layers.forEach((layer, i) => {
+    pair.gradientLayers.forEach((layer, i) => {
       chosen.set(numbers.subarray(layer * size, (layer + 1) * size), i * size);
     });
     expect(distance(chosen, wanted)).toBeLessThan(1e-4 * largest(wanted));
-    expect(distance(norms(numbers, shape), expected.get(`gradient_norm_${kind}`)!)).toBeLessThan(
-      1e-4 * largest(expected.get(`gradient_norm_${kind}`)!),
+    expect(distance(norms(numbers, shape), pair.floats(`gradient_norm_${kind}`))).toBeLessThan(
+      1e-4 * largest(pair.floats(`gradient_norm_${kind}`)),
     );
   });
 
   it('estimate patching as PyTorch does, and as well', () => {
+    const of = logitDifference(model, pair.answer, pair.wrong);
     const { clean, corrupt, grids } = attributionPatching(model, { clean: pair.clean, corrupt: pair.corrupt, of });
-    expect(Math.abs(clean - pair.clean_difference)).toBeLessThan(2e-3);
-    expect(Math.abs(corrupt - pair.corrupt_difference)).toBeLessThan(2e-3);
+    expect(Math.abs(clean - pair.cleanDifference)).toBeLessThan(2e-3);
+    expect(Math.abs(corrupt - pair.corruptDifference)).toBeLessThan(2e-3);
     for (const [kind, hook] of Object.entries(HOOKS)) {
-      const wanted = expected.get(`atp_${kind}`)!;
+      const wanted = pair.floats(`atp_${kind}`);
       const { values, columns } = grids[hook];
       expect(columns).toBe(kind === 'z' ? 'head' : 'position');
       expect(distance(values, wanted), kind).toBeLessThan(1e-3 * Math.max(1, largest(wanted)));
-      const effects = expected.get(`patch_${kind}`)!.map((value) => value - pair.corrupt_difference);
-      expect(Math.abs(correlation(values, effects) - pair.atp_correlation[kind]), kind).toBeLessThan(1e-3);
+      const effects = pair.floats(`patch_${kind}`).map((value) => value - pair.corruptDifference);
+      expect(Math.abs(correlation(values, effects) - pair.correlation[kind]), kind).toBeLessThan(1e-3);
     }
   });
 });

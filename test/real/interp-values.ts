@@ -36,6 +36,8 @@ interface PairSettings {
   corrupt_difference: number;
   receiver: [layer: number, head: number];
   final_divisor: number;
+  gradient_layers: number[];
+  atp_correlation: Record<string, number>;
 }
 const settings = JSON.parse(readFileSync(new URL('pairs/store.json', FOLDER), 'utf8')) as PairSettings;
 const tensors = readTensors('pairs/store.safetensors');
@@ -50,6 +52,9 @@ export const pair = {
   corruptDifference: settings.corrupt_difference,
   receiver: settings.receiver,
   divisor: settings.final_divisor,
+  gradientLayers: settings.gradient_layers,
+  /** Of attribution patching with patching, by hook. */
+  correlation: settings.atp_correlation,
   floats: (name: string): Float32Array => tensors[name] as Float32Array,
   ints: (name: string): Int32Array => tensors[name] as Int32Array,
 };
