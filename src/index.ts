@@ -53,6 +53,8 @@ export {
 } from './inspect/integrated-gradients.ts';
 export { probabilities } from './sampling/probabilities.ts';
 export type { Random } from './sampling/random.ts';
+export type { AdjustmentStage } from './sampling/adjust.ts';
+export type { TruncationStage } from './sampling/truncate.ts';
 export {
   traceSampling,
   type SamplerStage,

@@ -38,7 +38,7 @@ describe('steering', () => {
     const seen: number[] = [];
     const edit = { [HOOK]: steering(vector) };
     for await (const { acts } of model.generate(PROMPT, { maxTokens: 3, temperature: 0, capture: [HOOK], edit }))
-      seen.push(acts![HOOK].shape[0]);
+      seen.push(acts[HOOK].shape[0]);
     expect(seen).toEqual([PROMPT.length, 1, 1]);
   });
 
