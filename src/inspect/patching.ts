@@ -1,12 +1,12 @@
 import type { Model } from '../engine/model.ts';
 import type { Prompt } from '../engine/prompt.ts';
 import type { BatchSequence } from '../engine/run/run-options.ts';
-import { VitrineError } from '../errors.ts';
 import type { KvCache } from '../model/cache/kv-cache.ts';
 import { nextTurn } from '../platform/event-loop.ts';
 import { scope } from '../tensor/scope.ts';
 import { concat, type Tensor } from '../tensor/tensor.ts';
 import { measured, type Metric } from './metric.ts';
+import { pairOf, withHead } from './prompt-pair.ts';
 
 /** Hooks whose value is patched one position at a time. */
 const BY_POSITION = ['hook_resid_pre', 'hook_attn_out', 'hook_mlp_out'] as const;
@@ -48,8 +48,9 @@ const MOST_ROWS = 4096;
 
 /**
  * Activation patching (Meng et al., 2022): runs the corrupt prompt once for each layer and position, or head, with one
- * activation replaced by the clean prompt's. Nothing is computed twice: a run starts at the patched layer, and at the patched
- * position, with keys and values of the tokens before from the corrupt run; the runs of many layers are one pass, which each enters
+ * activation replaced by the clean prompt's. Only what a patch changes is computed: a run starts at the patched layer, and at
+ * the patched position, with keys and values of the tokens before from the corrupt run; before the first token in which the
+ * prompts differ, no patch changes anything; the runs of many layers are one pass, which each enters
  * at its layer. Products are
  * in f32.
  *
@@ -58,33 +59,35 @@ const MOST_ROWS = 4096;
  * @throws {Error} the signal's reason.
  */
 export async function patchingSweep(model: Model, options: PatchingOptions): Promise<PatchingGrid> {
-  const { clean, corrupt, hook, metric, onProgress, signal } = options;
-  const [cleanTokens, tokens] = [clean, corrupt].map((prompt) => model.tokensOf(prompt));
-  if (cleanTokens.length !== tokens.length)
-    throw new VitrineError(
-      `patchingSweep: expected prompts of as many tokens, got ${cleanTokens.length} and ${tokens.length}.`,
-    );
+  const { hook, metric, onProgress, signal } = options;
+  const { cleanTokens, tokens, begin } = pairOf(model, 'patchingSweep', options);
   const { nLayers: L, nHeads: H } = model.config;
+  const T = tokens.length;
   const byHead = (BY_HEAD as readonly string[]).includes(hook);
-  const columns = byHead ? H : tokens.length;
+  const columns = byHead ? H : T;
   using cache = model.newCache();
   using base = model.run(tokens, { cache, capture: ['blocks.*.hook_resid_pre'], rows: 'last' });
   using source = model.run(cleanTokens, { capture: [`blocks.*.${hook}`], rows: 'last' });
-  const values = new Float32Array(L * columns);
-  const streams = base.acts['blocks.*.hook_resid_pre']; // [L, T, D]
-  const cleanValues = source.acts[`blocks.*.${hook}`]; // [L, T, ...]
-  const rowsPerLayer = byHead ? H * tokens.length : (tokens.length * (tokens.length + 1)) / 2;
-  const together = Math.max(1, Math.floor(MOST_ROWS / rowsPerLayer));
-  for (let first = 0; first < L; first += together) {
+  const [clean, corrupt] = [measured(metric, source.logits), measured(metric, base.logits)];
+  const values = new Float32Array(L * columns).fill(corrupt);
+  const sizes = byHead ? Array.from({ length: H }, () => T - begin) : tokens.slice(begin).map((_, i) => T - begin - i);
+  const rowsPerLayer = sizes.reduce((sum, size) => sum + size, 0);
+  const together = Math.max(1, Math.floor(MOST_ROWS / Math.max(1, rowsPerLayer)));
+  for (let first = 0; first < L && rowsPerLayer > 0; first += together) {
     const layers = Array.from({ length: Math.min(together, L - first) }, (_, i) => first + i);
     scope('', () => {
-      const sequences = layers.flatMap((layer) => {
-        const place = { layer, hook, tokens, cache, stream: row(streams, layer), clean: row(cleanValues, layer) };
+      const patches = layers.flatMap((layer) => {
+        const stream = base.acts['blocks.*.hook_resid_pre'].at(layer); // [T, D]
+        const place = { layer, hook, tokens, cache, begin, stream, clean: source.acts[`blocks.*.${hook}`].at(layer) };
         return byHead ? headPatches(place) : positionPatches(place);
       });
-      const runs = model.runBatch(sequences, { rows: 'last' });
+      const runs = model.runBatch(
+        patches.map(({ sequence }) => sequence),
+        { rows: 'last' },
+      );
       for (const [i, run] of runs.entries()) {
-        values[first * columns + i] = measured(metric, run.logits);
+        const { layer, column } = patches[i];
+        values[layer * columns + column] = measured(metric, run.logits);
         run.dispose();
       }
     });
@@ -92,13 +95,14 @@ export async function patchingSweep(model: Model, options: PatchingOptions): Pro
     await nextTurn();
     signal?.throwIfAborted();
   }
-  return {
-    values,
-    shape: [L, columns],
-    columns: byHead ? 'head' : 'position',
-    clean: measured(metric, source.logits),
-    corrupt: measured(metric, base.logits),
-  };
+  return { values, shape: [L, columns], columns: byHead ? 'head' : 'position', clean, corrupt };
+}
+
+/** A place of the grid, and the run in which it is patched. */
+interface Patch {
+  readonly layer: number;
+  readonly column: number;
+  readonly sequence: BatchSequence;
 }
 
 /** A layer of the sweep. */
@@ -108,6 +112,8 @@ interface Place {
   readonly tokens: readonly number[];
   /** Of the corrupt run. */
   readonly cache: KvCache;
+  /** The first token in which the prompts differ: before it, a patch changes nothing. */
+  readonly begin: number;
   /** `[T, D]`: the corrupt run's residual stream before the layer. */
   readonly stream: Tensor;
   /** `[T, ...]`: the clean run's value of the hook. */
@@ -115,8 +121,9 @@ interface Place {
 }
 
 /** A run for each position, of the tokens from there on. */
-function positionPatches({ layer, hook, tokens, cache, stream, clean }: Place): BatchSequence[] {
-  return tokens.map((_, position) => {
+function positionPatches({ layer, hook, tokens, cache, begin, stream, clean }: Place): Patch[] {
+  return tokens.slice(begin).map((_, i) => {
+    const position = begin + i;
     const patch = clean.slice([position, 0], [1, -1]); // [1, D]
     const isStream = hook === 'hook_resid_pre';
     const rest = (from: number): Tensor[] => (from < tokens.length ? [stream.slice([from, 0], [-1, -1])] : []);
@@ -125,32 +132,23 @@ function positionPatches({ layer, hook, tokens, cache, stream, clean }: Place): 
       [`blocks.${layer}.${hook}`]: (value: Tensor) =>
         value.shape[0] === 1 ? patch : concat([patch, value.slice([1, 0], [-1, -1])]),
     };
-    return { prompt: tokens, from: { layer, residual, cache }, ...(isStream ? {} : { edit }) };
+    const sequence = { prompt: tokens, from: { layer, residual, cache }, ...(isStream ? {} : { edit }) };
+    return { layer, column: position, sequence };
   });
 }
 
-/** A run for each head, of all tokens. */
-function headPatches({ layer, hook, tokens, stream, clean }: Place): BatchSequence[] {
-  const [T, H, width] = clean.shape;
-  const numbers = clean.data();
+/** A run for each head, of all tokens in which the prompts may differ. */
+function headPatches({ layer, hook, tokens, cache, begin, stream, clean }: Place): Patch[] {
+  const [, H] = clean.shape;
+  const residual = stream.slice([begin, 0], [-1, -1]); // [T - begin, D]
+  const source = clean.slice([begin, 0, 0], [-1, -1, -1]); // [T - begin, H, d]
   return Array.from({ length: H }, (_, head) => ({
-    prompt: tokens,
-    from: { layer, residual: stream },
-    edit: {
-      [`blocks.${layer}.${hook}`]: (value: Tensor) => {
-        const patched = value.data();
-        for (let t = 0; t < T; t++) {
-          const at = (t * H + head) * width;
-          patched.set(numbers.subarray(at, at + width), at);
-        }
-        return patched;
-      },
+    layer,
+    column: head,
+    sequence: {
+      prompt: tokens,
+      from: { layer, residual, cache },
+      edit: { [`blocks.${layer}.${hook}`]: (value: Tensor) => withHead(value, source, head) },
     },
   }));
 }
-
-/** Row `index` of the first axis, without it. */
-const row = (values: Tensor, index: number): Tensor =>
-  values
-    .slice([index, ...values.shape.slice(1).map(() => 0)], [1, ...values.shape.slice(1)])
-    .reshape(values.shape.slice(1));

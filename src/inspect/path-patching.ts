@@ -1,10 +1,11 @@
 import type { Model } from '../engine/model.ts';
 import type { Prompt } from '../engine/prompt.ts';
-import { VitrineError } from '../errors.ts';
+import type { From } from '../engine/run/run-options.ts';
 import { OptionError } from '../options.ts';
 import { scope } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { measured, type Metric } from './metric.ts';
+import { pairOf, withHead } from './prompt-pair.ts';
 
 /** A head of a layer. */
 export interface HeadPlace {
@@ -40,53 +41,59 @@ export interface PathPatchingOptions {
  */
 export function pathPatching(model: Model, options: PathPatchingOptions): Float32Array {
   const { senders, receiver, through = 'mlps', metric } = options;
-  const [clean, tokens] = [options.clean, options.corrupt].map((prompt) => model.tokensOf(prompt));
-  if (clean.length !== tokens.length)
-    throw new VitrineError(
-      `pathPatching: expected prompts of as many tokens, got ${clean.length} and ${tokens.length}.`,
-    );
+  const { cleanTokens, tokens, begin } = pairOf(model, 'pathPatching', options);
   for (const head of [...senders, receiver]) expectHead(model, head);
   if (senders.some(({ layer }) => layer >= receiver.layer))
     throw new OptionError(`pathPatching: expected senders in layers below ${receiver.layer}, the receiver's.`);
   const layers = Array.from({ length: receiver.layer }, (_, layer) => layer);
   const held = [...layers.map(zOf), ...(through === 'direct' ? layers.map(mlpOf) : [])];
-  const stream = (layer: number): string => `blocks.${layer}.hook_resid_pre`;
-  const streams = [...new Set([...senders.map(({ layer }) => layer), receiver.layer])].map(stream);
-  using base = model.run(tokens, { capture: [...held, ...streams], until: stream(receiver.layer) });
-  using source = model.run(clean, { capture: layers.map(zOf), until: zOf(receiver.layer - 1) });
-  const baseActs: Readonly<Record<string, Tensor>> = base.acts;
-  const cleanActs: Readonly<Record<string, Tensor>> = source.acts;
-  const query = `blocks.${receiver.layer}.attn.hook_q`;
+  const starts = [...new Set([...senders.map(({ layer }) => layer), receiver.layer])];
+  using cache = model.newCache();
+  using base = model.run(tokens, { cache, capture: [...held, ...starts.map(streamOf)], rows: 'last' });
+  if (begin === tokens.length) return new Float32Array(senders.length).fill(measured(metric, base.logits)); // The prompts are one.
+  using source = model.run(cleanTokens, { capture: layers.map(zOf), until: zOf(receiver.layer - 1) });
+  return scope('', () => {
+    /** Rows of the tokens from the first one that differs. */
+    const rowsOf = (acts: Readonly<Record<string, Tensor>>, name: string): Tensor => {
+      const { shape } = acts[name];
+      return acts[name].slice([begin, ...shape.slice(1).map(() => 0)], [-1, ...shape.slice(1)]);
+    };
+    const baseRows = new Map([...held, ...starts.map(streamOf)].map((name) => [name, rowsOf(base.acts, name)]));
+    const cleanRows = new Map(layers.map((layer) => [zOf(layer), rowsOf(source.acts, zOf(layer))]));
+    const from = (layer: number): From => ({ layer, residual: baseRows.get(streamOf(layer))!, cache });
+    const query = `blocks.${receiver.layer}.attn.hook_q`;
 
-  // First pass: what reaches the receiver's queries.
-  const hold = (name: string): Edit => [name, () => baseActs[name]];
-  const reached = model.runBatch(
-    senders.map(({ layer, head }) => ({
-      prompt: tokens,
-      from: { layer, residual: baseActs[stream(layer)] },
-      edit: Object.fromEntries([
-        ...held.filter((name) => layerOf(name) >= layer).map(hold),
-        [zOf(layer), () => withHead(baseActs[zOf(layer)], cleanActs[zOf(layer)], head)],
-      ] satisfies Edit[]),
-    })),
-    { capture: [query], until: query },
-  );
-  // Second pass: the corrupt prompt with these queries, nothing held.
-  const runs = model.runBatch(
-    reached.map(({ acts }) => ({
-      prompt: tokens,
-      from: { layer: receiver.layer, residual: baseActs[stream(receiver.layer)] },
-      edit: { [query]: (value: Tensor) => withHead(value, (acts as Record<string, Tensor>)[query], receiver.head) },
-    })),
-    { rows: 'last' },
-  );
-  const values = Float32Array.from(runs, ({ logits }) => measured(metric, logits));
-  for (const run of [...reached, ...runs]) run.dispose();
-  return values;
+    // First pass: what reaches the receiver's queries.
+    const hold = (name: string): Edit => [name, () => baseRows.get(name)!];
+    const reached = model.runBatch(
+      senders.map(({ layer, head }) => ({
+        prompt: tokens,
+        from: from(layer),
+        edit: Object.fromEntries([
+          ...held.filter((name) => layerOf(name) >= layer).map(hold),
+          [zOf(layer), () => withHead(baseRows.get(zOf(layer))!, cleanRows.get(zOf(layer))!, head)],
+        ] satisfies Edit[]),
+      })),
+      { capture: [query as string], until: query as string },
+    );
+    // Second pass: the corrupt prompt with these queries, nothing held.
+    const runs = model.runBatch(
+      reached.map(({ acts }) => ({
+        prompt: tokens,
+        from: from(receiver.layer),
+        edit: { [query]: (value: Tensor) => withHead(value, acts[query], receiver.head) },
+      })),
+      { rows: 'last' },
+    );
+    const values = Float32Array.from(runs, ({ logits }) => measured(metric, logits));
+    for (const run of [...reached, ...runs]) run.dispose();
+    return values;
+  });
 }
 
 type Edit = [name: string, change: (value: Tensor) => Tensor | Float32Array];
 
+const streamOf = (layer: number): string => `blocks.${layer}.hook_resid_pre`;
 const zOf = (layer: number): string => `blocks.${layer}.attn.hook_z`;
 const mlpOf = (layer: number): string => `blocks.${layer}.hook_mlp_out`;
 const layerOf = (name: string): number => Number(name.split('.')[1]);
@@ -97,18 +104,4 @@ function expectHead({ config: { nLayers, nHeads } }: Model, { layer, head }: Hea
     throw new OptionError(
       `pathPatching: expected heads of ${nLayers} layers with ${nHeads} heads each, got layer ${layer}, head ${head}.`,
     );
-}
-
-/** The numbers of `[T, H, width]` with those of one head from another tensor. */
-function withHead(values: Tensor, other: Tensor, head: number): Float32Array {
-  const [T, H, width] = values.shape;
-  return scope('', () => {
-    const numbers = values.data();
-    const taken = other.data();
-    for (let t = 0; t < T; t++) {
-      const at = (t * H + head) * width;
-      numbers.set(taken.subarray(at, at + width), at);
-    }
-    return numbers;
-  });
 }
