@@ -298,7 +298,7 @@ export class Model {
     this.#expectRoom('gradients', tokens.length);
     return this.#withCaches('gradients', [undefined], ([cache]) =>
       takeGradients(options, { network, backend: this.backend, hooks: this.hookPoints, tokens, cache }),
-    ) as Gradients as Gradients<At, Captured>;
+    );
   }
 
   #runAll(

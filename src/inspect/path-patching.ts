@@ -74,7 +74,7 @@ export function pathPatching(model: Model, options: PathPatchingOptions): Float3
           [zOf(layer), () => withHead(baseRows.get(zOf(layer))!, cleanRows.get(zOf(layer))!, head)],
         ] satisfies Edit[]),
       })),
-      { capture: [query as string], until: query as string },
+      { capture: [query], until: query },
     );
     // Second pass: the corrupt prompt with these queries, nothing held.
     const runs = model.runBatch(

@@ -201,7 +201,12 @@ describe('topActivations', () => {
   });
 
   it('looks at whatever `of` makes of the activation, such as features', async () => {
-    const [{ top }] = await topActivations(model, texts, { hook: HOOK, neurons: [0], k: 2, of: (x) => x.sum(-1, { keepDim: true }) });
+    const [{ top }] = await topActivations(model, texts, {
+      hook: HOOK,
+      neurons: [0],
+      k: 2,
+      of: (x) => x.sum(-1, { keepDim: true }),
+    });
     const sums = all().flatMap((own) => {
       const F = model.config.mlpDim;
       return Array.from({ length: own.length / F }, (_, row) =>

@@ -6,10 +6,11 @@ import { convertedModelFolder } from '../../src/loader/default-model.ts';
 
 const PAGE = new URL('../../docs/inspecting.md', import.meta.url);
 const SAE = fileURLToPath(new URL('../fixtures/interp/sae/smollm2/standard', import.meta.url));
-const AsyncFunction = (async () => undefined).constructor as new (...args: string[]) => (
-  library: typeof vitrine,
-  console: { log: (...values: unknown[]) => void },
-) => Promise<void>;
+const AsyncFunction = (async () => {
+  await Promise.resolve();
+}).constructor as new (
+  ...args: string[]
+) => (library: typeof vitrine, console: { log: (...values: unknown[]) => void }) => Promise<void>;
 
 it('runs every program of the page on looking into a model', async () => {
   const page = readFileSync(PAGE, 'utf8');
