@@ -388,7 +388,7 @@ export class Tensor extends ArrayMethods<Tensor> {
   #operand(op: string, numbers: number | NestedNumbers): Tensor {
     checkArgument(op, 'the other operand', numbers, OPERAND);
     const { values, shape } = typeof numbers === 'number' ? { values: [numbers], shape: [] } : flatten(op, numbers);
-    return Tensor.from(this.backend, Float32Array.from(values), shape);
+    return Tensor.from(this.backend, Float64Array.from(values), shape); // Rounded where floats are f32.
   }
 
   #unary(op: UnaryOp): Tensor {
