@@ -121,7 +121,7 @@ export class Decoder {
       sides: (value, { positions, logitPositions }) => {
         const residual = value(last);
         const rows = Int32Array.from(logitPositions, (position) => positions.indexOf(position));
-        return [value('hook_logits'), this.unembed(residual, Tensor.from(residual.backend, rows))];
+        return [value('hook_logits'), this.unembed(residual, rows)];
       },
     };
   }
@@ -165,9 +165,9 @@ export class Decoder {
   /**
    * Logits of a residual stream `[T, D]`: final norm, head, scale and bound. `[T, V]` f32.
    *
-   * @param rows Those whose logits are computed, i32. Default: all.
+   * @param rows Those whose logits are computed. Default: all.
    */
-  unembed(residual: Tensor, rows?: Tensor): Tensor {
+  unembed(residual: Tensor, rows?: Int32Array): Tensor {
     return scope('', () => {
       const normed = tap('ln_final.hook_out', this.#parts.norm.forward(residual, 'ln_final')); //        [T, D]
       const plain = tap('unembed.hook_out', linear(rows ? normed.gather(rows) : normed, this.lmHead)); // [rows, V]

@@ -88,12 +88,12 @@ export class Step {
     this.tokens = this.#own(Int32Array.from(sequences.flatMap(({ tokens }) => [...tokens])), [begin]);
   }
 
-  /** Rows of the pass, `[rows]` i32: the last of each sequence, or those given for each, counted from its first one. */
-  chosenRows(chosen: 'last' | readonly (readonly number[])[]): Tensor {
+  /** Rows of the pass: the last of each sequence, or those given for each, counted from its first one. */
+  chosenRows(chosen: 'last' | readonly (readonly number[])[]): Int32Array {
     const rows = this.#rows.flatMap(({ begin, end }, i) =>
       chosen === 'last' ? end - 1 : chosen[i].map((row) => begin + row),
     );
-    return this.#own(Int32Array.from(rows));
+    return Int32Array.from(rows);
   }
 
   /** The absolute positions of each sequence's rows, and of its rows of logits. */

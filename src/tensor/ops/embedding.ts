@@ -1,8 +1,15 @@
 import type { Parameter } from '../parameter.ts';
 import { scope } from '../scope.ts';
-import type { Tensor } from '../tensor.ts';
+import { Tensor } from '../tensor.ts';
 
-/** The rows of a table `[V, D]` at the token ids `[T]`, i32: `[T, D]`, f32. */
+/**
+ * The rows of a table `[V, D]` at the token ids `[T]`, i32: `[T, D]`, f32. Ids are checked where they come in, and not read
+ * back here, for which a GPU would have to end what it does.
+ */
 export function embedding(table: Parameter, tokens: Tensor): Tensor {
-  return scope('', () => table.tensor.gather(tokens).cast('f32'));
+  const { tensor } = table;
+  const { backend, shape, dtype } = tensor;
+  return scope('', () =>
+    new Tensor(backend, backend.gather(tensor, tokens, 0), [tokens.shape[0], shape[1]], dtype).cast('f32'),
+  );
 }

@@ -27,5 +27,5 @@ export function slotOrder(positions: Int32Array): SlotOrder {
 export function pick(x: Tensor, indices: Int32Array, axis: number, fill: number): Tensor {
   const shape = x.shape.with(axis, 1);
   const extra = Tensor.from(x.backend, new Float32Array(elements(shape)).fill(fill), shape);
-  return concat([x, extra], axis).gather(Tensor.from(x.backend, indices), axis);
+  return concat([x, extra], axis).gather(indices, axis);
 }

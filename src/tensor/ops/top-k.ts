@@ -38,7 +38,7 @@ export function takeColumns(x: Tensor, ids: Tensor): Tensor {
 function elementsAt(x: Tensor, ids: Tensor, width: number): Tensor {
   const k = ids.shape[1];
   const places = expertIds(ids, width).map((column, i) => Math.floor(i / k) * width + column);
-  return x.reshape([-1]).gather(Tensor.from(x.backend, places)).reshape(ids.shape);
+  return x.reshape([-1]).gather(places).reshape(ids.shape);
 }
 
 /**
