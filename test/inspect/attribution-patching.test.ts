@@ -43,7 +43,7 @@ it('attribution patching is the slope of patching: of a small part of the way, i
       }
     }
   }
-  expect(liveTensors()).toBeLessThanOrEqual(before);
+  expect(liveTensors()).toBe(before);
 });
 
 it('attribution patching refuses prompts of different lengths, and hooks that have no rows', async () => {
@@ -58,5 +58,5 @@ it('attribution patching refuses prompts of different lengths, and hooks that ha
     'attributionPatching: expected a hook with a row for each position, got attn.hook_pattern (axes h p t).',
   );
   expect(asked('hook_nothing')).toThrow('This model has no hook "blocks.*.hook_nothing".');
-  expect(liveTensors()).toBeLessThanOrEqual(before);
+  expect(liveTensors()).toBe(before);
 });

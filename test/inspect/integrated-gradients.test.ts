@@ -25,7 +25,7 @@ describe('integrated gradients', () => {
       expect(Math.abs(gap - (sum - (value - baselineValue)))).toBeLessThan(1e-9);
       return Math.abs(gap) / Math.abs(value - baselineValue);
     });
-    expect(liveTensors()).toBeLessThanOrEqual(before);
+    expect(liveTensors()).toBe(before);
     expect(gaps[1]).toBeLessThan(0.02);
     expect(gaps[1]).toBeLessThan(gaps[0]);
   });
@@ -61,6 +61,6 @@ describe('integrated gradients', () => {
         'integratedGradients: expected the name of one hook, got "blocks.*.hook_mlp_out".',
       );
     });
-    expect(liveTensors()).toBeLessThanOrEqual(before);
+    expect(liveTensors()).toBe(before);
   });
 });

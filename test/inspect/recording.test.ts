@@ -44,7 +44,7 @@ describe('a recording', () => {
     expect(Object.keys(recording.acts)).toEqual(all);
     expect(recording.acts['blocks.0.hook_mlp_out'].data()).toEqual(zero);
     recording.dispose();
-    expect(liveTensors()).toBeLessThanOrEqual(before);
+    expect(liveTensors()).toBe(before);
   });
 
   it('can be a part of a pass', () => {
@@ -127,7 +127,7 @@ describe('a file of a recording', () => {
     await writeSafetensors(path, { hook_embed: { dtype: 'F32', shape: [1, 2], data } }, { [key]: value });
     const before = liveTensors();
     await expect(loadRecording(path, { backend })).rejects.toThrow(`the metadata "${key}" must be ${words}`);
-    expect(liveTensors()).toBeLessThanOrEqual(before);
+    expect(liveTensors()).toBe(before);
   });
 });
 
