@@ -2,6 +2,8 @@ import type { Model } from '../engine/model.ts';
 import type { Prompt } from '../engine/prompt.ts';
 import { matchHooks } from '../hooks/match.ts';
 import { checkOptions, type Checks, TEXTS, whole } from '../options.ts';
+import { topPlaces } from '../tensor/array/order.ts';
+import { coordinates } from '../tensor/shape.ts';
 
 /** What `activationStatistics` looks at. */
 export interface StatisticsOptions {
@@ -107,7 +109,7 @@ function statisticsOf(
     kurtosis: fourth / second ** 2,
     norms: positions < 0 ? undefined : normsOf(values, shape, positions),
     outliers: largest(values, outliers).map((at) => ({
-      index: indexOf(at, shape),
+      index: coordinates(at, shape),
       value: values[at],
       deviations: (values[at] - mean) / std,
     })),
@@ -128,23 +130,6 @@ function normsOf(values: Float32Array, shape: readonly number[], axis: number): 
 
 /** The places of the `count` finite numbers farthest from 0, the farthest first. */
 function largest(values: Float32Array, count: number): number[] {
-  const places: number[] = [];
-  const size = (at: number): number => Math.abs(values[at]);
-  values.forEach((value, at) => {
-    if (count === 0 || !Number.isFinite(value)) return;
-    if (places.length === count && size(at) <= size(places[count - 1])) return;
-    const before = places.findIndex((place) => size(place) < size(at));
-    places.splice(before < 0 ? places.length : before, 0, at);
-    places.splice(count);
-  });
-  return places;
-}
-
-function indexOf(at: number, shape: readonly number[]): number[] {
-  const index: number[] = [];
-  for (const size of shape.toReversed()) {
-    index.unshift(at % size);
-    at = Math.floor(at / size);
-  }
-  return index;
+  const size = (at: number): number => (Number.isFinite(values[at]) ? Math.abs(values[at]) : -1);
+  return topPlaces(size, values.length, count).filter((at) => size(at) >= 0);
 }

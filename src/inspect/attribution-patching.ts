@@ -1,10 +1,11 @@
 import type { Gradients } from '../engine/gradients/gradients.ts';
 import type { Model } from '../engine/model.ts';
 import type { Prompt } from '../engine/prompt.ts';
-import { VitrineError } from '../errors.ts';
 import { HookError } from '../hooks/hook-error.ts';
 import { scope } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { measured } from './metric.ts';
+import { pairOf } from './prompt-pair.ts';
 
 /** What attribution patching estimates, and where. */
 export interface AttributionOptions {
@@ -48,17 +49,13 @@ const DEFAULT_HOOKS = ['hook_resid_pre', 'hook_attn_out', 'hook_mlp_out', 'attn.
  * @throws {HookError} for hooks that the blocks do not have, or that have neither positions nor heads.
  */
 export function attributionPatching(model: Model, options: AttributionOptions): Attribution {
-  const { clean, corrupt, of, hooks = DEFAULT_HOOKS } = options;
+  const { of, hooks = DEFAULT_HOOKS } = options;
   const at = hooks.map((hook) => `blocks.*.${hook}`);
-  const [tokens, corruptTokens] = [clean, corrupt].map((prompt) => model.tokensOf(prompt));
-  if (tokens.length !== corruptTokens.length)
-    throw new VitrineError(
-      `attributionPatching: expected prompts of as many tokens, got ${tokens.length} and ${corruptTokens.length}.`,
-    );
-  using source = model.run(tokens, { capture: at, rows: 'last' });
-  using gradients = model.gradients(corruptTokens, { of, at, capture: at, rows: 'last' });
+  const { cleanTokens, tokens } = pairOf(model, 'attributionPatching', options);
+  using source = model.run(cleanTokens, { capture: at, rows: 'last' });
+  using gradients = model.gradients(tokens, { of, at, capture: at, rows: 'last' });
   return scope('', () => ({
-    clean: of(source.logits).data64()[0],
+    clean: measured(of, source.logits),
     corrupt: gradients.value,
     grids: Object.fromEntries(
       hooks.map((hook, i) => [hook, gridOf(axesOf(model, hook), at[i], source.acts[at[i]], gradients)]),

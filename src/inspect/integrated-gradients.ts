@@ -7,6 +7,7 @@ import { elements } from '../tensor/dtype.ts';
 import { keep, scope } from '../tensor/scope.ts';
 import { sameShape, show } from '../tensor/shape.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import { measured } from './metric.ts';
 
 /** What integrated gradients attribute, and to what. */
 export interface IntegratedOptions {
@@ -68,7 +69,7 @@ export function integratedGradients(model: Model, prompt: Prompt, options: Integ
     }
     const attributions = keep(difference.mul(sum).mul(1 / steps));
     using atBaseline = model.run(prompt, { edit: { [at]: () => from }, rows: 'last' });
-    const baselineValue = of(atBaseline.logits).data64()[0];
+    const baselineValue = measured(of, atBaseline.logits);
     const total = attributions.data64().reduce((all, part) => all + part, 0);
     const gap = total - (plain.value - baselineValue);
     const dispose = (): void => {

@@ -1,9 +1,9 @@
 import type { Model } from '../engine/model.ts';
 import type { Prompt } from '../engine/prompt.ts';
 import { type Checks, checkOptions, listOf, whole } from '../options.ts';
+import { topPlaces } from '../tensor/array/order.ts';
 import { scope } from '../tensor/scope.ts';
 import { type OneToken, tokenId } from './metric.ts';
-import { topIndices } from './top-indices.ts';
 
 /** What a lens shows. */
 export interface LensOptions {
@@ -79,7 +79,7 @@ export function logitLens(model: Model, prompt: Prompt, options: LensOptions = {
         token.logits[layer * T + t] = row[token.id];
         token.ranks[layer * T + t] = countAbove(row, row[token.id]);
       }
-      const best = topIndices(row, top);
+      const best = topPlaces((id) => row[id], V, top);
       return { ids: best, logits: best.map((id) => row[id]) };
     });
   });

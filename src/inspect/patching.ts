@@ -110,7 +110,7 @@ interface Place {
   readonly layer: number;
   readonly hook: PatchedHook;
   readonly tokens: readonly number[];
-  /** Of the corrupt run. */
+  /** The cache of the corrupt run. */
   readonly cache: KvCache;
   /** The first token in which the prompts differ: before it, a patch changes nothing. */
   readonly begin: number;
@@ -141,7 +141,7 @@ function positionPatches({ layer, hook, tokens, cache, begin, stream, clean }: P
 function headPatches({ layer, hook, tokens, cache, begin, stream, clean }: Place): Patch[] {
   const [, H] = clean.shape;
   const residual = stream.slice([begin, 0], [-1, -1]); // [T - begin, D]
-  const source = clean.slice([begin, 0, 0], [-1, -1, -1]); // [T - begin, H, d]
+  const source = clean.slice([begin, 0, 0], [-1, -1, -1]).data(); // [T - begin, H, d]
   return Array.from({ length: H }, (_, head) => ({
     layer,
     column: head,

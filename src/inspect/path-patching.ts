@@ -59,7 +59,7 @@ export function pathPatching(model: Model, options: PathPatchingOptions): Float3
       return acts[name].slice([begin, ...shape.slice(1).map(() => 0)], [-1, ...shape.slice(1)]);
     };
     const baseRows = new Map([...held, ...starts.map(streamOf)].map((name) => [name, rowsOf(base.acts, name)]));
-    const cleanRows = new Map(layers.map((layer) => [zOf(layer), rowsOf(source.acts, zOf(layer))]));
+    const cleanRows = new Map(layers.map((layer) => [zOf(layer), rowsOf(source.acts, zOf(layer)).data()]));
     const from = (layer: number): From => ({ layer, residual: baseRows.get(streamOf(layer))!, cache });
     const query = `blocks.${receiver.layer}.attn.hook_q`;
 
@@ -81,7 +81,7 @@ export function pathPatching(model: Model, options: PathPatchingOptions): Float3
       reached.map(({ acts }) => ({
         prompt: tokens,
         from: from(receiver.layer),
-        edit: { [query]: (value: Tensor) => withHead(value, acts[query], receiver.head) },
+        edit: { [query]: (value: Tensor) => withHead(value, acts[query].data(), receiver.head) },
       })),
       { rows: 'last' },
     );

@@ -30,11 +30,10 @@ export function pairOf(
   return { cleanTokens, tokens, begin: isWindowed ? 0 : differs < 0 ? tokens.length : differs };
 }
 
-/** The numbers of `[T, H, width]` with those of one head from another tensor of the same shape. */
-export function withHead(values: Tensor, other: Tensor, head: number): Float32Array {
+/** The numbers of `[T, H, width]` with those of one head from another tensor of the same shape, row-major. */
+export function withHead(values: Tensor, taken: Float32Array, head: number): Float32Array {
   const [T, H, width] = values.shape;
   const numbers = values.data();
-  const taken = other.data();
   for (let t = 0; t < T; t++) {
     const at = (t * H + head) * width;
     numbers.set(taken.subarray(at, at + width), at);

@@ -1,15 +1,4 @@
-import { readFileSync } from 'node:fs';
-
-/** Reads the text of a file of the operating system; gives undefined where it cannot be read. */
-export type ReadSystemFile = (path: string) => string | undefined;
-
-const readSystemFile: ReadSystemFile = (path) => {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
-};
+import { type ReadSystemFile, readSystemFile } from './system-file.ts';
 
 /** The limit on the address space of this process (`ulimit -v`, which batch systems set), in bytes. */
 export interface AddressSpace {

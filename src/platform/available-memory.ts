@@ -1,17 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { dirname, join } from 'node:path';
-
-/** Reads the text of a file of the operating system; gives undefined where it cannot be read. */
-export type ReadSystemFile = (path: string) => string | undefined;
-
-const readSystemFile: ReadSystemFile = (path) => {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
-};
+import { type ReadSystemFile, readSystemFile } from './system-file.ts';
 
 /**
  * Bytes that this process can still allocate: the least of what the system has without swapping and what the limits of

@@ -187,22 +187,24 @@ function expectReached(
   { hooks, until, editBatch = {} }: RunSettings,
 ): void {
   const layer = from?.layer ?? 0;
+  if (layer === 0 && until === undefined) return;
   const order = [...hooks.keys()];
-  const end = until === undefined ? order.length : order.indexOf(until);
+  const places = new Map(order.map((name, place) => [name, place]));
+  const end = until === undefined ? order.length : (places.get(until) ?? -1);
   if (end < 0) matchHooks(until!, order); // Says which are near.
   if (end < 0) throw new HookError(`until: expected the name of one hook, got "${until}".`);
   const begin = layer === 0 ? 0 : order.findIndex((name) => hooks.get(name)!.layer === layer);
-  const measured = [...statistics, ...health];
   const asked = [
     ...capture,
-    ...measured,
+    ...statistics,
+    ...health,
     ...Object.keys(edit),
     ...Object.keys(editBatch),
     ...(until === undefined ? [] : [until]),
   ];
   for (const pattern of asked) {
     for (const name of matchHooks(pattern, order).flatMap(({ names }) => names)) {
-      const at = order.indexOf(name);
+      const at = places.get(name)!;
       const why = at < begin ? `starts at layer ${layer}` : at > end ? `stops at ${until}` : undefined;
       if (why !== undefined) throw new HookError(`"${pattern}": the pass ${why}, and does not reach ${name}.`);
     }

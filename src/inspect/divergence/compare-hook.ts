@@ -1,6 +1,6 @@
 import type { HostArray } from '../../tensor/backend.ts';
-import { sameShape, type Shape } from '../../tensor/shape.ts';
-import { coordinates, difference, firstUnequal, ulps } from './difference.ts';
+import { coordinates, sameShape, type Shape } from '../../tensor/shape.ts';
+import { difference, firstUnequal, ulps } from './difference.ts';
 import { type Choice, choiceBetween } from './expert-choice.ts';
 import type { Rounding } from './rounding.ts';
 import type { Walk } from './walk.ts';

@@ -53,16 +53,3 @@ export function ulps(a: number, b: number): number {
   const exponent = Math.max(-126, Math.floor(Math.log2(larger)));
   return Math.abs(a - b) / 2 ** (exponent - 23);
 }
-
-/** The index of a number along each axis. */
-export function coordinates(index: number, shape: Shape): number[] {
-  let left = index;
-  return shape
-    .toReversed()
-    .map((size) => {
-      const at = left % size;
-      left = Math.floor(left / size);
-      return at;
-    })
-    .toReversed();
-}

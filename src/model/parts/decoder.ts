@@ -155,7 +155,7 @@ export class Decoder {
   /** What a layer reads: the stream `x`, which is used up, with the sequences that enter behind it. */
   #input(step: Step, layer: number, x: Tensor | undefined): Tensor | undefined {
     const entering = step.entering(layer);
-    if (entering === undefined) return layer === 0 ? scope('', () => own(this.#embedded(step))) : x;
+    if (entering === undefined) return layer === 0 ? scope('', () => own(this.embedded(step))) : x;
     if (entering.length === 0) return x;
     const joined = scope('', () => own(concat(x ? [x, ...entering] : entering)));
     x?.dispose();
@@ -177,19 +177,17 @@ export class Decoder {
 
   /** The residual stream before the first block: embeddings and, where the model has learned them, positions. `[T, D]` f32. */
   embedded(step: Step): Tensor {
-    return scope('', () => this.#embedded(step));
-  }
-
-  #embedded(step: Step): Tensor {
     const { embed, embedScale = 1, positions } = this.#parts;
-    const rows = embedding(embed, tap('hook_tokens', step.tokens));
-    const embedded = tap('hook_embed', embedScale === 1 ? rows : rows.mul(embedScale)); //             [T, D]
-    if (positions === undefined) return embedded;
-    if (step.longest > this.maxLength)
-      throw new VitrineError(
-        `forward: this model has learned ${this.maxLength} positions, and the text would have ${step.longest} tokens. Shorten it.`,
-      );
-    return embedded.add(tap('hook_pos_embed', embedding(positions, step.positions())));
+    return scope('', () => {
+      const rows = embedding(embed, tap('hook_tokens', step.tokens));
+      const embedded = tap('hook_embed', embedScale === 1 ? rows : rows.mul(embedScale)); //           [T, D]
+      if (positions === undefined) return embedded;
+      if (step.longest > this.maxLength)
+        throw new VitrineError(
+          `forward: this model has learned ${this.maxLength} positions, and the text would have ${step.longest} tokens. Shorten it.`,
+        );
+      return embedded.add(tap('hook_pos_embed', embedding(positions, step.positions())));
+    });
   }
 
   #bounded(logits: Tensor): Tensor {
