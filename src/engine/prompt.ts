@@ -38,6 +38,16 @@ const PROMPT: Check = {
   },
 };
 
+const PROMPT_LIST = listOf(
+  'prompts, at least one',
+  (prompt) => typeof prompt === 'string' || (typeof prompt === 'object' && prompt !== null),
+);
+/** The requirement on a list of prompts; each is checked where it runs. */
+export const PROMPTS: Check = {
+  words: PROMPT_LIST.words,
+  holds: (value) => PROMPT_LIST.holds(value) && (value as readonly unknown[]).length > 0,
+};
+
 /** @throws {OptionError} for what is no prompt. */
 export function checkPrompt(call: string, prompt: unknown): void {
   checkArgument(call, 'the prompt', prompt, PROMPT);

@@ -1,7 +1,7 @@
 import { VitrineError } from '../errors.ts';
 import type { Model } from '../engine/model.ts';
-import type { Prompt } from '../engine/prompt.ts';
-import { checkArgument, listOf } from '../options.ts';
+import { type Prompt, PROMPTS } from '../engine/prompt.ts';
+import { checkArgument } from '../options.ts';
 
 /** Where a token went. */
 export interface RoutedToken {
@@ -47,11 +47,6 @@ export interface MarginStatistics {
   readonly p90: number;
 }
 
-const PROMPTS = listOf(
-  'prompts',
-  (prompt) => typeof prompt === 'string' || (typeof prompt === 'object' && prompt !== null),
-);
-
 /**
  * How a mixture of experts routes the tokens of prompts: load and balance of its experts, the margins by which they were chosen,
  * and which token goes where. One entry for each layer that is a mixture.
@@ -60,10 +55,7 @@ const PROMPTS = listOf(
  * @throws {OptionError} for no prompts.
  */
 export function routerStatistics(model: Model, prompts: readonly Prompt[]): RouterStatistics[] {
-  checkArgument('routerStatistics', 'prompts', prompts, {
-    ...PROMPTS,
-    holds: (value) => PROMPTS.holds(value) && (value as readonly Prompt[]).length > 0,
-  });
+  checkArgument('routerStatistics', 'prompts', prompts, PROMPTS);
   const layers = mixtureLayers(model);
   const routed = layers.map((): RoutedToken[] => []);
   const capture = layers.flatMap(hooksOf);

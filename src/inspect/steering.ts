@@ -1,7 +1,7 @@
 import type { Model } from '../engine/model.ts';
-import type { Prompt } from '../engine/prompt.ts';
+import { type Prompt, PROMPTS } from '../engine/prompt.ts';
 import type { Edit } from '../hooks/editor.ts';
-import { checkArgument, checkOptions, type Checks, instanceOf, listOf, NAME, numbers } from '../options.ts';
+import { checkArgument, checkOptions, type Checks, instanceOf, NAME, numbers } from '../options.ts';
 import { ShapeError } from '../errors.ts';
 import { scope } from '../tensor/scope.ts';
 import { show } from '../tensor/shape.ts';
@@ -17,12 +17,7 @@ export interface SteeringOptions {
   readonly hook: string;
 }
 
-const PROMPTS = listOf('prompts, at least one', (prompt) => typeof prompt === 'string' || typeof prompt === 'object');
-const SETS = {
-  words: PROMPTS.words,
-  holds: (value: unknown) => PROMPTS.holds(value) && (value as readonly Prompt[]).length > 0,
-};
-const CHECKS: Checks<SteeringOptions> = { towards: SETS, away: SETS, hook: NAME };
+const CHECKS: Checks<SteeringOptions> = { towards: PROMPTS, away: PROMPTS, hook: NAME };
 
 /**
  * The mean of a hook at the last positions of `towards` less that of `away` (Turner et al., "Activation Addition", arXiv
@@ -35,7 +30,7 @@ const CHECKS: Checks<SteeringOptions> = { towards: SETS, away: SETS, hook: NAME 
 export function steeringVector(model: Model, options: SteeringOptions): Tensor {
   checkOptions('steeringVector', options, CHECKS);
   const { towards, away, hook } = options;
-  for (const [name, set] of Object.entries({ towards, away })) checkArgument('steeringVector', name, set, SETS);
+  for (const [name, set] of Object.entries({ towards, away })) checkArgument('steeringVector', name, set, PROMPTS);
   return scope('', () => {
     const mean = (prompts: readonly Prompt[]): Tensor =>
       prompts

@@ -1,17 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Edit, InvariantError, load, type Model, type RunOptions } from '../../src/index.ts';
-import { CACHE_KINDS, MIXTURES, MODELS, modelFolder } from '../support/fixtures.ts';
+import { CACHE_KINDS, MODEL_FORMS, modelFolder } from '../support/fixtures.ts';
 import { expectNothingLeft, TESTED_BACKENDS } from '../support/tested-backends.ts';
 
 const TOKENS = Array.from({ length: 12 }, (_, i) => (i * 37 + 5) % 500);
-const CASES = [...MODELS, ...MIXTURES].flatMap((name) =>
-  name.startsWith('deepseek')
-    ? ([
-        [name, 'absorbed'],
-        [name, 'naive'],
-      ] as const)
-    : ([[name, 'absorbed']] as const),
-);
 
 /** The formula of the invariant that a run finds violated; undefined where all hold. */
 function violated(model: Model, options: RunOptions = {}): string | undefined {
@@ -25,7 +17,7 @@ function violated(model: Model, options: RunOptions = {}): string | undefined {
 }
 
 describe.each(TESTED_BACKENDS)('the invariants on %s', (backend) => {
-  describe.each(CASES)('of %s, %s', (name, mla) => {
+  describe.each(MODEL_FORMS)('of %s, %s', (name, mla) => {
     let model: Model;
     beforeAll(async () => {
       model = await load(modelFolder(name), { backend, mla });

@@ -1,19 +1,11 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { load, type Model } from '../../src/index.ts';
 import { shapeOf } from '../../src/hooks/axes.ts';
-import { MIXTURES, MODELS, modelFolder } from '../support/fixtures.ts';
+import { MODEL_FORMS, modelFolder } from '../support/fixtures.ts';
 
 const TOKENS = Array.from({ length: 12 }, (_, i) => (i * 37 + 5) % 500);
-const CASES = [...MODELS, ...MIXTURES].flatMap((name) =>
-  name.startsWith('deepseek')
-    ? ([
-        [name, 'absorbed'],
-        [name, 'naive'],
-      ] as const)
-    : ([[name, 'absorbed']] as const),
-);
 
-describe.each(CASES)('every hook of %s, %s', (name, mla) => {
+describe.each(MODEL_FORMS)('every hook of %s, %s', (name, mla) => {
   let model: Model;
   beforeAll(async () => {
     model = await load(modelFolder(name), { backend: 'reference', mla });

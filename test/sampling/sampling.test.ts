@@ -1,36 +1,19 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { argmax, describeBroken, logprobOf, NonFiniteLogitsError, topLogprobs } from '../../src/sampling/logits.ts';
 import type { SamplingOptions } from '../../src/sampling/sampling-options.ts';
 import { OptionError } from '../../src/options.ts';
 import { createRandom, sampleFrom } from '../../src/sampling/random.ts';
 import { probabilities } from '../../src/sampling/probabilities.ts';
-
-interface Fixture {
-  readonly cases: readonly {
-    readonly seed: number;
-    readonly params: Readonly<Record<string, number>>;
-    readonly previous_ids: readonly number[];
-    readonly logits: readonly number[];
-    readonly probs: readonly number[];
-  }[];
-}
-const fixture = JSON.parse(readFileSync(new URL('../fixtures/sampling.json', import.meta.url), 'utf8')) as Fixture;
-
-const camelCase = (name: string) => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+import { samplingCases } from '../support/sampling-cases.ts';
 
 describe('probabilities', () => {
-  test.each(fixture.cases.map((c, i) => ({ ...c, name: `${i}: ${JSON.stringify(c.params)}` })))(
-    'equal to transformers, case $name',
-    ({ logits, params, previous_ids, probs }) => {
-      const options = Object.fromEntries(Object.entries(params).map(([key, value]) => [camelCase(key), value]));
-      const got = probabilities(Float32Array.from(logits), options, previous_ids);
-      probs.forEach((p, i) => {
-        expect(Math.abs(got[i] - p), `token ${i}`).toBeLessThan(1e-5);
-        expect(got[i] > 0, `token ${i} kept`).toBe(Math.fround(p) > 0);
-      });
-    },
-  );
+  test.each(samplingCases)('equal to transformers, case $name', ({ logits, options, previous_ids, probs }) => {
+    const got = probabilities(Float32Array.from(logits), options, previous_ids);
+    probs.forEach((p, i) => {
+      expect(Math.abs(got[i] - p), `token ${i}`).toBeLessThan(1e-5);
+      expect(got[i] > 0, `token ${i} kept`).toBe(Math.fround(p) > 0);
+    });
+  });
 
   // Logits of 1/2, 1/4, 1/8, 1/8, so that the arithmetic can be done by eye.
   const dyadic = Float32Array.of(0, -1, -2, -2).map((x) => x * Math.LN2);

@@ -1,22 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { type SamplingOptions, traceSampling } from '../../src/index.ts';
 import { probabilities } from '../../src/sampling/probabilities.ts';
+import { samplingCases } from '../support/sampling-cases.ts';
 
 // Logits of 1/2, 1/4, 1/8, 1/8, so that the arithmetic can be done by eye.
 const dyadic = Float32Array.of(0, -1, -2, -2).map((x) => x * Math.LN2);
 const H = 1.75 * Math.LN2; // Their entropy.
-
-interface Fixture {
-  readonly cases: readonly {
-    readonly params: Readonly<Record<string, number>>;
-    readonly previous_ids: readonly number[];
-    readonly logits: readonly number[];
-    readonly probs: readonly number[];
-  }[];
-}
-const fixture = JSON.parse(readFileSync(new URL('../fixtures/sampling.json', import.meta.url), 'utf8')) as Fixture;
-const camelCase = (name: string) => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 
 describe('a trace of the sampler', () => {
   it('says which stage removed a token, and the probability of each after every stage', () => {
@@ -105,10 +94,9 @@ describe('a trace of the sampler', () => {
     expect(shown(9, 0)).toHaveLength(4);
   });
 
-  it.each(fixture.cases.map((c, i) => ({ ...c, name: `${i}: ${JSON.stringify(c.params)}` })))(
+  it.each(samplingCases)(
     'ends with the distribution of transformers, case $name',
-    ({ logits, params, previous_ids, probs }) => {
-      const options = Object.fromEntries(Object.entries(params).map(([key, value]) => [camelCase(key), value]));
+    ({ logits, options, previous_ids, probs }) => {
       const trace = traceSampling(Float32Array.from(logits), { ...options, alternatives: 32 }, previous_ids);
       const ours = probabilities(Float32Array.from(logits), options, previous_ids);
       for (const { token, probabilities: stages, removedBy } of trace.alternatives) {

@@ -56,6 +56,16 @@ export const MIXTURES = [
   'deepseek_v3_fp8_aligned',
 ] as const;
 
+/** Both lists, with the forms in which latent attention computes (other models have one). */
+export const MODEL_FORMS = [...MODELS, ...MIXTURES].flatMap((name) =>
+  name.startsWith('deepseek')
+    ? ([
+        [name, 'absorbed'],
+        [name, 'naive'],
+      ] as const)
+    : ([[name, 'absorbed']] as const),
+);
+
 /** Models whose caches hold different things: all keys, a ring of them, keys that are computed anew, latents. */
 export const CACHE_KINDS: readonly string[] = [
   'llama_gqa_tied',

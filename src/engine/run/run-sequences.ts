@@ -80,7 +80,9 @@ export function runSequences(sequences: readonly ReadySequence[], settings: RunS
       }
     }
   });
-  return sequences.map((_, index) => runs[order.indexOf(index)]);
+  const inOrder = new Array<Run<string>>(runs.length);
+  order.forEach((index, place) => (inOrder[index] = runs[place]));
+  return inOrder;
 }
 
 /** @throws {OptionError} where `from` does not fit the model or the prompt, or only some sequences have it. */

@@ -105,7 +105,7 @@ function page(rows: ReadonlyMap<string, Row>): string {
     '`model.withWeights(edits, body)` runs a body, which may be async, with edited weights, and restores them at its end, on errors too. An edit is',
     'a tensor or Float32Array of the shape of the weight, or a function that makes one of it. Scopes nest.',
     '',
-    '- **Edits are computed in f32.** Of a matrix in memory as bf16, MXFP4 or FP8 an f32 copy takes the place for that time (a bf16 one where bf16',
+    '- **Edits are computed in f32.** While they act, an f32 copy stands in for a matrix that is held as bf16, MXFP4 or FP8 (a bf16 copy where bf16',
     '  holds every number of it), so that the numbers around the edit stay bit for bit. Products round their operands as `compute` says, as ever.',
     '- **Only what is named changes**: of q, k and v in one matrix the part, of the experts of a stack the one.',
     '- **An edit to the same numbers replaces nothing**, and changes no bit of a result.',
